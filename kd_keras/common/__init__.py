@@ -1,0 +1,1 @@
+"""What every other folder uses: errors, flags, files, run folders, progress, seeds."""

@@ -1,0 +1,62 @@
+"""How every command starts and ends: quiet libraries, one-line errors, exit codes.
+
+Exit codes: 0 done, 2 the user can put it right (one line on standard error), 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app, flags, logging
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+
+
+def quiet() -> None:
+    """Keeps TensorFlow's and transformers' start-up chatter off the screen; call before importing them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as e:
+        print(f"error: {' '.join(str(e).split())} (--help lists the flags)", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """``app.run`` with this project's exit codes. ``main`` gets argv, the command's name first."""
+    quiet()
+
+    def guarded(argv: list[str]) -> int:
+        if flags.FLAGS["verbosity"].using_default_value:
+            logging.set_verbosity(logging.WARNING)
+        try:
+            main(argv)
+        except UserError as e:
+            print(f"error: {e}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            say("\nstopped; the same command goes on from the last checkpoint")
+            return 130
+        except BrokenPipeError:  # `predict … | head` is no fault
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        return 0
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def no_arguments(argv: list[str]) -> None:
+    """Refuses words that are no flags (a forgotten ``--`` or ``=``)."""
+    if len(argv) > 1:
+        raise UserError(f"unexpected argument {argv[1]!r}: flags are written --name=value (--help lists them)")

@@ -1,0 +1,115 @@
+"""Frozen dataclasses as the one definition of a setting: default, help text, limits, absl flag.
+
+    @dataclass(frozen=True)
+    class Settings:
+        alpha: float = setting(0.0, "weight of the gold labels", low=0.0, high=1.0)
+
+    define_flags(Settings)               # in a verb, at import
+    settings = from_flags(Settings)      # in main(): a plain object, which libraries take
+
+Limits are checked when the object is made, so a notebook gets the same one-line errors as a command.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from absl import flags
+
+from kd_keras.common.errors import UserError, did_you_mean
+
+T = TypeVar("T")
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] | None = None,
+) -> Any:
+    """A dataclass field that is also a flag. ``low`` and ``high`` are inclusive."""
+    meta = {"help": help, "low": low, "high": high, "choices": tuple(choices or ())}
+    return dataclasses.field(default=default, metadata=meta)
+
+
+class Checked:
+    """Mixin: checks every ``setting`` against its limits on construction."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check(field, getattr(self, field.name))
+
+
+def _check(field: dataclasses.Field, value: Any) -> None:
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    if value is not None and (low is not None or high is not None):
+        if not ((low is None or value >= low) and (high is None or value <= high)):
+            if high is None:
+                wanted = f"at least {low:g}"
+            elif low is None:
+                wanted = f"at most {high:g}"
+            else:
+                wanted = f"a number from {low:g} to {high:g}"
+            raise UserError(f"--{field.name}={value:g}: expected {wanted}")
+    choices = field.metadata.get("choices")
+    if choices and value not in choices:
+        hint = did_you_mean(str(value), choices)
+        raise UserError(f"--{field.name}={value}: expected one of {', '.join(choices)}.{hint}")
+
+
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def define_flags(cls: type) -> None:
+    """One absl flag for each ``setting`` of the dataclass; the defining module is the caller's."""
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if "help" not in field.metadata:
+            continue
+        text = field.metadata["help"]
+        if field.metadata["choices"]:
+            text += f" One of: {', '.join(field.metadata['choices'])}."
+        kind = next(t for t in (*typing.get_args(hints[field.name]), hints[field.name]) if t in _DEFINE)
+        # absl shows --help for the flags of sys.argv[0]: make it show the flag whichever library declared the dataclass.
+        _DEFINE[kind](field.name, field.default, text, module_name=sys.argv[0])
+
+
+def define_string(name: str, default: str | None, help: str) -> None:
+    """A flag of a command's own."""
+    flags.DEFINE_string(name, default, help, module_name=sys.argv[0])
+
+
+def from_flags(cls: type[T], **overrides: Any) -> T:
+    """An object of ``cls`` from the parsed flags."""
+    names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]
+    return cls(**{n: flags.FLAGS[n].value for n in names} | overrides)
+
+
+def flags_text(values: Any, classes: Sequence[type]) -> str:
+    """The flags of ``classes`` as a flagfile: those that were set, then the defaults as comments.
+
+    Args:
+      values: ``absl.flags.FLAGS`` after parsing.
+    """
+    chosen, defaults = [], []
+    for cls in classes:
+        for field in dataclasses.fields(cls):
+            if "help" in field.metadata:
+                flag = values[field.name]
+                line = flag.serialize()
+                if flag.value != field.default:
+                    chosen.append(line)
+                elif line:
+                    defaults.append(f"# {line}")
+    return "\n".join([*chosen, "# at their defaults:", *defaults]) + "\n"

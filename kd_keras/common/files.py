@@ -1,0 +1,167 @@
+"""Reading and writing files: UTF-8, .gz and .bz2 alike, atomic, with errors a user can act on."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import errno
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from kd_keras.common.errors import UserError
+
+PathLike = str | os.PathLike[str]
+
+
+def require_file(path: PathLike, what: str) -> Path:
+    """``path`` as a Path, or UserError naming ``what`` ("--train_file") where it is no readable file."""
+    p = Path(path)
+    if p.is_dir():
+        raise UserError(f"{what}: {p} is a folder, expected a file")
+    if not p.is_file():
+        raise UserError(f"{what}: no such file: {p}")
+    return p
+
+
+def open_bytes(path: PathLike) -> io.BufferedIOBase:
+    """Opens for reading; ``.gz`` and ``.bz2`` are unpacked on the fly."""
+    name = str(path)
+    if name.endswith(".gz"):
+        return gzip.open(name, "rb")
+    if name.endswith(".bz2"):
+        return bz2.open(name, "rb")
+    return open(name, "rb")
+
+
+def utf8_lines(path: PathLike) -> Iterator[str]:
+    """Lines of a UTF-8 file with their line ends, only ``\\n`` and ``\\r\\n`` counting as such.
+
+    A byte-order mark is dropped. Raises UserError naming line and byte where the text is not UTF-8.
+    """
+    try:
+        with open_bytes(path) as f:
+            for number, raw in enumerate(f, 1):
+                if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
+                    raw = raw[3:]
+                try:
+                    yield raw.decode("utf-8")
+                except UnicodeDecodeError as e:
+                    raise UserError(
+                        f"{path}, line {number}: not UTF-8 (byte 0x{raw[e.start]:02x} at position {e.start + 1}); "
+                        "convert it, for example with: iconv -f LATIN1 -t UTF-8"
+                    ) from None
+    except (EOFError, gzip.BadGzipFile, OSError) as e:
+        raise UserError(f"{path}: cannot be read ({e})") from None
+
+
+@contextlib.contextmanager
+def disk_errors(path: PathLike) -> Iterator[None]:
+    """Turns "disk full", "not allowed" and their like into a UserError naming ``path``."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise UserError(
+                f"{path}: the disk is full ({e.strerror}); make room and run the same command: it resumes"
+            ) from e
+        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise UserError(f"{path}: cannot be written ({e.strerror})") from e
+        raise
+
+
+@contextlib.contextmanager
+def atomic_path(path: PathLike) -> Iterator[Path]:
+    """A temporary path beside ``path``, renamed onto it at the end: readers see all of it or none."""
+    final = Path(path)
+    temp = final.with_name(f".{final.name}.{os.getpid()}.tmp{final.suffix}")
+    with disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temp
+            with open(temp, "rb+") as f:
+                os.fsync(f.fileno())
+            os.replace(temp, final)
+        finally:
+            temp.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_dir(path: PathLike) -> Iterator[Path]:
+    """Like :func:`atomic_path` for a folder; an older folder of that name is replaced."""
+    final = Path(path)
+    temp = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    with disk_errors(final):
+        shutil.rmtree(temp, ignore_errors=True)
+        temp.mkdir(parents=True)
+        try:
+            yield temp
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(temp, final)
+        finally:
+            shutil.rmtree(temp, ignore_errors=True)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    with atomic_path(path) as temp:
+        temp.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Parsed JSON; UserError naming line and column where it is none."""
+    try:
+        return json.loads("".join(utf8_lines(path)))
+    except json.JSONDecodeError as e:
+        raise UserError(f"{path}, line {e.lineno}, column {e.colno}: not JSON ({e.msg})") from None
+
+
+def link_or_copy(source: PathLike, target: PathLike) -> None:
+    """The same file under a second name; a copy where the file system cannot link."""
+    with atomic_path(target) as temp:
+        try:
+            os.link(source, temp)
+        except OSError:
+            shutil.copyfile(source, temp)
+
+
+def tail(text: str, limit: int = 60) -> str:
+    """A short quotation of ``text`` for an error message."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def hash_of(*parts: Any, length: int = 16) -> str:
+    """Hex digest of JSON-able parts: the same for the same settings, on every machine."""
+    blob = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    return hashlib.sha256(blob).hexdigest()[:length]
+
+
+def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
+    """Each leaf in which two JSON-able values differ, as "name: X there, Y here"."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [*wanted, *(k for k in found if k not in wanted)]
+        return [d for k in keys for d in differences(found.get(k), wanted.get(k), f"{name}.{k}" if name else k)]
+    return [] if found == wanted else [f"{name}: {found} there, {wanted} here"]
+
+
+def sha256_file(path: PathLike) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def stdin_or_file(path: str) -> TextIO:
+    """Standard input for '-', else the file opened as UTF-8."""
+    import sys
+
+    if path == "-":
+        return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8")
+    return io.StringIO("".join(utf8_lines(require_file(path, "--input"))))

@@ -1,0 +1,84 @@
+"""The names of a run folder's files: the only module that knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """``saved_models/<task>/<run>/``; every member is a path, nothing is created."""
+
+    root: Path
+
+    @property
+    def flags(self) -> Path:
+        return self.root / "flags.txt"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def task(self) -> Path:
+        return self.root / "task.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.root / "tokenizer.json"
+
+    @property
+    def vocab(self) -> Path:
+        return self.root / "vocab.txt"
+
+    @property
+    def labels(self) -> Path:
+        return self.root / "labels.txt"
+
+    @property
+    def student(self) -> Path:
+        return self.root / "student.keras"
+
+    @property
+    def history(self) -> Path:
+        return self.root / "history.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.md"
+
+    @property
+    def plots(self) -> Path:
+        return self.root / "plots"
+
+    @property
+    def teacher(self) -> Path:
+        return self.root / "teacher"
+
+    @property
+    def timings(self) -> Path:
+        return self.root / "timings.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def saved_model(self) -> Path:
+        return self.root / "saved_model"
+
+    @property
+    def tflite(self) -> Path:
+        return self.root / "tflite"
+
+    def signals(self, split: str) -> Path:
+        return self.root / "signals" / split
+
+    def arm(self, arm: str, seed: int) -> Path:
+        """A trained student's own folder: ``arms/distilled-seed1``."""
+        return self.root / "arms" / f"{arm}-seed{seed}"

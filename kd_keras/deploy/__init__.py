@@ -1,0 +1,1 @@
+"""Using a trained student: one ``predict`` over every format."""

@@ -1,0 +1,1 @@
+"""Distillation: objectives, the Distiller, stages, the whole job and its report."""

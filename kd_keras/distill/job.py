@@ -1,0 +1,168 @@
+"""The whole job: teacher → signals → student inputs → arms (baseline and distilled, each seed) → scores → report.
+
+Every step finds what an earlier run of the same command finished, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.progress import say
+from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.students.settings import StudentSettings
+from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """All settings of a run; ``test`` is for the final scores only and no training code sees it."""
+
+    data: TaskData
+    test: Rows | None
+    teacher: TeacherSettings
+    label: LabelSettings
+    student: StudentSettings
+    train: TrainSettings
+    job: JobSettings
+    flags_text: str = ""
+    signals_dir: Path | None = None
+
+    @property
+    def task(self) -> Task:
+        return self.data.task
+
+    def key(self) -> dict:
+        """The settings that make a run what it is; how many seeds it has is not among them."""
+        job = {k: v for k, v in asdict(self.job).items() if k in ("alpha", "soft", "temperature")}
+        return {
+            "task": self.task.name,
+            "data": self.data.fingerprint,
+            "teacher": asdict(self.teacher),
+            "label": asdict(self.label),
+            "student": asdict(self.student),
+            "train": asdict(self.train),
+            "job": job,
+        }
+
+    def folder(self) -> Path:
+        """The run folder: the given one, or one named after the settings."""
+        if self.job.output_dir:
+            return Path(self.job.output_dir)
+        return Path("saved_models") / self.task.name / f"run-{files.hash_of(self.key(), length=8)}"
+
+
+def check(job: Job) -> RunLayout:
+    """Looks for what would stop the run later. Writes nothing.
+
+    Raises:
+      UserError: unknown teacher, output folder of another task or run, vectors that are missing, …
+    """
+    from kd_keras.teachers.checkpoints import find_checkpoint
+
+    task, layout = job.task, RunLayout(job.folder())
+    if task.kind != "single":
+        raise UserError(f"task {task.name}: kind {task.kind} has no student yet; train takes single-sentence tasks")
+    find_checkpoint(job.teacher.teacher)
+    if job.student.vectors is not None:
+        files.require_file(job.student.vectors, "--vectors")
+    if layout.root.is_file():
+        raise UserError(f"--output_dir={layout.root}: is a file, expected a folder")
+    if layout.task.is_file():
+        other = files.read_json(layout.task).get("name")
+        if other != task.name:
+            raise UserError(
+                f"--output_dir={layout.root}: holds a run of task {other!r}, not {task.name!r}; choose another"
+            )
+    if layout.run.is_file():
+        # run.json was JSON once, so tuples compare as lists.
+        said = files.differences(files.read_json(layout.run), json.loads(json.dumps(job.key())))
+        if said:
+            raise UserError(
+                f"--output_dir={layout.root}: holds a run with other settings ({'; '.join(said[:4])}); "
+                "choose another folder, or delete this one"
+            )
+    elif layout.root.is_dir() and any(layout.root.iterdir()):
+        raise UserError(f"--output_dir={layout.root}: is not empty and holds no run of train; choose another folder")
+    return layout
+
+
+class Timings:
+    """Wall time of each step, added up over resumed runs."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.seconds: dict[str, float] = files.read_json(path) if path.is_file() else {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            took = time.monotonic() - started
+            if took > 1 or name not in self.seconds:  # finding a finished step again is no work
+                self.seconds[name] = round(self.seconds.get(name, 0.0) + took, 1)
+                files.write_json(self.path, self.seconds)
+
+
+def run(job: Job) -> dict:
+    """Everything; returns what ``metrics.json`` holds.
+
+    Raises:
+      UserError: see :func:`check`; a full disk; signals that do not fit.
+    """
+    layout = check(job)
+    with files.disk_errors(layout.root):
+        layout.root.mkdir(parents=True, exist_ok=True)
+    files.write_json(layout.run, job.key())
+    files.write_json(layout.task, job.task.to_json())
+    files.write_text(layout.labels, "".join(f"{name}\n" for name in job.task.labels))
+    files.write_text(layout.flags, job.flags_text)
+    say(f"run folder: {layout.root}\ndata: {job.data.source}")
+    timings = Timings(layout.timings)
+
+    splits = {"train": job.data.train, "dev": job.data.dev} | ({"test": job.test} if job.test is not None else {})
+    from kd_keras.distill.inputs import student_inputs, teacher_signals
+
+    teacher, signals = teacher_signals(job, layout, splits, timings)
+    with timings.step("student inputs"):
+        inputs = student_inputs(job, teacher, splits)
+    inputs.tokenizer.save(layout.vocab, layout.tokenizer)
+    about_teacher = teacher.about()
+    del teacher  # its memory is the students' now
+
+    from kd_keras.distill.arms import choose, train_arms
+    from kd_keras.distill.report import write_report
+
+    arms = train_arms(job, layout, inputs, signals, timings)
+    chosen = choose(arms, job.task.metric)
+    files.link_or_copy(chosen.folder / "student.keras", layout.student)
+    files.write_json(layout.history, {arm.name: arm.history for arm in arms})
+    return write_report(job, layout, splits, signals, about_teacher, inputs, arms, chosen, timings.seconds)
+
+
+def sibling_runs(layout: RunLayout, task: str) -> list[RunLayout]:
+    """Other run folders of the same task, where a teacher or signals may be found again."""
+    places = {layout.root.resolve().parent, (Path("saved_models") / task).resolve()}
+    runs = [p for place in sorted(places) if place.is_dir() for p in sorted(place.iterdir())]
+    return [RunLayout(p) for p in runs if p.is_dir() and p.resolve() != layout.root.resolve()]
+
+
+def seeds_of(settings: JobSettings) -> list[int]:
+    return list(range(settings.seed, settings.seed + settings.seeds))
+
+
+def mean_and_spread(values: list[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

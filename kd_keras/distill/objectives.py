@@ -1,0 +1,153 @@
+"""What a student is trained towards: serializable, weighted, one class each.
+
+An objective maps the targets ``y`` and the student's outputs to a loss per row and a weight per
+row; the Distiller adds up ``weight · Σ(row weight · loss) / Σ row weight``.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.registry import Registry
+
+OBJECTIVES: Registry[type[Objective]] = Registry("objective")
+
+
+def register(cls: type[Objective]) -> type[Objective]:
+    """Makes an objective known by its ``title`` and to Keras' serialization."""
+    OBJECTIVES.register(cls.title, cls)
+    return keras.saving.register_keras_serializable("kd_keras")(cls)
+
+
+class Objective:
+    """Base class.
+
+    Args:
+      weight: factor of this objective in the whole loss.
+
+    Attributes:
+      title: its name in flags, logs and history.
+      needs: keys that ``y`` must have.
+    """
+
+    title: str
+    needs: tuple[str, ...] = ()
+
+    def __init__(self, weight: float = 1.0):
+        if weight < 0:
+            raise UserError(f"objective {self.title}: expected a weight of at least 0, found {weight:g}")
+        self.weight = float(weight)
+
+    def rows(self, y: dict, outputs: dict) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
+        """float32[batch] losses, and float32[batch] weights or None for all 1."""
+        raise NotImplementedError
+
+    def __call__(self, y: dict, outputs: dict, sample_weight=None):
+        """The weighted mean over rows, a float32 scalar; 0 where all row weights are 0."""
+        losses, weights = self.rows(y, outputs)
+        if sample_weight is not None:
+            sample_weight = ops.cast(sample_weight, losses.dtype)
+            weights = sample_weight if weights is None else weights * sample_weight
+        if weights is None:
+            return ops.mean(losses)
+        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), keras.config.epsilon())
+
+    def get_config(self) -> dict:
+        return {"weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Objective:
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{self.title}({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"
+
+
+@register
+class HardLabels(Objective):
+    """Cross-entropy with the gold label; rows without one (label < 0) count nothing.
+
+    Args:
+      weight: factor in the whole loss.
+      unlabelled: "skip", or "teacher" for the teacher's argmax where there is no gold label
+        (Tang et al. 2019, section 3.2).
+    """
+
+    title = "hard"
+    needs = ("label",)
+
+    def __init__(self, weight: float = 1.0, unlabelled: str = "skip"):
+        super().__init__(weight)
+        if unlabelled not in ("skip", "teacher"):
+            raise UserError(f"objective hard: expected unlabelled to be skip or teacher, found {unlabelled!r}")
+        self.unlabelled = unlabelled
+        if unlabelled == "teacher":
+            self.needs = ("label", "teacher_logits")
+
+    def rows(self, y, outputs):
+        logits = outputs["logits"]
+        label = ops.cast(y["label"], "int32")
+        gold = label >= 0
+        weights = None
+        if self.unlabelled == "teacher":
+            label = ops.where(gold, label, ops.cast(ops.argmax(y["teacher_logits"], axis=-1), "int32"))
+        else:
+            label = ops.where(gold, label, ops.zeros_like(label))
+            weights = ops.cast(gold, logits.dtype)
+        return keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True), weights
+
+    def get_config(self):
+        return super().get_config() | {"unlabelled": self.unlabelled}
+
+
+@register
+class LogitMSE(Objective):
+    """Mean squared error of the logits (Tang et al. 2019, equation 2), the mean over classes."""
+
+    title = "mse"
+    needs = ("teacher_logits",)
+
+    def rows(self, y, outputs):
+        gap = outputs["logits"] - ops.cast(y["teacher_logits"], outputs["logits"].dtype)
+        return ops.mean(ops.square(gap), axis=-1), None
+
+
+@register
+class LogitKL(Objective):
+    """T² · KL(teacher ‖ student) of the distributions at temperature T (Hinton et al. 2015, section 2).
+
+    Args:
+      weight: factor in the whole loss.
+      temperature: T; the factor T² keeps the gradient's size as T grows.
+    """
+
+    title = "kl"
+    needs = ("teacher_logits",)
+
+    def __init__(self, weight: float = 1.0, temperature: float = 2.0):
+        super().__init__(weight)
+        if temperature <= 0:
+            raise UserError(f"objective kl: expected a temperature over 0, found {temperature:g}")
+        self.temperature = float(temperature)
+
+    def rows(self, y, outputs):
+        t = self.temperature
+        logits = outputs["logits"]
+        teacher = ops.log_softmax(ops.cast(y["teacher_logits"], logits.dtype) / t, axis=-1)
+        student = ops.log_softmax(logits / t, axis=-1)
+        return t * t * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1), None
+
+    def get_config(self):
+        return super().get_config() | {"temperature": self.temperature}
+
+
+def mixture(alpha: float = 0.0, soft: str = "mse", temperature: float = 2.0) -> tuple[Objective, ...]:
+    """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out."""
+    if not 0.0 <= alpha <= 1.0:
+        raise UserError(f"--alpha={alpha:g}: expected a number from 0 to 1")
+    kind = OBJECTIVES.get(soft)
+    extra = {"temperature": temperature} if kind is LogitKL else {}
+    parts = (HardLabels(alpha), kind(1.0 - alpha, **extra))
+    return tuple(p for p in parts if p.weight > 0)

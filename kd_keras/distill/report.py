@@ -1,0 +1,219 @@
+"""metrics.json, report.md and its plots: only numbers that this run measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras import __version__
+from kd_keras.common import files
+from kd_keras.common.layout import RunLayout
+from kd_keras.distill import plots
+from kd_keras.distill.arms import Arm
+from kd_keras.distill.inputs import StudentInputs
+from kd_keras.distill.job import Job, mean_and_spread, seeds_of
+from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.metrics import confusion_matrix, score
+from kd_keras.students.bilstm import flops_per_token
+from kd_keras.tasks import Rows
+from kd_keras.teachers.signals import Signals
+
+TITLES = {
+    "teacher": "teacher",
+    "baseline": "student, no distillation",
+    "student": "student, distilled",
+}
+
+
+def write_report(
+    job: Job,
+    layout: RunLayout,
+    splits: dict[str, Rows],
+    signals: dict[str, Signals],
+    about_teacher: dict,
+    inputs: StudentInputs,
+    arms: list[Arm],
+    chosen: Arm,
+    seconds: dict[str, float],
+) -> dict:
+    """Writes all three; returns what metrics.json holds."""  # fmt: skip
+    task = job.task
+    scored = {
+        s: r
+        for s, r in splits.items()
+        if s != "train" and (r.label >= 0 if r.label.dtype.kind == "i" else r.label == r.label).any()
+    }
+    teacher = {s: score(task.metrics, r.label, signals[s].logits) for s, r in scored.items()}
+    metrics = {
+        "version": __version__,
+        "task": task.name,
+        "source": job.data.source,
+        "notes": [*job.data.notes, *inputs.notes],
+        "rows": {s: len(r) for s, r in splits.items()},
+        "seeds": seeds_of(job.job),
+        "chosen_seed": chosen.seed,
+        "teacher": {
+            **teacher,
+            **about_teacher,
+            "bytes": _size(layout.teacher / "model.safetensors"),
+            "agreement_with_student": _agreement(signals, chosen),
+        },
+        "student": _arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
+        "seconds": seconds,
+        "machine": {
+            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "python": platform.python_version(),
+            "system": platform.system(),
+        },
+    }
+    if any(a.kind == BASELINE for a in arms):
+        metrics["baseline"] = _arm_scores(job, scored, [a for a in arms if a.kind == BASELINE])
+    metrics["student"] |= {
+        "bytes": _size(layout.student),
+        "flops_per_token": flops_per_token(job.student),
+    }
+    files.write_json(layout.metrics, metrics)
+    _draw(job, layout, scored, signals, arms, chosen)
+    files.write_text(layout.report, _markdown(job, metrics, inputs))
+    return metrics
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _agreement(signals: dict[str, Signals], chosen: Arm) -> dict[str, float]:
+    return {s: float(np.mean(chosen.logits[s].argmax(-1) == signals[s].logits.argmax(-1))) for s in chosen.logits}
+
+
+def _arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:
+    """split → metric → mean over seeds, with "spread" (standard deviation) and "per_seed" beside it."""
+    out: dict = {"spread": {}, "per_seed": {}, **arms[0].size}
+    for split, rows in scored.items():
+        each = [score(job.task.metrics, rows.label, a.logits[split]) for a in arms]
+        out["per_seed"][split] = [{"seed": a.seed, **e} for a, e in zip(arms, each, strict=True)]
+        pairs = {m: mean_and_spread([e[m] for e in each]) for m in job.task.metrics}
+        out[split] = {m: p[0] for m, p in pairs.items()}
+        out["spread"][split] = {m: p[1] for m, p in pairs.items()}
+    return out
+
+
+def _draw(
+    job: Job,
+    layout: RunLayout,
+    scored: dict[str, Rows],
+    signals: dict[str, Signals],
+    arms: list[Arm],
+    chosen: Arm,
+) -> None:
+    split = "test" if "test" in scored else "dev"
+    rows = scored[split]
+    plots.learning_curves(
+        layout.plots / "learning_curves.png",
+        [(a.kind, a.seed, a.history["epochs"]) for a in arms],
+        job.task.metric,
+    )
+    gold = rows.label >= 0
+    matrix = confusion_matrix(rows.label[gold], chosen.logits[split].argmax(-1)[gold], len(job.task.labels))
+    plots.confusion(layout.plots / "confusion.png", matrix, list(job.task.labels), f"distilled student, {split}")
+    plots.logit_scatter(layout.plots / "logits.png", signals["dev"].logits, chosen.logits["dev"], scored["dev"].label)
+
+
+def summary(metrics: dict) -> str:
+    """The final table, for the screen and the report: Markdown that also reads well as text."""
+    splits = [s for s in ("dev", "test") if s in metrics["student"]]
+    names = list(metrics["student"][splits[0]])
+    head = ["", *(f"{s} {m}" for s in splits for m in names), "parameters", "without embeddings"]
+    lines = []
+    for kind, title in TITLES.items():
+        if kind not in metrics:
+            continue
+        part = metrics[kind]
+        cells = [title]
+        for s in splits:
+            for m in names:
+                spread = part.get("spread", {}).get(s, {}).get(m, 0.0)
+                many = kind != "teacher" and len(metrics["seeds"]) > 1
+                cells.append(f"{100 * part[s][m]:.2f}" + (f" ± {100 * spread:.2f}" if many else ""))
+        cells += [f"{part['parameters'] / 1e6:.2f} M", f"{part['parameters_without_embeddings'] / 1e6:.2f} M"]
+        lines.append(cells)
+    if "baseline" in metrics:
+        gain = [f"{100 * (metrics['student'][s][m] - metrics['baseline'][s][m]):+.2f}" for s in splits for m in names]
+        lines.append(["gain of distillation", *gain, "", ""])
+    widths = [max(len(r[i]) for r in [head, *lines]) for i in range(len(head))]
+    rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+    rows = [head, rule, *lines]
+    return "\n".join(
+        "| "
+        + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+        + " |"
+        for r in rows
+    )
+
+
+def _markdown(job: Job, metrics: dict, inputs: StudentInputs) -> str:
+    teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
+    names = [TITLES[k] for k in TITLES if k in metrics]
+    over = (
+        f"means over seeds {', '.join(map(str, seeds))} ± standard deviation" if len(seeds) > 1 else f"seed {seeds[0]}"
+    )
+    agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
+    took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in metrics["seconds"].items())
+    notes = "\n".join(f"- {n}" for n in metrics["notes"])
+    rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
+    config = job.student
+    fence = "```"
+    return f"""# {job.task.name}: {" / ".join(names)}
+
+{summary(metrics)}
+
+Percent; {over}. Teacher: one, seed {job.teacher.teacher_seed}. The two students have the same shape, text, first
+weights, number of updates and seeds; only the objectives differ. Best weights and the student that
+was kept (seed {metrics["chosen_seed"]}) were chosen by dev {job.task.metric}, so dev scores are a little high for every row
+alike; the test split was read for this table only.
+
+## Data
+
+{job.data.source}; rows: {rows}.
+
+{notes}
+
+## Models
+
+- Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {teacher["bytes"] / 1e6:.1f} MB on disk.
+- Student: {config.student}, {config.tokenizer}, embeddings {config.embedding_size}, {config.hidden_size} units per direction,
+  fully connected {config.dense_size}, {config.pooling} pooling; {student["parameters"]:,} parameters
+  ({student["parameters_without_embeddings"]:,} without embeddings), {student["bytes"] / 1e6:.1f} MB as `student.keras`,
+  {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
+- {teacher["parameters"] / student["parameters"]:.1f}× fewer parameters than the teacher, {teacher["parameters_without_embeddings"] / student["parameters_without_embeddings"]:.1f}× without embeddings.
+- The kept student gives the teacher's label on: {agree}.
+
+## Learning curves
+
+![dev score and loss over updates](plots/learning_curves.png)
+
+## Where it errs
+
+![confusion matrix](plots/confusion.png)
+
+## Student's logits against the teacher's (dev)
+
+![scatter of logits](plots/logits.png)
+
+## Wall time, seconds ({metrics["machine"]["cpus"]} CPUs)
+
+| step | s |
+| --- | ---: |
+{took}
+
+## Again
+
+{fence}
+python -m kd_keras.train --flagfile=flags.txt
+{fence}
+
+kd_keras {metrics["version"]}, {metrics["machine"]["system"]}, Python {metrics["machine"]["python"]}.
+"""

@@ -1,0 +1,42 @@
+"""How students are trained and what a run compares, as flags; no Keras import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_keras.common.config import Checked, setting
+
+BASELINE, DISTILLED = "baseline", "distilled"
+
+
+@dataclass(frozen=True)
+class TrainSettings(Checked):
+    """How a student is trained; the same for every arm of a comparison."""
+
+    epochs: float = setting(10.0, "passes over the training text.", low=0.01, high=10000.0)
+    batch_size: int = setting(128, "rows an update.", low=1)
+    optimizer: str = setting("adam", "optimizer (adadelta with ρ 0.95).", choices=("adam", "adamw", "adadelta"))
+    learning_rate: float = setting(1e-3, "peak learning rate (Tang et al. use 1.0 with adadelta).", low=1e-8, high=10.0)
+    schedule: str = setting("cosine", "learning rate over time.", choices=("cosine", "constant"))
+    warmup: float = setting(0.02, "part of the updates in which the rate rises.", low=0.0, high=1.0)
+    weight_decay: float = setting(0.01, "decay of adamw.", low=0.0)
+    clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
+    patience: int = setting(0, "stop after this many dev scores without a better one; 0 trains to the end.", low=0)
+    evals_per_epoch: float = setting(1.0, "dev scores, and checkpoints, an epoch.", low=0.01, high=100.0)
+
+
+@dataclass(frozen=True)
+class JobSettings(Checked):
+    """What to compare and where to write."""
+
+    output_dir: str | None = setting(
+        None, "run folder; saved_models/TASK/RUN if not given, RUN being made from the settings, so that the same "
+        "command finds its own run again.",
+    )  # fmt: skip
+    alpha: float = setting(0.0, "weight of the gold labels; 1 − alpha goes to the teacher's logits.", low=0.0, high=1.0)
+    soft: str = setting("mse", "how the student follows the logits.", choices=("mse", "kl"))
+    temperature: float = setting(2.0, "temperature of --soft=kl.", low=0.01, high=100.0)
+    seed: int = setting(1, "seed of the first student.", low=0)
+    seeds: int = setting(1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1)
+    baseline: bool = setting(True, "also train the same student without distillation.")
+    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")

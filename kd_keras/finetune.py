@@ -1,0 +1,45 @@
+"""Fine-tunes a teacher, and nothing else; train finds it again, or takes it as --teacher=DIR.
+
+python -m kd_keras.finetune --output_dir=DIR [--task=NAME] [--data_dir=DIR] [--teacher=NAME]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from kd_keras.common import cli, files
+from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.errors import UserError
+from kd_keras.tasks import TaskSettings, load, resolve
+from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
+from kd_keras.teachers.settings import TeacherSettings
+
+define_flags(TaskSettings)
+define_flags(TeacherSettings)
+define_string("output_dir", None, "folder for the fine-tuned teacher.")
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    tasks, settings = from_flags(TaskSettings), from_flags(TeacherSettings)
+    if not flags.FLAGS.output_dir:
+        raise UserError("--output_dir=DIR is needed: where the fine-tuned teacher goes")
+    folder = Path(flags.FLAGS.output_dir)
+    if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
+        raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")
+    checkpoint = find_checkpoint(settings.teacher)
+    data = load(resolve(tasks), tasks.data_dir, tasks.on_bad_row)
+
+    from kd_keras.teachers.finetune import fine_tune
+
+    fine_tune(checkpoint, data, settings, folder)
+    manifest = files.read_json(folder / MANIFEST)
+    metric, best = next(iter(manifest["dev"].items()))
+    print(f"teacher in {folder}: dev {metric} {100 * best:.2f}, {manifest['seconds']:.0f} s")
+    print(f"use it: python -m kd_keras.train --task={tasks.task} --teacher={folder}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

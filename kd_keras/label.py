@@ -1,0 +1,57 @@
+"""Labels any file of text with a fine-tuned teacher; an interrupted run resumes.
+
+python -m kd_keras.label --teacher_dir=DIR --input=FILE --output_dir=DIR
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.errors import UserError
+from kd_keras.tasks import read_texts
+from kd_keras.teachers.checkpoints import find_checkpoint
+from kd_keras.teachers.settings import LabelSettings
+
+FLAGS = flags.FLAGS
+define_flags(LabelSettings)
+define_string("teacher_dir", None, "folder of a fine-tuned teacher (finetune, or RUN/teacher).")
+define_string("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
+define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
+define_string("text_b_column", None, "column of a pair's second text.")
+define_string("output_dir", None, "folder for the signals (Parquet shards and a manifest).")
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    settings = from_flags(LabelSettings)
+    for name in ("teacher_dir", "input", "output_dir"):
+        if not FLAGS[name].value:
+            raise UserError(f"--{name}=… is needed")
+    checkpoint = find_checkpoint(FLAGS.teacher_dir)
+    made = checkpoint.manifest()
+    if not made or "key" not in made:
+        raise UserError(
+            f"--teacher_dir={FLAGS.teacher_dir}: not fine-tuned by finetune or train (no finished teacher.json)"
+        )
+    folder = Path(FLAGS.output_dir)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
+        raise UserError(f"--output_dir={folder}: exists and holds no signals; choose another folder")
+    rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column)
+    if not len(rows):
+        raise UserError(f"--input={FLAGS.input}: holds no text")
+
+    from kd_keras.teachers.bert import Teacher
+    from kd_keras.teachers.labelling import label
+
+    labels = checkpoint.config.get("id2label") or {}
+    teacher = Teacher.load(checkpoint, max(1, len(labels)), made["key"]["max_length"])
+    signals = label(teacher, rows, folder, settings, made["key"]["task"], "text")
+    print(f"{len(rows):,} rows labelled in {folder} (mean |logit| {abs(signals.logits).mean():.3f})")
+
+
+if __name__ == "__main__":
+    cli.run(main)

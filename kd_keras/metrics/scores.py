@@ -1,0 +1,130 @@
+"""Scores in NumPy. They agree with scikit-learn and SciPy; where those say NaN, these say 0.
+
+Every function takes gold labels and predictions, both int[n] (regression: float[n]), n > 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.registry import Registry
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score.
+
+    Attributes:
+      function: (labels, predictions) → float, as a fraction (0 to 1, correlations −1 to 1).
+      percent: whether tables show it times 100.
+    """
+
+    name: str
+    function: Callable[[np.ndarray, np.ndarray], float]
+    percent: bool
+    higher_is_better: bool = True
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """int64[classes, classes]: how many rows of gold label i (row) were called j (column)."""
+    flat = np.asarray(labels, np.int64) * classes + np.asarray(predictions, np.int64)
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+
+
+def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of rows whose prediction is the gold label."""
+    return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
+
+
+def f1(labels: np.ndarray, predictions: np.ndarray, positive: int = 1) -> float:
+    """F1 of class ``positive``; 0 where it is neither gold nor predicted anywhere."""
+    gold, called = np.asarray(labels) == positive, np.asarray(predictions) == positive
+    total = gold.sum() + called.sum()
+    return float(2 * (gold & called).sum() / total) if total else 0.0
+
+
+def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Mean F1 of the classes that are gold or predicted somewhere."""
+    return float(np.mean([f1(labels, predictions, c) for c in np.union1d(labels, predictions)]))
+
+
+def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Matthews correlation for any number of classes (Gorodkin 2004); 0 where either side is constant."""
+    table = confusion_matrix(labels, predictions, int(max(np.max(labels), np.max(predictions))) + 1)
+    table = table.astype(np.float64)  # products of counts overflow integers
+    gold, called, n = table.sum(1), table.sum(0), table.sum()
+    spread = (n**2 - gold @ gold) * (n**2 - called @ called)
+    return float((np.trace(table) * n - gold @ called) / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def pearson(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Linear correlation; 0 where either side is constant."""
+    a, b = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
+    if np.ptp(a) == 0 or np.ptp(b) == 0:  # rounding of the mean must not make a spread out of none
+        return 0.0
+    a, b = a - a.mean(), b - b.mean()
+    return float(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1.0, 1.0))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0; equal values share the mean of their ranks."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts + 1) / 2)[which]
+
+
+def spearman(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Correlation of ranks; 0 where either side is constant."""
+    return pearson(_ranks(np.asarray(labels)), _ranks(np.asarray(predictions)))
+
+
+_REGISTRY: Registry[Metric] = Registry("metric")
+for _name, _function, _percent in (
+    ("accuracy", accuracy, True),
+    ("f1", f1, True),
+    ("macro_f1", macro_f1, True),
+    ("mcc", mcc, False),
+    ("pearson", pearson, False),
+    ("spearman", spearman, False),
+):
+    _REGISTRY.register(_name, Metric(_name, _function, _percent))
+
+get = _REGISTRY.get
+names = _REGISTRY.names
+
+
+def predictions_of(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """int64[n] by argmax of logits float[n, classes]; float[n] for a regression (labels are float)."""
+    if np.issubdtype(labels.dtype, np.floating):
+        return logits.reshape(len(labels)).astype(np.float64)
+    if logits.ndim != 2:
+        raise ValueError(f"logits have the shape {logits.shape}, expected [rows, classes]")
+    return logits.argmax(-1)
+
+
+def score(metric_names: Sequence[str], labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Metrics by name, as fractions, over the rows that have a gold label.
+
+    Args:
+      labels: int[n], −1 for none; or float[n], NaN for none (a regression).
+      logits: float[n, classes]; for a regression float[n] or float[n, 1].
+
+    Raises:
+      UserError: no row has a gold label, a logit is not finite, or a metric is unknown.
+    """
+    metrics = [get(name) for name in metric_names]
+    labels, logits = np.asarray(labels), np.asarray(logits)
+    if len(labels) != len(logits):
+        raise ValueError(f"{len(labels)} labels, but logits of {len(logits)} rows")
+    has_gold = np.isfinite(labels) if np.issubdtype(labels.dtype, np.floating) else labels >= 0
+    labels, logits = labels[has_gold], logits[has_gold]
+    if not len(labels):
+        raise UserError("nothing to score: no row has a gold label")
+    if not np.isfinite(logits).all():
+        raise UserError("the model's outputs are not finite numbers: it has diverged; lower the learning rate")
+    predictions = predictions_of(labels, logits)
+    return {m.name: m.function(labels, predictions) for m in metrics}

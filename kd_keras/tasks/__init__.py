@@ -1,0 +1,25 @@
+"""What to learn: tasks, where their data comes from, and rows with stable ids."""
+
+from kd_keras.tasks.builtin import get, names, register
+from kd_keras.tasks.custom import custom
+from kd_keras.tasks.loading import load, load_test
+from kd_keras.tasks.readers import read_labelled, read_texts
+from kd_keras.tasks.records import Columns, Rows, Task, TaskData
+from kd_keras.tasks.settings import TaskSettings, resolve
+
+__all__ = [
+    "Columns",
+    "Rows",
+    "Task",
+    "TaskData",
+    "TaskSettings",
+    "custom",
+    "get",
+    "load",
+    "load_test",
+    "names",
+    "read_labelled",
+    "read_texts",
+    "register",
+    "resolve",
+]

@@ -1,0 +1,77 @@
+"""Lists the tasks; with --task=NAME shows a task's examples, label counts and text lengths.
+
+python -m kd_keras.tasks
+python -m kd_keras.tasks --task=sst2 --data_dir=DIR
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from absl import flags
+
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags, from_flags
+from kd_keras.common.files import tail
+from kd_keras.tasks import TaskSettings, get, load, load_test, names, resolve
+from kd_keras.tasks.records import Rows, Task
+
+define_flags(TaskSettings)
+
+
+def overview() -> str:
+    """One block of lines for each task. Looks at the disk only, never for a network."""
+    lines = []
+    for name in names():
+        task = get(name)
+        here = [found for source in task.sources if (found := source.here(task, None))]
+        lines += [
+            f"{name}: {task.description}",
+            f"    {task.kind}, selected by {task.metric}, {len(task.labels)} labels: " + ", ".join(task.labels),
+            f"    here now: {'; '.join(here) or 'nothing'}",
+        ]
+        lines += [f"    or: {s.hint(task)}" for s in task.sources if not s.here(task, None)]
+    lines += [
+        "custom: your own .csv, .tsv or .jsonl files",
+        "    --task=custom --train_file=FILE [--dev_file=FILE]",
+    ]
+    return "\n".join(lines)
+
+
+def describe(task: Task, split: str, rows: Rows, examples: int = 3) -> str:
+    """A split's size, label counts, length percentiles in words, and some rows."""
+    counts = np.bincount(rows.label, minlength=len(task.labels))
+    words = np.array([len(t.split()) for t in rows.text])
+    if rows.text_b is not None:
+        words = words + np.array([len(t.split()) for t in rows.text_b])
+    p50, p90, p99 = (int(np.percentile(words, p, method="inverted_cdf")) for p in (50, 90, 99))
+    lines = [
+        f"{split}: {len(rows):,} rows",
+        "    labels: " + ", ".join(f"{n} {c:,}" for n, c in zip(task.labels, counts, strict=True)),
+        f"    words: 50% have {p50} or fewer, 90% {p90}, 99% {p99}, the longest {words.max()}",
+    ]
+    for i in np.linspace(0, len(rows) - 1, num=min(examples, len(rows)), dtype=int):
+        text = rows.text[i] + (f" ||| {rows.text_b[i]}" if rows.text_b is not None else "")
+        lines.append(f"    {rows.ids[i]} [{task.labels[rows.label[i]]}] {tail(' '.join(text.split()), 90)}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    settings = from_flags(TaskSettings)
+    asked = [name for name in TaskSettings.__dataclass_fields__ if flags.FLAGS[name].present]
+    if set(asked) <= {"task_module"}:
+        resolve(settings)  # imports the task module
+        print(overview())
+        return
+    task = resolve(settings)
+    data = load(task, settings.data_dir, settings.on_bad_row)
+    test = load_test(task, settings.data_dir, settings.on_bad_row)
+    print(f"{task.name}: {task.description}\nsource: {data.source}")
+    for note in data.notes:
+        print(f"note: {note}")
+    for split, rows in (("train", data.train), ("dev", data.dev), ("test", test)):
+        print(describe(task, split, rows) if rows is not None else f"{split}: none with labels")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,67 @@
+"""A dev (or test) split out of train: by a fixed seed, by label, and never the same text on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.seeds import rng
+from kd_keras.tasks.records import Rows
+
+# The run's --seed has no part in this: every run of a task has the same dev split.
+SPLIT_SEED = 20190328  # the day Tang et al., arXiv 1903.12136, came out
+
+_NO_WORD = bytes(b for b in range(128) if not chr(b).isalnum())
+_NOT_ASCII = bytes(range(128, 256))
+
+
+def normalised(text: str, ascii_only: bool = False) -> bytes:
+    """``text`` in lower case without ASCII punctuation and space: what is equal counts as the same text.
+
+    Bytes, as dropping characters from them is fast. ``ascii_only`` drops all other characters too.
+    """
+    raw = text.lower().encode()
+    return raw.translate(None, _NO_WORD + _NOT_ASCII if ascii_only else _NO_WORD) or raw
+
+
+def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[Rows, Rows]:
+    """Splits off about ``fraction`` of each label's rows.
+
+    Rows of equal normalised text go to one side together. The draw depends on ``task``, ``split``
+    and the rows alone.
+
+    Returns:
+      (the rest, the split), each in the file's order.
+
+    Raises:
+      UserError: too few rows for a split.
+    """
+    groups: dict[bytes, list[int]] = {}
+    for i, text in enumerate(rows.text):
+        key = normalised(text)
+        if rows.text_b is not None:
+            key += b"\t" + normalised(rows.text_b[i])
+        groups.setdefault(key, []).append(i)
+    strata: dict[int, list[list[int]]] = {}
+    is_class = np.issubdtype(rows.label.dtype, np.integer)
+    for members in groups.values():
+        strata.setdefault(int(rows.label[members[0]]) if is_class else 0, []).append(members)
+    generator = rng(SPLIT_SEED, f"{split} split", task)
+    picked: list[int] = []
+    for _, stratum in sorted(strata.items()):
+        if len(stratum) < 2:  # a label's only text is needed for training
+            continue
+        target = max(1, round(fraction * sum(map(len, stratum))))
+        taken = 0
+        for g in generator.permutation(len(stratum))[:-1]:  # at least one stays
+            if taken >= target:
+                break
+            picked += stratum[g]
+            taken += len(stratum[g])
+    if not picked:
+        raise UserError(
+            f"task {task}: {len(rows)} rows are too few to draw a {split} split from "
+            f"(each label needs two different texts, or give --{split}_file)"
+        )
+    rest = np.setdiff1d(np.arange(len(rows)), picked)
+    return rows.take(rest), rows.take(sorted(picked))

@@ -1,0 +1,64 @@
+"""From a task to its rows: which source serves, and the dev split where there is none."""
+
+from __future__ import annotations
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+from kd_keras.tasks.carve import carve
+from kd_keras.tasks.official import expand
+from kd_keras.tasks.records import Rows, Source, Task, TaskData
+from kd_keras.tasks.tables import BadRows
+
+_SKIP_HINT = " (--on_bad_row=skip leaves such rows out)"
+
+
+def choose(task: Task, data_dir: str | None = None) -> tuple[Source, str]:
+    """The source that serves ``task``, and the sentence that says so.
+
+    ``data_dir`` is an order: nothing else is tried. Without a network this takes 3 s at most.
+
+    Raises:
+      UserError: none serves; it names each way that would work.
+    """
+    if data_dir is not None:
+        for source in task.sources:
+            if source.reads_data_dir:
+                return source, source.here(task, data_dir)
+        raise UserError(f"--data_dir={data_dir}: task {task.name} does not read a folder")
+    for source in task.sources:
+        found = source.reachable(task, None)
+        if found:
+            return source, found
+    if not task.sources:
+        raise UserError(f"task {task.name} has no data of its own: name its files")
+    ways = "; or ".join(source.hint(task) for source in task.sources)
+    raise UserError(f"task {task.name}: no data here, and no network to fetch it. What would work: {ways}")
+
+
+def load(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> TaskData:
+    """Train and dev of a task. Official splits are kept; a missing dev is drawn from train.
+
+    Args:
+      data_dir: a folder with the data set in its official layout.
+      on_bad_row: "stop" raises UserError at the first bad row, "skip" counts and lists them in the notes.
+    """
+    data_dir = expand(data_dir)
+    source, sentence = choose(task, data_dir)
+    bad = BadRows(on_bad_row, _SKIP_HINT)
+    train = source.load(task, "train", data_dir, bad)
+    dev = source.load(task, "dev", data_dir, bad)
+    notes = source.notes(task)
+    if dev is None:
+        train, dev = carve(train, task.dev_fraction, task.name)
+        notes.append(f"dev: {task.dev_fraction:.0%} of train, drawn with a fixed seed")
+    return TaskData(task, train, dev, sentence, notes + bad.notes())
+
+
+def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:
+    """The test split where the task has one with gold labels, else None. Training code never calls this."""
+    data_dir = expand(data_dir)
+    bad = BadRows(on_bad_row, _SKIP_HINT)
+    rows = choose(task, data_dir)[0].load(task, "test", data_dir, bad)
+    for note in bad.notes():
+        say(f"test: {note}")
+    return rows

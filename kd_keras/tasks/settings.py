@@ -1,0 +1,71 @@
+"""The flags that say what to learn."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from kd_keras.common.config import Checked, setting
+from kd_keras.common.errors import UserError
+from kd_keras.tasks import builtin
+from kd_keras.tasks.custom import custom
+from kd_keras.tasks.records import Task
+
+
+@dataclass(frozen=True)
+class TaskSettings(Checked):
+    task: str = setting(
+        "rotten_tomatoes", "what to learn (python -m kd_keras.tasks lists them), or custom for your own files"
+    )
+    data_dir: str | None = setting(None, "folder with the data set in its official file layout")
+    train_file: str | None = setting(None, "task custom: .csv, .tsv or .jsonl file to learn from")
+    dev_file: str | None = setting(None, "task custom: dev split; without it a tenth of train is drawn")
+    test_file: str | None = setting(None, "task custom: test split, scored once at the end")
+    text_column: str = setting("text", "task custom: column of the text")
+    text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
+    label_column: str = setting("label", "task custom: column of the label")
+    labels: str | None = setting(None, "task custom: labels in order, with commas; default: sorted")
+    on_bad_row: str = setting("stop", "a row that cannot be used stops the run, or is counted and listed.",
+                              choices=("stop", "skip"))  # fmt: skip
+    task_module: str | None = setting(None, "Python module to import first: it may register tasks")
+
+
+_CUSTOM_ONLY = {
+    "train_file": None,
+    "dev_file": None,
+    "test_file": None,
+    "text_column": "text",
+    "text_b_column": None,
+    "label_column": "label",
+    "labels": None,
+}
+
+
+def resolve(settings: TaskSettings) -> Task:
+    """The task that the settings name. Raises UserError where they do not fit together."""
+    if settings.task_module:
+        try:
+            importlib.import_module(settings.task_module)
+        except Exception as e:  # a user's module may fail in any way
+            why = " ".join(f"{type(e).__name__}: {e}".split())
+            raise UserError(f"--task_module={settings.task_module}: cannot be imported ({why})") from e
+    if settings.task != "custom":
+        task = builtin.get(settings.task)
+        for name, default in _CUSTOM_ONLY.items():
+            value = getattr(settings, name)
+            if value != default:
+                raise UserError(f"--{name}={value} belongs to --task=custom, not to --task={settings.task}")
+        return task
+    if not settings.train_file:
+        raise UserError("--task=custom needs --train_file=FILE (.csv, .tsv or .jsonl)")
+    if settings.data_dir:
+        raise UserError(f"--data_dir={settings.data_dir}: task custom reads --train_file, not a folder")
+    return custom(
+        train_file=settings.train_file,
+        dev_file=settings.dev_file,
+        test_file=settings.test_file,
+        text_column=settings.text_column,
+        text_b_column=settings.text_b_column,
+        label_column=settings.label_column,
+        labels=[name.strip() for name in settings.labels.split(",")] if settings.labels else None,
+    )

@@ -1,0 +1,151 @@
+"""tensorflow-datasets: prepared on disk, or downloaded where there is a network."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.files import tail
+from kd_keras.common.progress import say
+from kd_keras.tasks.official import without_breaks
+from kd_keras.tasks.records import Rows, Task
+from kd_keras.tasks.tables import BadRows
+
+PROBE_URL = "https://storage.googleapis.com/"  # where tensorflow-datasets looks first
+PROBE_SECONDS = 3.0
+
+
+def network() -> bool:
+    """Whether the data's host answers, within 3 s in all.
+
+    tensorflow-datasets itself takes 205 s to find out. A thread, as resolving a name knows no time limit;
+    urllib, as it goes through the proxy that the environment names. Any HTTP answer will do.
+    """
+    answered = threading.Event()
+
+    def probe() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(PROBE_URL, method="HEAD"), timeout=PROBE_SECONDS).close()
+            answered.set()
+        except urllib.error.HTTPError:
+            answered.set()
+        except (OSError, ValueError):
+            pass
+        done.set()
+
+    done = threading.Event()
+    threading.Thread(target=probe, daemon=True).start()
+    done.wait(PROBE_SECONDS)
+    return answered.is_set()
+
+
+def tfds_dir() -> Path:
+    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", path.name))
+
+
+@dataclass(frozen=True)
+class Tfds:
+    """A data set of tensorflow-datasets.
+
+    Attributes:
+      name: its folder on disk: "glue/sst2".
+      text: features that, joined by a space, are the text.
+      splits: pairs (our split, theirs); a split that is not listed is not there (GLUE's test is unlabelled).
+      download: its name for ``tfds.load``; default ``name``.
+      needs: a package that this download needs beyond tensorflow-datasets.
+    """
+
+    name: str
+    text: tuple[str, ...]
+    splits: tuple[tuple[str, str], ...]
+    download: str | None = None
+    needs: str | None = None
+    reads_data_dir = False
+
+    def _prepared(self) -> Path | None:
+        """The newest version's folder, without importing tensorflow-datasets."""
+        base = tfds_dir() / self.name
+        found = [p.parent for depth in ("*", "*/*") for p in base.glob(f"{depth}/dataset_info.json")]
+        return max(found, key=_version, default=None)
+
+    def here(self, task: Task, data_dir: str | None) -> str | None:
+        path = self._prepared() if _is_installed("tensorflow_datasets") else None
+        return f"tensorflow-datasets {self.name}, prepared in {path}" if path else None
+
+    def _can_download(self) -> bool:
+        return _is_installed("tensorflow_datasets") and (not self.needs or _is_installed(self.needs))
+
+    def reachable(self, task: Task, data_dir: str | None) -> str | None:
+        prepared = self.here(task, data_dir)
+        if prepared or not self._can_download():
+            return prepared
+        return f"tensorflow-datasets {self.name}, downloaded to {tfds_dir()}" if network() else None
+
+    def hint(self, task: Task) -> str:
+        name = self.download or self.name
+        install = "" if self._can_download() else f"pip install tensorflow-datasets {self.needs or ''}".strip()
+        # The tfds command does not know the data sets of other hubs.
+        load = f"python -c \"import tensorflow_datasets as tfds; tfds.load('{name}')\""
+        steps = [
+            install,
+            load if ":" in name else f"tfds build {name}",
+            "copy its ~/tensorflow_datasets here",
+        ]
+        return "on a machine with a network: " + ", ".join(s for s in steps if s)
+
+    def notes(self, task: Task) -> list[str]:
+        return []
+
+    def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:
+        theirs = dict(self.splits).get(split)
+        if theirs is None:
+            return None
+        prepared = self._prepared()
+        try:
+            import tensorflow_datasets as tfds  # late: 4 s, and only this source needs it
+
+            if prepared:  # needs neither a network nor the data set's own code
+                builder = tfds.builder_from_directory(str(prepared))
+                data = builder.as_dataset(split=theirs, shuffle_files=False)
+            else:
+                say(f"downloading {self.name} with tensorflow-datasets to {tfds_dir()}")
+                data = tfds.load(self.download or self.name, split=theirs, data_dir=str(tfds_dir()))
+            examples = list(tfds.as_numpy(data))
+        except Exception as e:  # whatever goes wrong in there, the user needs to know the other ways
+            why = " ".join(f"{type(e).__name__}: {e}".split())
+            others = "; ".join(s.hint(task) for s in task.sources if s is not self)
+            raise UserError(f"tensorflow-datasets {self.name}: {tail(why, 200)}. Other ways: {others}") from e
+        return self._rows(task, split, examples, bad)
+
+    def _rows(self, task: Task, split: str, examples: list[dict], bad: BadRows) -> Rows:
+        ids, text, label = [], [], []
+        for i, example in enumerate(examples):
+            parts = [example[name].decode("utf-8").strip() for name in self.text]
+            joined = without_breaks(" ".join(p for p in parts if p)).strip()
+            gold = int(example["label"])
+            if not joined or not 0 <= gold < len(task.labels):
+                found = "no text" if not joined else f"label {gold}"
+                bad.report(f"tensorflow-datasets {self.name}, {split} example {i}: {found}")
+                continue
+            # GLUE's idx is its line number: the same ids as from the files.
+            ids.append(f"{split}-{int(example.get('idx', i))}")
+            text.append(joined)
+            label.append(gold)
+        return Rows(ids, text, None, np.asarray(label, np.int32))

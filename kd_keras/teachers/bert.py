@@ -1,0 +1,203 @@
+"""The teacher: a Keras functional model around TFBertForSequenceClassification."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from transformers import BertConfig, TFBertForSequenceClassification
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.tasks import Rows
+from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.tokenizers import WordPiece, read_vocab
+
+# Shapes are rounded up to this many tokens: fewer distinct sizes for the matrix library to plan.
+PAD_TO = 4
+
+
+class Encoded:
+    """Rows as the teacher reads them.
+
+    Attributes:
+      ids: TokenIds with [CLS] and [SEP].
+      first: int32[rows], length of the first segment; what lies behind it has type 1.
+    """
+
+    def __init__(self, ids: TokenIds, first: Sequence[int]):
+        self.ids = ids
+        self.first = np.asarray(first, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """int32[batch, time] input_ids, attention_mask and token_type_ids."""
+        ids = self.ids.padded(rows, PAD_TO)
+        mask = (ids != 0).astype(np.int32)
+        types = (np.arange(ids.shape[1]) >= self.first[rows][:, None]).astype(np.int32) * mask
+        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+class Teacher:
+    """A BERT classifier with its tokenizer.
+
+    Args:
+      bert: the transformers model.
+      tokenizer: its WordPiece tokenizer, which holds the maximum length.
+      name: for reports.
+    """
+
+    def __init__(self, bert: TFBertForSequenceClassification, tokenizer: WordPiece, name: str):
+        self.bert = bert
+        self.tokenizer = tokenizer
+        self.name = name
+        self.model = functional(bert)
+
+    @classmethod
+    def load(
+        cls, checkpoint: Checkpoint, num_labels: int, max_length: int, regression: bool = False, seed: int = 0
+    ) -> Teacher:
+        """Weights from ``checkpoint``; a classifier it lacks is drawn from ``seed``.
+
+        Raises:
+          UserError: where the checkpoint's own classifier has another number of labels, or
+            ``max_length`` is over its positions.
+        """
+        config = checkpoint.config
+        if max_length > config.get("max_position_embeddings", 512):
+            raise UserError(
+                f"--teacher_max_length={max_length}: {checkpoint.name} reads at most {config['max_position_embeddings']} tokens"
+            )
+        tf_keras.utils.set_random_seed(seed)
+        try:
+            bert = TFBertForSequenceClassification.from_pretrained(
+                str(checkpoint.path),
+                num_labels=num_labels,
+                problem_type="regression" if regression else None,
+                ignore_mismatched_sizes=True,
+                local_files_only=True,
+            )
+        except Exception as e:
+            reason = str(e).strip().splitlines()[0]
+            raise UserError(f"--teacher={checkpoint.name}: {checkpoint.weights} cannot be loaded ({reason})") from e
+        tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase)
+        return cls(bert, tokenizer, checkpoint.name)
+
+    @classmethod
+    def random(cls, vocab: Sequence[str], num_labels: int, max_length: int, seed: int, **config: int) -> Teacher:
+        """An untrained teacher from a configuration: for tests and notebooks."""
+        tf_keras.utils.set_random_seed(seed)
+        bert = TFBertForSequenceClassification(BertConfig(vocab_size=len(vocab), num_labels=num_labels, **config))
+        bert(bert.dummy_inputs | {"input_ids": tf.zeros((1, 2), tf.int32)})
+        return cls(bert, WordPiece(vocab, max_length), "random")
+
+    @property
+    def num_labels(self) -> int:
+        return self.bert.config.num_labels
+
+    def about(self) -> dict[str, object]:
+        """Name and size, for reports."""
+        total = sum(int(np.prod(v.shape)) for v in self.bert.weights)
+        embeddings = sum(int(np.prod(v.shape)) for v in self.bert.weights if "/embeddings/" in v.name)
+        return {
+            "name": self.name,
+            "parameters": total,
+            "parameters_without_embeddings": total - embeddings,
+            "max_length": self.tokenizer.max_length,
+        }
+
+    def word_embeddings(self) -> np.ndarray:
+        """float32[vocab, width]."""
+        return self.bert.bert.embeddings.weight.numpy()
+
+    def encode(self, rows: Rows) -> Encoded:
+        return Encoded(*self.tokenizer.encode_for_bert(rows.text, rows.text_b))
+
+    @functools.cached_property
+    def _forward(self):
+        spec = tf.TensorSpec((None, None), tf.int32)
+        names = ("input_ids", "attention_mask", "token_type_ids")
+
+        @tf.function(input_signature=[{n: spec for n in names}])
+        def forward(batch):
+            return self.model(batch, training=False)
+
+        return forward
+
+    def predict_batch(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One padded batch → {"logits": float32[batch, labels], "hidden_<l>": float32[batch, time, width]}."""
+        wanted = {k: tf.constant(v) for k, v in batch.items()}
+        return self._forward(wanted)
+
+    def logits(self, encoded: Encoded, tokens_per_batch: int = 4096) -> np.ndarray:
+        """float32[rows, labels] for all rows, batched by length; the order is the rows'."""
+        out = np.zeros((len(encoded), self.num_labels), np.float32)
+        for rows in token_batches(encoded.ids.lengths, tokens_per_batch):
+            out[rows] = self.predict_batch(encoded.batch(rows))["logits"].numpy()
+        return out
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """float32[texts, labels]: logits of plain texts, for notebooks."""
+        ids, first = self.tokenizer.encode_for_bert(list(texts))
+        return self.logits(Encoded(ids, first))
+
+    def save(self, folder: Path, **manifest: object) -> None:
+        """A Hugging Face folder with ``teacher.json``; readers see all of it or none."""
+        from kd_keras.teachers.checkpoints import MANIFEST
+
+        with files.atomic_dir(folder) as temp:
+            self.bert.save_pretrained(temp, safe_serialization=True)
+            files.write_text(temp / "vocab.txt", "".join(p + "\n" for p in self.tokenizer.vocab))
+            files.write_json(temp / "tokenizer_config.json", {"do_lower_case": self.tokenizer.lowercase})
+            weights = files.sha256_file(temp / "model.safetensors")
+            files.write_json(temp / MANIFEST, {"weights_sha256": weights, **manifest})
+
+    def fingerprint(self) -> dict[str, object]:
+        """What a label depends on: the weights and how text becomes ids."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        for v in self.bert.weights:
+            digest.update(np.ascontiguousarray(v.numpy()).data)
+        return {
+            "weights": digest.hexdigest()[:16],
+            "tokenizer": files.hash_of(self.tokenizer.vocab, self.tokenizer.lowercase),
+            "max_length": self.tokenizer.max_length,
+        }
+
+
+def functional(bert: TFBertForSequenceClassification) -> tf_keras.Model:
+    """{"input_ids", "attention_mask", "token_type_ids"} → {"logits", "hidden_0", … "hidden_<layers>"}.
+
+    hidden_0 are the embeddings. Outputs that nobody reads cost nothing: a tf.function prunes them.
+    """
+    inputs = {
+        n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in ("input_ids", "attention_mask", "token_type_ids")
+    }
+    out = bert(inputs, output_hidden_states=True, return_dict=True)
+    hidden = {f"hidden_{i}": h for i, h in enumerate(out.hidden_states)}
+    return tf_keras.Model(inputs, {"logits": out.logits, **hidden}, name="teacher")
+
+
+def token_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Row indices, sorted by length and cut so that rows × longest ≤ ``tokens`` (at least one row)."""
+    order = np.argsort(lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and (end + 1 - start) * _rounded(lengths[order[end]]) <= tokens:
+            end += 1
+        batches.append(order[start:end])
+        start = end
+    return batches
+
+
+def _rounded(length: int) -> int:
+    return -(-int(length) // PAD_TO) * PAD_TO

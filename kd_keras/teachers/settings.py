@@ -1,0 +1,36 @@
+"""How a teacher is made and how it labels, as flags; no TensorFlow import, so that a command checks them at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_keras.common.config import Checked, setting
+
+
+@dataclass(frozen=True)
+class TeacherSettings(Checked):
+    """How a teacher is made from a checkpoint."""
+
+    teacher: str = setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.")
+    teacher_epochs: float = setting(
+        3.0, "passes over the training set; 0 uses the checkpoint's classifier as it is.", low=0.0, high=100.0
+    )
+    teacher_learning_rate: float = setting(5e-5, "peak learning rate of AdamW.", low=1e-8, high=1.0)
+    teacher_batch_size: int = setting(32, "rows an update.", low=1)
+    teacher_warmup: float = setting(0.06, "part of the updates in which the rate rises.", low=0.0, high=1.0)
+    teacher_weight_decay: float = setting(0.01, "AdamW's decay (not on biases and norms).", low=0.0)
+    teacher_clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
+    teacher_max_length: int | None = setting(
+        None, "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.", low=3
+    )
+    teacher_seed: int = setting(1, "seed of the teacher's classifier, dropout and order of batches.", low=0)
+
+
+@dataclass(frozen=True)
+class LabelSettings(Checked):
+    """How text is labelled. None of this changes a label beyond float rounding."""
+
+    hidden: str = setting("none", "sentence vector to store beside the logits.", choices=("none", "cls", "mean"))
+    hidden_layer: int = setting(-1, "layer of the sentence vector; -1 is the last, 0 the embeddings.", low=-1)
+    label_batch_tokens: int = setting(2048, "tokens in one forward pass.", low=16)
+    shard_rows: int = setting(4096, "distinct texts in one Parquet shard: what a kill can cost.", low=1)

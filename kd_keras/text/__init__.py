@@ -1,0 +1,1 @@
+"""Text → ids → batches: tokenizers, vocabularies, embedding initialisers, length-bucketed batches."""

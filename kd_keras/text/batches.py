@@ -1,0 +1,91 @@
+"""Length-bucketed tf.data batches whose order is a function of seed and step alone.
+
+That makes a killed run resumable in the middle of an epoch: nothing but the step is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.seeds import rng
+from kd_keras.text.token_ids import TokenIds
+
+# Sorting inside pools of this many batches leaves little padding and enough chance.
+_POOL = 64
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    return -(-rows // batch_size)
+
+
+def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Each row once, in batches of like length, both levels shuffled.
+
+    Returns:
+      ``steps_per_epoch`` arrays of row indices.
+    """
+    draw = rng(seed, "batches", epoch)
+    order = draw.permutation(len(lengths))
+    pool = batch_size * _POOL
+    batches = []
+    for start in range(0, len(order), pool):
+        part = order[start : start + pool]
+        part = part[np.argsort(lengths[part], kind="stable")]
+        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    return [batches[i] for i in draw.permutation(len(batches))]
+
+
+def sorted_plan(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Each row once, longest first: the least padding, and memory's peak comes at once."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def row_lengths(ids: Mapping[str, TokenIds]) -> np.ndarray:
+    """int64[rows]: the longest input of each row."""
+    return np.max([t.lengths for t in ids.values()], axis=0)
+
+
+def training_plan(lengths: np.ndarray, batch_size: int, seed: int, start_step: int = 0) -> Iterator[np.ndarray]:
+    """Endless batches of row indices, beginning at ``start_step``."""
+    epoch, skip = divmod(start_step, steps_per_epoch(len(lengths), batch_size))
+    while True:
+        yield from epoch_plan(lengths, batch_size, seed, epoch)[skip:]
+        epoch, skip = epoch + 1, 0
+
+
+def training_batches(
+    ids: Mapping[str, TokenIds],
+    y: Mapping[str, np.ndarray],
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+) -> Any:
+    """An endless ``tf.data.Dataset`` of ``(x, y)``.
+
+    Args:
+      ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
+      y: {"label": int32[rows], "teacher_logits": float32[rows, classes], …}.
+      batch_size: rows a batch.
+      seed: of the order.
+      start_step: where a resumed run goes on.
+
+    Returns:
+      x as {name: int32[batch, time]} right-padded with 0, y as {name: [batch, …]}.
+    """
+    import tensorflow as tf
+
+    lengths = row_lengths(ids)
+
+    def generate() -> Iterator[tuple[dict, dict]]:
+        for rows in training_plan(lengths, batch_size, seed, start_step):
+            yield {k: t.padded(rows) for k, t in ids.items()}, {k: v[rows] for k, v in y.items()}
+
+    signature = (
+        {k: tf.TensorSpec((None, None), tf.int32) for k in ids},
+        {k: tf.TensorSpec((None, *v.shape[1:]), v.dtype) for k, v in y.items()},
+    )
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(8)

@@ -1,0 +1,62 @@
+"""Token ids of many texts in two flat arrays: no Python object per row, cheap to cut and pad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """Ragged int32 rows.
+
+    Attributes:
+      values: int32[tokens], all rows one after the other.
+      offsets: int64[rows + 1]; row i is ``values[offsets[i]:offsets[i + 1]]``.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[int]]) -> TokenIds:
+        rows = [np.asarray(r, np.int32) for r in rows]
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(r) for r in rows], out=offsets[1:])
+        return cls(np.concatenate(rows) if rows else np.zeros(0, np.int32), offsets)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TokenIds]) -> TokenIds:
+        starts = np.cumsum([0] + [len(p.values) for p in parts])
+        offsets = [parts[0].offsets] + [p.offsets[1:] + s for p, s in zip(parts[1:], starts[1:], strict=False)]
+        return cls(np.concatenate([p.values for p in parts]), np.concatenate(offsets))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64[rows]: tokens in each row."""
+        return np.diff(self.offsets)
+
+    def padded(self, rows: np.ndarray, pad_to: int = 1) -> np.ndarray:
+        """int32[len(rows), time]: the chosen rows, right-padded with 0.
+
+        Args:
+          rows: indices.
+          pad_to: time is rounded up to a multiple of this; it is never less than 1, so that
+            a batch of empty texts still has a shape a network can take.
+        """
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        time = max(1, int(lengths.max(initial=0)))
+        time = -(-time // pad_to) * pad_to
+        steps = np.arange(time)
+        inside = steps < lengths[:, None]
+        out = np.zeros((len(rows), time), np.int32)
+        out[inside] = self.values[(starts[:, None] + steps)[inside]]
+        return out

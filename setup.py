@@ -40,7 +40,7 @@ INSTALL_REQUIRES = [
 setup(
     name="kd_keras",
     version=version(),
-    description="Distils BERT text classifiers into BiLSTMs small enough for a phone, in TensorFlow and Keras.",
+    description="Distils BERT into BiLSTMs small enough for a phone, in TensorFlow and Keras.",
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["kd_keras", "kd_keras.*"]),

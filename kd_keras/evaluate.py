@@ -34,6 +34,7 @@ def main(argv: list[str]) -> None:
     task = read_task(FLAGS.model_dir)
     rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row)
 
+    cli.import_tensorflow()
     from kd_keras.deploy.runner import Runner
     from kd_keras.metrics import score
 

@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     checkpoint = find_checkpoint(settings.teacher)
     data = load(resolve(tasks), tasks.data_dir, tasks.on_bad_row)
 
+    cli.import_tensorflow()
     from kd_keras.teachers.finetune import fine_tune
 
     fine_tune(checkpoint, data, settings, folder)

@@ -44,6 +44,7 @@ def main(argv: list[str]) -> None:
     if not len(rows):
         raise UserError(f"--input={FLAGS.input}: holds no text")
 
+    cli.import_tensorflow()
     from kd_keras.teachers.bert import Teacher
     from kd_keras.teachers.labelling import label
 

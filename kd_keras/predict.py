@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
         rows = Rows([f"row-{n}" for n in range(len(texts))], texts, None, np.full(len(texts), -1, np.int32))
     else:
         rows = read_texts(FLAGS.input, FLAGS.text_column, task=task)
+    cli.import_tensorflow()
     runner = Runner.load(FLAGS.model_dir)
     scores = softmax(runner.logits(rows))
     names = runner.task.labels

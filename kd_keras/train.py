@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     job = Job(data, test, teacher, label, student, train, settings, flags_text(flags.FLAGS, _SETTINGS))
     check(job)  # before TensorFlow is imported, which takes seconds
 
+    cli.import_tensorflow()
     from kd_keras.distill.job import run
     from kd_keras.distill.report import summary
 

@@ -1,4 +1,4 @@
-"""The order of the folders, and the rules that keep two Kerases and many commands apart, read from the source.
+"""The order of the folders, and the rules that keep two Kerases and many commands apart, by source.
 
 Nothing is imported: every module of the package is parsed, so imports inside functions count too.
 """

@@ -105,10 +105,12 @@ def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int =
 
     lengths = row_lengths(ids)
     out: np.ndarray | None = None
-    call = tf.function(
-        lambda x: student(x, training=False)["logits"],
-        input_signature=[{k: tf.TensorSpec((None, None), tf.int32) for k in ids}],
-    )
+    # Traced once a student: it is asked for dev scores after each round.
+    call = getattr(student, "_kd_predict", None)
+    if call is None:
+        spec = {k: tf.TensorSpec((None, None), tf.int32) for k in ids}
+        call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
+        object.__setattr__(student, "_kd_predict", call)
     for rows in sorted_plan(lengths, batch_size):
         logits = call({k: tf.constant(t.padded(rows)) for k, t in ids.items()}).numpy()
         if out is None:

@@ -68,9 +68,12 @@ def from_vectors(path: str | Path, vocab: Sequence[str], seed: int) -> tuple[np.
             )
         if parts[0] in wanted:
             try:
-                found[wanted[parts[0]]] = np.array(parts[1:], np.float32)
+                vector = np.array(parts[1:], np.float32)
             except ValueError:
-                raise UserError(f"--vectors: {path}, line {number}: expected numbers after the word") from None
+                vector = np.full(width, np.nan)
+            if not np.isfinite(vector).all():
+                raise UserError(f"--vectors: {path}, line {number}: expected numbers after the word")
+            found[wanted[parts[0]]] = vector
     if not found or width is None:
         raise UserError(f"--vectors: {path}: holds no word of the vocabulary")
     known = np.stack(list(found.values()))

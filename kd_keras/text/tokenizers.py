@@ -128,7 +128,7 @@ def _truncate_longest_first(a: list[int], b: list[int], room: int) -> tuple[list
     half = room // 2
     if len(a) <= half:
         return a, b[: room - len(a)]
-    if len(b) <= room - half:
+    if len(b) <= half:
         return a[: room - len(b)], b
     return a[: room - half], b[:half]
 

@@ -1,0 +1,130 @@
+"""What the tests share: a vocabulary of a few words, two-layer BERTs, toy sentences that can be told apart.
+
+TensorFlow is imported by the fixtures that need it, so that light tests stay light.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+GOOD = ("good", "fine", "lovely")
+BAD = ("bad", "dull", "awful")
+FILLER = ("a", "film", "the", "plot", "is", "and", "very", ".")
+# Pieces for words that are not listed whole.
+PIECES = ("##s", "##ly", "b", "l", "##b", "##a", "##l", "s")
+VOCAB = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER, *PIECES)
+SMALL_BERT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+}
+
+
+def sentences(count: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """Texts of 2 to 9 words with one word that gives the label away: 1 for GOOD, 0 for BAD."""
+    draw = np.random.default_rng(seed)
+    texts, labels = [], []
+    for n in range(count):
+        words = list(draw.choice(FILLER, draw.integers(1, 9)))
+        words.insert(draw.integers(0, len(words) + 1), str(draw.choice(GOOD if n % 2 else BAD)))
+        texts.append(" ".join(words))
+        labels.append(n % 2)
+    return texts, np.array(labels, np.int32)
+
+
+@pytest.fixture(scope="session")
+def vocab() -> list[str]:
+    return list(VOCAB)
+
+
+@pytest.fixture(scope="session")
+def toy_rows():
+    """(count, seed=0, prefix="train") → Rows of distinct ids."""
+    from kd_keras.tasks import Rows
+
+    def make(count: int, seed: int = 0, prefix: str = "train") -> Rows:
+        texts, labels = sentences(count, seed)
+        return Rows([f"{prefix}-{i}" for i in range(count)], texts, None, labels)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_data(toy_rows):
+    """(train rows, dev rows) → TaskData of a task named "toy"."""
+    from kd_keras.tasks import Task, TaskData
+
+    def make(train: int = 48, dev: int = 20) -> TaskData:
+        task = Task("toy", "single", ("neg", "pos"), max_length=16)
+        return TaskData(task, toy_rows(train, 0), toy_rows(dev, 1, "dev"), "made up", [])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_teacher(vocab):
+    """(labels=2, seed=1, max_length=16, **config) → an untrained two-layer Teacher."""
+    from kd_keras.teachers.bert import Teacher
+
+    def make(labels: int = 2, seed: int = 1, max_length: int = 16, **config):
+        return Teacher.random(vocab, labels, max_length, seed, **(SMALL_BERT | config))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bert_folder(make_teacher, tmp_path_factory) -> Path:
+    """A local Hugging Face folder: config.json, vocab.txt, model.safetensors; read only."""
+    folder = tmp_path_factory.mktemp("bert") / "tiny-bert"
+    make_teacher(seed=7).save(folder)
+    (folder / "teacher.json").unlink()  # as anyone else's checkpoint
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """(*arguments, input=None, **environment) → CompletedProcess with bytes decoded as UTF-8."""
+
+    def run(*arguments: object, input: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            input=input, env=environment, cwd=cwd or ROOT, capture_output=True, text=True, encoding="utf-8",
+            timeout=600,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def write_csv():
+    """(path, texts, labels, header=…) → path of a CSV with label names "neg" and "pos"."""
+    import csv
+
+    def write(path: Path, texts: list[str], labels, header: tuple[str, str] = ("text", "label")) -> Path:
+        with open(path, "w", newline="", encoding="utf-8") as f:
+            out = csv.writer(f)
+            out.writerow(header)
+            out.writerows([t, ("neg", "pos")[n]] for t, n in zip(texts, labels, strict=True))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def toy_sentences():
+    return sentences

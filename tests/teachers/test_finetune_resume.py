@@ -1,0 +1,213 @@
+"""Fine-tuning learns, is found again, and goes on after a kill to the very same weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kd_keras.common.errors import UserError
+from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.teachers import finetune
+from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.checkpoints import find_checkpoint
+from kd_keras.teachers.finetune import WarmupLinear, fine_tune, has_label
+from kd_keras.teachers.settings import TeacherSettings
+
+SETTINGS = TeacherSettings(teacher_epochs=2, teacher_batch_size=8, teacher_learning_rate=1e-3, teacher_seed=3)
+
+
+@pytest.fixture
+def checkpoint(bert_folder):
+    return find_checkpoint(str(bert_folder))
+
+
+def weights(teacher: Teacher) -> list[np.ndarray]:
+    return [w.numpy() for w in teacher.bert.weights]
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if p.name != "teacher"]
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_after(monkeypatch, updates: int) -> None:
+    """The next fine-tuning dies before its update number ``updates`` + 1 of this process."""
+    real = finetune._Run._update_function
+
+    def build(self):
+        update, count = real(self), iter(range(updates))
+
+        def step(x, y):
+            if next(count, None) is None:
+                raise Killed
+            return update(x, y)
+
+        return step
+
+    monkeypatch.setattr(finetune._Run, "_update_function", build)
+
+
+def test_it_learns_what_can_be_learned(checkpoint, toy_data, tmp_path):
+    data = toy_data(train=64, dev=30)
+    settings = replace(SETTINGS, teacher_epochs=10, teacher_learning_rate=3e-3)
+    teacher = fine_tune(checkpoint, data, settings, tmp_path / "teacher")
+    called = teacher.logits(teacher.encode(data.dev)).argmax(-1)
+    assert (called == data.dev.label).all()
+    made = json.loads((tmp_path / "teacher" / "teacher.json").read_text())
+    assert made["dev"] == {"accuracy": 1.0} and made["name"] == str(checkpoint.path)
+    losses = [h["loss"] for h in made["history"]]
+    assert [h["step"] for h in made["history"]] == list(range(8, 81, 8))
+    assert losses[-1] < 0.2 < 0.5 < losses[0]
+    assert leftovers(tmp_path) == [], "checkpoints are taken away at the end"
+
+
+def test_the_best_dev_weights_are_kept(checkpoint, toy_data, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.9, 0.9, 0.7])
+    seen = []
+    real = Teacher.logits
+
+    def remember(self, encoded, *args):
+        seen.append(weights(self))
+        return real(self, encoded, *args)
+
+    monkeypatch.setattr(Teacher, "logits", remember)
+    monkeypatch.setattr(finetune, "score", lambda names, *args: {names[0]: next(scores)})
+    teacher = fine_tune(checkpoint, toy_data(), replace(SETTINGS, teacher_epochs=4), tmp_path / "teacher")
+    assert len(seen) == 4
+    for got, second, last in zip(weights(teacher), seen[1], seen[3], strict=True):
+        assert (got == second).all()
+    assert any((a != b).any() for a, b in zip(seen[1], seen[3], strict=True))
+    assert json.loads((tmp_path / "teacher" / "teacher.json").read_text())["dev"] == {"accuracy": 0.9}
+
+
+def test_it_is_found_again_and_taken_from_another_run(checkpoint, toy_data, tmp_path, monkeypatch):
+    data = toy_data()
+    first = fine_tune(checkpoint, data, SETTINGS, tmp_path / "a" / "teacher")
+
+    def never(self):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(finetune._Run, "go", never)
+    again = fine_tune(checkpoint, data, SETTINGS, tmp_path / "a" / "teacher")
+    linked = fine_tune(checkpoint, data, SETTINGS, tmp_path / "b" / "teacher", [tmp_path / "none", tmp_path / "a/teacher"])
+    assert first.fingerprint() == again.fingerprint() == linked.fingerprint()
+    for other in (
+        (replace(SETTINGS, teacher_learning_rate=1e-4), data),
+        (replace(SETTINGS, teacher_seed=4), data),
+        (replace(SETTINGS, teacher_max_length=12), data),
+        (SETTINGS, toy_data(dev=18)),
+    ):
+        with pytest.raises(AssertionError, match="trained again"):
+            fine_tune(checkpoint, other[1], other[0], tmp_path / "a" / "teacher")
+    path = tmp_path / "b" / "teacher" / "model.safetensors"
+    raw = bytearray(path.read_bytes())
+    path.unlink()  # it is the other run's file, too
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(AssertionError, match="trained again"):
+        fine_tune(checkpoint, data, SETTINGS, tmp_path / "b" / "teacher")
+
+
+def test_killed_at_three_places_it_ends_with_the_same_bits(checkpoint, toy_data, tmp_path, monkeypatch):
+    data = toy_data(train=45)  # 6 updates an epoch, the last one short
+    unbroken = fine_tune(checkpoint, data, SETTINGS, tmp_path / "a" / "teacher")
+    assert unbroken.bert.config.hidden_dropout_prob == 0.1, "without dropout this would prove less"
+
+    folder = tmp_path / "b" / "teacher"
+    monkeypatch.setattr(finetune, "CHECKPOINT_SECONDS", 0.0)
+    for updates in (2, 3, 4):
+        with monkeypatch.context() as patch:
+            kill_after(patch, updates)
+            with pytest.raises(Killed):
+                fine_tune(checkpoint, data, SETTINGS, folder)
+        assert not folder.exists(), "a half-trained teacher must not be found"
+    with monkeypatch.context() as patch:
+        kill_after(patch, 3)  # 2 + 3 + 4 updates are done, so 3 are left
+        resumed = fine_tune(checkpoint, data, SETTINGS, folder)
+    for a, b, w in zip(weights(unbroken), weights(resumed), unbroken.bert.weights, strict=True):
+        assert (a == b).all(), w.name
+    one, other = (json.loads((tmp_path / n / "teacher" / "teacher.json").read_text()) for n in "ab")
+    assert one["dev"] == other["dev"] and one["weights_sha256"] == other["weights_sha256"]
+    assert [h["step"] for h in other["history"]] == [6, 12]
+
+
+def test_dropout_is_on_and_drawn_from_the_seed(checkpoint, toy_data, tmp_path):
+    data, short = toy_data(), replace(SETTINGS, teacher_epochs=0.3)
+    a, b, c = (
+        fine_tune(checkpoint, data, replace(short, teacher_seed=s), tmp_path / n / "teacher")
+        for s, n in ((1, "a"), (1, "b"), (2, "c"))
+    )
+    assert a.fingerprint() == b.fingerprint() != c.fingerprint()
+
+
+def test_no_epochs_take_the_checkpoints_own_classifier(checkpoint, toy_data, tmp_path):
+    data = toy_data()
+    teacher = fine_tune(checkpoint, data, replace(SETTINGS, teacher_epochs=0), tmp_path / "teacher")
+    untouched = Teacher.load(checkpoint, 2, 16)
+    assert teacher.fingerprint() == untouched.fingerprint()
+    accuracy = float((untouched(data.dev.text).argmax(-1) == data.dev.label).mean())
+    assert json.loads((tmp_path / "teacher" / "teacher.json").read_text())["dev"] == {"accuracy": accuracy}
+
+
+def test_rows_without_a_label_are_not_learned_from(checkpoint, toy_data, tmp_path):
+    data = toy_data(train=24)
+    rows = data.train
+    more = Rows(
+        [*rows.ids, "x"], [*rows.text, "the film"], None, np.append(rows.label, np.int32(-1)).astype(np.int32)
+    )
+    with_more = TaskData(data.task, more, data.dev, "", [])
+    a = fine_tune(checkpoint, data, SETTINGS, tmp_path / "a" / "t")
+    b = fine_tune(checkpoint, with_more, SETTINGS, tmp_path / "b" / "t")
+    assert a.fingerprint() == b.fingerprint()
+    none = Rows(rows.ids, rows.text, None, np.full(len(rows), -1, np.int32))
+    with pytest.raises(UserError, match="no training row has a label"):
+        fine_tune(checkpoint, TaskData(data.task, none, data.dev, "", []), SETTINGS, tmp_path / "c" / "t")
+    assert has_label(Rows(["a", "b"], ["", ""], None, np.array([np.nan, 0], np.float32))).tolist() == [False, True]
+
+
+def test_a_regression_learns_a_number(checkpoint, toy_rows, tmp_path):
+    def rows(count, seed, prefix):
+        r = toy_rows(count, seed, prefix)
+        return Rows(r.ids, r.text, None, r.label.astype(np.float32) * 2)
+
+    task = Task("toy", "regression", (), metric="pearson", metrics=("pearson",), max_length=16)
+    data = TaskData(task, rows(48, 0, "train"), rows(20, 1, "dev"), "", [])
+    settings = replace(SETTINGS, teacher_epochs=8, teacher_learning_rate=3e-3)
+    teacher = fine_tune(checkpoint, data, settings, tmp_path / "teacher")
+    got = teacher.logits(teacher.encode(data.dev))
+    assert got.shape == (20, 1) and np.corrcoef(got[:, 0], data.dev.label)[0, 1] > 0.9
+
+
+def test_a_loss_that_is_no_number_names_the_flag(checkpoint, toy_data, tmp_path):
+    with pytest.raises(UserError, match="--teacher_learning_rate") as error:
+        fine_tune(checkpoint, toy_data(), replace(SETTINGS, teacher_learning_rate=1.0, teacher_clip=1e30), tmp_path / "t")
+    assert not (tmp_path / "t").exists() and "\n" not in str(error.value)
+
+
+def test_the_rate_rises_and_falls_linearly():
+    rate = WarmupLinear(2.0, warmup=4, total=10)
+    got = [float(rate(s)) for s in range(10)]
+    np.testing.assert_allclose(got, [0.5, 1, 1.5, 2, 12 / 7, 10 / 7, 8 / 7, 6 / 7, 4 / 7, 2 / 7], rtol=1e-6)
+    assert float(WarmupLinear(2.0, 0, 10)(0)) == pytest.approx(2.0) and float(rate(99)) == 0
+
+
+def test_another_runs_checkpoint_is_not_taken(checkpoint, toy_data, tmp_path, monkeypatch):
+    """A kill, then other settings in the same folder: they start afresh."""
+    data = toy_data()
+    monkeypatch.setattr(finetune, "CHECKPOINT_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 3)
+        with pytest.raises(Killed):
+            fine_tune(checkpoint, data, SETTINGS, tmp_path / "a" / "teacher")
+    other = replace(SETTINGS, teacher_learning_rate=5e-4)
+    a = fine_tune(checkpoint, data, other, tmp_path / "a" / "teacher")
+    shutil.rmtree(tmp_path / "a")
+    assert a.fingerprint() == fine_tune(checkpoint, data, other, tmp_path / "a" / "teacher").fingerprint()

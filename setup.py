@@ -35,6 +35,7 @@ INSTALL_REQUIRES = [
     "pyarrow>=26,<27",
     "matplotlib>=3.11,<4",
     "tqdm>=4.70,<5",
+    "tensorboard>=2.21,<2.22",
 ]
 
 setup(

@@ -12,6 +12,7 @@ from kd_keras.common.config import define_flags, flags_text, from_flags
 from kd_keras.distill.settings import JobSettings, TrainSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import TaskSettings, load, load_test, resolve
+from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 _SETTINGS = (TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings)
@@ -24,6 +25,7 @@ def main(argv: list[str]) -> None:
     tasks = from_flags(TaskSettings)
     teacher, label, student, train, settings = (from_flags(c) for c in _SETTINGS[1:])
     task = resolve(tasks)
+    find_checkpoint(teacher.teacher)
 
     from kd_keras.distill.job import Job, check
 

@@ -57,6 +57,8 @@ def _parse(argv: list[str]) -> list[str]:
     except flags.Error as e:
         print(f"error: {' '.join(str(e).split())} (--help lists the flags)", file=sys.stderr)
         sys.exit(2)
+    except SystemExit:  # absl ends --help with 1, but being asked is no failure
+        sys.exit(0)
 
 
 def run(main: Callable[[list[str]], None]) -> None:

@@ -48,15 +48,12 @@ class Checked:
 
 def _check(field: dataclasses.Field, value: Any) -> None:
     low, high = field.metadata.get("low"), field.metadata.get("high")
-    if value is not None and (low is not None or high is not None):
-        if not ((low is None or value >= low) and (high is None or value <= high)):
-            if high is None:
-                wanted = f"at least {low:g}"
-            elif low is None:
-                wanted = f"at most {high:g}"
-            else:
-                wanted = f"a number from {low:g} to {high:g}"
-            raise UserError(f"--{field.name}={value:g}: expected {wanted}")
+    under = value is not None and low is not None and not value >= low  # NaN is under everything
+    over = value is not None and high is not None and not value <= high
+    if under or over:
+        bounds = [f"at least {low:g}"] if low is not None else []
+        bounds += [f"at most {high:g}"] if high is not None else []
+        raise UserError(f"--{field.name}={value:g}: expected {' and '.join(bounds)}")
     choices = field.metadata.get("choices")
     if choices and value not in choices:
         hint = did_you_mean(str(value), choices)
@@ -81,7 +78,7 @@ def define_flags(cls: type) -> None:
         if field.metadata["choices"]:
             text += f" One of: {', '.join(field.metadata['choices'])}."
         kind = next(t for t in (*typing.get_args(hints[field.name]), hints[field.name]) if t in _DEFINE)
-        # absl shows --help for the flags of sys.argv[0]: make it show the flag whichever library declared the dataclass.
+        # --help shows the flags of sys.argv[0], so they are filed there whatever module declares them.
         _DEFINE[kind](field.name, field.default, text, module_name=sys.argv[0])
 
 

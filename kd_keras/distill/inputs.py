@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -49,11 +50,12 @@ def teacher_signals(
     with timings.step("signals"):
         for split, rows in splits.items():
             known = [s.signals(split) for s in siblings]
-            if job.signals_dir is not None:
-                known = [job.signals_dir / split]
+            given = job.job.signals is not None and (Path(job.job.signals) / split).is_dir()
+            if given:
+                known = [Path(job.job.signals) / split]
             signals[split] = label(
                 teacher, rows, layout.signals(split), job.label, job.task.name, split, known,
-                must_be_known=job.signals_dir is not None,
+                must_be_known=given,
             )  # fmt: skip
     return teacher, signals
 

@@ -21,6 +21,7 @@ from kd_keras.common.progress import say
 from kd_keras.distill.settings import JobSettings, TrainSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 
@@ -36,7 +37,6 @@ class Job:
     train: TrainSettings
     job: JobSettings
     flags_text: str = ""
-    signals_dir: Path | None = None
 
     @property
     def task(self) -> Task:
@@ -48,7 +48,7 @@ class Job:
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
-            "teacher": asdict(self.teacher),
+            "teacher": {k: v for k, v in asdict(self.teacher).items() if k != "checkpoint_seconds"},
             "label": asdict(self.label),
             "student": asdict(self.student),
             "train": asdict(self.train),
@@ -68,12 +68,12 @@ def check(job: Job) -> RunLayout:
     Raises:
       UserError: unknown teacher, output folder of another task or run, vectors that are missing, …
     """
-    from kd_keras.teachers.checkpoints import find_checkpoint
-
     task, layout = job.task, RunLayout(job.folder())
     if task.kind != "single":
         raise UserError(f"task {task.name}: kind {task.kind} has no student yet; train takes single-sentence tasks")
-    find_checkpoint(job.teacher.teacher)
+    checkpoint = find_checkpoint(job.teacher.teacher)
+    if job.job.signals is not None:
+        _check_signals(job, Path(job.job.signals), checkpoint)
     if job.student.vectors is not None:
         files.require_file(job.student.vectors, "--vectors")
     if layout.root.is_file():
@@ -95,6 +95,25 @@ def check(job: Job) -> RunLayout:
     elif layout.root.is_dir() and any(layout.root.iterdir()):
         raise UserError(f"--output_dir={layout.root}: is not empty and holds no run of train; choose another folder")
     return layout
+
+
+def _check_signals(job: Job, folder: Path, checkpoint: Checkpoint) -> None:
+    """Refuses signals of another teacher or of other data before anything is trained."""
+    from kd_keras.teachers.signals import SignalStore
+
+    if not checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
+        raise UserError(
+            f"--signals={folder}: needs the teacher that made them, as --teacher=RUN/teacher; "
+            f"--teacher={checkpoint.name} is not fine-tuned for this task and data"
+        )
+    for split, rows in (("train", job.data.train), ("dev", job.data.dev)):
+        manifest = SignalStore(folder / split).verify()
+        here = checkpoint.manifest()["fingerprint"]
+        if manifest["teacher"] != here:
+            said = "; ".join(files.differences(manifest["teacher"], here))
+            raise UserError(f"--signals={folder}: {split} has signals from another teacher ({said})")
+        if manifest["data"] != rows.fingerprint():
+            raise UserError(f"--signals={folder}: {split} has signals of other data than this run's")
 
 
 class Timings:

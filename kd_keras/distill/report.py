@@ -165,7 +165,11 @@ def _markdown(job: Job, metrics: dict, inputs: StudentInputs) -> str:
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
     config = job.student
-    fence = "```"
+    fence, bare = "```", "parameters_without_embeddings"
+
+    def fewer(count: str) -> float:
+        return teacher[count] / student[count]
+
     return f"""# {job.task.name}: {" / ".join(names)}
 
 {summary(metrics)}
@@ -184,11 +188,11 @@ alike; the test split was read for this table only.
 ## Models
 
 - Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {teacher["bytes"] / 1e6:.1f} MB on disk.
-- Student: {config.student}, {config.tokenizer}, embeddings {config.embedding_size}, {config.hidden_size} units per direction,
-  fully connected {config.dense_size}, {config.pooling} pooling; {student["parameters"]:,} parameters
-  ({student["parameters_without_embeddings"]:,} without embeddings), {student["bytes"] / 1e6:.1f} MB as `student.keras`,
+- Student: {config.student}, {config.tokenizer}, embeddings {config.embedding_size},
+  {config.hidden_size} units per direction, fully connected {config.dense_size}, {config.pooling} pooling; {student["parameters"]:,} parameters
+  ({student[bare]:,} without embeddings), {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
-- {teacher["parameters"] / student["parameters"]:.1f}× fewer parameters than the teacher, {teacher["parameters_without_embeddings"] / student["parameters_without_embeddings"]:.1f}× without embeddings.
+- Fewer parameters than the teacher: {fewer("parameters"):.1f}×, without embeddings {fewer(bare):.1f}×.
 - The kept student gives the teacher's label on: {agree}.
 
 ## Learning curves

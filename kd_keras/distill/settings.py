@@ -36,6 +36,11 @@ class JobSettings(Checked):
     alpha: float = setting(0.0, "weight of the gold labels; 1 − alpha goes to the teacher's logits.", low=0.0, high=1.0)
     soft: str = setting("mse", "how the student follows the logits.", choices=("mse", "kl"))
     temperature: float = setting(2.0, "temperature of --soft=kl.", low=0.01, high=100.0)
+    signals: str | None = setting(
+        None,
+        "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
+        "made them (RUN/teacher).",
+    )
     seed: int = setting(1, "seed of the first student.", low=0)
     seeds: int = setting(1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1)
     baseline: bool = setting(True, "also train the same student without distillation.")

@@ -18,6 +18,9 @@ from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import WordPiece, read_vocab
 
+# Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
+tf_keras.backend.experimental.enable_tf_random_generator()
+
 # Shapes are rounded up to this many tokens: fewer distinct sizes for the matrix library to plan.
 PAD_TO = 4
 
@@ -70,11 +73,9 @@ class Teacher:
           UserError: where the checkpoint's own classifier has another number of labels, or
             ``max_length`` is over its positions.
         """
-        config = checkpoint.config
-        if max_length > config.get("max_position_embeddings", 512):
-            raise UserError(
-                f"--teacher_max_length={max_length}: {checkpoint.name} reads at most {config['max_position_embeddings']} tokens"
-            )
+        longest = checkpoint.config.get("max_position_embeddings", 512)
+        if max_length > longest:
+            raise UserError(f"--teacher_max_length={max_length}: {checkpoint.name} reads at most {longest} tokens")
         tf_keras.utils.set_random_seed(seed)
         try:
             bert = TFBertForSequenceClassification.from_pretrained(
@@ -85,7 +86,7 @@ class Teacher:
                 local_files_only=True,
             )
         except Exception as e:
-            reason = str(e).strip().splitlines()[0]
+            reason = (str(e).strip() or type(e).__name__).splitlines()[0]
             raise UserError(f"--teacher={checkpoint.name}: {checkpoint.weights} cannot be loaded ({reason})") from e
         tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase)
         return cls(bert, tokenizer, checkpoint.name)
@@ -101,6 +102,11 @@ class Teacher:
     @property
     def num_labels(self) -> int:
         return self.bert.config.num_labels
+
+    def dropout_states(self) -> list[tf.random.Generator]:
+        """The generators of all dropout layers, in a fixed order: part of what a resumed run needs."""
+        layers = [m for m in self.bert.submodules if isinstance(m, tf_keras.layers.Dropout)]
+        return [layer._random_generator._generator for layer in layers]
 
     def about(self) -> dict[str, object]:
         """Name and size, for reports."""
@@ -157,7 +163,9 @@ class Teacher:
             files.write_text(temp / "vocab.txt", "".join(p + "\n" for p in self.tokenizer.vocab))
             files.write_json(temp / "tokenizer_config.json", {"do_lower_case": self.tokenizer.lowercase})
             weights = files.sha256_file(temp / "model.safetensors")
-            files.write_json(temp / MANIFEST, {"weights_sha256": weights, **manifest})
+            files.write_json(
+                temp / MANIFEST, {"weights_sha256": weights, "fingerprint": self.fingerprint(), **manifest}
+            )
 
     def fingerprint(self) -> dict[str, object]:
         """What a label depends on: the weights and how text becomes ids."""

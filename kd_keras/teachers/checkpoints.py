@@ -48,6 +48,11 @@ class Checkpoint:
         path = self.path / MANIFEST
         return files.read_json(path) if path.is_file() else None
 
+    def fine_tuned_for(self, task: str, data: str) -> bool:
+        """Whether this is a finished teacher of ours for ``task`` on the data with fingerprint ``data``."""
+        key = (self.manifest() or {}).get("key") or {}
+        return key.get("task") == task and key.get("data") == data
+
 
 def find_checkpoint(name: str) -> Checkpoint:
     """A packaged teacher by name, a folder, or a hub name; UserError says what would work."""
@@ -119,7 +124,7 @@ def _from_hub(name: str) -> Checkpoint:
         raise UserError(
             f"--teacher={name}: not a folder here, not in the hub's local cache, and the hub cannot be reached. "
             f"What would work: --teacher={' or '.join(PACKAGED)} (a package), --teacher=FOLDER with config.json, "
-            f"vocab.txt and model.safetensors.{did_you_mean(name, [*PACKAGED, *_WELL_KNOWN])}"
+            f"vocab.txt and model.safetensors.{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
         )
     folder: Path | None = None
     for names in ((w,) for w in wanted):
@@ -138,5 +143,5 @@ def _download(fetch, repo: str, names: tuple[str, ...], optional: bool, local: b
             last = e
     if optional:
         return None
-    reason = str(last).strip().splitlines()[0] if last else ""
+    reason = (str(last).strip() or type(last).__name__).splitlines()[0]
     raise UserError(f"--teacher={repo}: {' or '.join(names)} cannot be had from the hub ({reason})")

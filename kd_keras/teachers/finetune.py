@@ -23,7 +23,8 @@ from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.settings import TeacherSettings
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
-CHECKPOINT_SECONDS = 60.0
+# What changes nothing, or stands in the key under another name.
+_NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds")
 # Dev is scored at least this often, so that a large set's best point is not missed.
 _EVAL_EXAMPLES = 17_000
 
@@ -51,7 +52,7 @@ def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSetting
         "task": data.task.name,
         "data": data.fingerprint,
         "max_length": max_length,
-        **{k: v for k, v in asdict(settings).items() if k not in ("teacher", "teacher_max_length")},
+        **{k: v for k, v in asdict(settings).items() if k not in _NOT_IN_KEY},
     }
 
 
@@ -78,6 +79,12 @@ def fine_tune(
     max_length = settings.teacher_max_length or task.max_length
     regression = task.kind == "regression"
     num_labels = 1 if regression else len(task.labels)
+    if checkpoint.fine_tuned_for(task.name, data.fingerprint):
+        say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used as it is")
+        if checkpoint.path.resolve() != folder.resolve():
+            _link_folder(checkpoint.path, folder)
+        made = checkpoint.manifest()["key"]["max_length"]
+        return Teacher.load(checkpoint, num_labels, made, regression)
     key = teacher_key(checkpoint, data, settings, max_length)
 
     for place in [folder, *known]:
@@ -144,7 +151,11 @@ class _Run:
         self.state = tf.Variable(json.dumps(self._fresh()), dtype=tf.string)
         state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
         self.manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=teacher.model, optimizer=self.optimizer, state=self.state), state_dir, 1
+            tf.train.Checkpoint(
+                model=teacher.model, optimizer=self.optimizer, dropout=teacher.dropout_states(), state=self.state
+            ),
+            state_dir,
+            1,
         )
         self.regression = data.task.kind == "regression"
 
@@ -191,7 +202,7 @@ class _Run:
                     if info["best"] is None or dev_score > info["best"]:
                         info["best"] = dev_score
                         self._save(info)
-                if scored or step == self.steps or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                if scored or step == self.steps or time.monotonic() - saved > s.checkpoint_seconds:
                     info |= {"step": step, "seconds": before + time.monotonic() - started}
                     self.state.assign(json.dumps(info))
                     self.manager.save()

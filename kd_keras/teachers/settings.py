@@ -23,6 +23,7 @@ class TeacherSettings(Checked):
     teacher_max_length: int | None = setting(
         None, "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.", low=3
     )
+    checkpoint_seconds: float = setting(60.0, "time between checkpoints: what a kill can cost.", low=0.0)
     teacher_seed: int = setting(1, "seed of the teacher's classifier, dropout and order of batches.", low=0)
 
 

@@ -48,9 +48,9 @@ def test_did_you_mean_is_blind_to_case_and_silent_on_strangers():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: JobSettings(alpha=1.5), "--alpha=1.5: expected a number from 0 to 1"),
-        (lambda: JobSettings(alpha=-0.1), "--alpha=-0.1: expected a number from 0 to 1"),
-        (lambda: JobSettings(alpha=float("nan")), "--alpha=nan: expected a number from 0 to 1"),
+        (lambda: JobSettings(alpha=1.5), "--alpha=1.5: expected at least 0 and at most 1"),
+        (lambda: JobSettings(alpha=-0.1), "--alpha=-0.1: expected at least 0 and at most 1"),
+        (lambda: JobSettings(alpha=float("nan")), "--alpha=nan: expected at least 0 and at most 1"),
         (lambda: JobSettings(soft="klm"), "--soft=klm: expected one of mse, kl. Did you mean kl?"),
         (lambda: JobSettings(seeds=0), "--seeds=0: expected at least 1"),
         (lambda: TrainSettings(batch_size=0), "--batch_size=0: expected at least 1"),
@@ -61,7 +61,7 @@ def test_did_you_mean_is_blind_to_case_and_silent_on_strangers():
         (lambda: StudentSettings(embeddings="vectors"), "--embeddings=vectors and --vectors=FILE go together"),
         (lambda: StudentSettings(vectors="f", embeddings="random"), "--embeddings=vectors and --vectors=FILE go tog"),
         (lambda: StudentSettings(vectors="f", embeddings="vectors"), "--embeddings=vectors: only with --tokenizer=wor"),
-        (lambda: StudentSettings(dropout=1.0), "--dropout=1: expected a number from 0 to 0.95"),
+        (lambda: StudentSettings(dropout=1.0), "--dropout=1: expected at least 0 and at most 0.95"),
     ],
 )
 def test_a_value_out_of_its_limits_is_refused_in_one_line(make, message):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
+from threading import Event
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_a_hub_that_refuses_is_quoted_in_one_line(monkeypatch, tmp_path):
 
 
 def test_a_name_server_that_hangs_counts_as_no(monkeypatch):
-    monkeypatch.setattr("socket.create_connection", lambda *args, **kwargs: time.sleep(30))
+    monkeypatch.setattr("socket.create_connection", lambda *args, **kwargs: Event().wait())
     assert reachable(("example.org", 443), seconds=0.1) is False
 
 

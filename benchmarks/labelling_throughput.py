@@ -1,0 +1,197 @@
+"""Labelling throughput of one teacher: batches by tokens, sorted by length, against 32 × 64 in file order.
+
+    python benchmarks/labelling_throughput.py --rows=2000
+    python benchmarks/labelling_throughput.py --data_dir=DIR/SST-2 --teacher=saved_models/sst2/RUN/teacher
+
+Both ways run in this process on the same ids, model, compiled function and threads, in turns: A B A B …
+Timed: planning and padding the batches, the forward pass, logits to NumPy. Tokenizing is timed on its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras import tasks
+from kd_keras.common import files
+from kd_keras.common.cli import import_tensorflow, quiet
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+from kd_keras.teachers.settings import LabelSettings
+
+ROOT = Path(__file__).resolve().parents[1]
+_WARM_UP_BATCHES = 8
+
+
+def flags() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    add = parser.add_argument
+    add("--data_dir", help="folder with SST-2's train.tsv and dev.tsv; without it rotten_tomatoes, from packages")
+    add("--rows", type=int, default=2000, help="the first rows of train; 0 takes all (default: %(default)s)")
+    add("--teacher", default="minilm-l6", help="packaged teacher, folder or hub name (default: %(default)s)")
+    add("--length", type=int, default=64, help="pieces to which B pads and both cut (default: %(default)s)")
+    add("--batch_size", type=int, default=32, help="rows in a batch of B (default: %(default)s)")
+    tokens = LabelSettings().label_batch_tokens
+    add("--batch_tokens", type=int, default=tokens, help="tokens in a batch of A (default: %(default)s, as in label)")
+    add("--rounds", type=int, default=5, help="timed rounds of each (default: %(default)s)")
+    add("--threads", type=int, default=0, help="TensorFlow's threads in an operation; 0 is its own choice")
+    add("--json", metavar="FILE", help="also write the figures here")
+    given = parser.parse_args()
+    low = {"rows": 0, "length": 3, "batch_size": 1, "batch_tokens": 16, "rounds": 1, "threads": 0}
+    for name, least in low.items():
+        if getattr(given, name) < least:
+            parser.error(f"--{name}={getattr(given, name)}: expected at least {least}")
+    if given.json and not Path(given.json).resolve().parent.is_dir():
+        parser.error(f"--json={given.json}: no such folder")
+    return given
+
+
+def padded_batch(encoded, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
+    """B's batch: as ``Encoded.batch``, but int32[rows, length] whatever the texts' lengths."""
+    ids = encoded.ids.padded(rows, length)
+    mask = (ids != 0).astype(np.int32)
+    types = (np.arange(length) >= encoded.first[rows][:, None]).astype(np.int32) * mask
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def seconds(what: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    what()
+    return time.perf_counter() - started
+
+
+def measure(given: argparse.Namespace) -> dict:
+    task = tasks.get("sst2" if given.data_dir else "rotten_tomatoes")
+    data = tasks.load(task, given.data_dir)
+    rows = data.train.take(range(min(given.rows or len(data.train), len(data.train))))
+    import_tensorflow()
+    import tensorflow as tf
+
+    from kd_keras.teachers.bert import Teacher, token_batches
+    from kd_keras.teachers.checkpoints import find_checkpoint
+
+    if given.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(given.threads)
+    teacher = Teacher.load(find_checkpoint(given.teacher), len(task.labels), given.length)
+
+    teacher.encode(rows.take(range(min(100, len(rows)))))  # warm-up
+    tokenizing = seconds(lambda: teacher.encode(rows))
+    # A sees each distinct text once, B every row.
+    texts: dict[str, int] = {}
+    group = np.array([texts.setdefault(text, len(texts)) for text in rows.text])
+    first = np.unique(group, return_index=True)[1]
+    encoded = {"A": teacher.encode(rows.take(first)), "B": teacher.encode(rows)}
+    answers = {n: np.zeros((len(e), len(task.labels)), np.float32) for n, e in encoded.items()}
+    cells = {"A": 0, "B": 0}
+
+    def plan(name: str) -> list[np.ndarray]:
+        if name == "A":
+            return token_batches(encoded["A"].ids.lengths, given.batch_tokens)
+        return [np.arange(s, min(s + given.batch_size, len(rows))) for s in range(0, len(rows), given.batch_size)]
+
+    def run(name: str, every: int = 1) -> None:
+        cells[name] = 0
+        for at in plan(name)[::every]:
+            x = encoded[name].batch(at) if name == "A" else padded_batch(encoded["B"], at, given.length)
+            cells[name] += x["input_ids"].size
+            answers[name][at] = teacher.predict_batch(x)["logits"].numpy()
+
+    for name in "AB":
+        run(name, every=max(1, len(plan(name)) // _WARM_UP_BATCHES))
+    times: dict[str, list[float]] = {"A": [], "B": []}
+    for n in range(given.rounds):
+        for name in "AB":
+            times[name].append(seconds(lambda name=name: run(name)))
+        say(f"round {n + 1} of {given.rounds}: A {times['A'][-1]:.2f} s, B {times['B'][-1]:.2f} s")
+
+    a, b = answers["A"][group], answers["B"]
+    rates = {n: sorted(len(rows) / t for t in ts) for n, ts in times.items()}
+    ratios = sorted(tb / ta for ta, tb in zip(times["A"], times["B"], strict=True))
+    return {
+        "command": command(),
+        "data": f"{task.name} train, {data.source}",
+        "rows": len(rows),
+        "distinct_texts": len(first),
+        "teacher": teacher.name,
+        "length": given.length,
+        "mean_pieces": float(encoded["B"].ids.lengths.mean()),
+        "cut_rows": int((encoded["B"].ids.lengths >= given.length).sum()),
+        "batches": {n: len(plan(n)) for n in "AB"},
+        "padding": {n: 1 - float(encoded[n].ids.lengths.sum()) / cells[n] for n in "AB"},
+        "seconds": times,
+        "rows_per_second": {n: {"median": statistics.median(r), "min": r[0], "max": r[-1]} for n, r in rates.items()},
+        "ratio": {"median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]},
+        "tokenizing_rows_per_second": len(rows) / tokenizing,
+        "logit_deviation": float(b.std()),
+        "max_logit_difference": float(np.abs(a - b).max()),
+        "argmax_agreement": float((a.argmax(-1) == b.argmax(-1)).mean()),
+        "cpus": os.cpu_count(),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "load_average": os.getloadavg()[0],
+        "machine": platform.machine(),
+        "tensorflow": tf.__version__,
+    }
+
+
+def command() -> str:
+    script = Path(sys.argv[0]).resolve()
+    name = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script
+    return shlex.join(["python", str(name), *sys.argv[1:]])
+
+
+def show(r: dict, given: argparse.Namespace) -> None:
+    names = {
+        "A": f"A  distinct, sorted, {given.batch_tokens} tokens",
+        "B": f"B  file order, {given.batch_size} × {r['length']}",
+    }
+    repeats = r["rows"] - r["distinct_texts"]
+    print(f"$ {r['command']}")
+    print(f"teacher {r['teacher']}; {r['data']}")
+    print(
+        f"{r['rows']:,} rows, {repeats:,} of them repeats; {r['mean_pieces']:.1f} pieces a row, {r['cut_rows']:,} rows "
+        f"of {r['length']} pieces or cut to them"
+    )
+    threads = r["intra_op_threads"] or "default"
+    print(f"{r['cpus']} CPUs, threads: {threads}, load average {r['load_average']:.1f}, TensorFlow {r['tensorflow']}")
+    print(f"\n{f'medians of {given.rounds} rounds':32}{'rows/s':>8}{'min–max':>16}{'batches':>9}{'padding':>9}")
+    for n, name in names.items():
+        rate = r["rows_per_second"][n]
+        spread = f"{rate['min']:.1f}–{rate['max']:.1f}"
+        print(f"{name:32}{rate['median']:8.1f}{spread:>16}{r['batches'][n]:9,}{r['padding'][n]:9.1%}")
+    ratio = r["ratio"]
+    spread = f"{ratio['min']:.2f}–{ratio['max']:.2f}"
+    print(f"{'A ÷ B, round by round':32}{ratio['median']:8.2f}{spread:>16}")
+    print(f"{'tokenizing, not in the above':32}{r['tokenizing_rows_per_second']:8,.0f}")
+    print(
+        f"\nlargest logit difference {r['max_logit_difference']:.1e} (standard deviation of the logits "
+        f"{r['logit_deviation']:.2g}), same label on {r['argmax_agreement']:.2%} of rows"
+    )
+    if repeats:
+        print(f"without the gain from repeats: A ÷ B about {ratio['median'] * r['distinct_texts'] / r['rows']:.2f}")
+
+
+def main() -> int:
+    given = flags()
+    quiet()
+    try:
+        figures = measure(given)
+    except UserError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    show(figures, given)
+    if given.json:
+        files.write_json(Path(given.json), figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Objectives against NumPy, in doubles, with formulas written out again."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from kd_keras.common.errors import UserError
+from kd_keras.distill.objectives import OBJECTIVES, HardLabels, LogitKL, LogitMSE, mixture
+
+DRAW = np.random.default_rng(0)
+LOGITS = DRAW.normal(size=(6, 3), scale=2).astype(np.float32)
+TEACHER = DRAW.normal(size=(6, 3), scale=2).astype(np.float32)
+LABEL = np.array([0, 2, -1, 1, -1, 0], np.int32)
+WEIGHT = np.array([1.0, 0.5, 2.0, 0.0, 3.0, 1.5], np.float32)
+Y = {"label": LABEL, "teacher_logits": TEACHER}
+OUT = {"logits": LOGITS}
+
+
+def log_softmax(x):
+    x = x.astype(np.float64)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def cross_entropy(labels):
+    return -log_softmax(LOGITS)[np.arange(6), labels]
+
+
+def kl(temperature):
+    p, q = log_softmax(TEACHER / temperature), log_softmax(LOGITS / temperature)
+    return temperature**2 * (np.exp(p) * (p - q)).sum(-1)
+
+
+GOLD = (LABEL >= 0).astype(float)
+FILLED = np.where(LABEL >= 0, LABEL, TEACHER.argmax(-1))
+SQUARES = ((LOGITS.astype(np.float64) - TEACHER) ** 2).mean(-1)
+CASES = {
+    "hard": (HardLabels(), cross_entropy(np.maximum(LABEL, 0)), GOLD),
+    "hard, teacher fills in": (HardLabels(unlabelled="teacher"), cross_entropy(FILLED), np.ones(6)),
+    "mse": (LogitMSE(), SQUARES, np.ones(6)),
+    "kl at 1": (LogitKL(temperature=1.0), kl(1.0), np.ones(6)),
+    "kl at 4": (LogitKL(temperature=4.0), kl(4.0), np.ones(6)),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_agrees_with_numpy(case, weighted):
+    objective, losses, weights = CASES[case]
+    weights = weights * WEIGHT if weighted else weights
+    got = float(objective(Y, OUT, WEIGHT if weighted else None))
+    assert got == pytest.approx((losses * weights).sum() / weights.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_weight_at_all_is_a_loss_of_zero(case):
+    assert float(CASES[case][0](Y, OUT, np.zeros(6, np.float32))) == 0.0
+
+
+def test_a_batch_without_gold_labels_has_no_hard_loss():
+    assert float(HardLabels()({"label": np.full(6, -1)}, OUT)) == 0.0
+
+
+@pytest.mark.parametrize("objective", [LogitMSE(), LogitKL()])
+def test_equal_logits_are_the_minimum(objective):
+    assert float(objective({"teacher_logits": LOGITS}, OUT)) == pytest.approx(0.0, abs=1e-6)
+    assert float(objective(Y, OUT)) > 0.1
+
+
+def test_kl_looks_at_differences_of_logits_and_mse_at_logits():
+    shifted = {"teacher_logits": LOGITS + 5}
+    assert float(LogitKL()(shifted, OUT)) == pytest.approx(0.0, abs=1e-5)
+    assert float(LogitMSE()(shifted, OUT)) == pytest.approx(25.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "objective", [HardLabels(0.25, "teacher"), LogitMSE(0.5), LogitKL(0.75, temperature=3.0)], ids=lambda o: o.title
+)
+def test_serialization_round_trip(objective):
+    loaded = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(objective))
+    assert type(loaded) is type(objective) and loaded.get_config() == objective.get_config()
+    assert loaded.needs == objective.needs and OBJECTIVES.get(objective.title) is type(objective)
+    assert float(loaded(Y, OUT)) == float(objective(Y, OUT))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "titles"),
+    [
+        ((0.0,), [("mse", 1.0)]),
+        ((1.0,), [("hard", 1.0)]),
+        ((0.25,), [("hard", 0.25), ("mse", 0.75)]),
+        ((0.5, "kl", 3.0), [("hard", 0.5), ("kl", 0.5)]),
+    ],
+)
+def test_a_mixture_weighs_its_parts(arguments, titles):
+    parts = mixture(*arguments)
+    assert [(p.title, p.weight) for p in parts] == titles
+    if len(arguments) == 3:
+        assert parts[1].temperature == 3.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: mixture(1.5), "--alpha=1.5: expected a number from 0 to 1"),
+        (lambda: mixture(float("nan")), "--alpha=nan"),
+        (lambda: mixture(0.5, "mze"), "unknown objective 'mze'.*Did you mean mse"),
+        (lambda: LogitMSE(-1), "objective mse: expected a weight of at least 0"),
+        (lambda: LogitKL(temperature=0), "objective kl: expected a temperature over 0"),
+        (lambda: HardLabels(unlabelled="guess"), "expected unlabelled to be skip or teacher"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make, message):
+    with pytest.raises(UserError, match=message):
+        make()

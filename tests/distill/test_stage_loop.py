@@ -1,0 +1,234 @@
+"""Stages: the best dev weights come back, patience ends it, and a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kd_keras.common.errors import UserError
+from kd_keras.distill import stages
+from kd_keras.distill.objectives import HardLabels, LogitMSE, mixture
+from kd_keras.distill.settings import TrainSettings
+from kd_keras.distill.stages import DevSet, Stage, TrainingSet, make_optimizer, predict, run_stage
+from kd_keras.students.bilstm import build_student
+from kd_keras.students.settings import StudentSettings
+from kd_keras.text.token_ids import TokenIds
+
+SETTINGS = TrainSettings(batch_size=8, learning_rate=0.01)
+SHAPE = StudentSettings(embedding_size=6, hidden_size=4, dense_size=5)
+
+
+def token_rows(count, seed):
+    """Ids 1–9 mean nothing; 10–12 are class 0, 13–15 class 1."""
+    draw = np.random.default_rng(seed)
+    rows = [draw.integers(1, 10, draw.integers(1, 6)).tolist() for _ in range(count)]
+    labels = np.arange(count) % 2
+    for row, label in zip(rows, labels, strict=True):
+        row.insert(int(draw.integers(0, len(row) + 1)), int(10 + 3 * label + draw.integers(0, 3)))
+    return TokenIds.of(rows), labels.astype(np.int32)
+
+
+TRAIN_IDS, TRAIN_LABELS = token_rows(60, 0)
+DEV_IDS, DEV_LABELS = token_rows(30, 1)
+TEACHER = (np.eye(2)[TRAIN_LABELS] * 4 - 2).astype(np.float32)
+TRAIN = TrainingSet({"ids": TRAIN_IDS}, {"label": TRAIN_LABELS, "teacher_logits": TEACHER})
+DEV = DevSet({"ids": DEV_IDS}, DEV_LABELS, ("accuracy", "f1"))
+
+
+def student(seed=1, shape=SHAPE):
+    matrix = np.random.default_rng(5).normal(size=(16, 6)).astype(np.float32)
+    return build_student(shape, matrix, 2, seed)
+
+
+def stage(steps=24, **kwargs):
+    return Stage("test", mixture(0.5), TRAIN, steps, 0.01, **kwargs)
+
+
+def run(model, folder, stage=None, settings=SETTINGS, dev=DEV):
+    return run_stage(model, stage or globals()["stage"](), dev, settings, folder, 1, "test")
+
+
+def variables(model):
+    return [np.array(v) for v in model.variables]
+
+
+def equal(a, b):
+    return all((x == y).all() for x, y in zip(a, b, strict=True))
+
+
+def test_it_learns_and_tells_its_history(tmp_path):
+    model = student()
+    history = run(model, tmp_path / "a", stage(steps=120), replace(SETTINGS, learning_rate=0.02))
+    assert history["best"] == 1.0
+    assert (predict(model, DEV.ids).argmax(-1) == DEV_LABELS).mean() == 1.0
+    first, last = history["epochs"][0], history["epochs"][-1]
+    assert set(first) == {"step", "epoch", "loss", "loss_hard", "loss_mse", "accuracy", "dev_accuracy", "dev_f1"}
+    assert (first["step"], first["epoch"], last["step"], last["epoch"]) == (8, 1.0, 120, 15.0)
+    assert last["loss"] < 0.5 * first["loss"] and history["seconds"] > 0
+
+
+def test_predictions_come_in_the_order_of_the_rows():
+    model = student()
+    got = predict(model, DEV.ids, batch_size=7)
+    want = [np.array(model({"ids": DEV_IDS.padded(np.array([i]))})["logits"])[0] for i in range(30)]
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    first = got.copy()
+    model.get_layer("logits").bias.assign([1.0, -1.0])  # the traced function reads new weights
+    np.testing.assert_allclose(predict(model, DEV.ids), first + [1.0, -1.0], atol=1e-5)
+
+
+@pytest.mark.parametrize("evals", [1.0, 2.0, 0.5])
+def test_the_number_of_dev_scores_follows_the_flag(tmp_path, evals):
+    history = run(student(), tmp_path / "a", stage(steps=16), replace(SETTINGS, evals_per_epoch=evals))
+    every = {1.0: 8, 2.0: 4, 0.5: 16}[evals]
+    assert [e["step"] for e in history["epochs"]] == list(range(every, 17, every))
+
+
+def scored(monkeypatch, values):
+    """Dev scores from a list; returns the weights that each was given for."""
+    seen, model_of = [], {}
+    real = stages.predict
+    left = iter(values)
+
+    def spy(model, ids, *args):
+        model_of["m"] = model
+        return real(model, ids, *args)
+
+    def fake(names, labels, logits):
+        seen.append(variables(model_of["m"]))
+        value = next(left)
+        return {n: value for n in names}
+
+    monkeypatch.setattr(stages, "predict", spy)
+    monkeypatch.setattr(stages, "score", fake)
+    return seen
+
+
+def test_the_best_weights_come_back(tmp_path, monkeypatch):
+    seen = scored(monkeypatch, [0.5, 0.8, 0.8, 0.6])
+    model = student()
+    history = run(model, tmp_path / "a", stage(steps=32))
+    assert len(seen) == 4 and not equal(seen[1], seen[3])
+    assert equal(variables(model), seen[1]), "the first of equal scores wins"
+    assert (history["best"], history["best_step"]) == (0.8, 16)
+
+
+@pytest.mark.parametrize(("patience", "rounds"), [(0, 8), (1, 3), (2, 7), (3, 8)])
+def test_patience_ends_the_training(tmp_path, monkeypatch, patience, rounds):
+    seen = scored(monkeypatch, [0.5, 0.6, 0.6, 0.7, 0.8, 0.7, 0.7, 0.7])
+    history = run(student(), tmp_path / "a", stage(steps=64), replace(SETTINGS, patience=patience))
+    assert len(seen) == len(history["epochs"]) == rounds
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adadelta"])
+def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimizer):
+    settings = replace(SETTINGS, optimizer=optimizer, evals_per_epoch=2.0)
+    whole = student()
+    unbroken = run(whole, tmp_path / "a", settings=settings)
+    assert whole.get_layer("embedding_dropout").rate > 0, "without dropout this would prove less"
+
+    real = stages._Loop.on_epoch_end
+    for fatal in (2, 4):
+
+        def die(self, epoch, logs=None, fatal=fatal):
+            if epoch == fatal:
+                raise KeyboardInterrupt
+            real(self, epoch, logs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stages._Loop, "on_epoch_end", die)
+            with pytest.raises(KeyboardInterrupt):
+                run(student(), tmp_path / "b", settings=settings)
+    steps = []
+    monkeypatch.setattr(stages._Loop, "on_train_batch_end", lambda self, batch, logs=None: steps.append(1))
+    again = student()
+    resumed = run(again, tmp_path / "b", settings=settings)
+    assert len(steps) == 8, "four of six rounds of four updates were done"
+    assert equal(variables(whole), variables(again))
+    assert resumed["best"] == unbroken["best"] and resumed["best_step"] == unbroken["best_step"]
+    assert [e | {"seconds": 0} for e in resumed["epochs"]] == [e | {"seconds": 0} for e in unbroken["epochs"]]
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path, monkeypatch):
+    first = student()
+    run(first, tmp_path / "a")
+    monkeypatch.setattr(stages.Distiller, "fit", lambda *a, **k: pytest.fail("trained again"))
+    second = student(seed=9)
+    run(second, tmp_path / "a")
+    assert equal(variables(first), variables(second))
+
+
+def test_a_spent_patience_stays_spent_after_a_kill(tmp_path, monkeypatch):
+    settings = replace(SETTINGS, patience=1)
+    with monkeypatch.context() as patch:
+        scored(patch, [0.5, 0.4])
+        run(student(), tmp_path / "a", stage(steps=64), settings)
+    monkeypatch.setattr(stages.Distiller, "fit", lambda *a, **k: pytest.fail("trained on"))
+    assert len(run(student(), tmp_path / "a", stage(steps=64), settings)["epochs"]) == 2
+
+
+@pytest.mark.parametrize("damage", ["truncate", "text"])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    run(student(), tmp_path / "a", stage(steps=8))
+    state = tmp_path / "a" / "state.npz"
+    state.write_bytes(state.read_bytes()[:-100] if damage == "truncate" else b"nothing")
+    with pytest.raises(UserError, match=r"state\.npz: damaged checkpoint .* delete it"):
+        run(student(), tmp_path / "a", stage(steps=8))
+
+
+def test_only_the_named_layers_learn(tmp_path):
+    model = student()
+    before = {v.path: np.array(v) for v in model.weights}
+    run(model, tmp_path / "a", stage(steps=8, trainable=("dense", "logits")))
+    moved = {v.path for v in model.weights if (np.array(v) != before[v.path]).any()}
+    assert moved == {"dense/kernel", "dense/bias", "logits/kernel", "logits/bias"}
+
+
+def test_a_loss_that_is_no_number_names_the_flag(tmp_path):
+    bad = TrainingSet(TRAIN.ids, {"label": TRAIN_LABELS, "teacher_logits": TEACHER * np.float32(np.nan)})
+    with pytest.raises(UserError, match="loss is nan at update 8: lower --learning_rate"):
+        run(student(), tmp_path / "a", Stage("test", (LogitMSE(),), bad, 8, 0.01))
+    assert not (tmp_path / "a" / "state.npz").exists()
+
+
+def test_a_stage_can_be_written_down():
+    said = Stage("s", (HardLabels(0.5), LogitMSE()), TRAIN, 7, 0.1, ("dense",)).describe()
+    assert json.loads(json.dumps(said)) == {
+        "name": "s",
+        "objectives": [
+            {"objective": "hard", "weight": 0.5, "unlabelled": "skip"},
+            {"objective": "mse", "weight": 1.0},
+        ],
+        "rows": 60,
+        "steps": 7,
+        "learning_rate": 0.1,
+        "trainable": ["dense"],
+    }
+
+
+def rates(settings, steps=100):
+    optimizer = make_optimizer(settings, steps, 0.5)
+    rate = optimizer._learning_rate
+    return optimizer, [float(rate(s)) for s in range(steps + 1)] if callable(rate) else float(optimizer.learning_rate)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("adadelta", "Adadelta")])
+def test_optimizers_have_the_settings_of_the_flags(name, kind):
+    optimizer, rate = rates(TrainSettings(optimizer=name, schedule="constant", weight_decay=0.3, clip=2.0))
+    assert type(optimizer) is getattr(keras.optimizers, kind) and rate == 0.5 and optimizer.global_clipnorm == 2.0
+    if name == "adadelta":
+        assert optimizer.rho == 0.95
+    assert (optimizer.weight_decay or 0) == (0.3 if name == "adamw" else 0)
+
+
+def test_the_cosine_rises_for_its_part_and_falls_to_nothing():
+    _, got = rates(TrainSettings(schedule="cosine", warmup=0.1))
+    assert got[0] == pytest.approx(0.005) and np.argmax(got) == 10 and got[10] == pytest.approx(0.5)
+    assert got[55] == pytest.approx(0.25, abs=1e-3) and got[100] == pytest.approx(0.0, abs=1e-6)
+    _, no_warmup = rates(TrainSettings(schedule="cosine", warmup=0.0))
+    want = 0.25 * (1 + np.cos(np.pi * np.arange(101) / 100))
+    np.testing.assert_allclose(no_warmup, want, atol=1e-5)

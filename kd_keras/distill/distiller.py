@@ -22,7 +22,8 @@ class Distiller(keras.Model):
     Data are ``(x, y)`` or ``(x, y, sample_weight)``: ``x`` is a dict with the student's inputs, ``y`` a
     dict with "label" (int32[batch], −1 where there is none) and "teacher_logits"
     (float32[batch, classes]), or the labels alone. Logs: loss, loss_<objective> where there
-    are several, accuracy (rows with a gold label).
+    are several, accuracy (rows with a gold label). Keras does not know which way these are better:
+    ``EarlyStopping("val_accuracy", mode="max")``.
 
     Args:
       student: a functional model that returns a dict with "logits".
@@ -61,6 +62,12 @@ class Distiller(keras.Model):
     def call(self, x, training=None):
         """The student's dict of outputs."""
         return self.student(self._student_inputs(x), training=training)
+
+    def fit(self, x=None, *args, **kwargs):
+        """``keras.Model.fit``; a tf.data set keeps its own order without a warning that it does."""
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -1,27 +1,27 @@
-"""The report's pictures (matplotlib, no display needed)."""
+"""The report's pictures. Each function returns a matplotlib Figure, which a notebook shows as it is.
+
+Figures are made without pyplot, so no display is needed and a notebook's backend stays as it is.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from kd_keras.common import files
 from kd_keras.distill.settings import BASELINE
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 BLUE, ORANGE, GREY = "#1f6fb4", "#e07b26", "#777777"
 LABELS = {"baseline": "no distillation", "distilled": "distilled"}
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """As PNG (or what the suffix says), whole or not at all."""
     with files.atomic_path(path) as temp:
         figure.savefig(temp, dpi=130, bbox_inches="tight")
-    plt.close(figure)
 
 
 def _clean(axes: Any) -> None:
@@ -29,14 +29,15 @@ def _clean(axes: Any) -> None:
     axes.grid(alpha=0.25)
 
 
-def learning_curves(path: Path, curves: list[tuple[str, int, list[dict]]], metric: str) -> None:
+def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> Figure:
     """Dev score, and the training loss of each arm on its own scale.
 
     Args:
       curves: (kind, seed, [{"epoch", "loss", "dev_<metric>"}, …]) of each student.
     """
     kinds = list(dict.fromkeys(kind for kind, _, _ in curves))
-    figure, axes = plt.subplots(1, 1 + len(kinds), figsize=(4.2 * (1 + len(kinds)), 3.4))
+    figure = Figure(figsize=(4.2 * (1 + len(kinds)), 3.4))
+    axes = figure.subplots(1, 1 + len(kinds))
     figure.subplots_adjust(wspace=0.32)
     for kind, seed, epochs in curves:
         color = ORANGE if kind == BASELINE else BLUE
@@ -51,14 +52,15 @@ def learning_curves(path: Path, curves: list[tuple[str, int, list[dict]]], metri
         ax.set_ylim(bottom=0)
     for ax in axes:
         _clean(ax)
-    _save(figure, path)
+    return figure
 
 
-def confusion(path: Path, matrix: np.ndarray, labels: list[str], title: str) -> None:
+def confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     """int[gold, predicted] counts, coloured by share of the gold class."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(3.2, 0.62 * len(labels) + 1.4)
-    figure, ax = plt.subplots(figsize=(side, side))
+    figure = Figure(figsize=(side, side))
+    ax = figure.subplots()
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(labels))
     ax.set_xticks(ticks, labels, rotation=45 if len(labels) > 3 else 0, ha="right" if len(labels) > 3 else "center")
@@ -69,15 +71,16 @@ def confusion(path: Path, matrix: np.ndarray, labels: list[str], title: str) -> 
             if matrix[i, j] or len(labels) <= 4:
                 dark = share[i, j] > 0.5
                 ax.text(j, i, f"{matrix[i, j]}", ha="center", va="center", color="white" if dark else "black")
-    _save(figure, path)
+    return figure
 
 
-def logit_scatter(path: Path, teacher: np.ndarray, student: np.ndarray, label: np.ndarray) -> None:
+def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
     """Each logit of each row: the student's against the teacher's, and where they differ in label.
 
     Two classes are drawn as one margin (logit 1 − logit 0), the only thing that decides.
     """
-    figure, ax = plt.subplots(figsize=(4.6, 4.4))
+    figure = Figure(figsize=(4.6, 4.4))
+    ax = figure.subplots()
     agree = teacher.argmax(-1) == student.argmax(-1)
     if teacher.shape[1] == 2:
         x, y, same = teacher[:, 1] - teacher[:, 0], student[:, 1] - student[:, 0], agree
@@ -91,6 +94,6 @@ def logit_scatter(path: Path, teacher: np.ndarray, student: np.ndarray, label: n
     ax.scatter(x[~same], y[~same], s=9, alpha=0.6, color=ORANGE, label="another label", lw=0)
     r = np.corrcoef(x, y)[0, 1] if np.std(x) > 0 and np.std(y) > 0 else float("nan")
     ax.set(xlabel=f"teacher: {what}", ylabel=f"student: {what}", title=f"dev, r = {r:.3f}")
-    ax.legend(frameon=False, loc="upper left", markerscale=2)
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=2)
     _clean(ax)
-    _save(figure, path)
+    return figure

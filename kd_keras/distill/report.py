@@ -41,11 +41,7 @@ def write_report(
 ) -> dict:
     """Writes all three; returns what metrics.json holds."""  # fmt: skip
     task = job.task
-    scored = {
-        s: r
-        for s, r in splits.items()
-        if s != "train" and (r.label >= 0 if r.label.dtype.kind == "i" else r.label == r.label).any()
-    }
+    scored = {s: r for s, r in splits.items() if s != "train" and (r.label >= 0).any()}
     teacher = {s: score(task.metrics, r.label, signals[s].logits) for s, r in scored.items()}
     metrics = {
         "version": __version__,
@@ -111,15 +107,17 @@ def _draw(
 ) -> None:
     split = "test" if "test" in scored else "dev"
     rows = scored[split]
-    plots.learning_curves(
-        layout.plots / "learning_curves.png",
-        [(a.kind, a.seed, a.history["epochs"]) for a in arms],
-        job.task.metric,
-    )
     gold = rows.label >= 0
     matrix = confusion_matrix(rows.label[gold], chosen.logits[split].argmax(-1)[gold], len(job.task.labels))
-    plots.confusion(layout.plots / "confusion.png", matrix, list(job.task.labels), f"distilled student, {split}")
-    plots.logit_scatter(layout.plots / "logits.png", signals["dev"].logits, chosen.logits["dev"], scored["dev"].label)
+    pictures = {
+        "learning_curves": plots.learning_curves(
+            [(a.kind, a.seed, a.history["epochs"]) for a in arms], job.task.metric
+        ),
+        "confusion": plots.confusion(matrix, list(job.task.labels), f"distilled student, {split}"),
+        "logits": plots.logit_scatter(signals["dev"].logits, chosen.logits["dev"]),
+    }
+    for name, figure in pictures.items():
+        plots.save(figure, layout.plots / f"{name}.png")
 
 
 def summary(metrics: dict) -> str:
@@ -175,9 +173,9 @@ def _markdown(job: Job, metrics: dict, inputs: StudentInputs) -> str:
 {summary(metrics)}
 
 Percent; {over}. Teacher: one, seed {job.teacher.teacher_seed}. The two students have the same shape, text, first
-weights, number of updates and seeds; only the objectives differ. Best weights and the student that
-was kept (seed {metrics["chosen_seed"]}) were chosen by dev {job.task.metric}, so dev scores are a little high for every row
-alike; the test split was read for this table only.
+weights, number of updates and seeds; only the objectives differ. Best weights, and the student that was
+kept (seed {metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high
+for every row alike; the test split was read for this table only.
 
 ## Data
 
@@ -189,8 +187,9 @@ alike; the test split was read for this table only.
 
 - Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {teacher["bytes"] / 1e6:.1f} MB on disk.
 - Student: {config.student}, {config.tokenizer}, embeddings {config.embedding_size},
-  {config.hidden_size} units per direction, fully connected {config.dense_size}, {config.pooling} pooling; {student["parameters"]:,} parameters
-  ({student[bare]:,} without embeddings), {student["bytes"] / 1e6:.1f} MB as `student.keras`,
+  {config.hidden_size} units per direction, fully connected {config.dense_size}, {config.pooling} pooling;
+  {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
+  {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
 - Fewer parameters than the teacher: {fewer("parameters"):.1f}×, without embeddings {fewer(bare):.1f}×.
 - The kept student gives the teacher's label on: {agree}.

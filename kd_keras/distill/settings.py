@@ -21,6 +21,12 @@ class TrainSettings(Checked):
     warmup: float = setting(0.02, "part of the updates in which the rate rises.", low=0.0, high=1.0)
     weight_decay: float = setting(0.01, "decay of adamw.", low=0.0)
     clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
+    ema: float = setting(
+        0.998,
+        "momentum of the averaged weights that are scored and kept; 0 averages nothing.",
+        low=0.0,
+        high=0.99999,
+    )
     patience: int = setting(0, "stop after this many dev scores without a better one; 0 trains to the end.", low=0)
     evals_per_epoch: float = setting(1.0, "dev scores, and checkpoints, an epoch.", low=0.01, high=100.0)
 

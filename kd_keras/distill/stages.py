@@ -92,11 +92,14 @@ def make_optimizer(settings: TrainSettings, steps: int, learning_rate: float) ->
             warmup_target=learning_rate if warmup else None,
             warmup_steps=warmup,
         )
+    common = {"global_clipnorm": settings.clip}
+    if settings.ema:
+        common |= {"use_ema": True, "ema_momentum": settings.ema}
     if settings.optimizer == "adadelta":
-        return keras.optimizers.Adadelta(rate, rho=0.95, global_clipnorm=settings.clip)
+        return keras.optimizers.Adadelta(rate, rho=0.95, **common)
     if settings.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip)
-    return keras.optimizers.Adam(rate, global_clipnorm=settings.clip)
+        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **common)
+    return keras.optimizers.Adam(rate, **common)
 
 
 def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int = 512) -> np.ndarray:
@@ -167,7 +170,6 @@ def run_stage(
                 epochs=rounds,
                 initial_epoch=done,
                 callbacks=callbacks,
-                shuffle=False,
                 verbose=0,
             )
     loop.restore_best()
@@ -223,6 +225,9 @@ class _Loop(keras.callbacks.Callback):
         step = (epoch + 1) * self.every
         if not math.isfinite(logs["loss"]):
             raise UserError(f"the student's loss is {logs['loss']} at update {step}: lower --learning_rate")
+        raw = [np.array(v) for v in student.variables]
+        if self.settings.ema:
+            self.distiller.optimizer.finalize_variable_values(student.trainable_variables)
         scores = score(metrics, self.dev.labels, predict(student, self.dev.ids))
         entry = {"step": step, "epoch": step / self.per_epoch, **{k: float(v) for k, v in logs.items()}}
         entry |= {f"dev_{m}": v for m, v in scores.items()}
@@ -232,6 +237,8 @@ class _Loop(keras.callbacks.Callback):
         if self.info["best"] is None or chosen > self.info["best"]:
             self.info |= {"best": chosen, "best_step": step}
             self.best = [np.array(v) for v in student.variables]
+        for v, value in zip(student.variables, raw, strict=True):
+            v.assign(value)
         if self.bar is not None:
             self.bar.set_postfix_str(f"loss {logs['loss']:.4f}, dev {metrics[0]} {chosen:.4f}")
         self.info["seconds"] = time.monotonic() - self._started

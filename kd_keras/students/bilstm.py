@@ -48,6 +48,7 @@ def encode(ids: keras.KerasTensor, settings: StudentSettings, matrix: np.ndarray
         matrix.shape[1],
         embeddings_initializer=keras.initializers.Constant(0.0),
         mask_zero=True,
+        trainable=settings.train_embeddings,
         name="embeddings",
     )
     embedded = x(ids)

@@ -30,6 +30,7 @@ class StudentSettings(Checked):
         choices=("teacher", "random", "vectors"),
     )
     vectors: str | None = setting(None, "word vectors in text form, with --tokenizer=words --embeddings=vectors.")
+    train_embeddings: bool = setting(True, "embeddings learn too; off, they keep their first values.")
     embedding_size: int = setting(300, "width of the embeddings.", low=1)
     hidden_size: int = setting(150, "LSTM units per direction.", low=1)
     dense_size: int = setting(200, "units of the fully connected layer.", low=1)
@@ -38,9 +39,9 @@ class StudentSettings(Checked):
         "sentence vector: last states of both directions, or the maximum over time.",
         choices=("last", "max"),
     )
-    embedding_dropout: float = setting(0.2, "part of the embeddings' values dropped in training.", low=0.0, high=0.95)
+    embedding_dropout: float = setting(0.4, "part of the embeddings' values dropped in training.", low=0.0, high=0.95)
     word_dropout: float = setting(0.1, "part of the tokens dropped whole in training.", low=0.0, high=0.95)
-    dropout: float = setting(0.2, "part of the sentence vector dropped in training.", low=0.0, high=0.95)
+    dropout: float = setting(0.4, "part of the sentence vector dropped in training.", low=0.0, high=0.95)
 
     def __post_init__(self) -> None:
         super().__post_init__()

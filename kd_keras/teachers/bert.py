@@ -89,7 +89,7 @@ class Teacher:
             reason = (str(e).strip() or type(e).__name__).splitlines()[0]
             raise UserError(f"--teacher={checkpoint.name}: {checkpoint.weights} cannot be loaded ({reason})") from e
         tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase)
-        return cls(bert, tokenizer, checkpoint.name)
+        return cls(bert, tokenizer, (checkpoint.manifest() or {}).get("name", checkpoint.name))
 
     @classmethod
     def random(cls, vocab: Sequence[str], num_labels: int, max_length: int, seed: int, **config: int) -> Teacher:

@@ -48,8 +48,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.teachers.bert import Teacher
     from kd_keras.teachers.labelling import label
 
-    labels = checkpoint.config.get("id2label") or {}
-    teacher = Teacher.load(checkpoint, max(1, len(labels)), made["key"]["max_length"])
+    teacher = Teacher.load_finished(checkpoint)
     signals = label(teacher, rows, folder, settings, made["key"]["task"], "text")
     print(f"{len(rows):,} rows labelled in {folder} (mean |logit| {abs(signals.logits).mean():.3f})")
 

@@ -14,7 +14,7 @@ from transformers import BertConfig, TFBertForSequenceClassification
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
-from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import WordPiece, read_vocab
 
@@ -65,31 +65,58 @@ class Teacher:
 
     @classmethod
     def load(
-        cls, checkpoint: Checkpoint, num_labels: int, max_length: int, regression: bool = False, seed: int = 0
+        cls,
+        checkpoint: Checkpoint,
+        num_labels: int,
+        max_length: int,
+        regression: bool = False,
+        seed: int = 0,
+        own_classifier: bool = False,
     ) -> Teacher:
-        """Weights from ``checkpoint``; a classifier it lacks is drawn from ``seed``.
+        """Weights from ``checkpoint``; a classifier that it lacks, or has for other labels, is drawn from ``seed``.
+
+        Args:
+          own_classifier: the checkpoint must bring a classifier of ``num_labels`` outputs.
 
         Raises:
-          UserError: where the checkpoint's own classifier has another number of labels, or
-            ``max_length`` is over its positions.
+          UserError: the weights cannot be loaded, ``max_length`` is over the checkpoint's positions, or
+            the classifier that is asked for is not there.
         """
         longest = checkpoint.config.get("max_position_embeddings", 512)
         if max_length > longest:
             raise UserError(f"--teacher_max_length={max_length}: {checkpoint.name} reads at most {longest} tokens")
         tf_keras.utils.set_random_seed(seed)
         try:
-            bert = TFBertForSequenceClassification.from_pretrained(
+            bert, info = TFBertForSequenceClassification.from_pretrained(
                 str(checkpoint.path),
                 num_labels=num_labels,
                 problem_type="regression" if regression else None,
                 ignore_mismatched_sizes=True,
                 local_files_only=True,
+                output_loading_info=True,
             )
         except Exception as e:
             reason = (str(e).strip() or type(e).__name__).splitlines()[0]
             raise UserError(f"--teacher={checkpoint.name}: {checkpoint.weights} cannot be loaded ({reason})") from e
+        drawn = [*info["missing_keys"], *(str(name) for name, *_ in info["mismatched_keys"])]
+        if own_classifier and any("classifier" in name for name in drawn):
+            raise UserError(
+                f"--teacher={checkpoint.name}: has no classifier of {num_labels} outputs; fine-tune it first"
+            )
         tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase)
         return cls(bert, tokenizer, (checkpoint.manifest() or {}).get("name", checkpoint.name))
+
+    @classmethod
+    def load_finished(cls, checkpoint: Checkpoint) -> Teacher:
+        """A teacher that our fine-tuning saved, as its ``teacher.json`` says; UserError where it is none."""
+        made = checkpoint.manifest()
+        if not made or "key" not in made:
+            raise UserError(
+                f"--teacher={checkpoint.name}: not fine-tuned by finetune or train (no finished {MANIFEST} in it)"
+            )
+        return cls.load(
+            checkpoint, made["num_labels"], made["key"]["max_length"], made["regression"], own_classifier=True
+        )
 
     @classmethod
     def random(cls, vocab: Sequence[str], num_labels: int, max_length: int, seed: int, **config: int) -> Teacher:
@@ -156,16 +183,18 @@ class Teacher:
 
     def save(self, folder: Path, **manifest: object) -> None:
         """A Hugging Face folder with ``teacher.json``; readers see all of it or none."""
-        from kd_keras.teachers.checkpoints import MANIFEST
-
         with files.atomic_dir(folder) as temp:
             self.bert.save_pretrained(temp, safe_serialization=True)
             files.write_text(temp / "vocab.txt", "".join(p + "\n" for p in self.tokenizer.vocab))
             files.write_json(temp / "tokenizer_config.json", {"do_lower_case": self.tokenizer.lowercase})
             weights = files.sha256_file(temp / "model.safetensors")
-            files.write_json(
-                temp / MANIFEST, {"weights_sha256": weights, "fingerprint": self.fingerprint(), **manifest}
-            )
+            made = {
+                "weights_sha256": weights,
+                "fingerprint": self.fingerprint(),
+                "num_labels": self.num_labels,
+                "regression": self.bert.config.problem_type == "regression",
+            }
+            files.write_json(temp / MANIFEST, made | manifest)
 
     def fingerprint(self) -> dict[str, object]:
         """What a label depends on: the weights and how text becomes ids."""

@@ -83,8 +83,7 @@ def fine_tune(
         say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used as it is")
         if checkpoint.path.resolve() != folder.resolve():
             _link_folder(checkpoint.path, folder)
-        made = checkpoint.manifest()["key"]["max_length"]
-        return Teacher.load(checkpoint, num_labels, made, regression)
+        return Teacher.load_finished(checkpoint)
     key = teacher_key(checkpoint, data, settings, max_length)
 
     for place in [folder, *known]:
@@ -94,15 +93,16 @@ def fine_tune(
                 _link_folder(place, folder)
             else:
                 say(f"teacher: found in {folder}")
-            return Teacher.load(found, num_labels, max_length, regression)
+            return Teacher.load_finished(found)
 
-    teacher = Teacher.load(checkpoint, num_labels, max_length, regression, seed=settings.teacher_seed)
-    if settings.teacher_epochs == 0:
+    as_it_is = settings.teacher_epochs == 0
+    teacher = Teacher.load(checkpoint, num_labels, max_length, regression, settings.teacher_seed, as_it_is)
+    if as_it_is:
         dev = score([task.metric], data.dev.label, teacher.logits(teacher.encode(data.dev)))
         teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
         return teacher
     _Run(teacher, data, settings, key, folder).go()
-    return Teacher.load(from_folder(str(folder), folder), num_labels, max_length, regression)
+    return Teacher.load_finished(from_folder(str(folder), folder))
 
 
 def _finished(place: Path, key: dict) -> Checkpoint | None:

@@ -23,7 +23,7 @@ class TrainSettings(Checked):
     clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
     ema: float = setting(
         0.998,
-        "momentum of the averaged weights that are scored and kept; 0 averages nothing.",
+        "momentum of the averaged weights that are scored and kept (less in short runs); 0 averages nothing.",
         low=0.0,
         high=0.99999,
     )

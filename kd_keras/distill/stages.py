@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,8 @@ def make_optimizer(settings: TrainSettings, steps: int, learning_rate: float) ->
         )
     common = {"global_clipnorm": settings.clip}
     if settings.ema:
-        common |= {"use_ema": True, "ema_momentum": settings.ema}
+        # A short run averages over a tenth of itself, or its first weights would weigh too much.
+        common |= {"use_ema": True, "ema_momentum": max(0.0, min(settings.ema, 1.0 - 10.0 / steps))}
     if settings.optimizer == "adadelta":
         return keras.optimizers.Adadelta(rate, rho=0.95, **common)
     if settings.optimizer == "adamw":
@@ -212,7 +214,7 @@ class _Loop(keras.callbacks.Callback):
                 for n, v in enumerate(variables):
                     v.assign(saved[f"v{n}"])
                 self.best = [saved[f"b{n}"] for n in range(len(self.distiller.student.variables))]
-        except (KeyError, ValueError, OSError, EOFError) as e:
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
             raise UserError(f"{self.state}: damaged checkpoint ({e}); delete it to train this student again") from None
         self._started = time.monotonic() - self.info["seconds"]
 
@@ -225,7 +227,7 @@ class _Loop(keras.callbacks.Callback):
         step = (epoch + 1) * self.every
         if not math.isfinite(logs["loss"]):
             raise UserError(f"the student's loss is {logs['loss']} at update {step}: lower --learning_rate")
-        raw = [np.array(v) for v in student.variables]
+        raw = [keras.ops.convert_to_numpy(v) for v in student.variables]
         if self.settings.ema:
             self.distiller.optimizer.finalize_variable_values(student.trainable_variables)
         scores = score(metrics, self.dev.labels, predict(student, self.dev.ids))
@@ -236,13 +238,13 @@ class _Loop(keras.callbacks.Callback):
         chosen = scores[metrics[0]]
         if self.info["best"] is None or chosen > self.info["best"]:
             self.info |= {"best": chosen, "best_step": step}
-            self.best = [np.array(v) for v in student.variables]
+            self.best = [keras.ops.convert_to_numpy(v) for v in student.variables]
         for v, value in zip(student.variables, raw, strict=True):
             v.assign(value)
         if self.bar is not None:
             self.bar.set_postfix_str(f"loss {logs['loss']:.4f}, dev {metrics[0]} {chosen:.4f}")
         self.info["seconds"] = time.monotonic() - self._started
-        arrays = {f"v{n}": np.array(v) for n, v in enumerate(self._variables())}
+        arrays = {f"v{n}": keras.ops.convert_to_numpy(v) for n, v in enumerate(self._variables())}
         arrays |= {f"b{n}": v for n, v in enumerate(self.best)}
         with files.atomic_path(self.state) as temp:
             np.savez(temp, info=json.dumps(self.info), **arrays)

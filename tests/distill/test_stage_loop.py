@@ -18,7 +18,7 @@ from kd_keras.students.bilstm import build_student
 from kd_keras.students.settings import StudentSettings
 from kd_keras.text.token_ids import TokenIds
 
-SETTINGS = TrainSettings(batch_size=8, learning_rate=0.01)
+SETTINGS = TrainSettings(batch_size=8, learning_rate=0.01, ema=0.0)
 SHAPE = StudentSettings(embedding_size=6, hidden_size=4, dense_size=5)
 
 

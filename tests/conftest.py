@@ -91,7 +91,7 @@ def make_teacher(vocab):
 def bert_folder(make_teacher, tmp_path_factory) -> Path:
     """A local Hugging Face folder: config.json, vocab.txt, model.safetensors; read only."""
     folder = tmp_path_factory.mktemp("bert") / "tiny-bert"
-    make_teacher(seed=7).save(folder)
+    make_teacher(seed=7, initializer_range=0.1).save(folder)  # learns faster than from larger weights
     (folder / "teacher.json").unlink()  # as anyone else's checkpoint
     return folder
 
@@ -129,3 +129,82 @@ def write_csv():
 @pytest.fixture(scope="session")
 def toy_sentences():
     return sentences
+
+
+# Runs a verb's commands one after the other in one fresh process, as starting one with TensorFlow takes seconds.
+# Standard input: JSON list of {"argv": [...], "stdin": "..."}; standard output: JSON list of what came out.
+_DRIVER = """
+import contextlib, importlib, io, json, sys
+from absl import flags
+from kd_keras.common import cli
+verb, cases = sys.argv[1], json.load(sys.stdin)
+sys.argv[:] = [verb]
+module = importlib.import_module(verb)
+answers = []
+for case in cases:
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    sys.argv[:] = [verb, *case["argv"]]
+    sys.stdin = io.TextIOWrapper(io.BytesIO(case.get("stdin", "").encode()), encoding="utf-8")
+    out, err, code = io.StringIO(), io.StringIO(), None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.run(module.main)
+        except SystemExit as e:
+            code = e.code or 0
+    answers.append({"code": code, "out": out.getvalue(), "err": err.getvalue(), "tf": "tensorflow" in sys.modules})
+json.dump(answers, sys.__stdout__)
+"""
+
+
+@pytest.fixture(scope="session")
+def run_verb(run_python, tmp_path_factory):
+    """(verb, *cases) → [{"code", "out", "err", "tf"}, …]; a case is a list of arguments, or (arguments, stdin)."""
+    import json
+
+    away = tmp_path_factory.mktemp("cwd")  # so that nothing finds, or writes, the project's own saved_models
+
+    def run(verb: str, *cases: list | tuple[list, str]) -> list[dict]:
+        asked = [{"argv": c, "stdin": ""} if isinstance(c, list) else {"argv": c[0], "stdin": c[1]} for c in cases]
+        asked = [c | {"argv": [str(a) for a in c["argv"]]} for c in asked]
+        done = run_python("-c", _DRIVER, f"kd_keras.{verb}", input=json.dumps(asked), cwd=away)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout)
+
+    return run
+
+
+class TrainedRun:
+    """A finished run of train on made-up sentences; read only.
+
+    Attributes:
+      folder: the run folder.
+      files: split → CSV.
+      arguments: of the command, without --output_dir.
+      stderr, stdout: what the command wrote.
+    """
+
+    def __init__(self, folder: Path, files: dict[str, Path], arguments: list[str]):
+        self.folder, self.files, self.arguments = folder, files, arguments
+        self.stdout = self.stderr = ""
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory, bert_folder, write_csv, run_python) -> TrainedRun:
+    """One run of the whole job with two seeds, which many tests look at."""
+    away = tmp_path_factory.mktemp("job")
+    files = {
+        split: write_csv(away / f"{split}.csv", *sentences(count, seed))
+        for split, count, seed in (("train", 96, 0), ("dev", 30, 1), ("test", 20, 2))
+    }
+    arguments = [
+        "--task=custom", *(f"--{split}_file={path}" for split, path in files.items()),
+        f"--teacher={bert_folder}", "--teacher_epochs=4", "--teacher_batch_size=16", "--teacher_learning_rate=1e-2",
+        "--teacher_max_length=16", "--student_max_length=12", "--shard_rows=16", "--epochs=2", "--batch_size=8",
+        "--learning_rate=0.02", "--embedding_size=8", "--hidden_size=6", "--dense_size=8", "--alpha=0.25", "--seeds=2",
+    ]  # fmt: skip
+    run = TrainedRun(away / "runs" / "one", files, arguments)
+    done = run_python("-m", "kd_keras.train", *arguments, f"--output_dir={run.folder}", cwd=away)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run.stdout, run.stderr = done.stdout, done.stderr
+    return run

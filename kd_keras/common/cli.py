@@ -18,7 +18,7 @@ from kd_keras.common.progress import say
 
 def quiet() -> None:
     """Keeps TensorFlow's and transformers' start-up chatter off the screen; call before importing them."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

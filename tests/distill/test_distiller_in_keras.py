@@ -121,7 +121,11 @@ def test_a_live_teacher_equals_its_logits_written_down_and_is_left_alone(student
         def __init__(self, logits):
             self.logits = logits
 
-    calls = [lambda x: teacher(x["other"]), lambda x: {"logits": teacher(x["other"])}, lambda x: Answer(teacher(x["other"]))]
+    calls = [
+        lambda x: teacher(x["other"]),
+        lambda x: {"logits": teacher(x["other"])},
+        lambda x: Answer(teacher(x["other"])),
+    ]
     written = batches({"ids": IDS}, {"label": LABEL, "teacher_logits": np.array(teacher(IDS))})
     lived = batches({"ids": IDS, "other": IDS}, LABEL)
     one = Distiller(twin, alpha=0.5)
@@ -165,7 +169,9 @@ def test_plain_labels_are_enough_for_hard_labels(student):
     keep = LABEL >= 0
     logs = distiller.fit({"ids": IDS[keep]}, LABEL[keep], batch_size=8, epochs=60, verbose=0).history
     assert logs["loss"][-1] < 0.3 * logs["loss"][0] and logs["accuracy"][-1] == 1.0
-    assert np.array(distiller.predict({"ids": IDS[keep]}, verbose=0)["logits"]).argmax(-1).tolist() == LABEL[keep].tolist()
+    assert (
+        np.array(distiller.predict({"ids": IDS[keep]}, verbose=0)["logits"]).argmax(-1).tolist() == LABEL[keep].tolist()
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ from kd_keras.students.settings import StudentSettings
 from kd_keras.text.token_ids import TokenIds
 
 SETTINGS = TrainSettings(batch_size=8, learning_rate=0.01, ema=0.0)
-SHAPE = StudentSettings(embedding_size=6, hidden_size=4, dense_size=5)
+SHAPE = StudentSettings(
+    embedding_size=6, hidden_size=4, dense_size=5, embedding_dropout=0.2, word_dropout=0.1, dropout=0.2
+)
 
 
 def token_rows(count, seed):
@@ -61,10 +63,10 @@ def equal(a, b):
 
 
 def test_it_learns_and_tells_its_history(tmp_path):
-    model = student()
-    history = run(model, tmp_path / "a", stage(steps=120), replace(SETTINGS, learning_rate=0.02))
-    assert history["best"] == 1.0
-    assert (predict(model, DEV.ids).argmax(-1) == DEV_LABELS).mean() == 1.0
+    model = student(shape=replace(SHAPE, hidden_size=8, embedding_dropout=0.0, word_dropout=0.0, dropout=0.0))
+    history = run(model, tmp_path / "a", stage(steps=120))
+    assert history["best"] > 0.9
+    assert (predict(model, DEV.ids).argmax(-1) == DEV_LABELS).mean() == history["best"]
     first, last = history["epochs"][0], history["epochs"][-1]
     assert set(first) == {"step", "epoch", "loss", "loss_hard", "loss_mse", "accuracy", "dev_accuracy", "dev_f1"}
     assert (first["step"], first["epoch"], last["step"], last["epoch"]) == (8, 1.0, 120, 15.0)
@@ -124,9 +126,9 @@ def test_patience_ends_the_training(tmp_path, monkeypatch, patience, rounds):
     assert len(seen) == len(history["epochs"]) == rounds
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adadelta"])
-def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimizer):
-    settings = replace(SETTINGS, optimizer=optimizer, evals_per_epoch=2.0)
+@pytest.mark.parametrize(("optimizer", "ema"), [("adam", 0.0), ("adamw", 0.9)])
+def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimizer, ema):
+    settings = replace(SETTINGS, optimizer=optimizer, ema=ema, evals_per_epoch=2.0)
     whole = student()
     unbroken = run(whole, tmp_path / "a", settings=settings)
     assert whole.get_layer("embedding_dropout").rate > 0, "without dropout this would prove less"

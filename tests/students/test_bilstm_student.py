@@ -117,7 +117,9 @@ def test_a_seed_draws_all_weights(settings):
 def test_one_update_moves_every_weight(settings):
     model = build(replace(settings, dropout=0.0, embedding_dropout=0.0, word_dropout=0.0))
     before = model.get_weights()
-    model.compile(optimizer=keras.optimizers.SGD(1.0), loss={"logits": keras.losses.SparseCategoricalCrossentropy(True)})
+    model.compile(
+        optimizer=keras.optimizers.SGD(1.0), loss={"logits": keras.losses.SparseCategoricalCrossentropy(True)}
+    )
     every = np.arange(1, VOCAB, dtype=np.int32)[None]
     y = {"logits": np.array([1])}
     keras.Model(model.inputs, {"logits": model.output["logits"]})

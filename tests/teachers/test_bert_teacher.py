@@ -59,9 +59,7 @@ def test_hidden_states_and_their_pooling_are_those_of_transformers(teacher, tmp_
     for layer in range(3):
         states = out[f"hidden_{layer}"].numpy()
         want = [w.hidden_states[layer].numpy()[0] for w in direct(tmp_path / "t", TEXTS)]
-        np.testing.assert_allclose(
-            pool(states, x["attention_mask"], "mean"), [w.mean(0) for w in want], atol=1e-5
-        )
+        np.testing.assert_allclose(pool(states, x["attention_mask"], "mean"), [w.mean(0) for w in want], atol=1e-5)
         np.testing.assert_allclose(pool(states, x["attention_mask"], "cls"), [w[0] for w in want], atol=1e-5)
 
 
@@ -83,9 +81,7 @@ def test_padding_changes_nothing(teacher):
     encoded = teacher.encode(rows_of(["good film"]))
     short = encoded.batch(np.array([0]))
     long = {k: np.pad(v, ((0, 0), (0, 9))) for k, v in short.items()}
-    np.testing.assert_allclose(
-        teacher.predict_batch(short)["logits"], teacher.predict_batch(long)["logits"], atol=1e-6
-    )
+    np.testing.assert_allclose(teacher.predict_batch(short)["logits"], teacher.predict_batch(long)["logits"], atol=1e-6)
 
 
 def test_the_call_for_notebooks_keeps_the_order(teacher):

@@ -39,7 +39,9 @@ def test_a_folder_is_found_with_its_weights_and_case(folder):
     assert find_checkpoint(str(folder)).weights.name == "tf_model.h5"
 
 
-@pytest.mark.parametrize(("name", "meant"), [("minilm-16", "minilm-l6"), ("MiniLM-L6", "minilm-l6"), ("minilm", "minilm")])
+@pytest.mark.parametrize(
+    ("name", "meant"), [("minilm-16", "minilm-l6"), ("MiniLM-L6", "minilm-l6"), ("minilm", "minilm")]
+)
 def test_a_near_name_is_asked_about_before_any_hub(no_hub, name, meant):
     with pytest.raises(UserError, match=f"--teacher={name}: .*Did you mean .*{meant}"):
         find_checkpoint(name)

@@ -67,7 +67,9 @@ def test_pieces_agree_with_transformers(hugging_face, lowercase):
 
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_case_is_kept_where_asked(lowercase):
-    assert WordPiece(WHOLE, 9, lowercase).tokenize("Über A") == (["u", "##b", "##e", "##r", "a"] if lowercase else ["Über", "A"])
+    assert WordPiece(WHOLE, 9, lowercase).tokenize("Über A") == (
+        ["u", "##b", "##e", "##r", "a"] if lowercase else ["Über", "A"]
+    )
 
 
 @pytest.mark.parametrize("length", [3, 4, 5, 8, 9, 10, 30])

@@ -199,8 +199,8 @@ def trained_run(tmp_path_factory, bert_folder, write_csv, run_python) -> Trained
     }
     arguments = [
         "--task=custom", *(f"--{split}_file={path}" for split, path in files.items()),
-        f"--teacher={bert_folder}", "--teacher_epochs=4", "--teacher_batch_size=16", "--teacher_learning_rate=1e-2",
-        "--teacher_max_length=16", "--student_max_length=12", "--shard_rows=16", "--epochs=2", "--batch_size=8",
+        f"--teacher={bert_folder}", "--teacher_epochs=6", "--teacher_batch_size=8", "--teacher_learning_rate=1e-2",
+        "--teacher_max_length=16", "--student_max_length=12", "--shard_rows=16", "--label_batch_tokens=64", "--epochs=2", "--batch_size=8",
         "--learning_rate=0.02", "--embedding_size=8", "--hidden_size=6", "--dense_size=8", "--alpha=0.25", "--seeds=2",
     ]  # fmt: skip
     run = TrainedRun(away / "runs" / "one", files, arguments)

@@ -208,6 +208,8 @@ for every row alike; the test split was read for this table only.
 
 ## Wall time, seconds ({metrics["machine"]["cpus"]} CPUs)
 
+What was found again, in this folder or another run's, took no time here.
+
 | step | s |
 | --- | ---: |
 {took}

@@ -8,7 +8,7 @@ import os
 import pytest
 
 HEAD = "text,label\n"
-GOOD = HEAD + "good film,pos\nbad film,neg\n" * 6
+GOOD = HEAD + "".join(f"good film {n},pos\nbad film {n},neg\n" for n in range(6))
 
 # name → (what --train_file holds, what the error says after the file's name)
 FILES = {
@@ -40,7 +40,7 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
     bad_dev = away / "dev.csv"
     bad_dev.write_text(HEAD + "good film,pos\nbad film,negative\n")
     torn = away / "torn.jsonl"
-    torn.write_text('{"text": "good film", "label": "pos"}\n{"text": "bad fi')
+    torn.write_text('{"text": "good film", "label": "pos"}\n{"text": "dull", "label": "neg"}\n{"text": "bad fi')
     (away / "taken").mkdir()
     (away / "taken" / "letter.txt").write_text("dear")
     no_weights = away / "no-weights"
@@ -59,7 +59,7 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
         "a folder for a file": (["--task=custom", f"--train_file={away}"], ("--train_file", "is a folder")),
         "no file at all": (["--task=custom"], ("--train_file=FILE",)),
         "bad label": ([*custom, teacher, f"--dev_file={bad_dev}"], ("dev.csv, line 3, column 'label'", "negative")),
-        "torn JSON": (["--task=custom", f"--train_file={torn}", teacher], ("torn.jsonl, line 2",)),
+        "torn JSON": (["--task=custom", f"--train_file={torn}", teacher], ("torn.jsonl, line 3",)),
         "alpha over 1": ([*custom, teacher, "--alpha=1.5"], ("--alpha=1.5",)),
         "alpha under 0": ([*custom, teacher, "--alpha=-0.5"], ("--alpha=-0.5",)),
         "alpha no number": ([*custom, teacher, "--alpha=half"], ("alpha", "half")),

@@ -119,6 +119,30 @@ def test_the_best_weights_come_back(tmp_path, monkeypatch):
     assert (history["best"], history["best_step"]) == (0.8, 16)
 
 
+def test_averaged_weights_are_those_of_numpy(tmp_path, monkeypatch):
+    """avg₁ = w₁, then avg = m·avg + (1 − m)·w; training itself goes on from the raw weights."""
+    settings = replace(SETTINGS, ema=0.8, evals_per_epoch=0.5)
+    raw = []
+    monkeypatch.setattr(
+        stages._Loop,
+        "on_train_batch_end",
+        lambda self, batch, logs=None: raw.append([np.array(v) for v in self.distiller.student.trainable_variables]),
+    )
+    model = student()
+    run(model, tmp_path / "a", stage(steps=64), settings)
+    momentum = min(0.8, 1 - 10 / 64)
+    best = json.loads(str(np.load(tmp_path / "a" / "state.npz")["info"]))["best_step"]
+    want = [w.astype(np.float64) for w in raw[0]]
+    for weights in raw[1:best]:
+        want = [momentum * a + (1 - momentum) * w for a, w in zip(want, weights, strict=True)]
+    for got, average, last in zip(model.trainable_variables, want, raw[best - 1], strict=True):
+        np.testing.assert_allclose(np.array(got), average, atol=1e-5)
+        assert np.abs(average - last).max() > 1e-4, "the average must differ from the raw weights to prove something"
+    plain = student()
+    run(plain, tmp_path / "b", stage(steps=64), replace(settings, ema=0.0))
+    assert equal(raw[-1], raw[len(raw) // 2 - 1]), "averaging must not change the path of the training"
+
+
 @pytest.mark.parametrize(("patience", "rounds"), [(0, 8), (1, 3), (2, 7), (3, 8)])
 def test_patience_ends_the_training(tmp_path, monkeypatch, patience, rounds):
     seen = scored(monkeypatch, [0.5, 0.6, 0.6, 0.7, 0.8, 0.7, 0.7, 0.7])

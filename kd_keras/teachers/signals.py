@@ -80,6 +80,10 @@ class SignalStore:
         manifest = {"format": FORMAT, **manifest}
         found = self.manifest()
         if found is None:
+            if any(self.folder.glob("shard-*.parquet")):
+                raise UserError(
+                    f"{self.folder}: has shards but no {MANIFEST}, so nobody knows what made them; delete them"
+                )
             files.write_json(self.folder / MANIFEST, manifest)
         elif found != manifest:
             raise UserError(f"{self.folder}: {difference(found, manifest)}; choose another folder or delete this one")

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from kd_keras.common.errors import UserError
 
@@ -156,12 +156,3 @@ def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
 def sha256_file(path: PathLike) -> str:
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def stdin_or_file(path: str) -> TextIO:
-    """Standard input for '-', else the file opened as UTF-8."""
-    import sys
-
-    if path == "-":
-        return io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8")
-    return io.StringIO("".join(utf8_lines(require_file(path, "--input"))))

@@ -1,6 +1,7 @@
-"""Classifies text with a trained student; one JSON object a line: text, label, scores.
+"""Classifies text with a trained student; one JSON object a line: text, label, scores (a regression: text, score).
 
 python -m kd_keras.predict --model_dir=DIR "a gorgeous film"
+python -m kd_keras.predict --model_dir=DIR "first text" --text_b="second text"
 python -m kd_keras.predict --model_dir=DIR --input=FILE|- [--output=FILE|-]
 """
 
@@ -16,12 +17,14 @@ from kd_keras.common import cli, files
 from kd_keras.common.config import define_string
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
-from kd_keras.tasks import Rows, read_texts
+from kd_keras.tasks import Rows, Task, read_texts
 
 FLAGS = flags.FLAGS
 define_string("model_dir", None, "run folder of train.")
 define_string("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
+define_string("text_b", None, "second text of a pair whose first is the argument.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
+define_string("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.")
 define_string("output", "-", "file for the JSON lines; - is standard output.")
 
 
@@ -35,31 +38,43 @@ def main(argv: list[str]) -> None:
     from kd_keras.deploy.runner import Runner, read_task, softmax
 
     task = read_task(FLAGS.model_dir)
+    _check_pair(task, texts)
     if texts:
-        rows = Rows([f"row-{n}" for n in range(len(texts))], texts, None, np.full(len(texts), -1, np.int32))
+        text_b = [FLAGS.text_b] if task.is_pair else None
+        rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, np.full(len(texts), -1, np.int32))
     else:
-        rows = read_texts(FLAGS.input, FLAGS.text_column, task=task)
+        rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task)
     cli.import_tensorflow()
-    runner = Runner.load(FLAGS.model_dir)
-    scores = softmax(runner.logits(rows))
-    names = runner.task.labels
-    lines = [
-        json.dumps(
-            {
-                "text": t,
-                "label": names[s.argmax()],
-                "scores": {n: round(float(p), 6) for n, p in zip(names, s, strict=True)},
-            },
-            ensure_ascii=False,
-        )
-        for t, s in zip(rows.text, scores, strict=True)
-    ]
+    logits = Runner.load(FLAGS.model_dir).logits(rows)
+    answers = [{"score": round(float(z[0]), 4)} for z in logits] if task.is_regression else []
+    if not task.is_regression:
+        names = task.labels
+        for s in softmax(logits):
+            scores = {n: round(float(p), 6) for n, p in zip(names, s, strict=True)}
+            answers.append({"label": names[s.argmax()], "scores": scores})
+    lines = []
+    for i, answer in enumerate(answers):
+        read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
+        lines.append(json.dumps(read | answer, ensure_ascii=False))
     text = "".join(line + "\n" for line in lines)
     if FLAGS.output == "-":
         sys.stdout.write(text)
     else:
         files.write_text(FLAGS.output, text)
         say(f"{len(lines):,} predictions in {FLAGS.output}")
+
+
+def _check_pair(task: Task, texts: list[str]) -> None:
+    if not task.is_pair:
+        for flag in ("text_b", "text_b_column"):
+            if FLAGS[flag].value is not None:
+                raise UserError(f"--{flag}: {FLAGS.model_dir} reads single texts (task {task.name})")
+    elif texts and (len(texts) != 1 or FLAGS.text_b is None):
+        raise UserError(
+            f'{FLAGS.model_dir} reads pairs (task {task.name}): give one text and --text_b="…", or --input=FILE'
+        )
+    elif FLAGS.input and FLAGS.text_b is not None:
+        raise UserError("--text_b goes with a text as argument; with --input, --text_b_column names a column")
 
 
 if __name__ == "__main__":

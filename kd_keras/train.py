@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from absl import flags
 
+from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, flags_text, from_flags
 from kd_keras.distill.settings import JobSettings, TrainSettings
@@ -15,7 +16,10 @@ from kd_keras.tasks import TaskSettings, load, load_test, resolve
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
-_SETTINGS = (TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings)
+_SETTINGS = (
+    TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings, AugmentSettings,
+    UnlabeledSettings,
+)  # fmt: skip
 for _cls in _SETTINGS:
     define_flags(_cls)
 
@@ -23,7 +27,7 @@ for _cls in _SETTINGS:
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks = from_flags(TaskSettings)
-    teacher, label, student, train, settings = (from_flags(c) for c in _SETTINGS[1:])
+    teacher, label, student, train, settings, augment, unlabeled = (from_flags(c) for c in _SETTINGS[1:])
     task = resolve(tasks)
     find_checkpoint(teacher.teacher)
 
@@ -31,17 +35,19 @@ def main(argv: list[str]) -> None:
 
     data = load(task, tasks.data_dir, tasks.on_bad_row)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
-    job = Job(data, test, teacher, label, student, train, settings, flags_text(flags.FLAGS, _SETTINGS))
+    said = flags_text(flags.FLAGS, _SETTINGS)
+    job = Job(data, test, teacher, label, student, train, settings, augment, unlabeled, tasks.data_dir, said)
     check(job)  # before TensorFlow is imported, which takes seconds
 
     cli.import_tensorflow()
     from kd_keras.distill.job import run
-    from kd_keras.distill.report import summary
 
     metrics = run(job)
     folder = job.folder()
-    print(f"\n{summary(metrics)}\n\nreport: {folder / 'report.md'}")
-    print(f'try it: python -m kd_keras.predict --model_dir={folder} "…"')
+    print(f"\n{metrics['table']}\n\nreport: {folder / 'report.md'}")
+    if settings.ablate == "none":
+        second = ' --text_b="…"' if task.is_pair else ""
+        print(f'try it: python -m kd_keras.predict --model_dir={folder} "…"{second}')
 
 
 if __name__ == "__main__":

@@ -53,7 +53,10 @@ def import_tensorflow() -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        arguments = flags.FLAGS(argv)
+        if flags.FLAGS["verbosity"].using_default_value:
+            flags.FLAGS.verbosity = logging.WARNING  # absl's app would make it INFO
+        return arguments
     except flags.Error as e:
         print(f"error: {' '.join(str(e).split())} (--help lists the flags)", file=sys.stderr)
         sys.exit(2)
@@ -66,8 +69,6 @@ def run(main: Callable[[list[str]], None]) -> None:
     quiet()
 
     def guarded(argv: list[str]) -> int:
-        if flags.FLAGS["verbosity"].using_default_value:
-            logging.set_verbosity(logging.WARNING)
         try:
             main(argv)
         except UserError as e:

@@ -55,7 +55,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         bounds += [f"at most {high:g}"] if high is not None else []
         raise UserError(f"--{field.name}={value:g}: expected {' and '.join(bounds)}")
     choices = field.metadata.get("choices")
-    if choices and value not in choices:
+    if choices and value not in choices and not (value is None and field.default is None):
         hint = did_you_mean(str(value), choices)
         raise UserError(f"--{field.name}={value}: expected one of {', '.join(choices)}.{hint}")
 

@@ -96,14 +96,16 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 def atomic_dir(path: PathLike) -> Iterator[Path]:
     """Like :func:`atomic_path` for a folder; an older folder of that name is replaced."""
     final = Path(path)
-    temp = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    temp, old = (final.with_name(f".{final.name}.{os.getpid()}.{part}") for part in ("tmp", "old"))
     with disk_errors(final):
         shutil.rmtree(temp, ignore_errors=True)
         temp.mkdir(parents=True)
         try:
             yield temp
-            shutil.rmtree(final, ignore_errors=True)
+            if final.exists():  # a folder cannot be renamed onto a full one: the old one steps aside first
+                os.replace(final, old)
             os.replace(temp, final)
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temp, ignore_errors=True)
 

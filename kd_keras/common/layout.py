@@ -73,12 +73,44 @@ class RunLayout:
         return self.root / "saved_model"
 
     @property
+    def saved_model_metadata(self) -> Path:
+        """``assets.extra`` is TensorFlow's place for files of the user's own."""
+        return self.saved_model / "assets.extra" / "metadata.json"
+
+    @property
     def tflite(self) -> Path:
         return self.root / "tflite"
+
+    def augmented(self, rules: str) -> Path:
+        """Rows that the rules (``--augment``) made: ``transfer/all.parquet``."""
+        return self.root / "transfer" / f"{rules}.parquet"
+
+    @property
+    def ablation(self) -> Path:
+        return self.root / "ablation.json"
 
     def signals(self, split: str) -> Path:
         return self.root / "signals" / split
 
-    def arm(self, arm: str, seed: int) -> Path:
+    def arm(self, name: str, seed: int) -> Path:
         """A trained student's own folder: ``arms/distilled-seed1``."""
-        return self.root / "arms" / f"{arm}-seed{seed}"
+        return self.root / "arms" / f"{name}-seed{seed}"
+
+
+@dataclass(frozen=True)
+class BundleLayout:
+    """``RUN/tflite/``, which works without the run folder: models, vocabulary, labels, metadata."""
+
+    root: Path
+
+    @property
+    def metadata(self) -> Path:
+        return self.root / "metadata.json"
+
+    @property
+    def labels(self) -> Path:
+        return self.root / "labels.txt"
+
+    @property
+    def vocab(self) -> Path:
+        return self.root / "vocab.txt"

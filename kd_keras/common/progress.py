@@ -25,11 +25,11 @@ class _Lines:
         self._stream.flush()
 
 
-def progress(total: int, what: str, unit: str = "examples", initial: int = 0, **kwargs: Any) -> tqdm:
+def progress(total: int | None, what: str, unit: str = "examples", initial: int = 0, **kwargs: Any) -> tqdm:
     """A progress bar on standard error: a live bar on a terminal, a line every 10 s in a log.
 
     Args:
-      total: how many ``unit`` there are.
+      total: how many ``unit`` there are; None where nobody knows.
       what: what is being done, in a word or two.
       initial: how many were done by an earlier run.
     """

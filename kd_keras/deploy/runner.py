@@ -1,15 +1,20 @@
-"""A run folder as a classifier: text in, logits out."""
+"""A student in any format as one thing: text in, scores out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
+from kd_keras.deploy import bundle
+from kd_keras.deploy.formats import FORMATS, KERAS, SAVED_MODEL, Format
+from kd_keras.deploy.litert import LiteRT
+from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
 
@@ -21,19 +26,33 @@ class Runner:
     Attributes:
       task: kind, labels and metrics.
       tokenizer: the student's.
-      student: the Keras model.
+      student: the Keras model, a ``LoadedModel`` or a ``LiteRT``.
+      format: which of these.
     """
 
     task: Task
     tokenizer: Tokenizer
-    student: object
+    student: Any
+    format: Format = KERAS
 
     @classmethod
-    def load(cls, model_dir: str | Path) -> Runner:
-        """Raises UserError where ``model_dir`` is no run folder, or its files do not fit together."""
+    def load(cls, model_dir: str | Path, format: str = "keras") -> Runner:
+        """The student of a run folder in one of ``FORMATS``.
+
+        Raises:
+          UserError: ``model_dir`` is no run folder, its files do not fit together, or it was not exported so.
+        """
         task = read_task(model_dir)
         layout = RunLayout(Path(model_dir))
+        fmt = FORMATS[format]
+        require_export(model_dir, fmt)
+        if fmt.is_tflite:
+            return cls.load_file(layout.tflite / fmt.file)
         tokenizer = load_tokenizer(layout.vocab, layout.tokenizer)
+        if fmt == SAVED_MODEL:
+            from kd_keras.deploy.saved_model import LoadedModel
+
+            return cls(task, tokenizer, LoadedModel(layout.saved_model), fmt)
         from kd_keras.distill.arms import load_student
 
         student = load_student(layout.student)
@@ -45,13 +64,38 @@ class Runner:
             )
         return cls(task, tokenizer, student)
 
+    @classmethod
+    def load_file(cls, path: str | Path) -> Runner:
+        """A .tflite file with the files that export wrote beside it; no TensorFlow is imported."""
+        task, tokenizer, entry = bundle.open_model(Path(path))
+        return cls(task, tokenizer, LiteRT(Path(path)), FORMATS[entry["format"]])
+
     def logits(self, rows: Rows) -> np.ndarray:
-        """float32[rows, classes]; an empty text and a very long one (cut at the tokenizer's length) get theirs too."""
+        """float32[rows, classes] of the Keras model; an empty text and a very long one (cut) get theirs too."""
         from kd_keras.distill.stages import predict
 
         if not len(rows):
-            return np.zeros((0, len(self.task.labels)), np.float32)
-        return predict(self.student, {"ids": self.tokenizer.encode(rows.text)})
+            return np.zeros((0, self.task.num_outputs), np.float32)
+        return predict(self.student, student_ids(self.tokenizer, rows))
+
+    def scores(self, rows: Rows) -> np.ndarray:
+        """float[rows, classes], each row adding up to 1; of a regression float[rows, 1], the number itself."""
+        if not len(rows):
+            return np.zeros((0, self.task.num_outputs), np.float32)
+        if self.format == KERAS:
+            logits = self.logits(rows)
+            return logits if self.task.is_regression else softmax(logits)
+        if self.format == SAVED_MODEL:
+            return self.student.scores(rows)
+        return self.student.scores(student_ids(self.tokenizer, rows))
+
+    def cut(self, rows: Rows) -> int:
+        """How many rows have more tokens than this format reads (and lose the rest)."""
+        length = getattr(self.student, "length", None) if self.format.is_tflite else None
+        if length is None or not len(rows):
+            return 0
+        lengths = [t.lengths for t in student_ids(self.tokenizer, rows).values()]
+        return int((np.max(lengths, axis=0) > length).sum())
 
 
 def read_task(model_dir: str | Path) -> Task:
@@ -67,6 +111,23 @@ def read_task(model_dir: str | Path) -> Task:
             f"{'is' if len(missing) == 1 else 'are'} missing"
         )
     return Task.from_json(files.read_json(layout.task))
+
+
+def require_export(model_dir: str | Path, fmt: Format) -> None:
+    """UserError where the run folder's student was not exported in this format, or another one was."""
+    layout = RunLayout(Path(model_dir))
+    if fmt == KERAS:
+        return
+    again = f"python -m kd_keras.export --model_dir={model_dir} --formats={fmt.name}"
+    there = layout.tflite / fmt.file if fmt.is_tflite else layout.saved_model_metadata
+    if not there.is_file():
+        raise UserError(f"--formats={fmt.name}: {model_dir} has no such export; make it: {again}")
+
+    about = bundle.read(layout.tflite) if fmt.is_tflite else files.read_json(there)
+    if about.get("student") != files.sha256_file(layout.student):
+        raise UserError(
+            f"--formats={fmt.name}: {there.name} was made from another student.keras; make it again: {again}"
+        )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

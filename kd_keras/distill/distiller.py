@@ -22,7 +22,7 @@ class Distiller(keras.Model):
     Data are ``(x, y)`` or ``(x, y, sample_weight)``: ``x`` is a dict with the student's inputs, ``y`` a
     dict with "label" (int32[batch], −1 where there is none) and "teacher_logits"
     (float32[batch, classes]), or the labels alone. Logs: loss, loss_<objective> where there
-    are several, accuracy (rows with a gold label). Keras does not know which way these are better:
+    are several, accuracy (rows with a gold label; not of a regression). Keras does not know which way these are better:
     ``EarlyStopping("val_accuracy", mode="max")``.
 
     Args:
@@ -50,6 +50,7 @@ class Distiller(keras.Model):
         # In a closure, so that Keras neither tracks nor saves the teacher's weights.
         self._ask = None if teacher is None else (lambda x: teacher(x))
         self._inputs = [tensor.name for tensor in student.inputs]
+        self._classes = student.output["logits"].shape[-1]
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.part_trackers = [keras.metrics.Mean(name=f"loss_{o.title}") for o in self.objectives]
         self.accuracy = keras.metrics.Mean(name="accuracy")
@@ -57,7 +58,7 @@ class Distiller(keras.Model):
     @property
     def metrics(self):
         parts = self.part_trackers if len(self.part_trackers) > 1 else []
-        return [self.loss_tracker, *parts, self.accuracy]
+        return [self.loss_tracker, *parts, *([self.accuracy] if self._classes > 1 else [])]
 
     def call(self, x, training=None):
         """The student's dict of outputs."""
@@ -114,7 +115,7 @@ class Distiller(keras.Model):
             total += penalty
         # Updated here and returned as a result: Keras logs a bare loss as 0.
         self.loss_tracker.update_state(total, sample_weight=rows)
-        if "label" in y and not y["label"].dtype.is_floating:
+        if "label" in y and self._classes > 1:
             gold = tf.cast(y["label"] >= 0, tf.float32)
             right = tf.cast(tf.argmax(outputs["logits"], -1, tf.int32) == tf.cast(y["label"], tf.int32), tf.float32)
             self.accuracy.update_state(right, sample_weight=gold)

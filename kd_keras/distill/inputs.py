@@ -1,16 +1,19 @@
-"""What the arms of a run share: the teacher's signals, and the texts as the student reads them."""
+"""What the arms of a run share: transfer sets, the teacher's signals, and the texts as the student reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from kd_keras.augment.transfer import Transfer, augmented
+from kd_keras.augment.unlabeled import unlabeled
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.distill.job import Job, Timings, sibling_runs
+from kd_keras.students.inputs import student_ids
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows
 from kd_keras.teachers.bert import Teacher
@@ -24,31 +27,102 @@ from kd_keras.text.tokenizers import Tokenizer, WordPiece, cut_wordpiece, word_v
 
 
 @dataclass(frozen=True)
-class StudentInputs:
+class Inputs:
     """Attributes:
+    splits: "train", "dev", … → rows.
+    transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabelled text.
+    signals: split, or name in ``transfer`` → the teacher's signals.
+    teacher: what reports say of it.
     tokenizer: the student's.
     matrix: float32[vocab, embedding_size], the first embeddings.
-    ids: split → {"ids": TokenIds}.
-    notes: what the report says of vocabulary and embeddings.
+    ids: as ``signals``, {"ids": TokenIds} or {"ids_a", "ids_b"}.
+    notes: what the report says of text, vocabulary and embeddings.
     """
 
+    splits: Mapping[str, Rows]
+    transfer: Mapping[str, Transfer]
+    signals: Mapping[str, Signals]
+    teacher: dict
     tokenizer: Tokenizer
     matrix: np.ndarray
     ids: Mapping[str, Mapping[str, TokenIds]]
     notes: list[str]
 
 
-def teacher_signals(
-    job: Job, layout: RunLayout, splits: dict[str, Rows], timings: Timings
-) -> tuple[Teacher, dict[str, Signals]]:
-    """The fine-tuned teacher and its signals for each split, found again where they exist."""
+def transfer_sets(job: Job, layout: RunLayout, rules: Sequence[str], timings: Timings) -> dict[str, Transfer]:
+    """The rows that each of ``rules`` makes from the training rows, found again where they exist."""
     siblings = sibling_runs(layout, job.task.name)
+    sets = {}
+    for name in rules:
+        if name != "none":
+            with timings.step(f"augmentation ({name})"):
+                settings = replace(job.augment, augment=name)
+                known = [s.augmented(name) for s in siblings]
+                sets[name] = augmented(job.data.train, settings, layout.augmented(name), known)
+    return sets
+
+
+def unlabeled_set(job: Job, layout: RunLayout, timings: Timings) -> Transfer:
+    """The unlabelled text, none of which any split holds."""
+    with timings.step("unlabelled text"):
+        known = [s.augmented("unlabeled") for s in sibling_runs(layout, job.task.name)]
+        path, apart = layout.augmented("unlabeled"), list(job.splits().values())
+        return unlabeled(job.task, job.data_dir, job.unlabeled, apart, path, known)
+
+
+def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: Timings) -> Inputs:
+    """Teacher, signals, vocabulary and ids of every split and transfer set."""
+    splits = job.splits()
+    reads = None
+    if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
+        reads = _reading(job, None, splits, sets, timings)
+    teacher = _teacher(job, layout, timings)
+    signals = _signals(job, layout, teacher, splits, sets, timings)
+    tokenizer, ids, matrix, note = reads or _reading(job, teacher, splits, sets, timings)
+    notes = [*_about_text(tokenizer, ids["dev"]), note]
+    for line in notes:
+        say(line)
+    notes = [*(n for s in sets.values() for n in s.notes), *notes]
+    tokenizer.save(layout.vocab, layout.tokenizer)
+    return Inputs(splits, sets, signals, teacher.about(), tokenizer, matrix, ids, notes)
+
+
+def _reading(
+    job: Job,
+    teacher: Teacher | None,
+    splits: Mapping[str, Rows],
+    sets: Mapping[str, Transfer],
+    timings: Timings,
+) -> tuple[Tokenizer, dict[str, dict[str, TokenIds]], np.ndarray, str]:
+    """The student's tokenizer, all texts as its ids, its first embeddings, and a note on these."""
+    with timings.step("student inputs"):
+        rows = [splits["train"], *(s.rows for s in sets.values())]
+        tokenizer = _tokenizer(job, teacher, [t for r in rows for part in (r.text, r.text_b or []) for t in part])
+        ids = {name: student_ids(tokenizer, r) for name, r in splits.items()}
+        ids |= {name: student_ids(tokenizer, s.rows) for name, s in sets.items()}
+        counts = np.bincount(np.concatenate([t.values for t in ids["train"].values()]), minlength=len(tokenizer))
+        return tokenizer, ids, *_matrix(job.student, tokenizer, teacher, job.teacher.teacher_seed, counts)
+
+
+def _teacher(job: Job, layout: RunLayout, timings: Timings) -> Teacher:
     with timings.step("teacher"):
         checkpoint = find_checkpoint(job.teacher.teacher)
-        teacher = fine_tune(checkpoint, job.data, job.teacher, layout.teacher, [s.teacher for s in siblings])
+        known = [s.teacher for s in sibling_runs(layout, job.task.name)]
+        return fine_tune(checkpoint, job.data, job.teacher, layout.teacher, known)
+
+
+def _signals(
+    job: Job,
+    layout: RunLayout,
+    teacher: Teacher,
+    splits: Mapping[str, Rows],
+    sets: Mapping[str, Transfer],
+    timings: Timings,
+) -> dict[str, Signals]:
+    siblings = sibling_runs(layout, job.task.name)
     signals = {}
     with timings.step("signals"):
-        for split, rows in splits.items():
+        for split, rows in {**splits, **{name: s.rows for name, s in sets.items()}}.items():
             known = [s.signals(split) for s in siblings]
             given = job.job.signals is not None and (Path(job.job.signals) / split).is_dir()
             if given:
@@ -57,41 +131,38 @@ def teacher_signals(
                 teacher, rows, layout.signals(split), job.label, job.task.name, split, known,
                 must_be_known=given,
             )  # fmt: skip
-    return teacher, signals
+    return signals
 
 
-def student_inputs(job: Job, teacher: Teacher, splits: dict[str, Rows]) -> StudentInputs:
-    """The student's vocabulary from the training text, its first embeddings, and all texts as ids."""
+def _tokenizer(job: Job, teacher: Teacher | None, texts: Sequence[str]) -> Tokenizer:
     settings = job.student
     length = settings.student_max_length or job.task.max_length
-    texts = splits["train"].text
-    if settings.tokenizer == "wordpiece":
-        tokenizer: Tokenizer = cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size)
-    else:
-        tokenizer = word_vocab(texts, length, settings.vocab_size)
-    matrix, note = _matrix(settings, tokenizer, teacher, job.teacher.teacher_seed)
-    ids = {split: {"ids": tokenizer.encode(rows.text)} for split, rows in splits.items()}
-    dev = ids["dev"]["ids"]
-    unknown = float(np.mean(dev.values == tokenizer.unk_id)) if len(dev.values) else 0.0
-    cut = float(np.mean(dev.lengths >= length))
-    notes = [
+    if teacher is not None:
+        return cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size)
+    return word_vocab(texts, length, settings.vocab_size)
+
+
+def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds]) -> list[str]:
+    values = np.concatenate([t.values for t in dev.values()])
+    lengths = np.concatenate([t.lengths for t in dev.values()])
+    unknown = float(np.mean(values == tokenizer.unk_id)) if len(values) else 0.0
+    cut = float(np.mean(lengths >= tokenizer.max_length))
+    return [
         f"student's vocabulary: {len(tokenizer):,} {tokenizer.kind} entries from the training text; "
         f"{unknown:.2%} of dev tokens are unknown",
-        f"student's texts: at most {length} tokens ({cut:.1%} of dev texts reach that)",
-        note,
+        f"student's texts: at most {tokenizer.max_length} tokens ({cut:.1%} of dev texts reach that)",
     ]
-    for line in notes:
-        say(line)
-    return StudentInputs(tokenizer, matrix, ids, notes)
 
 
-def _matrix(settings: StudentSettings, tokenizer: Tokenizer, teacher: Teacher, seed: int) -> tuple[np.ndarray, str]:
+def _matrix(
+    settings: StudentSettings, tokenizer: Tokenizer, teacher: Teacher | None, seed: int, counts: np.ndarray
+) -> tuple[np.ndarray, str]:
     if settings.embeddings == "teacher":
-        assert isinstance(tokenizer, WordPiece)
+        assert isinstance(tokenizer, WordPiece) and teacher is not None
         rows = [teacher.tokenizer.index[p] for p in tokenizer.vocab]
-        matrix = embeddings.from_teacher(teacher.word_embeddings(), rows, settings.embedding_size)
-        return matrix, f"embeddings: the fine-tuned teacher's, by SVD to {settings.embedding_size}"
+        matrix = embeddings.from_teacher(teacher.word_embeddings(), rows, settings.width())
+        return matrix, f"embeddings: the fine-tuned teacher's, by SVD to {settings.width()}"
     if settings.embeddings == "vectors":
-        matrix, found = embeddings.from_vectors(settings.vectors, tokenizer.vocab, seed)
-        return matrix, f"embeddings: {settings.vectors}, {found:,} of {len(tokenizer):,} entries found"
-    return embeddings.random_matrix(len(tokenizer), settings.embedding_size, seed), "embeddings: random"
+        matrix, coverage = embeddings.from_vectors(settings.vectors, tokenizer.vocab, seed, counts)
+        return matrix, f"embeddings: {settings.vectors}, {coverage}"
+    return embeddings.random_matrix(len(tokenizer), settings.width(), seed), "embeddings: random"

@@ -9,17 +9,20 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
+from kd_keras.augment.tagging import check_tagger
+from kd_keras.augment.unlabeled import check_unlabeled
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.distill.settings import JobSettings, TrainSettings
-from kd_keras.students.settings import StudentSettings
+from kd_keras.students.settings import StudentSettings, student_name
 from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
@@ -36,6 +39,9 @@ class Job:
     student: StudentSettings
     train: TrainSettings
     job: JobSettings
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    unlabeled: UnlabeledSettings = field(default_factory=UnlabeledSettings)
+    data_dir: str | None = None
     flags_text: str = ""
 
     @property
@@ -44,16 +50,23 @@ class Job:
 
     def key(self) -> dict:
         """The settings that make a run what it is; how many seeds it has is not among them."""
-        job = {k: v for k, v in asdict(self.job).items() if k in ("alpha", "soft", "temperature")}
+        job = {k: v for k, v in asdict(self.job).items() if k in ("alpha", "soft", "temperature", "ablate")}
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
             "teacher": {k: v for k, v in asdict(self.teacher).items() if k != "checkpoint_seconds"},
+            "augment": self.augment.key(),
+            "unlabeled": asdict(self.unlabeled),
             "label": asdict(self.label),
             "student": asdict(self.student),
             "train": asdict(self.train),
             "job": job,
         }
+
+    def splits(self) -> dict[str, Rows]:
+        """Every labelled split by name; all but "train" are scored."""
+        test = {"test": self.test} if self.test is not None else {}
+        return {"train": self.data.train, "dev": self.data.dev, **self.data.extra, **test}
 
     def folder(self) -> Path:
         """The run folder: the given one, or one named after the settings."""
@@ -69,13 +82,20 @@ def check(job: Job) -> RunLayout:
       UserError: unknown teacher, output folder of another task or run, vectors that are missing, …
     """
     task, layout = job.task, RunLayout(job.folder())
-    if task.kind != "single":
-        raise UserError(f"task {task.name}: kind {task.kind} has no student yet; train takes single-sentence tasks")
+    if task.kind == "tagging":
+        raise UserError(f"task {task.name}: kind {task.kind} has no student yet; train takes sentences and pairs")
+    student_name(job.student, task.is_pair)
+    if task.is_regression and job.job.soft == "kl":
+        raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; take --soft=mse")
+    if job.job.ablate != "none" and job.augment.augment != "none":
+        raise UserError(f"--augment={job.augment.augment}: --ablate={job.job.ablate} tries every --augment by itself")
+    if job.job.ablate != "none" or job.augment.chance("pos"):
+        check_tagger(job.augment.tagger)
+    check_unlabeled(task, job.data_dir, job.unlabeled)
     checkpoint = find_checkpoint(job.teacher.teacher)
     if job.job.signals is not None:
         _check_signals(job, Path(job.job.signals), checkpoint)
-    if job.student.vectors is not None:
-        files.require_file(job.student.vectors, "--vectors")
+    job.student.width()  # looks into --vectors
     if layout.root.is_file():
         raise UserError(f"--output_dir={layout.root}: is a file, expected a folder")
     if layout.task.is_file():
@@ -151,24 +171,23 @@ def run(job: Job) -> dict:
     say(f"run folder: {layout.root}\ndata: {job.data.source}")
     timings = Timings(layout.timings)
 
-    splits = {"train": job.data.train, "dev": job.data.dev} | ({"test": job.test} if job.test is not None else {})
-    from kd_keras.distill.inputs import student_inputs, teacher_signals
+    if job.job.ablate != "none":
+        from kd_keras.distill.ablation import run_ablation
 
-    teacher, signals = teacher_signals(job, layout, splits, timings)
-    with timings.step("student inputs"):
-        inputs = student_inputs(job, teacher, splits)
-    inputs.tokenizer.save(layout.vocab, layout.tokenizer)
-    about_teacher = teacher.about()
-    del teacher  # its memory is the students' now
-
-    from kd_keras.distill.arms import choose, train_arms
+        return run_ablation(job, layout, timings)
+    from kd_keras.distill.arms import choose, main_arms, train_arms
+    from kd_keras.distill.inputs import prepare, transfer_sets, unlabeled_set
     from kd_keras.distill.report import write_report
 
-    arms = train_arms(job, layout, inputs, signals, timings)
-    chosen = choose(arms, job.task.metric)
+    sets = transfer_sets(job, layout, [job.augment.augment], timings)
+    if job.unlabeled.wanted:
+        sets["unlabeled"] = unlabeled_set(job, layout, timings)
+    inputs = prepare(job, layout, sets, timings)
+    arms = train_arms(job, layout, inputs, main_arms(job, inputs), timings)
+    chosen = choose(arms)
     files.link_or_copy(chosen.folder / "student.keras", layout.student)
     files.write_json(layout.history, {arm.name: arm.history for arm in arms})
-    return write_report(job, layout, splits, signals, about_teacher, inputs, arms, chosen, timings.seconds)
+    return write_report(job, layout, inputs, arms, chosen, timings.seconds)
 
 
 def sibling_runs(layout: RunLayout, task: str) -> list[RunLayout]:

@@ -103,6 +103,22 @@ class HardLabels(Objective):
 
 
 @register
+class HardScores(Objective):
+    """Squared error of the one output against the gold score of a regression; rows without one (NaN) count nothing."""
+
+    title = "score"
+    needs = ("label",)
+
+    def rows(self, y, outputs):
+        score = outputs["logits"][:, 0]
+        label = ops.cast(y["label"], score.dtype)
+        gold = ops.isfinite(label)
+        # The NaN itself must go, not only its loss: 0 · NaN is NaN.
+        label = ops.where(gold, label, ops.zeros_like(label))
+        return ops.square(score - label), ops.cast(gold, score.dtype)
+
+
+@register
 class LogitMSE(Objective):
     """Mean squared error of the logits (Tang et al. 2019, equation 2), the mean over classes."""
 
@@ -143,11 +159,16 @@ class LogitKL(Objective):
         return super().get_config() | {"temperature": self.temperature}
 
 
-def mixture(alpha: float = 0.0, soft: str = "mse", temperature: float = 2.0) -> tuple[Objective, ...]:
-    """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out."""
+def mixture(
+    alpha: float = 0.0, soft: str = "mse", temperature: float = 2.0, regression: bool = False
+) -> tuple[Objective, ...]:
+    """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out.
+
+    For a regression the gold part is the squared error of the score.
+    """
     if not 0.0 <= alpha <= 1.0:
         raise UserError(f"--alpha={alpha:g}: expected a number from 0 to 1")
     kind = OBJECTIVES.get(soft)
     extra = {"temperature": temperature} if kind is LogitKL else {}
-    parts = (HardLabels(alpha), kind(1.0 - alpha, **extra))
+    parts = (HardScores(alpha) if regression else HardLabels(alpha), kind(1.0 - alpha, **extra))
     return tuple(p for p in parts if p.weight > 0)

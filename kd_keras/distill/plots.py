@@ -74,15 +74,29 @@ def confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     return figure
 
 
+def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure:
+    """A regression's predicted scores against the gold ones."""
+    figure = Figure(figsize=(4.4, 4.2))
+    ax = figure.subplots()
+    low, high = min(gold.min(), predicted.min()), max(gold.max(), predicted.max())
+    ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--", zorder=1)
+    ax.scatter(gold, predicted, s=8, alpha=0.35, color=BLUE, lw=0)
+    ax.set(xlabel="gold score", ylabel="predicted score", title=title)
+    _clean(ax)
+    return figure
+
+
 def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
     """Each logit of each row: the student's against the teacher's, and where they differ in label.
 
-    Two classes are drawn as one margin (logit 1 − logit 0), the only thing that decides.
+    Two classes are drawn as one margin (logit 1 − logit 0), the only thing that decides; a regression has one score.
     """
     figure = Figure(figsize=(4.6, 4.4))
     ax = figure.subplots()
     agree = teacher.argmax(-1) == student.argmax(-1)
-    if teacher.shape[1] == 2:
+    if teacher.shape[1] == 1:
+        x, y, same, what = teacher[:, 0], student[:, 0], agree, "score"
+    elif teacher.shape[1] == 2:
         x, y, same = teacher[:, 1] - teacher[:, 0], student[:, 1] - student[:, 0], agree
         what = "margin, logit 1 − logit 0"
     else:
@@ -90,10 +104,36 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
         what = "logits"
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--", zorder=1)
-    ax.scatter(x[same], y[same], s=7, alpha=0.35, color=BLUE, label="same label", lw=0)
+    ax.scatter(x[same], y[same], s=7, alpha=0.35, color=BLUE, label="same label" if what != "score" else None, lw=0)
     ax.scatter(x[~same], y[~same], s=9, alpha=0.6, color=ORANGE, label="another label", lw=0)
     r = np.corrcoef(x, y)[0, 1] if np.std(x) > 0 and np.std(y) > 0 else float("nan")
     ax.set(xlabel=f"teacher: {what}", ylabel=f"student: {what}", title=f"dev, r = {r:.3f}")
-    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=2)
+    if what != "score":
+        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=2)
+    _clean(ax)
+    return figure
+
+
+def ablation(rows: list[tuple[str, list[list[float]]]], what: str, teacher: float) -> Figure:
+    """A grid's scores: a dot for each seed, a bar at the mean, baseline beside distilled.
+
+    Args:
+      rows: (name, [scores without distillation, scores with]) of each transfer set.
+      what: the axis' label.
+      teacher: its score, a dashed line.
+    """
+    figure = Figure(figsize=(1.6 + 1.25 * len(rows), 3.6))
+    ax = figure.subplots()
+    for n, (_, sides) in enumerate(rows):
+        for side, values in enumerate(sides):
+            x = n + (-0.17, 0.17)[side]
+            color = (ORANGE, BLUE)[side]
+            label = tuple(LABELS.values())[side] if n == 0 else None
+            ax.plot([x - 0.13, x + 0.13], [np.mean(values)] * 2, color=color, lw=2.5, label=label)
+            ax.scatter([x] * len(values), values, s=16, color=color, alpha=0.55, lw=0)
+    ax.axhline(teacher, color=GREY, ls="--", lw=1, label="teacher")
+    ax.set_xticks(range(len(rows)), [name.replace(" ", "\n", 1) for name, _ in rows])
+    ax.set_ylabel(what)
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3)
     _clean(ax)
     return figure

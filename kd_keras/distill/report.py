@@ -13,13 +13,13 @@ from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill import plots
 from kd_keras.distill.arms import Arm
-from kd_keras.distill.inputs import StudentInputs
+from kd_keras.distill.inputs import Inputs
 from kd_keras.distill.job import Job, mean_and_spread, seeds_of
 from kd_keras.distill.settings import BASELINE, DISTILLED
-from kd_keras.metrics import confusion_matrix, score
+from kd_keras.metrics import confusion_matrix, pearson, score
 from kd_keras.students.bilstm import flops_per_token
-from kd_keras.tasks import Rows
-from kd_keras.teachers.signals import Signals
+from kd_keras.students.settings import student_name
+from kd_keras.tasks import Rows, has_label
 
 TITLES = {
     "teacher": "teacher",
@@ -31,33 +31,30 @@ TITLES = {
 def write_report(
     job: Job,
     layout: RunLayout,
-    splits: dict[str, Rows],
-    signals: dict[str, Signals],
-    about_teacher: dict,
-    inputs: StudentInputs,
+    inputs: Inputs,
     arms: list[Arm],
     chosen: Arm,
     seconds: dict[str, float],
 ) -> dict:
-    """Writes all three; returns what metrics.json holds."""  # fmt: skip
+    """Writes all three; returns what metrics.json holds, and the table as text."""  # fmt: skip
     task = job.task
-    scored = {s: r for s, r in splits.items() if s != "train" and (r.label >= 0).any()}
-    teacher = {s: score(task.metrics, r.label, signals[s].logits) for s, r in scored.items()}
+    scored = scored_splits(inputs)
     metrics = {
         "version": __version__,
         "task": task.name,
         "source": job.data.source,
         "notes": [*job.data.notes, *inputs.notes],
-        "rows": {s: len(r) for s, r in splits.items()},
+        "rows": {s: len(r) for s, r in inputs.splits.items()},
+        "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "seeds": seeds_of(job.job),
         "chosen_seed": chosen.seed,
         "teacher": {
-            **teacher,
-            **about_teacher,
+            **teacher_scores(job, inputs),
+            **inputs.teacher,
             "bytes": _size(layout.teacher / "model.safetensors"),
-            "agreement_with_student": _agreement(signals, chosen),
+            "agreement_with_student": _agreement(job, inputs, chosen),
         },
-        "student": _arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
+        "student": arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
         "seconds": seconds,
         "machine": {
             "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -66,26 +63,41 @@ def write_report(
         },
     }
     if any(a.kind == BASELINE for a in arms):
-        metrics["baseline"] = _arm_scores(job, scored, [a for a in arms if a.kind == BASELINE])
+        metrics["baseline"] = arm_scores(job, scored, [a for a in arms if a.kind == BASELINE])
     metrics["student"] |= {
         "bytes": _size(layout.student),
-        "flops_per_token": flops_per_token(job.student),
+        "flops_per_token": flops_per_token(job.student, inputs.matrix.shape[1]),
+        "embedding_size": inputs.matrix.shape[1],
     }
     files.write_json(layout.metrics, metrics)
-    _draw(job, layout, scored, signals, arms, chosen)
-    files.write_text(layout.report, _markdown(job, metrics, inputs))
-    return metrics
+    _draw(job, layout, scored, inputs, arms, chosen)
+    files.write_text(layout.report, _markdown(job, metrics))
+    return metrics | {"table": summary(metrics)}
+
+
+def scored_splits(inputs: Inputs) -> dict[str, Rows]:
+    """The splits with gold labels that nothing was trained on."""
+    return {s: r for s, r in inputs.splits.items() if s != "train" and has_label(r).any()}
+
+
+def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict[str, float]]:
+    """split → metric → value."""
+    splits = scored_splits(inputs)
+    return {s: score(job.task.metrics, r.label, inputs.signals[s].logits) for s, r in splits.items()}
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _agreement(signals: dict[str, Signals], chosen: Arm) -> dict[str, float]:
-    return {s: float(np.mean(chosen.logits[s].argmax(-1) == signals[s].logits.argmax(-1))) for s in chosen.logits}
+def _agreement(job: Job, inputs: Inputs, chosen: Arm) -> dict[str, float]:
+    """Share of rows with the teacher's label; of a regression, Pearson's r with the teacher's score."""
+    if job.task.is_regression:
+        return {s: pearson(inputs.signals[s].logits[:, 0], v[:, 0]) for s, v in chosen.logits.items()}
+    return {s: float(np.mean(v.argmax(-1) == inputs.signals[s].logits.argmax(-1))) for s, v in chosen.logits.items()}
 
 
-def _arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:
+def arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:
     """split → metric → mean over seeds, with "spread" (standard deviation) and "per_seed" beside it."""
     out: dict = {"spread": {}, "per_seed": {}, **arms[0].size}
     for split, rows in scored.items():
@@ -101,20 +113,24 @@ def _draw(
     job: Job,
     layout: RunLayout,
     scored: dict[str, Rows],
-    signals: dict[str, Signals],
+    inputs: Inputs,
     arms: list[Arm],
     chosen: Arm,
 ) -> None:
     split = "test" if "test" in scored else "dev"
-    rows = scored[split]
-    gold = rows.label >= 0
-    matrix = confusion_matrix(rows.label[gold], chosen.logits[split].argmax(-1)[gold], len(job.task.labels))
+    gold = has_label(scored[split])
+    label, logits = scored[split].label[gold], chosen.logits[split][gold]
+    if job.task.is_regression:
+        errors = plots.score_scatter(label, logits[:, 0], f"distilled student, {split}")
+    else:
+        matrix = confusion_matrix(label, logits.argmax(-1), len(job.task.labels))
+        errors = plots.confusion(matrix, list(job.task.labels), f"distilled student, {split}")
     pictures = {
         "learning_curves": plots.learning_curves(
             [(a.kind, a.seed, a.history["epochs"]) for a in arms], job.task.metric
         ),
-        "confusion": plots.confusion(matrix, list(job.task.labels), f"distilled student, {split}"),
-        "logits": plots.logit_scatter(signals["dev"].logits, chosen.logits["dev"]),
+        "errors": errors,
+        "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"]),
     }
     for name, figure in pictures.items():
         plots.save(figure, layout.plots / f"{name}.png")
@@ -122,10 +138,10 @@ def _draw(
 
 def summary(metrics: dict) -> str:
     """The final table, for the screen and the report: Markdown that also reads well as text."""
-    splits = [s for s in ("dev", "test") if s in metrics["student"]]
+    splits = [s for s in metrics["rows"] if s in metrics["student"]]
     names = list(metrics["student"][splits[0]])
     head = ["", *(f"{s} {m}" for s in splits for m in names), "parameters", "without embeddings"]
-    lines = []
+    lines: list[list[str]] = []
     for kind, title in TITLES.items():
         if kind not in metrics:
             continue
@@ -141,6 +157,11 @@ def summary(metrics: dict) -> str:
     if "baseline" in metrics:
         gain = [f"{100 * (metrics['student'][s][m] - metrics['baseline'][s][m]):+.2f}" for s in splits for m in names]
         lines.append(["gain of distillation", *gain, "", ""])
+    return markdown_table(head, lines)
+
+
+def markdown_table(head: list[str], lines: list[list[str]]) -> str:
+    """Aligned columns, the first to the left and numbers to the right."""
     widths = [max(len(r[i]) for r in [head, *lines]) for i in range(len(head))]
     rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     rows = [head, rule, *lines]
@@ -152,7 +173,7 @@ def summary(metrics: dict) -> str:
     )
 
 
-def _markdown(job: Job, metrics: dict, inputs: StudentInputs) -> str:
+def _markdown(job: Job, metrics: dict) -> str:
     teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
     names = [TITLES[k] for k in TITLES if k in metrics]
     over = (
@@ -162,7 +183,14 @@ def _markdown(job: Job, metrics: dict, inputs: StudentInputs) -> str:
     took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in metrics["seconds"].items())
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
+    more = "".join(
+        f", {'unlabelled' if name == 'unlabeled' else 'made by augmentation'} {n:,}"
+        for name, n in metrics["transfer_rows"].items()
+    )
+    text = "the whole transfer set, the baseline from the training rows" if more else "the training rows"
     config = job.student
+    tells = "score's correlation with the teacher's" if job.task.is_regression else "teacher's label"
+    on = "is" if job.task.is_regression else "on"
     fence, bare = "```", "parameters_without_embeddings"
 
     def fewer(count: str) -> float:
@@ -172,27 +200,29 @@ def _markdown(job: Job, metrics: dict, inputs: StudentInputs) -> str:
 
 {summary(metrics)}
 
-Percent; {over}. Teacher: one, seed {job.teacher.teacher_seed}. The two students have the same shape, text, first
-weights, number of updates and seeds; only the objectives differ. Best weights, and the student that was
+Percent; {over}. Teacher: one, seed {job.teacher.teacher_seed}. The two students have the same
+shape, first weights, number of updates and seeds; the distilled one learns from the teacher's logits on
+{text}. Best weights, and the student that was
 kept (seed {metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high
 for every row alike; the test split was read for this table only.
 
 ## Data
 
-{job.data.source}; rows: {rows}.
+{job.data.source}; rows: {rows}{more}.
 
 {notes}
 
 ## Models
 
 - Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {teacher["bytes"] / 1e6:.1f} MB on disk.
-- Student: {config.student}, {config.tokenizer}, embeddings {config.embedding_size},
-  {config.hidden_size} units per direction, fully connected {config.dense_size}, {config.pooling} pooling;
+- Student: {student_name(config, job.task.is_pair)}, {config.tokenizer}, embeddings {student["embedding_size"]},
+  {config.channels}, {config.hidden_size} units per direction, fully connected {config.dense_size},
+  {config.pooling} pooling;
   {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
   {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
 - Fewer parameters than the teacher: {fewer("parameters"):.1f}×, without embeddings {fewer(bare):.1f}×.
-- The kept student gives the teacher's label on: {agree}.
+- The kept student's {tells} {on}: {agree}.
 
 ## Learning curves
 
@@ -200,7 +230,7 @@ for every row alike; the test split was read for this table only.
 
 ## Where it errs
 
-![confusion matrix](plots/confusion.png)
+![errors by class, or by score](plots/errors.png)
 
 ## Student's logits against the teacher's (dev)
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from kd_keras.common.config import Checked, setting
 
 BASELINE, DISTILLED = "baseline", "distilled"
+ABLATIONS = ("none", "augmentation")
 
 
 @dataclass(frozen=True)
 class TrainSettings(Checked):
     """How a student is trained; the same for every arm of a comparison."""
 
-    epochs: float = setting(10.0, "passes over the training text.", low=0.01, high=10000.0)
+    epochs: float = setting(
+        10.0, "passes over the transfer set: the training text and what is made from it.", low=0.01, high=10000.0
+    )
     batch_size: int = setting(128, "rows an update.", low=1)
     optimizer: str = setting("adam", "optimizer (adadelta with ρ 0.95).", choices=("adam", "adamw", "adadelta"))
     learning_rate: float = setting(1e-3, "peak learning rate (Tang et al. use 1.0 with adadelta).", low=1e-8, high=10.0)
@@ -50,4 +53,10 @@ class JobSettings(Checked):
     seed: int = setting(1, "seed of the first student.", low=0)
     seeds: int = setting(1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1)
     baseline: bool = setting(True, "also train the same student without distillation.")
+    ablate: str = setting(
+        "none",
+        "instead of one student and its baseline, train a whole grid and tabulate it: augmentation is "
+        "{no distillation, distillation} × {no augmentation, mask, pos, ngram, all}.",
+        choices=ABLATIONS,
+    )
     tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")

@@ -18,6 +18,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.objectives import Objective
+from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
 from kd_keras.text.batches import row_lengths, sorted_plan, steps_per_epoch, training_batches
@@ -30,7 +31,7 @@ class TrainingSet:
 
     Attributes:
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
-      y: {"label": int32[rows], "teacher_logits": float32[rows, classes], …}.
+      y: {"label": int32[rows] (a regression: float32[rows]), "teacher_logits": float32[rows, classes], …}.
     """
 
     ids: Mapping[str, TokenIds]
@@ -60,6 +61,7 @@ class Stage:
       steps: updates.
       learning_rate: peak rate.
       trainable: names of the layers that learn; None means all.
+      rounds: dev scores, evenly over the updates; None: ``evals_per_epoch`` of ``data``.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Stage:
     steps: int
     learning_rate: float
     trainable: tuple[str, ...] | None = None
+    rounds: int | None = None
 
     def describe(self) -> dict:
         """JSON-able, for keys and reports; the data are described by whoever made them."""
@@ -76,32 +79,10 @@ class Stage:
             "objectives": [{"objective": o.title, **o.get_config()} for o in self.objectives],
             "rows": len(self.data),
             "steps": self.steps,
+            "rounds": self.rounds,
             "learning_rate": self.learning_rate,
             "trainable": list(self.trainable) if self.trainable is not None else None,
         }
-
-
-def make_optimizer(settings: TrainSettings, steps: int, learning_rate: float) -> keras.optimizers.Optimizer:
-    """Adam, AdamW or Adadelta with the schedule of ``settings`` over ``steps``."""
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = learning_rate
-    if settings.schedule == "cosine":
-        warmup = int(steps * settings.warmup)
-        rate = keras.optimizers.schedules.CosineDecay(
-            learning_rate / 100 if warmup else learning_rate,
-            max(1, steps - warmup),
-            alpha=0.0,
-            warmup_target=learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    common = {"global_clipnorm": settings.clip}
-    if settings.ema:
-        # A short run averages over a tenth of itself, or its first weights would weigh too much.
-        common |= {"use_ema": True, "ema_momentum": max(0.0, min(settings.ema, 1.0 - 10.0 / steps))}
-    if settings.optimizer == "adadelta":
-        return keras.optimizers.Adadelta(rate, rho=0.95, **common)
-    if settings.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **common)
-    return keras.optimizers.Adam(rate, **common)
 
 
 def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int = 512) -> np.ndarray:
@@ -147,7 +128,8 @@ def run_stage(
             layer.trainable = layer.name in stage.trainable
     distiller = Distiller(student, stage.objectives)
     per_epoch = steps_per_epoch(len(stage.data), settings.batch_size)
-    rounds = max(1, round(stage.steps / per_epoch * settings.evals_per_epoch))
+    rounds = stage.rounds or round(stage.steps / per_epoch * settings.evals_per_epoch)
+    rounds = max(1, min(rounds, stage.steps))
     every = math.ceil(stage.steps / rounds)
     steps = rounds * every
     optimizer = make_optimizer(settings, steps, stage.learning_rate)

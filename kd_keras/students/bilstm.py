@@ -1,7 +1,4 @@
-"""The BiLSTM encoder and its classifier (Tang et al. 2019, section 3.1).
-
-Every layer is built in, so ``keras.saving.load_model`` needs none of this code.
-"""
+"""BiLSTM students of sentences and of pairs (Tang et al. 2019, section 3.1), and what they weigh."""
 
 from __future__ import annotations
 
@@ -12,18 +9,19 @@ import numpy as np
 from keras import ops
 
 from kd_keras.common.registry import Registry
-from kd_keras.students.settings import StudentSettings
+from kd_keras.students.encoder import Encoder
+from kd_keras.students.settings import StudentSettings, student_name
 
 STUDENTS: Registry = Registry("student")
 
 
 def bilstm(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras.Model:
-    """A single-sentence classifier.
+    """A student of single sentences.
 
     Args:
       settings: the shape.
-      matrix: float32[vocab, embedding_size], the first embeddings.
-      outputs: number of classes.
+      matrix: float32[vocab, width], the first embeddings.
+      outputs: number of classes; 1 for a regression.
 
     Returns:
       A functional model {"ids": int32[batch, time]} → {"logits": float32[batch, outputs],
@@ -31,55 +29,74 @@ def bilstm(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras
       0 is padding; more of it changes nothing.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
-    sentence = encode(ids, settings, matrix)
-    dropped = keras.layers.Dropout(settings.dropout, name="sentence_dropout")(sentence)
-    hidden = keras.layers.Dense(settings.dense_size, activation="relu", name="dense")(dropped)
-    logits = keras.layers.Dense(outputs, name="logits")(hidden)
-    return keras.Model({"ids": ids}, {"logits": logits, "hidden": hidden, "sentence": sentence}, name="student")
+    sentence = Encoder(settings, matrix)(ids)
+    return keras.Model({"ids": ids}, _head(sentence, settings, outputs), name="student")
+
+
+def siamese(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras.Model:
+    """A student of pairs: one encoder reads both texts, u and v, and the head sees [u; v; u ⊙ v; |u − v|].
+
+    Tang et al. 2019, section 3.1 and figure 2. Swapping the texts swaps u and v, and may change the answer.
+
+    Args: as :func:`bilstm`.
+
+    Returns:
+      A functional model {"ids_a": int32[batch, time], "ids_b": int32[batch, time of its own]} → "logits" and "hidden"
+      as :func:`bilstm`, and "sentence": float32[batch, 8 · hidden_size], the four features side by side: what the
+      student knows of the pair, as "sentence" of a single text is what it knows of that.
+    """
+    ids = {name: keras.Input((None,), dtype="int32", name=name) for name in ("ids_a", "ids_b")}
+    encoder = Encoder(settings, matrix)
+    u, v = (encoder(i) for i in ids.values())
+    pair = keras.layers.Concatenate(name="pair")([u, v, u * v, ops.abs(u - v)])
+    return keras.Model(ids, _head(pair, settings, outputs), name="student")
 
 
 STUDENTS.register("bilstm", bilstm)
+STUDENTS.register("siamese", siamese)
 
 
-def encode(ids: keras.KerasTensor, settings: StudentSettings, matrix: np.ndarray) -> keras.KerasTensor:
-    """int32[batch, time] → the sentence vector, float32[batch, 2 · hidden_size]."""
-    x = keras.layers.Embedding(
-        matrix.shape[0],
-        matrix.shape[1],
-        embeddings_initializer=keras.initializers.Constant(0.0),
-        mask_zero=True,
-        trainable=settings.train_embeddings,
-        name="embeddings",
-    )
-    embedded = x(ids)
-    x.embeddings.assign(matrix)
-    # A dropped word has an all-zero vector: the student learns not to hang on single words.
-    embedded = keras.layers.Dropout(settings.word_dropout, noise_shape=(None, None, 1), name="word_dropout")(embedded)
-    embedded = keras.layers.Dropout(settings.embedding_dropout, name="embedding_dropout")(embedded)
-    lstm = keras.layers.LSTM(settings.hidden_size, return_sequences=settings.pooling == "max", name="lstm")
-    states = keras.layers.Bidirectional(lstm, merge_mode="concat", name="bilstm")(embedded)
-    if settings.pooling == "last":
-        return states
-    mask = ops.expand_dims(ops.cast(ops.not_equal(ids, 0), "float32"), -1)
-    # States lie in (-1, 1), so padding at -2 never wins; a text of nothing but padding gives 0.
-    best = ops.max(states * mask - 2.0 * (1.0 - mask), axis=1)
-    return best * ops.max(mask, axis=1)
+def _head(sentence: keras.KerasTensor, settings: StudentSettings, outputs: int) -> dict[str, keras.KerasTensor]:
+    dropped = keras.layers.Dropout(settings.dropout, name="sentence_dropout")(sentence)
+    hidden = keras.layers.Dense(settings.dense_size, activation="relu", name="dense")(dropped)
+    logits = keras.layers.Dense(outputs, name="logits")(hidden)
+    return {"logits": logits, "hidden": hidden, "sentence": sentence}
 
 
-def build_student(settings: StudentSettings, matrix: np.ndarray, outputs: int, seed: int) -> keras.Model:
-    """The student named by ``settings.student``; ``seed`` draws its weights and its dropout."""
+def build_student(
+    settings: StudentSettings, matrix: np.ndarray, outputs: int, seed: int, pair: bool = False
+) -> keras.Model:
+    """The student for sentences or for pairs.
+
+    Args:
+      settings: the shape; ``settings.student`` names the student, or leaves the choice to ``pair``.
+      matrix: float32[vocab, width], the first embeddings.
+      outputs: number of classes; 1 for a regression.
+      seed: draws its weights and its dropout.
+      pair: whether a row is two texts.
+
+    Raises:
+      UserError: ``settings.student`` does not read such rows.
+    """
+    build = STUDENTS.get(student_name(settings, pair))
     keras.utils.set_random_seed(seed)
-    return STUDENTS.get(settings.student)(settings, matrix, outputs)
+    return build(settings, matrix, outputs)
 
 
 def parameters(model: keras.Model) -> dict[str, int]:
-    """Trainable values, in all and without embeddings (Tang et al. count the latter)."""
+    """Values of all weights, frozen ones too, and those without embeddings (Tang et al. count the latter)."""
     embedding = sum(int(np.prod(w.shape)) for w in model.weights if re.search(r"embeddings?(/|$)", w.path))
     total = sum(int(np.prod(w.shape)) for w in model.weights)
     return {"parameters": total, "parameters_without_embeddings": total - embedding}
 
 
-def flops_per_token(settings: StudentSettings) -> int:
-    """Multiply-adds × 2 of the BiLSTM for one token: where nearly all of a student's time goes."""
+def flops_per_token(settings: StudentSettings, width: int | None = None) -> int:
+    """Multiply-adds × 2 of the BiLSTM for one token of one text: where nearly all of a student's time goes.
+
+    Args:
+      settings: the shape.
+      width: of one channel of the embeddings; looked up (``settings.width()``) if not given.
+    """
     gates = 4 * settings.hidden_size
-    return 2 * 2 * gates * (settings.embedding_size + settings.hidden_size)
+    channels = 2 if settings.channels == "multichannel" else 1
+    return 2 * 2 * gates * (channels * (width or settings.width()) + settings.hidden_size)

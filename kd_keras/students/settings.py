@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_keras.common.config import Checked, setting
-from kd_keras.common.errors import UserError
+from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.text.vectors import vector_width
+
+# Every registered student → whether it reads pairs. The first of a kind is that kind's default.
+READS_PAIRS = {"bilstm": False, "siamese": True}
+# Tang et al. 2019, section 4.2.
+DEFAULT_WIDTH = 300
 
 
 @dataclass(frozen=True)
 class StudentSettings(Checked):
     """The student's shape. Tang et al. search hidden_size {150, 300} and dense_size {200, 400}."""
 
-    student: str = setting("bilstm", "kind of student.", choices=("bilstm",))
+    student: str | None = setting(
+        None, "kind of student: bilstm (sentences) or siamese (pairs); the one that fits the task if not given."
+    )
     tokenizer: str = setting(
         "wordpiece",
         "how the student sees text: the teacher's pieces, or words.",
@@ -29,9 +37,19 @@ class StudentSettings(Checked):
         "first values of the embeddings: the fine-tuned teacher's by SVD (wordpiece only), random, or --vectors.",
         choices=("teacher", "random", "vectors"),
     )
-    vectors: str | None = setting(None, "word vectors in text form, with --tokenizer=words --embeddings=vectors.")
-    train_embeddings: bool = setting(True, "embeddings learn too; off, they keep their first values.")
-    embedding_size: int = setting(300, "width of the embeddings.", low=1)
+    vectors: str | None = setting(
+        None,
+        "word vectors, with --tokenizer=words --embeddings=vectors: a GloVe, fastText (.vec) or word2vec file (text; "
+        "binary if named .bin), .gz and .bz2 too, or glove-6b-50d, an installed package.",
+    )
+    channels: str = setting(
+        "nonstatic",
+        "embeddings that learn, embeddings that keep their first values, or both side by side (Kim 2014).",
+        choices=("nonstatic", "static", "multichannel"),
+    )
+    embedding_size: int | None = setting(
+        None, f"width of the embeddings; if not given, that of --vectors, else {DEFAULT_WIDTH}.", low=1
+    )
     hidden_size: int = setting(150, "LSTM units per direction.", low=1)
     dense_size: int = setting(200, "units of the fully connected layer.", low=1)
     pooling: str = setting(
@@ -45,9 +63,41 @@ class StudentSettings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.student is not None and self.student not in READS_PAIRS:
+            hint = did_you_mean(self.student, READS_PAIRS)
+            raise UserError(f"--student={self.student}: expected one of {', '.join(READS_PAIRS)}.{hint}")
         if self.embeddings == "teacher" and self.tokenizer == "words":
             raise UserError("--embeddings=teacher: only with --tokenizer=wordpiece; words take random or vectors")
         if (self.embeddings == "vectors") != (self.vectors is not None):
             raise UserError("--embeddings=vectors and --vectors=FILE go together")
         if self.embeddings == "vectors" and self.tokenizer != "words":
             raise UserError("--embeddings=vectors: only with --tokenizer=words")
+
+    def width(self) -> int:
+        """Width of one channel of the embeddings: asked for, or the vectors'; reads the first lines of ``vectors``.
+
+        Raises:
+          UserError: the vectors cannot be read, or ``embedding_size`` is not their width.
+        """
+        if self.vectors is None:
+            return self.embedding_size or DEFAULT_WIDTH
+        found = vector_width(self.vectors)
+        if self.embedding_size not in (None, found):
+            raise UserError(
+                f"--embedding_size={self.embedding_size}: expected {found}, the width of --vectors={self.vectors}; "
+                "leave --embedding_size out"
+            )
+        return found
+
+
+def student_name(settings: StudentSettings, pair: bool) -> str:
+    """The student that reads sentences, or pairs; UserError where another was asked for."""
+    fit = [name for name, reads_pairs in READS_PAIRS.items() if reads_pairs == pair]
+    if settings.student is None:
+        return fit[0]
+    if settings.student not in fit:
+        raise UserError(
+            f"--student={settings.student}: does not read {'pairs' if pair else 'single sentences'}, which the task "
+            f"has; expected {' or '.join(fit)}, or leave --student out"
+        )
+    return settings.student

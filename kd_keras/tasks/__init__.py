@@ -4,7 +4,7 @@ from kd_keras.tasks.builtin import get, names, register
 from kd_keras.tasks.custom import custom
 from kd_keras.tasks.loading import load, load_test
 from kd_keras.tasks.readers import read_labelled, read_texts
-from kd_keras.tasks.records import Columns, Rows, Task, TaskData
+from kd_keras.tasks.records import Columns, Rows, Task, TaskData, has_label
 from kd_keras.tasks.settings import TaskSettings, resolve
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "TaskSettings",
     "custom",
     "get",
+    "has_label",
     "load",
     "load_test",
     "names",

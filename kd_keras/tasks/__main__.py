@@ -26,32 +26,55 @@ def overview() -> str:
         here = [found for source in task.sources if (found := source.here(task, None))]
         lines += [
             f"{name}: {task.description}",
-            f"    {task.kind}, selected by {task.metric}, {len(task.labels)} labels: " + ", ".join(task.labels),
+            f"    {_kind(task)}",
             f"    here now: {'; '.join(here) or 'nothing'}",
         ]
         lines += [f"    or: {s.hint(task)}" for s in task.sources if not s.here(task, None)]
     lines += [
         "custom: your own .csv, .tsv or .jsonl files",
-        "    --task=custom --train_file=FILE [--dev_file=FILE]",
+        "    --task=custom --train_file=FILE [--dev_file=FILE] [--text_b_column=NAME] [--regression]",
     ]
     return "\n".join(lines)
 
 
-def describe(task: Task, split: str, rows: Rows, examples: int = 3) -> str:
-    """A split's size, label counts, length percentiles in words, and some rows."""
+def _kind(task: Task) -> str:
+    """What goes in, what comes out, and what selects."""
+    if task.is_regression:
+        return f"regression of {'pairs' if task.is_pair else 'single texts'}, selected by {task.metric}, a number"
+    return f"{task.kind}, selected by {task.metric}, {len(task.labels)} labels: {', '.join(task.labels)}"
+
+
+def _gold(task: Task, rows: Rows) -> str:
+    """How often each label occurs, or how a regression's scores are spread."""
+    if task.is_regression:
+        spread = np.percentile(rows.label, (0, 10, 50, 90, 100), method="inverted_cdf")
+        low, p10, p50, p90, high = (f"{s:g}" for s in spread)
+        return f"scores: {low} to {high}; 10% have {p10} or less, 50% {p50}, 90% {p90}"
     counts = np.bincount(rows.label, minlength=len(task.labels))
+    return "labels: " + ", ".join(f"{n} {c:,}" for n, c in zip(task.labels, counts, strict=True))
+
+
+def _example(task: Task, rows: Rows, i: int) -> str:
+    gold = f"{rows.label[i]:g}" if task.is_regression else task.labels[rows.label[i]]
+    text = " ".join(rows.text[i].split())
+    if rows.text_b is None:
+        return f"    {rows.ids[i]} [{gold}] {tail(text, 90)}"
+    return f"    {rows.ids[i]} [{gold}] {tail(text, 60)} ||| {tail(' '.join(rows.text_b[i].split()), 60)}"
+
+
+def describe(task: Task, split: str, rows: Rows, examples: int = 3) -> str:
+    """A split's size, label counts, length percentiles in words (of a pair: both texts), and some rows."""
     words = np.array([len(t.split()) for t in rows.text])
     if rows.text_b is not None:
         words = words + np.array([len(t.split()) for t in rows.text_b])
     p50, p90, p99 = (int(np.percentile(words, p, method="inverted_cdf")) for p in (50, 90, 99))
     lines = [
         f"{split}: {len(rows):,} rows",
-        "    labels: " + ", ".join(f"{n} {c:,}" for n, c in zip(task.labels, counts, strict=True)),
+        f"    {_gold(task, rows)}",
         f"    words: 50% have {p50} or fewer, 90% {p90}, 99% {p99}, the longest {words.max()}",
     ]
     for i in np.linspace(0, len(rows) - 1, num=min(examples, len(rows)), dtype=int):
-        text = rows.text[i] + (f" ||| {rows.text_b[i]}" if rows.text_b is not None else "")
-        lines.append(f"    {rows.ids[i]} [{task.labels[rows.label[i]]}] {tail(' '.join(text.split()), 90)}")
+        lines.append(_example(task, rows, i))
     return "\n".join(lines)
 
 
@@ -69,7 +92,7 @@ def main(argv: list[str]) -> None:
     print(f"{task.name}: {task.description}\nsource: {data.source}")
     for note in data.notes:
         print(f"note: {note}")
-    for split, rows in (("train", data.train), ("dev", data.dev), ("test", test)):
+    for split, rows in (("train", data.train), ("dev", data.dev), *data.extra.items(), ("test", test)):
         print(describe(task, split, rows) if rows is not None else f"{split}: none with labels")
 
 

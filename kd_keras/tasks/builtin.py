@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.registry import Registry
+from kd_keras.tasks import pairs
 from kd_keras.tasks.official import ReviewFolders, SentencePolarity, TableDir
 from kd_keras.tasks.packages import ImdbPackage, RottenTomatoesPackages
 from kd_keras.tasks.records import Columns, Task
@@ -152,3 +153,5 @@ register(
         description="kind of thing that an encyclopedia's article is about (Zhang et al. 2015)",
     )
 )
+for _task in pairs.TASKS:
+    register(_task)

@@ -27,8 +27,8 @@ def normalised(text: str, ascii_only: bool = False) -> bytes:
 def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[Rows, Rows]:
     """Splits off about ``fraction`` of each label's rows.
 
-    Rows of equal normalised text go to one side together. The draw depends on ``task``, ``split``
-    and the rows alone.
+    Rows of equal normalised text go to one side together, and so do a pair and the pair turned round.
+    The draw depends on ``task``, ``split`` and the rows alone.
 
     Returns:
       (the rest, the split), each in the file's order.
@@ -40,7 +40,7 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
     for i, text in enumerate(rows.text):
         key = normalised(text)
         if rows.text_b is not None:
-            key += b"\t" + normalised(rows.text_b[i])
+            key = b"\t".join(sorted((key, normalised(rows.text_b[i]))))
         groups.setdefault(key, []).append(i)
     strata: dict[int, list[list[int]]] = {}
     is_class = np.issubdtype(rows.label.dtype, np.integer)

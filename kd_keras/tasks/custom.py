@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file, tail
-from kd_keras.tasks.readers import LabelReader, as_text, read_table
+from kd_keras.tasks.readers import LabelReader, read_cell, read_table
 from kd_keras.tasks.records import Columns, Rows, Task
 from kd_keras.tasks.tables import BadRows, missing_column, open_table
 
@@ -48,54 +48,75 @@ def custom(
     text_b_column: str | None = None,
     label_column: str = "label",
     labels: Sequence[str] | None = None,
+    regression: bool = False,
 ) -> Task:
-    """A classification task from .csv, .tsv or .jsonl files (.gz and .bz2 alike).
+    """A task from .csv, .tsv or .jsonl files (.gz and .bz2 alike).
 
     Args:
+      text_b_column: makes it a task of pairs.
       labels: their names in the order of the model's outputs; default: those of train, sorted (as numbers
         where all are whole numbers).
+      regression: the label column holds a number, which is learned as such.
 
     Raises:
-      UserError: a file is missing, or train has no such column or fewer than two labels.
+      UserError: a file is missing, the settings do not fit together, or train has no such column or fewer
+        than two labels.
     """
     for split, path in (("train", train_file), ("dev", dev_file), ("test", test_file)):
         if path is not None:
             require_file(path, f"--{split}_file")
+    _check_columns(text_column, text_b_column, label_column)
+    sources = (GivenFiles((("train", train_file), ("dev", dev_file), ("test", test_file))),)
+    columns = Columns((text_column,), text_b_column, label_column)
+    if regression:
+        if labels:
+            raise UserError(f"--labels={','.join(labels)}: --regression learns a number, which has no labels; drop one")
+        return Task("custom", "regression", (), "pearson", ("pearson", "spearman"), sources, columns, "your own files")
     names = tuple(labels) if labels else _labels_of(train_file, label_column)
     if len(names) < 2:
-        raise UserError(f"{train_file}, column {label_column!r}: expected two labels or more, found only {names[0]!r}")
+        raise UserError(f"--labels={names[0]}: expected two labels or more")
     if len(set(names)) < len(names) or "" in names:
         raise UserError(f"--labels={','.join(names)}: expected different names with commas between")
     metrics = ("accuracy", "f1", "mcc") if len(names) == 2 else ("accuracy", "macro_f1", "mcc")
-    return Task(
-        name="custom",
-        kind="pair" if text_b_column else "single",
-        labels=names,
-        metric="accuracy",
-        metrics=metrics,
-        sources=(GivenFiles((("train", train_file), ("dev", dev_file), ("test", test_file))),),
-        columns=Columns((text_column,), text_b_column, label_column),
-        description="your own files",
-    )
+    kind = "pair" if text_b_column else "single"
+    return Task("custom", kind, names, "accuracy", metrics, sources, columns, "your own files")
+
+
+def _check_columns(text: str, text_b: str | None, label: str) -> None:
+    given = {"--text_column": text, "--text_b_column": text_b, "--label_column": label}
+    flags: dict[str, str] = {}
+    for flag, name in given.items():
+        if name is not None and name in flags:
+            raise UserError(f"{flag}={name}: that is {flags[name]} too; expected a column of its own")
+        if name is not None:
+            flags[name] = flag
 
 
 def _labels_of(path: str, column: str) -> tuple[str, ...]:
-    names, records = open_table(path, BadRows("skip"))  # bad rows are reported when the rows are read
+    bad = BadRows("skip")  # bad rows are reported when the rows are read, unless they hide a label
+    names, records = open_table(path, bad)
     if column not in names:
         raise missing_column(path, column, names, "--label_column")
     found: set[str] = set()
     rows = 0
-    for _, _, values in records:
+    for _, line, values in records:
         rows += 1
-        label = as_text(values.get(column))
+        label = read_cell(path, line, values, column, bad)
         if label:
             found.add(label)
+    if len(found) < 2 and bad.count:  # what is wrong is that row, not the number of labels
+        others = f"the other rows have only the label {next(iter(found))!r}" if found else "no other row has a label"
+        raise UserError(f"{bad.first[0]} ({others})")
     if not found:
         raise UserError(f"{path}, column {column!r}: expected labels, found none")
+    if len(found) < 2:
+        raise UserError(f"{path}, column {column!r}: expected two labels or more, found only {next(iter(found))!r}")
     if len(found) > 100 and len(found) > rows / 2:
+        number = LabelReader("regression", (), None)
+        hint = "" if any(number.read(f) is None for f in found) else " --regression learns numbers."
         raise UserError(
             f"{path}, column {column!r}: {len(found):,} different labels in {rows:,} rows "
-            f"({tail(', '.join(sorted(found)[:3]))}): is that the label column?"
+            f"({tail(', '.join(sorted(found)[:3]))}): is that the label column?{hint}"
         )
     try:
         return tuple(sorted(found, key=int))

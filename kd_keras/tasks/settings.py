@@ -25,6 +25,7 @@ class TaskSettings(Checked):
     text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
     label_column: str = setting("label", "task custom: column of the label")
     labels: str | None = setting(None, "task custom: labels in order, with commas; default: sorted")
+    regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
     on_bad_row: str = setting("stop", "a row that cannot be used stops the run, or is counted and listed.",
                               choices=("stop", "skip"))  # fmt: skip
     task_module: str | None = setting(None, "Python module to import first: it may register tasks")
@@ -38,6 +39,7 @@ _CUSTOM_ONLY = {
     "text_b_column": None,
     "label_column": "label",
     "labels": None,
+    "regression": False,
 }
 
 
@@ -54,7 +56,8 @@ def resolve(settings: TaskSettings) -> Task:
         for name, default in _CUSTOM_ONLY.items():
             value = getattr(settings, name)
             if value != default:
-                raise UserError(f"--{name}={value} belongs to --task=custom, not to --task={settings.task}")
+                given = f"--{name}" if value is True else f"--{name}={value}"
+                raise UserError(f"{given} belongs to --task=custom, not to --task={settings.task}")
         return task
     if not settings.train_file:
         raise UserError("--task=custom needs --train_file=FILE (.csv, .tsv or .jsonl)")
@@ -68,4 +71,5 @@ def resolve(settings: TaskSettings) -> Task:
         text_b_column=settings.text_b_column,
         label_column=settings.label_column,
         labels=[name.strip() for name in settings.labels.split(",")] if settings.labels else None,
+        regression=settings.regression,
     )

@@ -19,12 +19,16 @@ csv.field_size_limit(1 << 27)
 
 @dataclass
 class BadRows:
-    """What happens to a row that cannot be read: the run stops, or the row is counted and listed."""
+    """What happens to a row that cannot be read: the run stops, or the row is counted and listed.
+
+    Rows that the data set itself gives no gold label are no errors: they are left out, and counted by file.
+    """
 
     policy: str = "stop"
     hint: str = ""
     count: int = 0
     first: list[str] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.policy not in ("stop", "skip"):
@@ -37,12 +41,20 @@ class BadRows:
         if len(self.first) < 5:
             self.first.append(message)
 
+    def leave_out(self, where: str) -> None:
+        """Counts a row of ``where`` that has no gold label."""
+        self.left_out[where] = self.left_out.get(where, 0) + 1
+
     def notes(self) -> list[str]:
-        if not self.count:
-            return []
-        more = " | …" if self.count > len(self.first) else ""
-        rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
-        return [f"{rows} skipped: " + " | ".join(self.first) + more]
+        notes = [f"{where}: {_rows(n)} left out: no gold label" for where, n in self.left_out.items()]
+        if self.count:
+            more = " | …" if self.count > len(self.first) else ""
+            notes.append(f"{_rows(self.count)} skipped: " + " | ".join(self.first) + more)
+        return notes
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def table_format(path: PathLike) -> str | None:
@@ -91,6 +103,7 @@ def open_table(
     bad: BadRows,
     headerless: tuple[str, ...] | None = None,
     is_header: Callable[[list[str]], bool] = lambda names: True,
+    form: str | None = None,
 ) -> tuple[list[str], Iterator[Record]]:
     """A table's column names, and its rows.
 
@@ -99,11 +112,12 @@ def open_table(
       bad: told of rows with too few or too many fields, and of JSONL lines that are no objects.
       headerless: names of the columns where the first line is no header.
       is_header: tells by the first line's fields; asked only where ``headerless`` is given.
+      form: "csv", "tsv" or "jsonl"; default: as the name says.
 
     Raises:
       UserError: the file cannot be read, is empty, has a header only, or a name twice.
     """
-    form = table_format(path)
+    form = form or table_format(path)
     if form is None:
         raise UserError(f"{path}: expected a name that ends in .tsv, .csv or .jsonl (or these and .gz, .bz2)")
     if form == "jsonl":
@@ -134,7 +148,9 @@ def _checked(path: PathLike, names: list[str], first: Any, rest: Iterator, bad: 
             yield number, line, dict(zip(names, cells, strict=True))
         else:
             found = "an empty line" if cells == [""] else f"{len(cells)} in {tail(' | '.join(cells))!r}"
-            bad.report(f"{path}, line {line}: expected {len(names)} fields ({', '.join(names)}), found {found}")
+            short = names[len(cells) :] if cells != [""] else []
+            lacks = f": nothing for column {', '.join(map(repr, short))}" if short else ""
+            bad.report(f"{path}, line {line}: expected {len(names)} fields ({', '.join(names)}), found {found}{lacks}")
         number += 1
         item = next(rest, None)
 
@@ -177,6 +193,8 @@ def _jsonl(path: PathLike, bad: BadRows) -> tuple[list[str], Iterator[Record]]:
 def missing_column(path: PathLike, name: str, names: list[str], flag: str = "") -> UserError:
     """The error for a column that a file lacks; ``flag`` names the flag that chooses another."""
     other = f" {flag} names another." if flag else ""
+    # JSONL has no header: what its first row has is taken for the columns.
+    its = "its first row's keys" if table_format(path) == "jsonl" else "its columns"
     return UserError(
-        f"{path}: no column {name!r}; its columns are: {tail(', '.join(names), 200)}.{did_you_mean(name, names)}{other}"
+        f"{path}: no column {name!r}; {its} are: {tail(', '.join(names), 200)}.{did_you_mean(name, names)}{other}"
     )

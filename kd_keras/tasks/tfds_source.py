@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import re
 import threading
@@ -70,6 +71,7 @@ class Tfds:
       splits: pairs (our split, theirs); a split that is not listed is not there (GLUE's test is unlabelled).
       download: its name for ``tfds.load``; default ``name``.
       needs: a package that this download needs beyond tensorflow-datasets.
+      text_b: the feature that is the second text of a pair.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Tfds:
     splits: tuple[tuple[str, str], ...]
     download: str | None = None
     needs: str | None = None
+    text_b: str | None = None
     reads_data_dir = False
 
     def _prepared(self) -> Path | None:
@@ -135,17 +138,29 @@ class Tfds:
         return self._rows(task, split, examples, bad)
 
     def _rows(self, task: Task, split: str, examples: list[dict], bad: BadRows) -> Rows:
-        ids, text, label = [], [], []
+        ids, text, text_b, label = [], [], [], []
         for i, example in enumerate(examples):
-            parts = [example[name].decode("utf-8").strip() for name in self.text]
-            joined = without_breaks(" ".join(p for p in parts if p)).strip()
-            gold = int(example["label"])
-            if not joined or not 0 <= gold < len(task.labels):
-                found = "no text" if not joined else f"label {gold}"
+            a = _text(example, self.text)
+            b = _text(example, (self.text_b,)) if self.text_b else ""
+            gold = example["label"].item() if isinstance(example["label"], np.generic) else example["label"]
+            if str(gold) in task.columns.no_gold:
+                bad.leave_out(f"tensorflow-datasets {self.name}, {split}")
+                continue
+            good = math.isfinite(gold) if task.is_regression else 0 <= gold < len(task.labels)
+            if not a or (self.text_b and not b) or not good:
+                missing = self.text_b if a else " + ".join(self.text)
+                found = f"label {gold}" if not good else f"no text in {missing!r}"
                 bad.report(f"tensorflow-datasets {self.name}, {split} example {i}: {found}")
                 continue
             # GLUE's idx is its line number: the same ids as from the files.
             ids.append(f"{split}-{int(example.get('idx', i))}")
-            text.append(joined)
+            text.append(a)
+            text_b.append(b)
             label.append(gold)
-        return Rows(ids, text, None, np.asarray(label, np.int32))
+        array = np.asarray(label, np.float32 if task.is_regression else np.int32)
+        return Rows(ids, text, text_b if self.text_b else None, array)
+
+
+def _text(example: dict, names: tuple[str, ...]) -> str:
+    parts = [example[name].decode("utf-8").strip() for name in names]
+    return without_breaks(" ".join(p for p in parts if p)).strip()

@@ -17,7 +17,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.metrics import score
-from kd_keras.tasks import Rows, TaskData
+from kd_keras.tasks import TaskData, has_label
 from kd_keras.teachers.bert import Encoded, Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.settings import TeacherSettings
@@ -244,11 +244,6 @@ class _Run:
             return loss
 
         return update
-
-
-def has_label(rows: Rows) -> np.ndarray:
-    """bool[rows]: where there is a gold label."""
-    return ~np.isnan(rows.label) if rows.label.dtype.kind == "f" else rows.label >= 0
 
 
 def _tensors(encoded: Encoded, rows: np.ndarray) -> dict[str, tf.Tensor]:

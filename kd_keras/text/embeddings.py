@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.seeds import rng
+from kd_keras.text.tokenizers import SPECIAL
+from kd_keras.text.vectors import read_vectors
 
 
 def random_matrix(rows: int, width: int, seed: int, scale: float = 0.05) -> np.ndarray:
@@ -46,38 +48,84 @@ def from_teacher(matrix: np.ndarray, rows: Sequence[int], width: int, scale: flo
     return out
 
 
-def from_vectors(path: str | Path, vocab: Sequence[str], seed: int) -> tuple[np.ndarray, int]:
-    """Word vectors in text form (GloVe, fastText .vec, word2vec text; .gz too).
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a vocabulary has a vector.
 
-    Words without a vector are drawn uniformly inside the range of those that have one.
+    Attributes:
+      found: words with one.
+      words: all of the vocabulary but [PAD] and its like.
+      tokens: share of the running tokens that have one, in [0, 1]; None where nobody counted them.
+    """
+
+    found: int
+    words: int
+    tokens: float | None
+
+    def __str__(self) -> str:
+        share = f"{self.found:,} of {self.words:,} words have a vector ({self.found / max(1, self.words):.1%}"
+        return share + (")" if self.tokens is None else f"; {self.tokens:.1%} of the running tokens)")
+
+
+def from_vectors(
+    source: str | Path, vocab: Sequence[str], seed: int, counts: Mapping[str, int] | np.ndarray | None = None
+) -> tuple[np.ndarray, Coverage]:
+    """Published word vectors for a vocabulary.
+
+    A word takes the vector of its exact form. Where that has none and the vocabulary is all lower case, it takes
+    the first vector whose lower-cased word it is ("apple" that of "Apple"); published files go from frequent to rare.
+    Words without a vector, and special tokens, are drawn uniformly with the variance of the known values, inside their
+    range (Kim 2014, section 4.3: better than any fixed range).
+
+    Args:
+      source: a file or the name of a package, see :func:`kd_keras.text.vectors.read_vectors`.
+      vocab: entry 0 is [PAD].
+      seed: draws the vectors of unknown words.
+      counts: of running tokens: by word (words outside the vocabulary count as not covered), or int[len(vocab)] by id.
 
     Returns:
-      float32[len(vocab), width], and how many words were found.
+      float32[len(vocab), width] with row 0 ([PAD]) zero, and the coverage.
+
+    Raises:
+      UserError: the source is not as it should be, or holds no word of the vocabulary.
     """
-    wanted = {w: i for i, w in enumerate(vocab)}
-    found: dict[int, np.ndarray] = {}
-    width: int | None = None
-    for number, line in enumerate(files.utf8_lines(files.require_file(path, "--vectors")), 1):
-        parts = line.rstrip("\n ").split(" ")
-        if number == 1 and len(parts) == 2:
-            continue  # word2vec's and fastText's header: rows, width
-        width = len(parts) - 1 if width is None else width
-        if len(parts) - 1 != width or width < 2:
-            raise UserError(
-                f"--vectors: {path}, line {number}: expected a word and {width} numbers, found {len(parts) - 1} numbers"
-            )
-        if parts[0] in wanted:
-            try:
-                vector = np.array(parts[1:], np.float32)
-            except ValueError:
-                vector = np.full(width, np.nan)
-            if not np.isfinite(vector).all():
-                raise UserError(f"--vectors: {path}, line {number}: expected numbers after the word")
-            found[wanted[parts[0]]] = vector
-    if not found or width is None:
-        raise UserError(f"--vectors: {path}: holds no word of the vocabulary")
+    index = {w: i for i, w in enumerate(vocab) if w not in SPECIAL}
+    lowercase = all(w == w.lower() for w in index)
+    exact: dict[int, np.ndarray] = {}
+    lowered: dict[int, np.ndarray] = {}
+
+    def place(word: str) -> tuple[dict[int, np.ndarray], int | None]:
+        if word in index or not lowercase:
+            return exact, index.get(word)
+        return lowered, index.get(word.lower())
+
+    def wanted(word: str) -> bool:
+        rows, row = place(word)
+        return row is not None and row not in rows and row not in exact
+
+    for word, vector in read_vectors(source, wanted):
+        rows, row = place(word)
+        rows[row] = vector
+    found = lowered | exact
+    if not found:
+        raise UserError(
+            f"--vectors: {source}: holds no word of the vocabulary (such as {', '.join(list(index)[:3])}); "
+            "expected vectors of words in the language of the training text"
+        )
     known = np.stack(list(found.values()))
-    out = rng(seed, "unknown words").uniform(known.min(), known.max(), (len(vocab), width)).astype(np.float32)
+    middle, reach = known.mean(dtype=np.float64), np.sqrt(3.0) * known.std(dtype=np.float64)
+    low, high = max(known.min(), middle - reach), min(known.max(), middle + reach)
+    out = rng(seed, "unknown words").uniform(low, high, (len(vocab), known.shape[1])).astype(np.float32)
     out[list(found)] = known
     out[0] = 0
-    return out, len(found)
+    return out, Coverage(len(found), len(index), _share(found, vocab, counts))
+
+
+def _share(found: Collection[int], vocab: Sequence[str], counts: Mapping[str, int] | np.ndarray | None) -> float | None:
+    """Of the running tokens, [PAD] left out, those whose word has a vector."""
+    if counts is None:
+        return None
+    if not isinstance(counts, Mapping):
+        counts = dict(zip(vocab, np.asarray(counts).tolist(), strict=True))
+    total = sum(n for word, n in counts.items() if word != vocab[0])
+    return sum(counts.get(vocab[row], 0) for row in found) / max(1, total)

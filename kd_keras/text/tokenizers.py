@@ -85,12 +85,15 @@ class WordPiece(Tokenizer):
 
     def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True):
         super().__init__(vocab, max_length, lowercase)
-        from tokenizers import BertWordPieceTokenizer
+        from tokenizers import Tokenizer as Backend
+        from tokenizers import models, normalizers, pre_tokenizers
 
-        self._backend = BertWordPieceTokenizer(
-            self.index, unk_token=UNK, sep_token=SEP, cls_token=CLS, pad_token=PAD, mask_token=MASK,
-            lowercase=lowercase,
-        )  # fmt: skip
+        self._backend = Backend(models.WordPiece(self.index, unk_token=UNK))
+        self._backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        self._backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        # Augmented text says [MASK]. A text that says [PAD] or [SEP] means just these letters.
+        if MASK in self.index:
+            self._backend.add_special_tokens([MASK])
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for e in self._backend.encode_batch(list(texts), add_special_tokens=False):
@@ -144,6 +147,10 @@ class Words(Tokenizer):
         self._split = re.compile(delimiter).split
 
     def words(self, text: str) -> list[str]:
+        """The words of a text; the mask of augmented text is one of them."""
+        if MASK in text:
+            first, *rest = text.split(MASK)
+            return self.words(first) + [w for part in rest for w in (MASK, *self.words(part))]
         return [w for w in self._split(text.lower() if self.lowercase else text) if w]
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
@@ -208,6 +215,7 @@ def word_vocab(texts: Sequence[str], max_length: int, size: int | None = None, m
     counts: collections.Counter[str] = collections.Counter()
     for text in texts:
         counts.update(splitter.words(text))
+    del counts[MASK]  # it has its place at the head
     words = [w for w, n in sorted(counts.items(), key=lambda wn: (-wn[1], wn[0])) if n >= min_count]
     head = [PAD, UNK, MASK]
     return Words(head + words[: None if size is None else max(0, size - len(head))], max_length)

@@ -41,6 +41,14 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
     bad_dev.write_text(HEAD + "good film,pos\nbad film,negative\n")
     torn = away / "torn.jsonl"
     torn.write_text('{"text": "good film", "label": "pos"}\n{"text": "dull", "label": "neg"}\n{"text": "bad fi')
+    unequal, scores, blank = away / "unequal.jsonl", away / "scores.csv", away / "blank.txt"
+    pair = '{"text": "good film", "second": "fine film", "label": "%s"}\n'
+    unequal.write_text(pair % "pos" + pair % "neg" + '{"text": "dull", "label": "neg"}\n')
+    scores.write_text(HEAD + "".join(f"film {n},{n}.5\n" for n in range(20)))
+    blank.write_text("")
+    ragged, vectors = away / "ragged.txt", away / "vectors.txt"
+    ragged.write_text("good 0.1 0.2 0.3\nbad 0.1 0.2\n")
+    vectors.write_text("good 0.1 0.2 0.3\nbad 0.1 0.2 0.3\n")
     (away / "taken").mkdir()
     (away / "taken" / "letter.txt").write_text("dear")
     no_weights = away / "no-weights"
@@ -68,6 +76,34 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
         "a forgotten dash": ([*custom, teacher, "alpha=0.5"], ("unexpected argument 'alpha=0.5'",)),
         "flags of another task": (["--task=sst2", "--label_column=gold"], ("--label_column=gold",)),
         "words with the teacher's embeddings": ([*custom, teacher, "--tokenizer=words"], ("--embeddings=teacher",)),
+        "masks and replacements over 1": (
+            [*custom, teacher, "--augment=all", "--p_mask=0.8", "--p_pos=0.3"], ("--p_mask=0.8 and --p_pos=0.3", "1.1"),
+        ),
+        "no iteration": ([*custom, teacher, "--augment=all", "--n_iter=0"], ("--n_iter=0", "at least 1")),
+        "an ablation of what is given": (
+            [*custom, teacher, "--augment=mask", "--ablate=augmentation"], ("--augment=mask", "--ablate=augmentation"),
+        ),
+        "a student of pairs": ([*custom, teacher, "--student=siamese"], ("--student=siamese", "bilstm")),
+        "unequal pair columns": (
+            ["--task=custom", f"--train_file={unequal}", "--text_b_column=second", teacher],
+            ("unequal.jsonl, line 3", "second"),
+        ),
+        "KL of scores": (
+            ["--task=custom", f"--train_file={scores}", "--regression", teacher, "--soft=kl"], ("--soft=kl", "regression"),
+        ),
+        "ragged vectors": (
+            [*custom, teacher, "--tokenizer=words", "--embeddings=vectors", f"--vectors={ragged}"], ("ragged.txt, line 2",),
+        ),
+        "vectors of another width": (
+            [*custom, teacher, "--tokenizer=words", "--embeddings=vectors", f"--vectors={vectors}", "--embedding_size=4"],
+            ("--embedding_size=4", "expected 3"),
+        ),
+        "no unlabelled file": ([*custom, teacher, f"--unlabeled_files={away}/none.txt"], ("--unlabeled_files", "none.txt")),
+        "an unlabelled file without text": ([*custom, teacher, f"--unlabeled_files={blank}"], ("hold no text",)),
+        "no unlabelled text of its own": ([*custom, teacher, "--unlabeled=task"], ("--unlabeled=task", "--unlabeled_files")),
+        "no unlabelled column": (
+            [*custom, teacher, f"--unlabeled_files={fine}", "--unlabeled_column=txt"], ("'txt'", "--unlabeled_column"),
+        ),
         "no vectors": (
             [*custom, teacher, "--tokenizer=words", "--embeddings=vectors", f"--vectors={away}/none.txt"],
             ("--vectors", "none.txt"),

@@ -65,7 +65,7 @@ def test_the_run_folder_holds_what_the_layout_says(trained_run):
     assert {p.name for p in (folder / "arms").iterdir()} == {
         f"{kind}-seed{seed}" for kind in ("baseline", "distilled") for seed in (1, 2)
     }
-    for name in ("learning_curves", "confusion", "logits"):
+    for name in ("learning_curves", "errors", "logits"):
         assert (folder / "plots" / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
         assert f"plots/{name}.png" in (folder / "report.md").read_text()
     history = strict_json(folder / "history.json")

@@ -12,8 +12,9 @@ import pytest
 from kd_keras.common.errors import UserError
 from kd_keras.distill import stages
 from kd_keras.distill.objectives import HardLabels, LogitMSE, mixture
+from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.distill.settings import TrainSettings
-from kd_keras.distill.stages import DevSet, Stage, TrainingSet, make_optimizer, predict, run_stage
+from kd_keras.distill.stages import DevSet, Stage, TrainingSet, predict, run_stage
 from kd_keras.students.bilstm import build_student
 from kd_keras.students.settings import StudentSettings
 from kd_keras.text.token_ids import TokenIds
@@ -231,6 +232,7 @@ def test_a_stage_can_be_written_down():
         ],
         "rows": 60,
         "steps": 7,
+        "rounds": None,
         "learning_rate": 0.1,
         "trainable": ["dense"],
     }
@@ -245,7 +247,7 @@ def rates(settings, steps=100):
 @pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("adadelta", "Adadelta")])
 def test_optimizers_have_the_settings_of_the_flags(name, kind):
     optimizer, rate = rates(TrainSettings(optimizer=name, schedule="constant", weight_decay=0.3, clip=2.0))
-    assert type(optimizer) is getattr(keras.optimizers, kind) and rate == 0.5 and optimizer.global_clipnorm == 2.0
+    assert isinstance(optimizer, getattr(keras.optimizers, kind)) and rate == 0.5 and optimizer.global_clipnorm == 2.0
     if name == "adadelta":
         assert optimizer.rho == 0.95
     assert (optimizer.weight_decay or 0) == (0.3 if name == "adamw" else 0)

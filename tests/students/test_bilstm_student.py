@@ -1,4 +1,4 @@
-"""The contract of every student, and the BiLSTM against one written in NumPy."""
+"""The contract of every student, each against one written in NumPy."""
 
 from __future__ import annotations
 
@@ -11,32 +11,48 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.students.bilstm import STUDENTS, build_student, flops_per_token, parameters
-from kd_keras.students.settings import StudentSettings
+from kd_keras.students.settings import READS_PAIRS, StudentSettings
 
 VOCAB, CLASSES = 20, 3
 SMALL = StudentSettings(embedding_size=6, hidden_size=5, dense_size=7)
 MATRIX = np.random.default_rng(0).normal(size=(VOCAB, 6)).astype(np.float32)
-IDS = np.array([[3, 4, 5, 6], [7, 8, 0, 0], [0, 0, 0, 0], [9, 0, 0, 0]], np.int32)
+FIRST = np.array([[3, 4, 5, 6], [7, 8, 0, 0], [0, 0, 0, 0], [9, 0, 0, 0]], np.int32)
+SECOND = np.array([[5, 4, 3, 11, 12], [7, 8, 9, 0, 0], [3, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.int32)
 
-STUDENTS_AND_POOLINGS = [(s, p) for s in STUDENTS.names() for p in ("last", "max")]
+SHAPES = [("last", "nonstatic"), ("max", "multichannel"), ("last", "static")]
+CASES = [(s, *shape) for s in STUDENTS.names() for shape in SHAPES]
 
 
-@pytest.fixture(params=STUDENTS_AND_POOLINGS, ids="-".join)
+def case_settings(case) -> StudentSettings:
+    return replace(SMALL, **dict(zip(("student", "pooling", "channels"), case, strict=True)))
+
+
+@pytest.fixture(params=CASES, ids="-".join, scope="module")
 def settings(request):
-    return replace(SMALL, student=request.param[0], pooling=request.param[1])
+    return case_settings(request.param)
 
 
-def build(settings, seed=1):
-    model = build_student(settings, MATRIX, CLASSES, seed)
+@pytest.fixture(scope="module")
+def model(settings):
+    """For looking at, not for training."""
+    return build(settings)
+
+
+def build(settings, outputs=CLASSES, seed=1):
+    """A student whose weights are all random: at their first values biases would hide their mistakes."""
+    model = build_student(settings, MATRIX, outputs, seed, pair=READS_PAIRS[settings.student])
     draw = np.random.default_rng(seed)
-    for w in model.trainable_weights:  # biases too: at 0 they would hide their mistakes
-        if "embeddings" not in w.path:
-            w.assign(draw.normal(size=w.shape, scale=0.5))
+    for w in model.trainable_weights:  # a trainable channel is then no longer equal to the static one
+        w.assign(draw.normal(size=w.shape, scale=0.5))
     return model
 
 
-def answers(model, ids) -> dict[str, np.ndarray]:
-    return {k: np.array(v) for k, v in model({"ids": ids}, training=False).items()}
+def inputs(settings, first=FIRST, second=SECOND) -> dict[str, np.ndarray]:
+    return {"ids_a": first, "ids_b": second} if READS_PAIRS[settings.student] else {"ids": first}
+
+
+def answers(model, x, training=False) -> dict[str, np.ndarray]:
+    return {k: np.array(v) for k, v in model(x, training=training).items()}
 
 
 def sigmoid(x):
@@ -56,10 +72,11 @@ def lstm_states(x, kernel, recurrent, bias):
     return np.array(states).reshape(-1, units)
 
 
-def by_hand(model, settings, row):
-    """Sentence, hidden and logits of one unpadded text."""
-    w = {v.path: np.array(v, np.float64) for v in model.trainable_weights}
+def encode_by_hand(w, settings, row):
+    """The vector of one unpadded text."""
     x = w["embeddings/embeddings"][row]
+    if settings.channels == "multichannel":
+        x = np.concatenate([x, MATRIX[row]], axis=1)
     parts = []
     for direction in ("forward", "backward"):
         k, r, b = (w[f"bilstm/{direction}_lstm/lstm_cell/{n}"] for n in ("kernel", "recurrent_kernel", "bias"))
@@ -68,109 +85,164 @@ def by_hand(model, settings, row):
             parts.append(np.zeros(r.shape[0]))
         else:
             parts.append(states[-1] if settings.pooling == "last" else states.max(0))
-    sentence = np.concatenate(parts)
+    return np.concatenate(parts)
+
+
+def by_hand(model, settings, rows):
+    """Sentence, hidden and logits of one text, or of a pair."""
+    w = {v.path: np.array(v, np.float64) for v in model.weights}
+    sentence, *other = (encode_by_hand(w, settings, row[row > 0]) for row in rows)
+    if other:
+        u, (v,) = sentence, other
+        sentence = np.concatenate([u, v, u * v, np.abs(u - v)])
     hidden = np.maximum(sentence @ w["dense/kernel"] + w["dense/bias"], 0)
     return sentence, hidden, hidden @ w["logits/kernel"] + w["logits/bias"]
 
 
-def test_every_output_agrees_with_numpy(settings):
-    model = build(settings)
-    got = answers(model, IDS)
-    assert {k: v.shape for k, v in got.items()} == {"logits": (4, 3), "hidden": (4, 7), "sentence": (4, 10)}
-    for n, row in enumerate(IDS):
-        sentence, hidden, logits = by_hand(model, settings, row[row > 0])
-        np.testing.assert_allclose(got["sentence"][n], sentence, atol=1e-5)
-        np.testing.assert_allclose(got["hidden"][n], hidden, atol=1e-5)
-        np.testing.assert_allclose(got["logits"][n], logits, atol=1e-5)
+def test_every_output_agrees_with_numpy(settings, model):
+    x = inputs(settings)
+    got = answers(model, x)
+    width = 40 if settings.student == "siamese" else 10
+    assert {k: v.shape for k, v in got.items()} == {"logits": (4, 3), "hidden": (4, 7), "sentence": (4, width)}
+    for n, rows in enumerate(zip(*x.values(), strict=True)):
+        for name, want in zip(("sentence", "hidden", "logits"), by_hand(model, settings, rows), strict=True):
+            np.testing.assert_allclose(got[name][n], want, atol=1e-5)
 
 
-def test_more_padding_changes_nothing(settings):
-    model = build(settings)
-    short, long = answers(model, IDS), answers(model, np.pad(IDS, ((0, 0), (0, 11))))
-    alone = answers(model, IDS[1:2, :2])
-    for name in short:
-        np.testing.assert_allclose(short[name], long[name], atol=1e-6)
-        np.testing.assert_allclose(short[name][1:2], alone[name], atol=1e-6)
+def test_more_padding_changes_nothing(settings, model):
+    short = answers(model, inputs(settings))
+    for more in ((11, 0), (0, 3), (2, 7)):
+        wide = [np.pad(ids, ((0, 0), (0, n))) for ids, n in zip((FIRST, SECOND), more, strict=True)]
+        for name, got in answers(model, inputs(settings, *wide)).items():
+            np.testing.assert_allclose(got, short[name], atol=1e-6)
+    for name, alone in answers(model, inputs(settings, FIRST[1:2, :2], SECOND[1:2, :3])).items():
+        np.testing.assert_allclose(alone, short[name][1:2], atol=1e-6)
 
 
-def test_a_text_of_padding_alone_gets_finite_answers(settings):
-    got = answers(build(settings), np.zeros((2, 1), np.int32))
+def test_a_text_of_padding_alone_gets_finite_answers(settings, model):
+    got = answers(model, inputs(settings, np.zeros((2, 1), np.int32), np.zeros((2, 1), np.int32)))
     assert all(np.isfinite(v).all() for v in got.values()) and not got["sentence"].any()
 
 
-def test_order_and_every_token_matter(settings):
-    model = build(settings)
-    got = answers(model, np.array([[3, 4, 5], [5, 4, 3], [3, 6, 5], [3, 4, 7]]))["logits"]
-    assert len({tuple(r) for r in got.round(4)}) == 4
+def test_order_and_every_token_of_every_text_matter(settings, model):
+    texts, same = np.array([[3, 4, 5], [5, 4, 3], [3, 6, 5], [3, 4, 7]]), np.full((4, 3), 9)
+    asked = [inputs(settings, texts, same)]
+    if "ids_b" in asked[0]:
+        asked.append(inputs(settings, same, texts))
+    for x in asked:
+        assert len({tuple(r) for r in answers(model, x)["logits"].round(4)}) == 4
 
 
 def test_the_first_embeddings_are_the_given_matrix(settings):
-    assert (np.array(build_student(settings, MATRIX, 2, 1).get_layer("embeddings").embeddings) == MATRIX).all()
+    fresh = build_student(settings, MATRIX, 2, 1, pair=READS_PAIRS[settings.student])
+    layers = [la for la in fresh.layers if isinstance(la, keras.layers.Embedding)]
+    assert [la.name for la in layers] == ["embeddings", "embeddings_static"][: len(layers)]
+    assert len(layers) == (2 if settings.channels == "multichannel" else 1)
+    assert all((np.array(la.embeddings) == MATRIX).all() for la in layers)
 
 
 def test_a_seed_draws_all_weights(settings):
-    a, b, c = (build_student(settings, MATRIX, CLASSES, s).get_weights() for s in (1, 1, 2))
+    pair = READS_PAIRS[settings.student]
+    a, b, c = (build_student(settings, MATRIX, CLASSES, s, pair).get_weights() for s in (1, 1, 2))
     assert all((x == y).all() for x, y in zip(a, b, strict=True))
     assert any((x != y).any() for x, y in zip(a, c, strict=True))
 
 
-def test_one_update_moves_every_weight(settings):
+def test_one_update_moves_every_weight_but_the_static_channel(settings):
     model = build(replace(settings, dropout=0.0, embedding_dropout=0.0, word_dropout=0.0))
     before = model.get_weights()
-    model.compile(
-        optimizer=keras.optimizers.SGD(1.0), loss={"logits": keras.losses.SparseCategoricalCrossentropy(True)}
-    )
     every = np.arange(1, VOCAB, dtype=np.int32)[None]
-    y = {"logits": np.array([1])}
-    keras.Model(model.inputs, {"logits": model.output["logits"]})
-    trainer = keras.Model(model.input, {"logits": model.output["logits"]})
-    trainer.compile(optimizer=keras.optimizers.SGD(1.0), loss=keras.losses.SparseCategoricalCrossentropy(True))
-    trainer.fit({"ids": every}, y, verbose=0)
+    trainer = keras.Model(model.input, model.output["logits"])
+    # Eager, as making a graph takes longer than one step.
+    loss = keras.losses.SparseCategoricalCrossentropy(True)
+    trainer.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss, run_eagerly=True)
+    trainer.fit(inputs(settings, every, every[:, ::-1]), np.array([1]), verbose=0)
+    still = {"static": "embeddings/", "multichannel": "embeddings_static/", "nonstatic": "none"}[settings.channels]
     for old, new, weight in zip(before, model.get_weights(), model.weights, strict=True):
-        assert (old != new).any(), f"{weight.path} did not learn"
+        moved = bool((old != new).any())
+        assert moved != weight.path.startswith(still), f"{weight.path}: {'moved' if moved else 'did not learn'}"
 
 
-def test_dropout_is_for_training_only(settings):
-    model = build(settings)
-    ids = np.tile(IDS[:1], (8, 1))
-    assert np.ptp(np.array(model({"ids": ids}, training=True)["logits"]), axis=0).max() > 1e-3
-    assert np.ptp(answers(model, ids)["logits"], axis=0).max() < 1e-6
+def test_dropout_is_for_training_only(settings, model):
+    x = inputs(settings, np.tile(FIRST[:1], (8, 1)), np.tile(SECOND[:1], (8, 1)))
+    assert np.ptp(answers(model, x, training=True)["logits"], axis=0).max() > 1e-3
+    assert np.ptp(answers(model, x)["logits"], axis=0).max() < 1e-6
 
 
-def test_word_dropout_takes_whole_words():
-    model = build(replace(SMALL, word_dropout=0.5, embedding_dropout=0.0))
+@pytest.mark.parametrize("channels", ["nonstatic", "multichannel"])
+def test_word_dropout_takes_whole_words(channels):
+    model = build(replace(SMALL, student="bilstm", word_dropout=0.5, embedding_dropout=0.0, channels=channels))
     until = keras.Model(model.inputs, model.get_layer("embedding_dropout").output)
     x = np.array(until({"ids": np.full((40, 10), 3, np.int32)}, training=True))
     gone = ~x.any(-1)
     assert 0.35 < gone.mean() < 0.65 and (x[~gone] != 0).all()
     assert gone.any(0).all() and gone.any(1).all(), "each word of each text has its own chance"
-    np.testing.assert_allclose(x[~gone], np.tile(2 * MATRIX[3], ((~gone).sum(), 1)), rtol=1e-5)
+    vector = np.concatenate([np.array(la.embeddings)[3] for la in model.layers if hasattr(la, "embeddings")])
+    np.testing.assert_allclose(x[~gone], np.tile(2 * vector, ((~gone).sum(), 1)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["last", "max"])
-def test_parameters_agree_with_the_formula(pooling):
-    model = build_student(replace(SMALL, pooling=pooling), MATRIX, CLASSES, 1)
-    without = 2 * 4 * 5 * (6 + 5 + 1) + (10 * 7 + 7) + (7 * 3 + 3)
-    assert parameters(model) == {"parameters": without + VOCAB * 6, "parameters_without_embeddings": without}
-    # Tang et al. 2019, section 4.2: 300-d vectors, 150 units, 200 dense units, two classes.
+def test_a_siamese_student_reads_both_texts_with_the_same_weights(pooling):
+    model = build(replace(SMALL, student="siamese", pooling=pooling))
+    one = answers(model, {"ids_a": FIRST, "ids_b": SECOND})["sentence"]
+    other = answers(model, {"ids_a": SECOND, "ids_b": FIRST})["sentence"]
+    np.testing.assert_allclose(other[:, :10], one[:, 10:20], atol=1e-6)
+    np.testing.assert_allclose(other[:, 10:20], one[:, :10], atol=1e-6)
+    np.testing.assert_allclose(other[:, 20:], one[:, 20:], atol=1e-6)
+    twice = answers(model, {"ids_a": FIRST, "ids_b": FIRST})["sentence"]
+    assert not twice[:, 30:].any() and (twice[:, :10] == twice[:, 10:20]).all()
+
+
+@pytest.mark.parametrize("student", STUDENTS.names())
+def test_one_output_is_a_regression(student):
+    settings = replace(SMALL, student=student, dropout=0.0, embedding_dropout=0.0, word_dropout=0.0)
+    model = build(settings, outputs=1)
+    x = inputs(settings)
+    assert answers(model, x)["logits"].shape == (4, 1)
+    trainer = keras.Model(model.input, model.output["logits"])
+    trainer.compile(optimizer=keras.optimizers.Adam(0.02), loss="mse", run_eagerly=True)
+    losses = trainer.fit(x, np.array([[0.0], [1.5], [-2.0], [4.0]]), epochs=12, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] / 2
+
+
+@pytest.mark.parametrize(("student", "texts"), [("bilstm", 1), ("siamese", 4)])
+@pytest.mark.parametrize(
+    ("channels", "width", "copies"), [("nonstatic", 6, 1), ("static", 6, 1), ("multichannel", 12, 2)]
+)
+def test_parameters_agree_with_the_formula(student, texts, channels, width, copies):
+    pair = READS_PAIRS[student]
+    model = build_student(replace(SMALL, channels=channels), MATRIX, CLASSES, 1, pair)
+    without = 2 * 4 * 5 * (width + 5 + 1) + (texts * 10 * 7 + 7) + (7 * 3 + 3)
+    embedding = copies * VOCAB * 6
+    assert parameters(model) == {"parameters": without + embedding, "parameters_without_embeddings": without}
+
+
+def test_multiply_adds_of_a_token():
+    # Tang et al. 2019, section 4.2: 300-d vectors, 150 units; two channels make 600-d.
     assert flops_per_token(StudentSettings()) == 2 * 2 * 4 * 150 * (300 + 150)
+    assert flops_per_token(StudentSettings(channels="multichannel")) == 2 * 2 * 4 * 150 * (600 + 150)
+    assert flops_per_token(StudentSettings(), width=50) == 2 * 2 * 4 * 150 * (50 + 150)
 
 
-def test_saved_students_load_in_a_fresh_process_after_importing_the_package(tmp_path, run_python):
-    """Both poolings in one process, as starting one takes seconds."""
-    want = {}
-    for student, pooling in STUDENTS_AND_POOLINGS:
-        model = build(replace(SMALL, student=student, pooling=pooling))
-        model.save(tmp_path / f"{student}-{pooling}.keras")
-        want[f"{student}-{pooling}"] = answers(model, IDS)["logits"].tolist()
+def test_saved_students_load_in_a_fresh_process_without_the_package(tmp_path, run_python):
+    """All in one process, as starting one takes seconds."""
+    want, asked = {}, {}
+    for case in CASES:
+        settings, name = case_settings(case), "-".join(case)
+        model = build(settings)
+        model.save(tmp_path / f"{name}.keras")
+        asked[name] = {k: v.tolist() for k, v in inputs(settings).items()}
+        want[name] = answers(model, inputs(settings))["logits"].tolist()
     code = (
-        "import sys, json, pathlib, kd_keras, keras, numpy as np\n"
-        f"ids = np.array({IDS.tolist()}, 'int32')\n"
-        "print(json.dumps({p.stem: keras.saving.load_model(p)({'ids': ids})['logits'].numpy().tolist()\n"
-        "                  for p in pathlib.Path(sys.argv[1]).glob('*.keras')}))\n"
-        "assert not [m for m in sys.modules if m.startswith('kd_keras.')], 'more than the package was needed'\n"
+        "import sys, json, pathlib, keras, numpy as np\n"
+        "def logits(path, x):\n"
+        "    model = keras.saving.load_model(path, safe_mode=True)\n"
+        "    return model({k: np.array(v, 'int32') for k, v in x.items()})['logits'].numpy().tolist()\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "print(json.dumps({n: logits(folder / f'{n}.keras', x) for n, x in json.load(sys.stdin).items()}))\n"
+        "assert not [m for m in sys.modules if m.startswith('kd_keras')], 'the package was needed'\n"
     )
-    done = run_python("-c", code, tmp_path)
+    done = run_python("-c", code, tmp_path, input=json.dumps(asked))
     assert done.returncode == 0, done.stderr[-2000:]
     got = json.loads(done.stdout)
     assert got.keys() == want.keys()
@@ -179,7 +251,7 @@ def test_saved_students_load_in_a_fresh_process_after_importing_the_package(tmp_
 
 
 def test_an_unknown_student_is_refused():
-    with pytest.raises(UserError, match="--student=bilst: expected one of bilstm. Did you mean bilstm"):
+    with pytest.raises(UserError, match="--student=bilst: expected one of bilstm, siamese. Did you mean bilstm"):
         StudentSettings(student="bilst")
     with pytest.raises(UserError, match="unknown student 'x'"):
         STUDENTS.get("x")

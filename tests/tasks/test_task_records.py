@@ -61,7 +61,7 @@ def test_task_json_is_enough_to_evaluate(name):
     task = tasks.get(name)
     again = Task.from_json(json.loads(json.dumps(task.to_json())))
     assert again.to_json() == task.to_json()
-    assert again.columns == task.columns and again.labels == task.labels and again.kind == "single"
+    assert again.columns == task.columns and again.labels == task.labels and again.kind == task.kind
 
 
 def test_task_json_that_is_none():
@@ -72,7 +72,9 @@ def test_task_json_that_is_none():
 
 
 def test_registry():
-    assert tasks.names() == ["ag_news", "cola", "dbpedia", "imdb", "rotten_tomatoes", "sst2"]
+    single = ["ag_news", "cola", "dbpedia", "imdb", "rotten_tomatoes", "sst2"]
+    pairs = ["mnli", "mrpc", "qnli", "qqp", "rte", "sick", "sick_r", "snli", "stsb"]
+    assert tasks.names() == sorted(single + pairs)
     with pytest.raises(UserError, match=r"unknown task 'sst-2'. Did you mean sst2\? Known: ag_news"):
         tasks.get("sst-2")
     with pytest.raises(ValueError, match="registered already"):

@@ -452,7 +452,7 @@ def test_command_lists_and_describes(tmp_path):
 @pytest.mark.parametrize(
     "args, message",
     [
-        (["--task=sts2"], "unknown task 'sts2'. Did you mean sst2"),
+        (["--task=sts2"], "unknown task 'sts2'. Did you mean stsb or sst2?"),
         (["--task=sst2", "--data_dir=/nowhere"], "--data_dir=/nowhere: no such folder"),
         (["sst2"], "unexpected argument 'sst2'"),
         (["--tusk=sst2"], "Unknown command line flag 'tusk'"),

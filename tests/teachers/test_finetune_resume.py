@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.tasks import Rows, Task, TaskData, has_label
 from kd_keras.teachers import finetune
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import find_checkpoint
-from kd_keras.teachers.finetune import WarmupLinear, fine_tune, has_label
+from kd_keras.teachers.finetune import WarmupLinear, fine_tune
 from kd_keras.teachers.settings import TeacherSettings
 
 SETTINGS = TeacherSettings(teacher_epochs=2, teacher_batch_size=8, teacher_learning_rate=1e-3, teacher_seed=3)

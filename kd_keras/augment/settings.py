@@ -1,0 +1,72 @@
+"""How text is augmented, as flags; nothing heavy is imported, so that a command checks them at once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from kd_keras.common.config import Checked, setting
+from kd_keras.common.errors import UserError
+
+RULES = ("mask", "pos", "ngram")
+
+
+@dataclass(frozen=True)
+class AugmentSettings(Checked):
+    """The rules of Tang et al. 2019, section 3.3, with their constants as defaults."""
+
+    augment: str = setting(
+        "none",
+        "rules that make more text from the training text: one of them, or all; the teacher labels what they make.",
+        choices=("none", *RULES, "all"),
+    )
+    n_iter: int = setting(20, "new rows drawn from each training row, before repeats are dropped.", low=1)
+    p_mask: float = setting(0.1, "chance of a word to become [MASK].", low=0.0, high=1.0)
+    p_pos: float = setting(0.1, "chance of a word to become another of its part of speech.", low=0.0, high=1.0)
+    p_ng: float = setting(0.25, "chance of a new row to keep only an n-gram of its words.", low=0.0, high=1.0)
+    max_ngram: int = setting(5, "longest n-gram; its length is drawn uniformly from 1 on.", low=1)
+    tagger: str = setting(
+        "hanta", "part-of-speech tagger: hanta (English), or spacy where it is installed.", choices=("hanta", "spacy")
+    )
+    augment_seed: int = setting(1, "seed of the new rows.", low=0)
+    augment_workers: int | None = setting(None, "processes; one a CPU if not given. They change no row.", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.p_mask + self.p_pos > 1:
+            raise UserError(
+                f"--p_mask={self.p_mask:g} and --p_pos={self.p_pos:g}: one draw a word decides between them, "
+                f"so they must add up to 1 at most, found {self.p_mask + self.p_pos:g}"
+            )
+
+    def key(self) -> dict:
+        """What the new rows depend on."""
+        return {k: v for k, v in asdict(self).items() if k != "augment_workers"}
+
+    def chance(self, rule: str) -> float:
+        """Of ``rule``; 0 where --augment leaves it out."""
+        value = {"mask": self.p_mask, "pos": self.p_pos, "ngram": self.p_ng}[rule]
+        return value if self.augment in (rule, "all") else 0.0
+
+
+@dataclass(frozen=True)
+class UnlabeledSettings(Checked):
+    """Text without labels that the teacher labels: the strongest lever of distillation (Mukherjee & Awadallah 2019)."""
+
+    unlabeled: str = setting(
+        "none", "unlabelled text that the task knows of (python -m kd_keras.tasks shows it), or none.",
+        choices=("none", "task"),
+    )  # fmt: skip
+    unlabeled_files: str | None = setting(
+        None, "your own unlabelled text: files with commas between, * allowed; one document or sentence a line, or "
+        ".csv, .tsv, .jsonl; .gz and .bz2 too.",
+    )  # fmt: skip
+    unlabeled_column: str = setting("text", "column of the text in .csv, .tsv and .jsonl.")
+    split_sentences: bool = setting(True, "documents are split into sentences; off for tasks of whole documents.")
+    min_words: int = setting(3, "shortest unlabelled text.", low=1)
+    max_words: int = setting(60, "longest unlabelled text.", low=1)
+    max_unlabeled: int | None = setting(None, "most unlabelled texts; a seeded draw of them.", low=1)
+    unlabeled_seed: int = setting(1, "seed of that draw.", low=0)
+
+    @property
+    def wanted(self) -> bool:
+        return self.unlabeled != "none" or bool(self.unlabeled_files)

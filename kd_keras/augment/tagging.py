@@ -1,0 +1,49 @@
+"""Part-of-speech taggers that need no download."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+
+from kd_keras.common.errors import UserError
+
+Tagger = Callable[[Sequence[str]], list[str]]
+
+
+def hanta() -> Tagger:
+    """Wartena's Hanover Tagger, English: its model is inside its wheel (a file of an installed package, so trusted)."""
+    from HanTa.HanoverTagger import HanoverTagger
+
+    model = HanoverTagger("morphmodel_en.pgz")
+
+    def tag(words: Sequence[str]) -> list[str]:
+        return [t for _, _, t in model.tag_sent(list(words))]
+
+    return tag
+
+
+def spacy() -> Tagger:
+    """spaCy's small English model, where both are installed."""
+    import spacy as library
+
+    model = library.load("en_core_web_sm", disable=["parser", "ner", "lemmatizer"])
+
+    def tag(words: Sequence[str]) -> list[str]:
+        return [t.tag_ for t in model(library.tokens.Doc(model.vocab, words=list(words)))]
+
+    return tag
+
+
+_TAGGERS = {"hanta": (hanta, ("HanTa",)), "spacy": (spacy, ("spacy", "en_core_web_sm"))}
+
+
+def check_tagger(name: str) -> None:
+    """UserError where the tagger's packages are not installed; imports nothing."""
+    missing = [package for package in _TAGGERS[name][1] if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UserError(f"--tagger={name}: needs the package{'s'[: len(missing) - 1]} {', '.join(missing)}")
+
+
+def make_tagger(name: str) -> Tagger:
+    """Words of one sentence → a tag for each."""
+    return _TAGGERS[name][0]()

@@ -1,0 +1,264 @@
+"""The transfer set: rows made from the training rows by the rules, each with where it came from.
+
+On disk it is one Parquet file (id, text, text_b, source, rule) whose metadata hold what made it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kd_keras.augment.rules import Chances, Lexicon, Split, vary
+from kd_keras.augment.settings import RULES, AugmentSettings
+from kd_keras.augment.tagging import check_tagger, make_tagger
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import progress, say
+from kd_keras.common.seeds import rng
+from kd_keras.tasks import Rows
+
+_CHUNK = 500
+_KEY = b"kd_keras"
+_SIDES = ((True, False), (False, True), (True, True))  # a pair's draws change first, second, both, in turn
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Text beyond the training rows.
+
+    Attributes:
+      rows: without gold labels (−1, or NaN for a regression).
+      source: int64[rows], the training row that a row was made from; −1 where none was.
+      rule: what changed it, e.g. "mask+ngram".
+      notes: what a report says of it.
+    """
+
+    rows: Rows
+    source: np.ndarray
+    rule: list[str]
+    notes: list[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def source_labels(self, train: Rows) -> np.ndarray:
+        """The source row's gold label for each row: what plain training on augmented text learns from."""
+        return np.where(self.source >= 0, train.label[np.maximum(self.source, 0)], self.rows.label)
+
+
+def augment(train: Rows, settings: AugmentSettings) -> Transfer:
+    """New rows from ``train``, each text once and none of train's own.
+
+    The same for the same rows and settings, whatever the number of processes: every row draws from a
+    generator of its own.
+
+    Raises:
+      UserError: the tagger is not installed.
+    """
+    chances = Chances(*(settings.chance(rule) for rule in ("mask", "pos", "ngram")), settings.max_ngram)
+    if settings.chance("pos"):
+        check_tagger(settings.tagger)
+    made, tried, wordless = [], 0, 0
+    with _Workers(settings) as workers:
+        tags: list = [None] * len(train)
+        lexicon = None
+        if settings.chance("pos"):
+            chunks = workers.map(_tag, _chunks(train), settings.tagger)
+            tags = list(_watched(chunks, len(train), "tagging words"))
+            lexicon = Lexicon(
+                pair for i, row in enumerate(tags) for part, side in zip(_texts(train, i), row, strict=True)
+                for pair in zip(Split.of(part).words, side, strict=True)
+            )  # fmt: skip
+        parts = ((ids, texts, tags[start : start + len(ids)]) for start, (ids, texts) in _with_starts(_chunks(train)))
+        jobs = workers.map(_vary, parts, (settings, chances, lexicon))
+        seen = {_texts(train, i) for i in range(len(train))}
+        for i, new in enumerate(_watched(jobs, len(train), "augmenting")):
+            wordless += new is None
+            for k, rule, texts in new or ():
+                tried += 1
+                if rule and texts not in seen:
+                    seen.add(texts)
+                    made.append((i, k, rule, texts))
+    rows = Rows(
+        [f"{train.ids[i]}/{k}" for i, k, _, _ in made],
+        [texts[0] for *_, texts in made],
+        None if train.text_b is None else [texts[1] for *_, texts in made],
+        np.full(len(made), np.nan if train.label.dtype.kind == "f" else -1, train.label.dtype),
+    )
+    counts = Counter(rule for _, _, rule, _ in made)
+    notes = [
+        f"augmentation ({settings.augment}): {len(made):,} new rows from {tried:,} draws, {settings.n_iter} a row; "
+        f"{tried - len(made):,} repeats or unchanged ones dropped; by rule: "
+        + ", ".join(f"{rule} {n:,}" for rule, n in counts.most_common())
+    ]
+    if wordless:
+        notes.append(f"augmentation: {wordless:,} rows have no word to change")
+    return Transfer(rows, np.array([i for i, *_ in made], np.int64), [rule for _, _, rule, _ in made], notes)
+
+
+def _texts(rows: Rows, i: int) -> tuple[str, ...]:
+    return (rows.text[i],) if rows.text_b is None else (rows.text[i], rows.text_b[i])
+
+
+def _chunks(rows: Rows) -> Iterator[tuple[list[str], list[tuple[str, ...]]]]:
+    for start in range(0, len(rows), _CHUNK):
+        end = min(start + _CHUNK, len(rows))
+        yield rows.ids[start:end], [_texts(rows, i) for i in range(start, end)]
+
+
+def _with_starts(chunks: Iterator) -> Iterator[tuple[int, tuple]]:
+    return ((n * _CHUNK, chunk) for n, chunk in enumerate(chunks))
+
+
+def _watched(chunks: Iterator[list], total: int, what: str) -> Iterator:
+    with progress(total, what, "rows") as bar:
+        for chunk in chunks:
+            yield from chunk
+            bar.update(len(chunk))
+
+
+class _Workers:
+    """Processes for long work; a small set is not worth their start."""
+
+    def __init__(self, settings: AugmentSettings):
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.count = settings.augment_workers or cpus
+        self._pools: list[ProcessPoolExecutor] = []
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for pool in self._pools:
+            pool.shutdown(cancel_futures=True)
+
+    def map(self, work, chunks: Iterator, shared: object) -> Iterator[list]:
+        """``work(shared, chunk)`` of each chunk, in order."""
+        chunks = list(chunks)
+        if self.count == 1 or len(chunks) < 4:
+            ready = _prepared(work, shared)
+            yield from (work(ready, chunk) for chunk in chunks)
+            return
+        # "spawn": a fork of a process that runs TensorFlow's threads can hang.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.count, context, _start, (work, shared))
+        self._pools.append(pool)
+        yield from pool.map(_run, chunks)
+
+
+_STATE: dict = {}
+
+
+def _start(work, shared: object) -> None:
+    _STATE["work"], _STATE["shared"] = work, _prepared(work, shared)
+
+
+def _run(chunk: object) -> list:
+    return _STATE["work"](_STATE["shared"], chunk)
+
+
+def _prepared(work, shared):
+    """A tagger cannot be sent to a process: each makes its own."""
+    return make_tagger(shared) if work is _tag else shared
+
+
+def _tag(tagger, chunk: tuple[list[str], list[tuple[str, ...]]]) -> list[list[list[str]]]:
+    """Tags of every text of every row."""
+    return [[tagger(words) if (words := Split.of(t).words) else [] for t in texts] for texts in chunk[1]]
+
+
+def _vary(shared, chunk) -> list[list[tuple[int, str, tuple[str, ...]]] | None]:
+    """For each row its draws (number, rules, texts); None where a text has no word."""
+    settings, chances, lexicon = shared
+    out: list = []
+    for row_id, texts, tags in zip(*chunk, strict=True):
+        splits = [Split.of(t) for t in texts]
+        if not all(s.words for s in splits):
+            out.append(None)
+            continue
+        draw = rng(settings.augment_seed, "augment", row_id)
+        rows = []
+        for k in range(settings.n_iter):
+            sides = _SIDES[k % 3] if len(texts) == 2 else (True,)
+            new, rules = list(texts), []
+            for n, changes in enumerate(sides):
+                if changes:
+                    new[n], rule = vary(splits[n], tags[n] if tags else (), lexicon, chances, draw)
+                    rules += rule.split("+")
+            rows.append((k, "+".join(r for r in RULES if r in rules), tuple(new)))
+        out.append(rows)
+    return out
+
+
+def save(transfer: Transfer, path: Path, key: dict) -> None:
+    """One Parquet file, whole or not at all; ``key`` says what made it."""
+    rows = transfer.rows
+    table = pa.table(
+        {
+            "id": pa.array(rows.ids, pa.string()),
+            "text": pa.array(rows.text, pa.string()),
+            "text_b": pa.array(rows.text_b or [None] * len(rows), pa.string()),
+            "source": pa.array(transfer.source, pa.int64()),
+            "rule": pa.array(transfer.rule, pa.string()),
+        }
+    )
+    about = json.dumps({"key": key, "notes": transfer.notes, "pair": rows.text_b is not None})
+    with files.atomic_path(path) as temp:
+        pq.write_table(table.replace_schema_metadata({_KEY: about.encode()}), temp, compression="zstd")
+
+
+def load(path: Path, key: dict, label: np.dtype) -> Transfer | None:
+    """What :func:`save` wrote for ``key``; None where there is none, or another.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        table = pq.read_table(path)
+        about = json.loads((table.schema.metadata or {})[_KEY])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as e:
+        raise UserError(
+            f"{path}: damaged transfer set ({files.tail(str(e), 90)}); delete it to make it again"
+        ) from None
+    if about["key"] != key:
+        return None
+    text_b = table["text_b"].to_pylist() if about["pair"] else None
+    empty = np.full(table.num_rows, np.nan if label.kind == "f" else -1, label)
+    rows = Rows(table["id"].to_pylist(), table["text"].to_pylist(), text_b, empty)
+    return Transfer(rows, table["source"].to_numpy(), table["rule"].to_pylist(), about["notes"])
+
+
+def find_or_make(
+    path: Path, key: dict, label: np.dtype, make: Callable[[], Transfer], known: Sequence[Path] = ()
+) -> Transfer:
+    """The rows at ``path`` if they are those of ``key``, else taken from ``known``, else made and kept there."""
+    key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
+    for place in (path, *known):
+        if (found := load(place, key, label)) is not None:
+            if place != path:
+                files.link_or_copy(place, path)
+            break
+    else:
+        found = make()
+        save(found, path, key)
+    for note in found.notes:
+        say(note)
+    return found
+
+
+def augmented(train: Rows, settings: AugmentSettings, path: Path, known: Sequence[Path] = ()) -> Transfer:
+    """What the rules make of ``train``, found again where it exists."""
+    key = {"data": train.fingerprint(), **settings.key()}
+    return find_or_make(path, key, train.label.dtype, lambda: augment(train, settings), known)

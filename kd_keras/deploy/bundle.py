@@ -1,0 +1,107 @@
+"""A folder of .tflite files with metadata.json, vocab.txt and labels.txt: written, and read without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import BundleLayout
+from kd_keras.tasks import Task
+from kd_keras.text.tokenizers import Tokenizer, WordPiece, Words, read_vocab
+
+VERSION = 1
+_KINDS = {t.kind: t for t in (WordPiece, Words)}
+
+
+def describe(task: Task, tokenizer: Tokenizer, student: str) -> dict[str, Any]:
+    """What is the same for all files of an export.
+
+    Args:
+      task: of the run.
+      tokenizer: the student's.
+      student: sha256 of student.keras.
+    """
+    return {
+        "version": VERSION,
+        "task": task.to_json(),
+        "labels": list(task.labels),
+        "tokenizer": {
+            "kind": tokenizer.kind,
+            "lowercase": tokenizer.lowercase,
+            "max_length": tokenizer.max_length,
+            **tokenizer.extra_config(),
+        },
+        "vocab_size": len(tokenizer),
+        "ids": "int32, right-padded with 0; no [CLS], no [SEP]; what is not in the vocabulary is "
+        f"{tokenizer.unk_id} ([UNK]); an empty text is all 0",
+        "scores": "the number that the regression predicts"
+        if task.is_regression
+        else "softmax over the labels in the order of labels.txt",
+        "student": student,
+    }
+
+
+def write(folder: Path, task: Task, tokenizer: Tokenizer, about: dict, models: Mapping[str, dict]) -> None:
+    """Writes the files beside the models; metadata.json comes last."""
+    layout = BundleLayout(folder)
+    files.write_text(layout.vocab, "".join(p + "\n" for p in tokenizer.vocab))
+    files.write_text(layout.labels, "".join(label + "\n" for label in task.labels))
+    files.write_json(layout.metadata, about | {"models": dict(models)})
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """metadata.json; UserError where there is none, or one of another version."""
+    path = BundleLayout(folder).metadata
+    if not path.is_file():
+        raise UserError(f"{folder}: has no {path.name}; expected the folder that python -m kd_keras.export wrote")
+    about = files.read_json(path)
+    version = about.get("version") if isinstance(about, dict) else None
+    if version != VERSION or not isinstance(about.get("models"), dict):
+        raise UserError(f"{path}: version {version!r}, expected {VERSION}; export the student again")
+    return about
+
+
+def models_of(folder: Path, student: str) -> dict[str, dict]:
+    """The entries of models in ``folder`` that are there, unchanged, and made from ``student``; others are deleted."""
+    try:
+        about = read(folder)
+    except UserError:
+        about = {"models": {}}
+    kept = {}
+    for name, entry in about["models"].items():
+        path = folder / name
+        if about.get("student") == student and path.is_file() and files.sha256_file(path) == entry["sha256"]:
+            kept[name] = entry
+    for path in folder.glob("*.tflite"):
+        if path.name not in kept:
+            path.unlink()
+    return kept
+
+
+def open_model(path: Path) -> tuple[Task, Tokenizer, dict]:
+    """Task, tokenizer and metadata entry of a .tflite file, from the files beside it.
+
+    Raises:
+      UserError: there is no such file, or the files beside it are missing or of another export.
+    """
+    files.require_file(path, "--model")
+    layout = BundleLayout(path.parent)
+    about = read(path.parent)
+    entry = about["models"].get(path.name)
+    if entry is None:
+        known = ", ".join(about["models"]) or "none"
+        raise UserError(f"{path}: {layout.metadata.name} does not know it; it knows: {known}")
+    if files.sha256_file(path) != entry["sha256"]:
+        raise UserError(f"{path}: is not the file that {layout.metadata.name} describes (sha256 differs); export again")
+    vocab = read_vocab(files.require_file(layout.vocab, "vocabulary"))
+    if len(vocab) != about["vocab_size"]:
+        raise UserError(f"{layout.vocab}: has {len(vocab):,} lines, expected {about['vocab_size']:,}; export again")
+    try:
+        config = dict(about["tokenizer"])
+        tokenizer = _KINDS[config.pop("kind")](vocab, **config)
+    except (KeyError, TypeError) as e:
+        raise UserError(f"{layout.metadata}: no tokenizer that is known ({e})") from None
+    return Task.from_json(about["task"]), tokenizer, entry

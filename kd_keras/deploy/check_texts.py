@@ -1,0 +1,100 @@
+"""Invented texts to compare an export on where no file is given: of many lengths, in many words, some of them odd."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kd_keras.tasks import Rows, Task
+
+TEXTS = (
+    "",
+    "good",
+    "a warm and funny story about two sisters who open a bakery by the sea",
+    "!!!",
+    "the plot makes no sense and the jokes are older than the cast",
+    "nobody in my row laughed once",
+    "I would happily watch it again tomorrow.",
+    "Is this the worst sequel of the year, or only of the month?",
+    "not bad, not good, just long",
+    "A small miracle: quiet, patient, and beautifully filmed.",
+    "the battery lasts two days but the screen scratches if you look at it",
+    "?",
+    "how do I reset the password of my router",
+    "our train was late, the hotel was cold, and yet it was the best trip we ever took",
+    "shares of the company fell 4.5 % after the report on Tuesday",
+    "terrible",
+    "the museum opens at nine and closes at five on weekdays",
+    "Wer hat den Kuchen gegessen?",
+    "une comédie légère, drôle et un peu triste",
+    "the acting is wooden, the music is loud, the ending is a shrug",
+    "an honest film that trusts its audience",
+    "(sic)",
+    "the minister said on Monday that talks would go on until a deal is signed",
+    "what a waste of a wonderful idea",
+    "she plays the violin as if nobody had ever told her it was difficult",
+    "5 stars",
+    "0 / 10, would not recommend to my enemies",
+    "the second half drags; the third, if there is one, must be worse",
+    "it never once feels false",
+    "Why are there so many explosions in a film about chess?",
+    "the soup was hot, the bread was fresh, the waiter was kind",
+    "…",
+    "the goalkeeper saved two penalties and his team won the cup for the first time since 1987",
+    "tender without being soft, clever without showing off",
+    "boring boring boring boring boring boring boring boring boring boring boring boring",
+    "an engine noise so loud that you cannot hear the radio",
+    "ok",
+    "the city was founded in the ninth century on the left bank of the river",
+    "this is what happens when a studio counts money instead of ideas",
+    "a gem",
+    "my phone died after the update and support has not answered for three weeks",
+    "the children loved it, their parents slept through it",
+    "who wrote this dialogue, and can somebody please stop them",
+    "中文 and English in one sentence",
+    "great fun 🙂 from start to finish 🎬",
+    "don't believe the trailer: it's the only exciting part",
+    "naïve, café-society chatter — “witty”, they say",
+    "the author explains each step twice and still manages to lose the reader",
+    "a slow start, a strong middle, and a finale that made me stand up and clap",
+    "Where can I buy tickets for the concert on Saturday?",
+    "scientists have found water under the surface of a moon that was thought to be dry",
+    "meh",
+    "the camera lingers on faces until they tell you what the script leaves out",
+    "not one of the four writers seems to have met a teenager",
+    "he left before the credits, and so should you",
+    "antidisestablishmentarianism is a long word for a short review",
+    "loud, proud, and entirely without shame",
+    "the sauce is bland. the pasta is cold. the bill is not small. we will not come back.",
+    "a love letter to old cinemas that smells of popcorn and rain",
+    "the lesson of the story is told in its first minute, repeated in its second, and shouted for the next ninety, "
+    "while a fine cast walks from room to room and looks for something to do, a score of violins tells us what to "
+    "feel, a dog runs in and out of the frame for reasons that are never given, and at last the sun comes up over a "
+    "field of wheat, as it has to in films that do not know how to stop and hope that the light will do it for them",
+    "thanks to a leading lady who is never less than brilliant, even the silly parts work",
+)
+
+
+def built_in(task: Task) -> Rows:
+    """The texts as rows without labels; of a pair task, each with another one further down the list."""
+    count = len(TEXTS)
+    text_b = [TEXTS[(7 * i + 3) % count] for i in range(count)] if task.is_pair else None
+    return _rows(task, list(TEXTS), text_b)
+
+
+def with_edge_cases(task: Task, rows: Rows) -> Rows:
+    """``rows``, and between them, so that they have neighbours, an empty text and one of a single mark."""
+    empty = _rows(task, ["", "."], ["", ""] if task.is_pair else None)
+    half = len(rows) // 2
+    parts = [rows.take(range(half)), empty, rows.take(range(half, len(rows)))]
+    text_b = [t for p in parts for t in p.text_b] if task.is_pair else None
+    return Rows(
+        [f"check-{i}" for i in range(len(rows) + 2)],
+        [t for p in parts for t in p.text],
+        text_b,
+        np.concatenate([p.label for p in parts]),
+    )
+
+
+def _rows(task: Task, text: list[str], text_b: list[str] | None) -> Rows:
+    nothing = np.full(len(text), np.nan, np.float32) if task.is_regression else np.full(len(text), -1, np.int32)
+    return Rows([f"check-{i}" for i in range(len(text))], text, text_b, nothing)

@@ -1,0 +1,71 @@
+"""The formats a student can be used in, and what an export has to keep; no TensorFlow import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kd_keras.common.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to run a student.
+
+    Attributes:
+      name: as flags have it, "tflite_loop_dynamic".
+      form: "unrolled" (fixed length, one subgraph) or "loop" (any length) of a TFLite graph, else "".
+      precision: "float32", "float16", "dynamic" (int8 weights, float answers) or "int8".
+      tolerance: largest allowed difference of a score from Keras'; None: ``agreement`` counts.
+      agreement: smallest allowed share of texts with Keras' label.
+    """
+
+    name: str
+    form: str = ""
+    precision: str = "float32"
+    tolerance: float | None = 1e-4
+    agreement: float = 0.98
+
+    @property
+    def is_tflite(self) -> bool:
+        return self.form != ""
+
+    @property
+    def file(self) -> str:
+        """Name in the run folder's tflite/."""
+        return self.name.removeprefix("tflite_") + ".tflite"
+
+
+KERAS = Format("keras")
+SAVED_MODEL = Format("saved_model")
+_TOLERANCE = {"float32": 1e-4, "float16": 5e-3, "dynamic": None, "int8": None}
+_TFLITE = [
+    Format(f"tflite_{prefix}{precision}", form, precision, _TOLERANCE[precision])
+    for form, prefix in (("unrolled", ""), ("loop", "loop_"))
+    for precision in _TOLERANCE
+    if (form, precision) != ("loop", "int8")
+]
+EXPORTS = {f.name: f for f in (SAVED_MODEL, *_TFLITE)}
+FORMATS = {"keras": KERAS, **EXPORTS}
+
+
+def parse_formats(text: str, known: dict[str, Format]) -> list[Format]:
+    """The formats of a flag's comma-separated names, each once; UserError where one is unknown."""
+    names = [n.strip() for n in text.split(",")]
+    found = []
+    for name in dict.fromkeys(names):
+        if name == "tflite_loop_int8":
+            raise UserError(
+                "--formats=tflite_loop_int8: there is none, as calibrating a loop crashes TensorFlow's converter; "
+                "take tflite_int8 (unrolled) or tflite_loop_dynamic"
+            )
+        if name not in known:
+            raise UserError(
+                f"--formats={name}: expected some of {', '.join(known)}, with commas.{did_you_mean(name, known)}"
+            )
+        found.append(known[name])
+    return found
+
+
+def names(formats: Sequence[Format]) -> str:
+    return ", ".join(f.name for f in formats)

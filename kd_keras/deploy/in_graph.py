@@ -1,0 +1,97 @@
+"""Tokenizers inside a TensorFlow graph: the same pieces as ``kd_keras.text.tokenizers``, for SavedModel.
+
+Made of ops on strings and tensorflow-text's splitter and WordPiece, so a process needs tensorflow and tensorflow_text.
+tensorflow-text's own BertTokenizer is not used: it folds compatibility characters and treats controls otherwise.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from kd_keras.common.errors import UserError
+from kd_keras.text.tokenizers import MASK, UNK, WORD_DELIMITER, Tokenizer
+
+# Hugging Face's WordPiece gives up on longer words.
+_LONGEST_WORD = 100
+_CJK = (
+    r"\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2B73F}"
+    r"\x{2B740}-\x{2B81F}\x{2B920}-\x{2CEAF}\x{F900}-\x{FAFF}\x{2F800}-\x{2FA1F}"
+)
+_SPACE = r"[\s\x{0B}\x{85}\p{Z}]"
+_PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
+# RE2's \w is ASCII's; Python's has every letter and number.
+_RE2_DELIMITER = {WORD_DELIMITER: r"[^\p{L}\p{N}_']+"}
+
+
+class InGraphTokenizer(tf.Module):
+    """string[batch] → ragged int64 ids.
+
+    Args:
+      tokenizer: the student's.
+    """
+
+    def __init__(self, tokenizer: Tokenizer):
+        super().__init__(name="tokenizer")
+        self._max_length = tokenizer.max_length
+        self._lowercase = tokenizer.lowercase
+        self._wordpiece = tokenizer.kind == "wordpiece"
+        if tokenizer.kind == "wordpiece":
+            # "[MASK]" in a text is the mask where the vocabulary has one, else just letters.
+            self._mask_id = tokenizer.index.get(MASK)
+            self._pieces = tf_text.FastWordpieceTokenizer(
+                tokenizer.vocab, unknown_token=UNK, no_pretokenization=True, max_bytes_per_word=4 * _LONGEST_WORD
+            )
+        elif tokenizer.kind == "words":
+            self._mask_id = tokenizer.index.get(MASK, tokenizer.unk_id)
+            self._delimiter = _RE2_DELIMITER.get(tokenizer.delimiter, tokenizer.delimiter)
+            entries = tf.lookup.KeyValueTensorInitializer(tokenizer.vocab, tf.range(len(tokenizer), dtype=tf.int64))
+            self._table = tf.lookup.StaticHashTable(entries, tokenizer.unk_id)
+        else:
+            raise UserError(f"tokenizer {tokenizer.kind!r}: expected wordpiece or words")
+
+    def __call__(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """string[batch] → ragged int64[batch, (tokens)], at most ``max_length`` a text; none of an empty text."""
+        # The splitter ends a text at NUL; any other control is treated as NUL should be.
+        texts = tf.strings.regex_replace(texts, r"\x00", "\x01")
+        flat_ids = self._wordpiece_ids if self._wordpiece else self._word_ids
+        if self._mask_id is None:
+            return flat_ids(texts)[:, : self._max_length]
+        mask = tf.constant(MASK)
+        quoted = r"\[MASK\]"
+        parts = tf_text.regex_split(texts, quoted, quoted)
+        flat = parts.flat_values
+        is_mask = tf.equal(flat, mask)
+        ids = flat_ids(tf.where(is_mask, "", flat))
+        ones = tf.fill([tf.math.count_nonzero(is_mask)], tf.constant(self._mask_id, tf.int64))
+        ids = tf.concat([ids, tf.RaggedTensor.from_row_lengths(ones, tf.cast(is_mask, tf.int64))], 1)
+        return parts.with_flat_values(ids).merge_dims(1, 2)[:, : self._max_length]
+
+    def padded(self, texts: tf.Tensor) -> tf.Tensor:
+        """string[batch] → int32[batch, time], right-padded with 0; time is at least 1."""
+        ids = tf.cast(self(texts).to_tensor(), tf.int32)
+        return tf.pad(ids, [[0, 0], [0, tf.maximum(0, 1 - tf.shape(ids)[1])]])
+
+    def _word_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        words = tf_text.regex_split(_lower(texts) if self._lowercase else texts, self._delimiter)
+        return words.with_flat_values(self._table.lookup(words.flat_values))
+
+    def _wordpiece_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        replace = tf.strings.regex_replace
+        # As Hugging Face's BertNormalizer: white space, controls, CJK, accents, case.
+        x = replace(texts, r"[\t\n\r]", " ")
+        x = replace(x, r"[\p{C}\x{FFFD}]", "")
+        x = replace(x, f"([{_CJK}])", r" \1 ")
+        if self._lowercase:
+            x = replace(tf_text.normalize_utf8(x, "NFD"), r"\p{Mn}", "")
+            # ς at a word's end is a nicety of ICU's that Hugging Face lacks.
+            x = _lower(replace(x, "Σ", "σ"))
+        words = tf_text.regex_split(x, f"{_SPACE}+|{_PUNCTUATION}", _PUNCTUATION)
+        flat = words.flat_values
+        flat = tf.where(tf.strings.length(flat, "UTF8_CHAR") > _LONGEST_WORD, UNK, flat)
+        return words.with_flat_values(self._pieces.tokenize(flat)).merge_dims(1, 2)
+
+
+def _lower(texts: tf.Tensor) -> tf.Tensor:
+    # ICU asks the process's locale, where a Turkish one has another small I.
+    return tf.strings.lower(tf.strings.regex_replace(texts, "I", "i"), encoding="utf-8")

@@ -1,0 +1,91 @@
+"""A student's weights as arrays, read from the Keras model by the names of its layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One direction's LSTM; gates in the order forget, input, output, cell, so that the sigmoids are neighbours.
+
+    Attributes:
+      kernel: float32[width, 4 · hidden].
+      recurrent: float32[hidden, 4 · hidden].
+      bias: float32[4 · hidden].
+    """
+
+    kernel: np.ndarray
+    recurrent: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def hidden(self) -> int:
+        return self.recurrent.shape[0]
+
+
+@dataclass(frozen=True)
+class StudentWeights:
+    """All that a forward pass needs.
+
+    Attributes:
+      embeddings: float32[vocab, width], of both channels side by side if there are two.
+      forward, backward: the BiLSTM.
+      dense, logits: kernel and bias of the head's two layers.
+      pool_max: the sentence vector is the maximum over time instead of the last states.
+      inputs: ("ids",), or ("ids_a", "ids_b") of pairs.
+    """
+
+    embeddings: np.ndarray
+    forward: Direction
+    backward: Direction
+    dense: tuple[np.ndarray, np.ndarray]
+    logits: tuple[np.ndarray, np.ndarray]
+    pool_max: bool
+    inputs: tuple[str, ...]
+
+    @property
+    def outputs(self) -> int:
+        return self.logits[1].shape[0]
+
+
+def student_weights(student: Any) -> StudentWeights:
+    """The weights of a BiLSTM or siamese student (``kd_keras.students.bilstm``).
+
+    Raises:
+      UserError: the model is not built of the layers that these students have.
+    """
+    try:
+        channels = [layer for layer in student.layers if layer.name in ("embeddings", "embeddings_static")]
+        channels.sort(key=lambda layer: layer.name)
+        bilstm = student.get_layer("bilstm")
+        heads = [tuple(np.array(w) for w in student.get_layer(name).get_weights()) for name in ("dense", "logits")]
+        return StudentWeights(
+            embeddings=np.concatenate([np.array(c.embeddings) for c in channels], axis=1),
+            forward=_direction(bilstm.forward_layer),
+            backward=_direction(bilstm.backward_layer),
+            dense=heads[0],
+            logits=heads[1],
+            pool_max=bool(bilstm.forward_layer.return_sequences),
+            inputs=tuple(sorted(student.input_names if hasattr(student, "input_names") else student.input)),
+        )
+    except (AttributeError, ValueError) as e:
+        raise UserError(
+            f"student {getattr(student, 'name', '?')}: not a BiLSTM student that can be exported ({e})"
+        ) from e
+
+
+def _direction(lstm: Any) -> Direction:
+    cell = lstm.cell
+    if cell.activation.__name__ != "tanh" or cell.recurrent_activation.__name__ != "sigmoid" or not cell.use_bias:
+        raise ValueError(f"{lstm.name}: expected an LSTM with tanh, sigmoid and bias")
+    kernel, recurrent, bias = (np.array(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
+    # Keras' order is input, forget, cell, output.
+    i, f, g, o = np.split(np.arange(bias.shape[0]), 4)
+    order = np.concatenate([f, i, o, g])
+    return Direction(kernel[:, order], recurrent[:, order], bias[order])

@@ -1,0 +1,47 @@
+"""Exports a trained student: SavedModel and TFLite, each file compared with Keras at once.
+
+python -m kd_keras.export --model_dir=RUN
+python -m kd_keras.export --model_dir=RUN --formats=tflite_dynamic,tflite_int8 --calibration_file=FILE --check_file=DEV
+
+RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits) and "ids" (ids → logits).
+RUN/tflite/ has a .tflite file for each format with labels.txt, vocab.txt and metadata.json: copy the folder, and
+python -m kd_keras.predict --model=FILE.tflite "text" works from it.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.errors import UserError
+from kd_keras.common.files import require_file
+from kd_keras.deploy.settings import ExportSettings
+
+FLAGS = flags.FLAGS
+define_flags(ExportSettings)
+define_string("model_dir", None, "run folder of train.")
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    settings = from_flags(ExportSettings)
+    if not FLAGS.model_dir:
+        raise UserError("--model_dir=DIR is needed: a run folder of train")
+    settings.chosen()
+    for name in ("calibration_file", "check_file"):
+        if FLAGS[name].value:
+            require_file(FLAGS[name].value, f"--{name}")
+
+    from kd_keras.deploy.runner import read_task
+
+    task = read_task(FLAGS.model_dir)
+    cli.import_tensorflow()
+    from kd_keras.deploy.exporting import export
+    from kd_keras.deploy.verify import table
+
+    print(table(export(FLAGS.model_dir, settings), task.metric))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,60 @@
+"""The BiLSTM encoder: token ids → a vector for each text (Tang et al. 2019, section 3.1).
+
+Every layer is built in, so ``keras.saving.load_model`` needs none of this code.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from kd_keras.students.settings import StudentSettings
+
+
+class Encoder:
+    """Layers that are called once a text; a siamese student calls the same ones twice.
+
+    Args:
+      settings: the shape.
+      matrix: float32[vocab, width], the first embeddings of every channel.
+    """
+
+    def __init__(self, settings: StudentSettings, matrix: np.ndarray):
+        self._max = settings.pooling == "max"
+        self._channels = [_embedding(matrix, settings.channels != "static", "embeddings")]
+        if settings.channels == "multichannel":
+            # Kim 2014, section 3.1. What task text does not contain still has the vectors' meaning in the frozen copy.
+            self._channels.append(_embedding(matrix, False, "embeddings_static"))
+            self._side_by_side = keras.layers.Concatenate(name="channels")
+        # A dropped word has an all-zero vector: the student learns not to hang on single words.
+        self._word_dropout = keras.layers.Dropout(
+            settings.word_dropout, noise_shape=(None, None, 1), name="word_dropout"
+        )
+        self._dropout = keras.layers.Dropout(settings.embedding_dropout, name="embedding_dropout")
+        lstm = keras.layers.LSTM(settings.hidden_size, return_sequences=self._max, name="lstm")
+        self._bilstm = keras.layers.Bidirectional(lstm, merge_mode="concat", name="bilstm")
+
+    def __call__(self, ids: keras.KerasTensor) -> keras.KerasTensor:
+        """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size]."""
+        embedded = [channel(ids) for channel in self._channels]
+        x = self._side_by_side(embedded) if len(embedded) > 1 else embedded[0]
+        states = self._bilstm(self._dropout(self._word_dropout(x)))
+        return _max_over_time(states, ids) if self._max else states
+
+
+def _embedding(matrix: np.ndarray, trainable: bool, name: str) -> keras.layers.Embedding:
+    rows, width = matrix.shape
+    # The values are assigned, not given to the initializer, which would be saved with the model's configuration.
+    layer = keras.layers.Embedding(rows, width, "zeros", mask_zero=True, trainable=trainable, name=name)
+    layer.build()
+    layer.embeddings.assign(matrix)
+    return layer
+
+
+def _max_over_time(states: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:
+    """float32[batch, time, units] → float32[batch, units], the largest of what is not padding."""
+    mask = ops.expand_dims(ops.cast(ops.not_equal(ids, 0), "float32"), -1)
+    # States lie in (-1, 1), so padding at -2 never wins; a text of nothing but padding gives 0.
+    best = ops.max(states * mask - 2.0 * (1.0 - mask), axis=1)
+    return best * ops.max(mask, axis=1)

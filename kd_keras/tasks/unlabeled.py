@@ -1,0 +1,56 @@
+"""Unlabelled text that belongs to a task, as documents: the default of ``--unlabeled=task``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.files import utf8_lines
+from kd_keras.tasks.official import expand, without_breaks
+from kd_keras.tasks.packages import imdb_reviews
+from kd_keras.tasks.records import Task
+
+Documents = Iterator[str]
+
+
+def _packaged_reviews(data_dir: str | None) -> tuple[str, Documents]:
+    """IMDB reviews of an installed package: film talk, as in the sentences of sst2 and rotten_tomatoes."""
+    name, reviews = imdb_reviews()
+    return f"{len(reviews):,} IMDB reviews of the installed package {name}", iter(reviews)
+
+
+def _imdb_unsupervised(data_dir: str | None) -> tuple[str, Documents]:
+    """aclImdb's train/unsup, or unlabeled.txt (one review a line; .gz too)."""
+    root = Path(expand(data_dir) or ".")
+    for name in ("unlabeled.txt", "unlabeled.txt.gz"):
+        if data_dir and (root / name).is_file():
+            return f"{root / name}", (without_breaks(line).strip() for line in utf8_lines(root / name))
+    for folder in (root / "train" / "unsup", root / "aclImdb" / "train" / "unsup"):
+        if data_dir and folder.is_dir():
+            found = sorted(folder.glob("*.txt"))
+            return f"{folder}", (without_breaks("".join(utf8_lines(p))).strip() for p in found)
+    raise UserError(
+        "--unlabeled=task: task imdb needs --data_dir=DIR with train/unsup/*.txt or unlabeled.txt (one review a line)"
+    )
+
+
+_DEFAULTS: dict[str, Callable[[str | None], tuple[str, Documents]]] = {
+    "rotten_tomatoes": _packaged_reviews,
+    "sst2": _packaged_reviews,
+    "imdb": _imdb_unsupervised,
+}
+
+
+def task_documents(task: Task, data_dir: str | None) -> tuple[str, Documents]:
+    """Where the task's unlabelled text comes from, and its documents.
+
+    Raises:
+      UserError: the task has none, or it is not on this machine.
+    """
+    if task.name not in _DEFAULTS:
+        raise UserError(
+            f"--unlabeled=task: task {task.name} has no unlabelled text of its own "
+            f"(those that have: {', '.join(sorted(_DEFAULTS))}); name files with --unlabeled_files"
+        )
+    return _DEFAULTS[task.name](data_dir)

@@ -1,0 +1,176 @@
+"""The transfer set: provenance, repeats, pairs, workers, disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kd_keras.augment import tagging, transfer
+from kd_keras.augment.settings import AugmentSettings
+from kd_keras.augment.transfer import augment, augmented
+from kd_keras.common.errors import UserError
+from kd_keras.tasks import Rows
+
+ALL = AugmentSettings(augment="all", n_iter=6, augment_workers=1)
+
+
+def pairs(count: int) -> Rows:
+    text = [f"A man number {i} walks a dog" for i in range(count)]
+    text_b = [f"The woman {i} reads the big book" for i in range(count)]
+    return Rows([f"train-{i}" for i in range(count)], text, text_b, np.arange(count, dtype=np.int32) % 2)
+
+
+def test_every_new_row_names_its_source_and_rule(toy_rows):
+    train = toy_rows(40)
+    made = augment(train, ALL)
+    assert len(made) > 40 and len(set(made.rows.ids)) == len(made)
+    assert (made.rows.label == -1).all() and made.rows.text_b is None
+    for row_id, text, source, rule in zip(made.rows.ids, made.rows.text, made.source, made.rule, strict=True):
+        assert row_id.split("/")[0] == train.ids[source]
+        old, new = train.text[source].split(), text.split()
+        assert rule and set(rule.split("+")) <= {"mask", "pos", "ngram"}
+        assert ("[MASK]" in new) == ("mask" in rule.split("+"))
+        assert (len(new) < len(old)) == ("ngram" in rule.split("+"))
+    assert made.source_labels(train).tolist() == train.label[made.source].tolist()
+    assert set(made.rule) >= {"mask", "pos", "ngram"}
+
+
+def test_no_text_comes_twice_and_none_is_a_training_text(toy_rows):
+    train = toy_rows(60)
+    made = augment(train, ALL)
+    assert len(set(made.rows.text)) == len(made) and not set(made.rows.text) & set(train.text)
+    assert all(t.strip() for t in made.rows.text)
+    assert f"{len(made):,} new rows from 360 draws" in made.notes[0]
+    assert f"{360 - len(made):,} repeats or unchanged ones dropped" in made.notes[0]
+
+
+@pytest.mark.parametrize("rule", ["mask", "pos", "ngram"])
+def test_one_rule_alone(toy_rows, rule):
+    made = augment(toy_rows(40), replace(ALL, augment=rule, n_iter=10))
+    assert set(made.rule) == {rule}
+
+
+def test_other_seeds_other_rows_and_a_row_is_its_own_whatever_stands_beside_it(toy_rows):
+    train = toy_rows(40)
+    masks = replace(ALL, augment="mask")
+    whole = augment(train, masks)
+    assert augment(train, replace(masks, augment_seed=2)).rows.text != whole.rows.text
+    tail = augment(train.take(range(20, 40)), masks)
+    assert set(tail.rows.text) >= {t for t, s in zip(whole.rows.text, whole.source, strict=True) if s >= 20}
+
+
+def test_the_number_of_workers_changes_nothing(toy_rows, monkeypatch):
+    monkeypatch.setattr(transfer, "_CHUNK", 10)
+    train = toy_rows(60)
+    one, two = (augment(train, replace(ALL, augment_workers=n)) for n in (1, 2))
+    assert (one.rows.ids, one.rows.text) == (two.rows.ids, two.rows.text)
+    assert one.rule == two.rule and (one.source == two.source).all() and one.notes == two.notes
+
+
+def test_pairs_change_first_second_and_both_in_turn():
+    train = pairs(30)
+    made = augment(train, replace(ALL, n_iter=9, p_mask=0.5))
+    assert made.rows.text_b is not None
+    seen = set()
+    for row_id, a, b, source in zip(made.rows.ids, made.rows.text, made.rows.text_b, made.source, strict=True):
+        turn = int(row_id.split("/")[1]) % 3
+        changed = (a != train.text[source], b != train.text_b[source])
+        assert not (turn == 0 and changed[1]) and not (turn == 1 and changed[0])
+        seen.add((turn, changed))
+    assert {(0, (True, False)), (1, (False, True)), (2, (True, True))} <= seen
+
+
+def test_a_text_without_a_word_is_counted_and_left(toy_rows):
+    train = toy_rows(10)
+    train.text[3] = " \t "
+    made = augment(train, ALL)
+    assert 3 not in made.source.tolist()
+    assert made.notes[1] == "augmentation: 1 rows have no word to change"
+
+
+def test_regression_rows_have_nan_for_a_label():
+    train = pairs(6)
+    train.label = train.label.astype(np.float32)
+    made = augment(train, replace(ALL, augment="mask"))
+    assert np.isnan(made.rows.label).all() and made.rows.label.dtype == np.float32
+    assert made.source_labels(train).tolist() == train.label[made.source].tolist()
+
+
+def test_what_is_on_disk_is_found_again_and_only_for_its_key(toy_rows, tmp_path, monkeypatch):
+    train, path = toy_rows(30), tmp_path / "all.parquet"
+    first = augmented(train, ALL, path)
+    monkeypatch.setattr(transfer, "augment", lambda *a: pytest.fail("made again"))
+    again = augmented(train, replace(ALL, augment_workers=3), path)
+    elsewhere = augmented(train, ALL, tmp_path / "run" / "all.parquet", [tmp_path / "none", path])
+    for other in (again, elsewhere):
+        assert (other.rows.ids, other.rows.text, other.rule, other.notes) == (
+            first.rows.ids, first.rows.text, first.rule, first.notes,
+        )  # fmt: skip
+        assert (other.source == first.source).all() and (other.rows.label == first.rows.label).all()
+    assert (tmp_path / "run" / "all.parquet").is_file()
+    for changed in (replace(ALL, n_iter=7), replace(ALL, p_mask=0.2), replace(ALL, augment_seed=9)):
+        with pytest.raises(pytest.fail.Exception):
+            augmented(train, changed, path)
+    with pytest.raises(pytest.fail.Exception):
+        augmented(train.take(range(29)), ALL, path)
+
+
+def test_a_damaged_file_is_named(toy_rows, tmp_path):
+    path = tmp_path / "all.parquet"
+    augmented(toy_rows(10), ALL, path)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"all\.parquet: damaged transfer set .* delete it"):
+        augmented(toy_rows(10), ALL, path)
+
+
+def test_hanta_tags_english_words():
+    tag = tagging.make_tagger("hanta")
+    words = "The old man quickly reads a book .".split()
+    tags = tag(words)
+    assert len(tags) == len(words)
+    article, adjective, noun, adverb, verb, again, other_noun, _ = tags
+    assert article == again and noun == other_noun
+    assert len({article, adjective, noun, adverb, verb}) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_iter": 0}, "--n_iter=0: expected at least 1"),
+        ({"p_mask": 0.7, "p_pos": 0.4}, "--p_mask=0.7 and --p_pos=0.4: .* add up to 1 at most, found 1.1"),
+        ({"p_ng": 1.5}, "--p_ng=1.5: expected at least 0 and at most 1"),
+        ({"p_mask": float("nan")}, "--p_mask=nan"),
+        ({"augment": "masks"}, "--augment=masks: expected one of .* Did you mean mask"),
+        ({"max_ngram": 0}, "--max_ngram=0"),
+    ],
+)
+def test_settings_that_cannot_be(change, message):
+    with pytest.raises(UserError, match=message):
+        AugmentSettings(**change)
+
+
+def test_a_tagger_that_is_not_installed_is_named(monkeypatch, toy_rows):
+    monkeypatch.setattr(tagging.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="--tagger=spacy: needs the packages spacy, en_core_web_sm"):
+        augment(toy_rows(4), replace(ALL, tagger="spacy"))
+    augment(toy_rows(4), replace(ALL, tagger="spacy", augment="mask"))  # which asks for no tag
+
+
+def test_the_command_writes_rows_that_label_reads(run_python, tmp_path, toy_rows, write_csv):
+    rows = toy_rows(30)
+    train = write_csv(tmp_path / "train.csv", rows.text, rows.label)
+    out = tmp_path / "more.jsonl"
+    arguments = ["--task=custom", f"--train_file={train}", f"--output={out}", "--n_iter=3"]
+    done = run_python("-m", "kd_keras.transfer", *arguments, "--augment=all")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert f"{len(lines)} new rows" in done.stdout and len(lines) > 30
+    assert all(
+        set(line) == {"id", "text", "source", "rule"} and line["id"].startswith(line["source"]) for line in lines
+    )
+    for wrong, said in (([], "--augment=none makes no text"), (["--augment=all", "--n_iter=0"], "--n_iter=0")):
+        refused = run_python("-m", "kd_keras.transfer", *arguments, *wrong)
+        assert refused.returncode == 2 and said in refused.stderr and refused.stderr.count("\n") == 1

@@ -1,0 +1,104 @@
+"""Unlabelled text: sentences, repeats, what other splits hold, caps, files."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kd_keras.augment.settings import UnlabeledSettings
+from kd_keras.augment.unlabeled import check_unlabeled, read_unlabeled, sentences, unlabeled
+from kd_keras.common.errors import UserError
+from kd_keras.tasks import Columns, Rows, Task
+
+TASK = Task("toy", "single", ("neg", "pos"))
+
+
+def rows(*texts: str) -> Rows:
+    return Rows([f"r{n}" for n in range(len(texts))], list(texts), None, np.zeros(len(texts), np.int32))
+
+
+@pytest.mark.parametrize(
+    ("document", "parts"),
+    [
+        ("I saw it. It was good! Was it?", ["I saw it.", "It was good!", "Was it?"]),
+        ("Mr. Brown met J. Smith. They left.", ["Mr. Brown met J. Smith.", "They left."]),
+        ('He said "go." Then he went.', ['He said "go."', "Then he went."]),
+        ("It cost 3.50 in all... and more", ["It cost 3.50 in all... and more"]),
+        ("no end here", ["no end here"]),
+        (" . ", ["."]),
+        ("", []),
+    ],
+)
+def test_sentences(document, parts):
+    assert list(sentences(document)) == parts
+
+
+@pytest.fixture
+def settings(tmp_path):
+    path = tmp_path / "more.txt"
+    lines = [f"Sentence number {n} is here. And a second one of {n}." for n in range(50)]
+    path.write_text("\n".join([*lines, lines[0], "Too short.", "word " * 80]) + "\n", encoding="utf-8")
+    return UnlabeledSettings(unlabeled_files=str(path))
+
+
+def test_repeats_and_known_texts_are_left_out_and_counted(settings):
+    made = read_unlabeled(TASK, None, settings, [rows("sentence NUMBER 3 is here!"), rows("and a second one of 4 .")])
+    texts = made.rows.text
+    assert len(texts) == 98 and "Sentence number 3 is here." not in texts and "And a second one of 4." not in texts
+    assert len(set(texts)) == 98 and (made.rows.label == -1).all() and (made.source == -1).all()
+    assert set(made.rule) == {"unlabeled"}
+    assert "104 sentences" in made.notes[0] and "2 shorter than 3 or longer than 60 words" in made.notes[0]
+    assert "4 repeats" in made.notes[0] and "98 of the 98" in made.notes[0]
+
+
+def test_a_cap_is_a_fair_draw_that_grows(settings):
+    whole = read_unlabeled(TASK, None, settings, [])
+    few, more = (read_unlabeled(TASK, None, replace(settings, max_unlabeled=n), []).rows.text for n in (20, 40))
+    assert len(few) == 20 and set(few) < set(more) < set(whole.rows.text), "a larger cap keeps what a smaller one drew"
+    other = read_unlabeled(TASK, None, replace(settings, max_unlabeled=20, unlabeled_seed=2), []).rows.text
+    assert set(other) != set(few)
+    order = {t: n for n, t in enumerate(whole.rows.text)}
+    assert [order[t] for t in few] == sorted(order[t] for t in few), "in the order of the files"
+    spread = [order[t] for t in more]
+    assert min(spread) < 25 and max(spread) > 75, "from all over the file"
+
+
+def test_columns_packed_files_and_patterns(tmp_path):
+    with gzip.open(tmp_path / "a.csv.gz", "wt", encoding="utf-8") as f:
+        f.write("id,review\n1,one two three four\n2,five six seven\n")
+    (tmp_path / "b.jsonl").write_text('{"review": "eight nine ten"}\n')
+    (tmp_path / "c1.txt").write_text("eleven twelve thirteen\n")
+    (tmp_path / "c2.txt").write_text("fourteen fifteen sixteen\n")
+    names = f"{tmp_path}/a.csv.gz, {tmp_path}/b.jsonl,{tmp_path}/c*.txt"
+    settings = UnlabeledSettings(unlabeled_files=names, unlabeled_column="review", split_sentences=False)
+    assert read_unlabeled(TASK, None, settings, []).rows.text == [
+        "one two three four", "five six seven", "eight nine ten", "eleven twelve thirteen", "fourteen fifteen sixteen",
+    ]  # fmt: skip
+
+
+def test_found_again_for_the_same_files_only(settings, tmp_path, monkeypatch):
+    path = tmp_path / "run" / "unlabeled.parquet"
+    first = unlabeled(TASK, None, settings, [rows("x y z")], path)
+    made = []
+    monkeypatch.setattr("kd_keras.augment.unlabeled.read_unlabeled", lambda *a: made.append(a) or first)
+    assert unlabeled(TASK, None, settings, [rows("x y z")], path).rows.text == first.rows.text and not made
+    unlabeled(TASK, None, settings, [rows("another dev split")], path)
+    with open(settings.unlabeled_files, "a") as f:
+        f.write("One line more.\n")
+    unlabeled(TASK, None, settings, [rows("another dev split")], path)
+    assert len(made) == 2
+
+
+def test_refusals(settings, tmp_path):
+    pair = Task("toy2", "pair", ("no", "yes"), columns=Columns(("a",), "b"))
+    with pytest.raises(UserError, match="reads pairs"):
+        check_unlabeled(pair, None, settings)
+    with pytest.raises(UserError, match="--unlabeled=task: task toy has no unlabelled text"):
+        check_unlabeled(TASK, None, UnlabeledSettings(unlabeled="task"))
+    (tmp_path / "latin.txt").write_bytes(b"na\xefve\n")
+    with pytest.raises(UserError, match=r"latin\.txt, line 1: not UTF-8"):
+        check_unlabeled(TASK, None, UnlabeledSettings(unlabeled_files=str(tmp_path / "latin.txt")))
+    check_unlabeled(TASK, None, UnlabeledSettings())

@@ -1,0 +1,139 @@
+"""Pairs, scores, transfer sets and the ablation's grid, from flags to tables, on made-up text."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, spearmanr
+
+SMALL = [
+    "--teacher_epochs=1", "--teacher_batch_size=8", "--teacher_learning_rate=1e-2", "--teacher_max_length=24",
+    "--student_max_length=12", "--epochs=1", "--batch_size=16", "--learning_rate=0.02", "--embedding_size=8", "--hidden_size=6",
+    "--dense_size=8",
+]  # fmt: skip
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+
+@pytest.fixture(scope="module")
+def files(toy_sentences, tmp_path_factory, write_csv):
+    """pairs-train.csv …: a, b, whether they agree in label, and a score; single-train.csv …; more.txt."""
+    away = tmp_path_factory.mktemp("text")
+    for split, count, seed in (("train", 64, 0), ("dev", 24, 5)):
+        a, la = toy_sentences(count, seed)
+        b, lb = toy_sentences(count, seed + 1)
+        order = np.random.default_rng(seed).permutation(count)
+        with open(away / f"pairs-{split}.csv", "w", newline="") as f:
+            out = csv.writer(f)
+            out.writerow(["a", "b", "same", "score"])
+            for i, j in enumerate(order):
+                same = bool(la[i] == lb[j])
+                out.writerow([a[i], b[j], "yes" if same else "no", 4 * same + (i % 10) / 10])
+        write_csv(away / f"single-{split}.csv", a, la)
+    known = rows_of(away / "single-dev.csv")[0]["text"]
+    more = toy_sentences(40, 9)[0]
+    (away / "more.txt").write_text("\n".join([*more, more[0].upper(), known, "good"]) + "\n")
+    return away
+
+
+@pytest.fixture(scope="module")
+def runs(files, bert_folder, run_verb):
+    """Four runs of train in one process: pairs with augmentation, scores, the grid, unlabelled text."""
+    pairs = [f"--train_file={files}/pairs-train.csv", f"--dev_file={files}/pairs-dev.csv"]
+    pairs += ["--text_column=a", "--text_b_column=b"]
+    single = [f"--train_file={files}/single-train.csv", f"--dev_file={files}/single-dev.csv"]
+    shared = ["--task=custom", f"--teacher={bert_folder}", *SMALL]
+    cases = {
+        "pairs": [*pairs, "--label_column=same", "--augment=all", "--n_iter=3"],
+        "scores": [*pairs, "--label_column=score", "--regression", "--alpha=0.3"],
+        "grid": [*single, "--ablate=augmentation", "--n_iter=2", "--seeds=2"],
+        "unlabelled": [*single, f"--unlabeled_files={files}/more.txt", "--nobaseline", "--max_unlabeled=30"],
+    }
+    got = run_verb("train", *([*shared, *c, f"--output_dir={files / n}"] for n, c in cases.items()))
+    for name, answer in zip(cases, got, strict=True):
+        assert answer["code"] == 0, f"{name}: {answer['err'][-2000:]}"
+    return dict(zip(cases, got, strict=True))
+
+
+def metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_a_pair_run_has_a_siamese_student_and_its_transfer_set(files, runs, run_verb):
+    found = metrics(files / "pairs")
+    assert found["transfer_rows"]["all"] > 60 and set(found["student"]) >= {"dev", "spread"}
+    assert "siamese" in (files / "pairs" / "report.md").read_text()
+    history = json.loads((files / "pairs" / "history.json").read_text())
+    rows = {name: h["stage"]["rows"] for name, h in history.items()}
+    assert rows["baseline-seed1"] == 64 and rows["distilled-seed1"] == 64 + found["transfer_rows"]["all"]
+    steps = {h["epochs"][-1]["step"] for h in history.values()}
+    assert len(steps) == 1, "both arms make as many updates"
+    model, plain = f"--model_dir={files / 'pairs'}", "good film\tbad film\n\t\n"
+    one, tabs, missing = run_verb(
+        "predict", [model, "good film", "--text_b=bad film"], ([model, "--input=-"], plain), [model, "good film"]
+    )
+    answers = [json.loads(line) for line in tabs["out"].splitlines()]
+    assert json.loads(one["out"]) == answers[0] and answers[0]["text_b"] == "bad film"
+    assert set(answers[1]["scores"]) == {"no", "yes"}, "two empty texts get an answer"
+    assert missing["code"] == 2 and "--text_b" in missing["err"]
+
+
+def test_a_regression_reports_correlations(files, runs, run_verb):
+    found = metrics(files / "scores")
+    (answers, evaluated) = (
+        run_verb(verb, [f"--model_dir={files / 'scores'}", f"{flag}={files / 'pairs-dev.csv'}"])[0]
+        for verb, flag in (("predict", "--input"), ("evaluate", "--data_file"))
+    )
+    got = [json.loads(line)["score"] for line in answers["out"].splitlines()]
+    gold = [float(r["score"]) for r in rows_of(files / "pairs-dev.csv")]
+    assert found["student"]["dev"]["pearson"] == pytest.approx(pearsonr(gold, got)[0], abs=1e-3)
+    assert found["student"]["dev"]["spearman"] == pytest.approx(spearmanr(gold, got)[0], abs=1e-2)
+    assert json.loads(evaluated["out"])["pearson"] == pytest.approx(found["student"]["dev"]["pearson"], abs=1e-6)
+    stages = json.loads((files / "scores" / "history.json").read_text())
+    parts = [(o["objective"], o["weight"]) for o in stages["distilled-seed1"]["stage"]["objectives"]]
+    assert parts == [("score", 0.3), ("mse", 0.7)]
+    assert "accuracy" not in stages["distilled-seed1"]["epochs"][0]
+
+
+def test_the_grid_has_every_arm_at_the_same_cost(files, runs):
+    grid = json.loads((files / "grid" / "ablation.json").read_text())
+    names = {f"{k}-{r}" for k in ("baseline", "distilled") for r in ("none", "mask", "pos", "ngram", "all")}
+    assert set(grid["arms"]) == names and set(grid["made_rows"]) == {"mask", "pos", "ngram", "all"}
+    stages, steps = {}, set()
+    for name in names:
+        for seed in (1, 2):
+            history = json.loads((files / "grid" / "arms" / f"{name}-seed{seed}" / "history.json").read_text())
+            stages[name] = history["stage"]
+            steps.add(history["epochs"][-1]["step"])
+    assert steps == {grid["updates"]}
+    for rules in ("mask", "pos", "ngram", "all"):
+        assert (
+            stages[f"baseline-{rules}"]["rows"] == stages[f"distilled-{rules}"]["rows"] == 64 + grid["made_rows"][rules]
+        )
+    for name in names:
+        assert [o["objective"] for o in stages[name]["objectives"]] == ["hard" if "baseline" in name else "mse"]
+    table = [[c.strip() for c in row.strip("|").split("|")] for row in runs["grid"]["out"].splitlines() if "|" in row]
+    for row, rules in zip(table[2:], ("none", "mask", "pos", "ngram", "all"), strict=True):
+        for cell, kind in zip(row[2:4], ("baseline", "distilled"), strict=True):
+            each = [100 * e["accuracy"] for e in grid["arms"][f"{kind}-{rules}"]["per_seed"]["dev"]]
+            assert cell == f"{np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}"
+    assert (files / "grid" / "plots" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_unlabelled_text_is_read_once_and_apart_from_dev(files, runs):
+    import pyarrow.parquet as pq
+
+    texts = pq.read_table(files / "unlabelled" / "transfer" / "unlabeled.parquet")["text"].to_pylist()
+    dev = {r["text"] for r in rows_of(files / "single-dev.csv")}
+    train = {r["text"] for r in rows_of(files / "single-train.csv")}
+    assert 0 < len(texts) <= 30 and len({t.lower() for t in texts}) == len(texts)
+    assert not set(texts) & (dev | train) and "good" not in texts
+    history = json.loads((files / "unlabelled" / "history.json").read_text())
+    assert history["distilled-seed1"]["stage"]["rows"] == 64 + len(texts)
+    assert "unlabelled" in (files / "unlabelled" / "report.md").read_text()

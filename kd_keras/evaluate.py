@@ -1,6 +1,6 @@
-"""Scores a trained student on a labelled file.
+"""Scores a trained student on a labelled file, in any of its formats; one JSON object a format.
 
-python -m kd_keras.evaluate --model_dir=DIR --data_file=FILE.tsv
+python -m kd_keras.evaluate --model_dir=DIR --data_file=FILE.tsv [--formats=keras,saved_model,tflite_dynamic]
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from absl import flags
 from kd_keras.common import cli
 from kd_keras.common.config import define_string
 from kd_keras.common.errors import UserError
+from kd_keras.deploy.formats import FORMATS, parse_formats
 from kd_keras.tasks import read_labelled
 
 FLAGS = flags.FLAGS
 define_string("model_dir", None, "run folder of train.")
 define_string("data_file", None, "labelled .csv, .tsv or .jsonl with the task's columns.")
-define_string("formats", "keras", "formats to score, with commas.")
+define_string("formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).")
 define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 
 
@@ -26,20 +27,26 @@ def main(argv: list[str]) -> None:
     for name in ("model_dir", "data_file"):
         if not FLAGS[name].value:
             raise UserError(f"--{name}=… is needed")
-    if FLAGS.formats != "keras":
-        raise UserError(f"--formats={FLAGS.formats}: expected keras")
+    formats = parse_formats(FLAGS.formats, FORMATS)
 
-    from kd_keras.deploy.runner import read_task
+    from kd_keras.deploy.runner import Runner, read_task, require_export
 
     task = read_task(FLAGS.model_dir)
+    for fmt in formats:
+        require_export(FLAGS.model_dir, fmt)
     rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row)
 
-    cli.import_tensorflow()
-    from kd_keras.deploy.runner import Runner
     from kd_keras.metrics import score
 
-    scores = score(task.metrics, rows.label, Runner.load(FLAGS.model_dir).logits(rows))
-    print(json.dumps({"format": "keras", "data_file": FLAGS.data_file, "rows": len(rows), **scores}))
+    if not all(fmt.is_tflite for fmt in formats):
+        cli.import_tensorflow()
+    for fmt in formats:
+        runner = Runner.load(FLAGS.model_dir, fmt.name)
+        scores = score(task.metrics, rows.label, runner.scores(rows))
+        about = {"format": fmt.name, "data_file": FLAGS.data_file, "rows": len(rows)}
+        if cut := runner.cut(rows):
+            about["cut"] = cut
+        print(json.dumps(about | scores), flush=True)
 
 
 if __name__ == "__main__":

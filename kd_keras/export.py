@@ -40,7 +40,11 @@ def main(argv: list[str]) -> None:
     from kd_keras.deploy.exporting import export
     from kd_keras.deploy.verify import table
 
-    print(table(export(FLAGS.model_dir, settings), task.metric))
+    done = export(FLAGS.model_dir, settings)
+    if done.files:
+        print(table(done.files, task.metric), flush=True)
+    if done.failures:
+        raise UserError("; ".join(done.failures))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 python -m kd_keras.predict --model_dir=DIR "a gorgeous film"
 python -m kd_keras.predict --model_dir=DIR "first text" --text_b="second text"
 python -m kd_keras.predict --model_dir=DIR --input=FILE|- [--output=FILE|-]
+python -m kd_keras.predict --model=FILE.tflite "a gorgeous film"
+
+--model is a file of export, with the files beside it that export wrote; TensorFlow is not imported.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from kd_keras.tasks import Rows, Task, read_texts
 
 FLAGS = flags.FLAGS
 define_string("model_dir", None, "run folder of train.")
+define_string("model", None, "instead of --model_dir: a .tflite file of export.")
 define_string("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
 define_string("text_b", None, "second text of a pair whose first is the argument.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
@@ -29,29 +33,31 @@ define_string("output", "-", "file for the JSON lines; - is standard output.")
 
 
 def main(argv: list[str]) -> None:
-    if not FLAGS.model_dir:
-        raise UserError("--model_dir=DIR is needed: a run folder of train")
+    if bool(FLAGS.model_dir) == bool(FLAGS.model):
+        raise UserError("give either --model_dir=DIR, a run folder of train, or --model=FILE.tflite, a file of export")
     texts = argv[1:]
     if bool(texts) == bool(FLAGS.input):
         raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
 
-    from kd_keras.deploy.runner import Runner, read_task, softmax
+    from kd_keras.deploy.runner import Runner, read_task
 
-    task = read_task(FLAGS.model_dir)
+    runner = Runner.load_file(FLAGS.model) if FLAGS.model else None
+    task = runner.task if runner else read_task(FLAGS.model_dir)
     _check_pair(task, texts)
     if texts:
         text_b = [FLAGS.text_b] if task.is_pair else None
         rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, np.full(len(texts), -1, np.int32))
     else:
         rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task)
-    cli.import_tensorflow()
-    logits = Runner.load(FLAGS.model_dir).logits(rows)
-    answers = [{"score": round(float(z[0]), 4)} for z in logits] if task.is_regression else []
+    if runner is None:
+        cli.import_tensorflow()
+        runner = Runner.load(FLAGS.model_dir)
+    scores = runner.scores(rows)
+    answers = [{"score": round(float(s[0]), 4)} for s in scores] if task.is_regression else []
     if not task.is_regression:
-        names = task.labels
-        for s in softmax(logits):
-            scores = {n: round(float(p), 6) for n, p in zip(names, s, strict=True)}
-            answers.append({"label": names[s.argmax()], "scores": scores})
+        for s in scores:
+            named = {n: round(float(p), 6) for n, p in zip(task.labels, s, strict=True)}
+            answers.append({"label": task.labels[s.argmax()], "scores": named})
     lines = []
     for i, answer in enumerate(answers):
         read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
@@ -65,14 +71,13 @@ def main(argv: list[str]) -> None:
 
 
 def _check_pair(task: Task, texts: list[str]) -> None:
+    model = FLAGS.model or FLAGS.model_dir
     if not task.is_pair:
         for flag in ("text_b", "text_b_column"):
             if FLAGS[flag].value is not None:
-                raise UserError(f"--{flag}: {FLAGS.model_dir} reads single texts (task {task.name})")
+                raise UserError(f"--{flag}: {model} reads single texts (task {task.name})")
     elif texts and (len(texts) != 1 or FLAGS.text_b is None):
-        raise UserError(
-            f'{FLAGS.model_dir} reads pairs (task {task.name}): give one text and --text_b="…", or --input=FILE'
-        )
+        raise UserError(f'{model} reads pairs (task {task.name}): give one text and --text_b="…", or --input=FILE')
     elif FLAGS.input and FLAGS.text_b is not None:
         raise UserError("--text_b goes with a text as argument; with --input, --text_b_column names a column")
 

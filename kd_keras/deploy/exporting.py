@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from kd_keras.deploy.saved_model import LoadedModel, write_saved_model
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.tflite import convert
 from kd_keras.deploy.verify import Verification, compare, cut_ids, require_agreement
-from kd_keras.deploy.weights import StudentWeights, student_weights
+from kd_keras.deploy.weights import student_weights
 from kd_keras.distill.stages import predict
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task, read_labelled, read_texts
@@ -38,56 +37,38 @@ _PIECES = 0.005
 
 
 @dataclass(frozen=True)
-class Checks:
-    """The texts that every file is compared on.
+class Exported:
+    """What became of the formats.
 
     Attributes:
-      source: where they are from.
-      rows: texts, and labels where there are any.
-      ids: the student's.
-      logits: float32[rows, outputs], Keras' of the whole texts.
+      files: name → bytes, and how it compares with Keras.
+      failures: a sentence for each format that was beyond its tolerance, and whose file was removed.
     """
 
-    source: str
-    rows: Rows
-    ids: dict[str, TokenIds]
-    logits: np.ndarray
+    files: dict[str, tuple[int, Verification]]
+    failures: list[str]
 
 
-def export(model_dir: str | Path, settings: ExportSettings) -> dict[str, tuple[int, Verification]]:
-    """Writes and verifies the formats of ``settings``.
-
-    Returns:
-      file → bytes and how it compares with Keras.
+def export(model_dir: str | Path, settings: ExportSettings) -> Exported:
+    """Writes and verifies the formats of ``settings``; one that fails does not keep the others from being written.
 
     Raises:
-      UserError: ``model_dir`` is no run, a file cannot be read, or an export is beyond its tolerance (it is removed).
+      UserError: ``model_dir`` is no run, or a file of text cannot be read.
     """
     formats = settings.chosen()
     runner = Runner.load(model_dir)
-    texts = read_check_texts(settings, runner.task)
+    source, rows = read_check_texts(settings, runner.task)
     calibration = read_calibration(settings, runner) if any(f.precision == "int8" for f in formats) else None
-    layout = RunLayout(Path(model_dir))
-    student = files.sha256_file(layout.student)
-    about = bundle.describe(runner.task, runner.tokenizer, student)
-    checks = _checks(runner, *texts)
-    weights = student_weights(runner.student)
-    models = bundle.models_of(layout.tflite, student)
-    results = {}
+    job = _Job(runner, RunLayout(Path(model_dir)), settings.tflite_length, calibration, source, rows)
+    done = Exported({}, [])
     for fmt in formats:
-        say(f"{fmt.name}: converting, and comparing with Keras on {len(checks.rows):,} texts ({checks.source})")
-        if fmt == SAVED_MODEL:
-            results["saved_model"] = _saved_model(runner, layout, about, checks)
-            continue
-        path = layout.tflite / fmt.file
-        # An older file goes first: should this one fail, nothing wrong is left in its place.
-        path.unlink(missing_ok=True)
-        models.pop(fmt.file, None)
-        bundle.write(layout.tflite, runner.task, runner.tokenizer, about, models)
-        models[fmt.file], found = _tflite(runner, weights, fmt, path, settings.tflite_length, calibration, checks)
-        bundle.write(layout.tflite, runner.task, runner.tokenizer, about, models)
-        results[f"tflite/{fmt.file}"] = (models[fmt.file]["bytes"], found)
-    return results
+        say(f"{fmt.name}: converting, and comparing with Keras on {len(rows):,} texts ({source})")
+        try:
+            name, size, found = job.saved_model() if fmt == SAVED_MODEL else job.tflite(fmt)
+            done.files[name] = (size, found)
+        except UserError as e:
+            done.failures.append(str(e))
+    return done
 
 
 def read_check_texts(settings: ExportSettings, task: Task) -> tuple[str, Rows]:
@@ -95,8 +76,11 @@ def read_check_texts(settings: ExportSettings, task: Task) -> tuple[str, Rows]:
     path = settings.check_file or settings.calibration_file
     if path is None:
         return "invented sentences", check_texts.with_edge_cases(task, check_texts.built_in(task))
-    flag = "--check_file" if settings.check_file else "--calibration_file"
-    rows = read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else _texts(path, task, flag)
+    if settings.check_file:
+        flag = "--check_file"
+        rows = read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else _texts(path, task, flag)
+    else:
+        rows = _with_labels_if_any(path, task, "--calibration_file")
     return Path(path).name, check_texts.with_edge_cases(task, _spread(rows, MOST_CHECKS))
 
 
@@ -111,6 +95,15 @@ def _texts(path: str, task: Task, flag: str) -> Rows:
     if not any(rows.text):
         raise UserError(f"{flag}={path}: holds no text")
     return rows
+
+
+def _with_labels_if_any(path: str, task: Task, flag: str) -> Rows:
+    """Calibration needs text only: labels that are not the task's are no fault."""
+    texts = _texts(path, task, flag)
+    try:
+        return read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else texts
+    except UserError:
+        return texts
 
 
 def _has_labels(path: str, task: Task, flag: str) -> bool:
@@ -129,75 +122,84 @@ def _spread(rows: Rows, most: int) -> Rows:
     return rows.take(np.linspace(0, len(rows) - 1, most).astype(np.int64))
 
 
-def _checks(runner: Runner, source: str, rows: Rows) -> Checks:
-    ids = student_ids(runner.tokenizer, rows)
-    return Checks(source, rows, ids, predict(runner.student, ids))
+class _Job:
+    """What all formats of one export share."""
 
+    def __init__(
+        self,
+        runner: Runner,
+        layout: RunLayout,
+        length: int,
+        calibration: dict[str, TokenIds] | None,
+        source: str,
+        rows: Rows,
+    ):
+        self.runner, self.layout, self.length = runner, layout, length
+        self.calibration, self.source, self.rows = calibration, source, rows
+        self.about = bundle.describe(runner.task, runner.tokenizer, files.sha256_file(layout.student))
+        self.ids = student_ids(runner.tokenizer, rows)
+        self.logits = predict(runner.student, self.ids)
+        self.models = bundle.models_of(layout.tflite, self.about["student"])
 
-def _scores(task: Task, logits: np.ndarray) -> np.ndarray:
-    return logits if task.is_regression else softmax(logits)
+    def _scores(self, logits: np.ndarray) -> np.ndarray:
+        return logits if self.runner.task.is_regression else softmax(logits)
 
+    def tflite(self, fmt: Format) -> tuple[str, int, Verification]:
+        """Writes one file and its entry in metadata.json."""
+        runner, name = self.runner, f"tflite/{fmt.file}"
+        path = self.layout.tflite / fmt.file
+        # An older file goes first: should this one fail, nothing wrong is left in its place.
+        path.unlink(missing_ok=True)
+        self.models.pop(fmt.file, None)
+        bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
+        length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
+        with files.atomic_path(path) as temp:
+            content = convert(student_weights(runner.student), fmt, length, self.calibration)
+            temp.write_bytes(content)
+            model = LiteRT(temp)
+            ids, cut = cut_ids(self.ids, length)
+            want = predict(runner.student, ids) if cut else self.logits
+            got = model.scores(ids, _PADDINGS)
+            found = compare(runner.task, self.rows, self._scores(want), got, self._scores(self.logits), cut)
+            require_agreement(fmt, name, found)
+        self.models[fmt.file] = {
+            "format": fmt.name,
+            "form": fmt.form,
+            "precision": fmt.precision,
+            "length": length,
+            "bytes": len(content),
+            "sha256": files.sha256_file(path),
+            **model.describe(),
+            "checked_on": self.source,
+            "verification": found.to_json(),
+        }
+        bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
+        return name, len(content), found
 
-def _tflite(
-    runner: Runner,
-    weights: StudentWeights,
-    fmt: Format,
-    path: Path,
-    length: int,
-    calibration: Mapping[str, TokenIds] | None,
-    checks: Checks,
-) -> tuple[dict, Verification]:
-    """Writes one file; its metadata entry, and how it compares."""
-    reads = min(length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
-    with files.atomic_path(path) as temp:
-        content = convert(weights, fmt, reads, calibration)
-        temp.write_bytes(content)
-        model = LiteRT(temp)
-        ids, cut = cut_ids(checks.ids, reads)
-        want = predict(runner.student, ids) if cut else checks.logits
-        got = model.scores(ids, _PADDINGS)
-        task = runner.task
-        found = compare(task, checks.rows, _scores(task, want), got, _scores(task, checks.logits), cut)
-        require_agreement(fmt, f"tflite/{fmt.file}", found)
-        details = model.describe()
-    entry = {
-        "format": fmt.name,
-        "form": fmt.form,
-        "precision": fmt.precision,
-        "length": reads,
-        "bytes": len(content),
-        "sha256": files.sha256_file(path),
-        **details,
-        "checked_on": checks.source,
-        "verification": found.to_json(),
-    }
-    return entry, found
-
-
-def _saved_model(runner: Runner, layout: RunLayout, about: dict, checks: Checks) -> tuple[int, Verification]:
-    task, rows = runner.task, checks.rows
-    shutil.rmtree(layout.saved_model, ignore_errors=True)
-    with files.atomic_dir(layout.saved_model) as temp:
-        write_saved_model(runner.student, runner.tokenizer, task, temp)
-        model = LoadedModel(temp)
-        by_ids = model.logits_of_ids(checks.ids)
-        worst = float(np.abs(by_ids - checks.logits).max())
-        if not worst <= SAVED_MODEL.tolerance:
-            raise UserError(f"saved_model: ids give logits that differ from Keras' by {worst:.2g}; it was removed")
-        same = _same_pieces(model, runner, rows)
-        if (~same).mean() > _PIECES:
-            raise UserError(
-                f"saved_model: splits {(~same).sum()} of {len(rows):,} texts otherwise than the student's tokenizer "
-                f"(the first is row {int(np.argmin(same))}); it was removed"
-            )
-        keras = _scores(task, checks.logits)
-        got = np.where(same[:, None], model.scores(rows), keras)
-        found = compare(task, rows, keras, got, keras, pieces_differ=int((~same).sum()))
-        require_agreement(SAVED_MODEL, "saved_model", found)
-        extra = temp / layout.saved_model_metadata.relative_to(layout.saved_model)
-        files.write_json(extra, about | {"checked_on": checks.source, "verification": found.to_json()})
-        size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
-    return size, found
+    def saved_model(self) -> tuple[str, int, Verification]:
+        """Writes the folder, metadata with it."""
+        runner, rows, folder = self.runner, self.rows, self.layout.saved_model
+        shutil.rmtree(folder, ignore_errors=True)
+        with files.atomic_dir(folder) as temp:
+            write_saved_model(runner.student, runner.tokenizer, runner.task, temp)
+            model = LoadedModel(temp)
+            worst = float(np.abs(model.logits_of_ids(self.ids) - self.logits).max())
+            if not worst <= SAVED_MODEL.tolerance:
+                raise UserError(f"saved_model: ids give logits that differ from Keras' by {worst:.2g}; it was removed")
+            same = _same_pieces(model, runner, rows)
+            if (~same).mean() > _PIECES:
+                raise UserError(
+                    f"saved_model: splits {(~same).sum()} of {len(rows):,} texts otherwise than the student's "
+                    f"tokenizer (the first is row {int(np.argmin(same))}); it was removed"
+                )
+            keras = self._scores(self.logits)
+            got = np.where(same[:, None], model.scores(rows), keras)
+            found = compare(runner.task, rows, keras, got, keras, pieces_differ=int((~same).sum()))
+            require_agreement(SAVED_MODEL, "saved_model", found)
+            extra = temp / self.layout.saved_model_metadata.relative_to(folder)
+            files.write_json(extra, self.about | {"checked_on": self.source, "verification": found.to_json()})
+            size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
+        return "saved_model", size, found
 
 
 def _same_pieces(model: LoadedModel, runner: Runner, rows: Rows) -> np.ndarray:

@@ -17,7 +17,7 @@ class Format:
       form: "unrolled" (fixed length, one subgraph) or "loop" (any length) of a TFLite graph, else "".
       precision: "float32", "float16", "dynamic" (int8 weights, float answers) or "int8".
       tolerance: largest allowed difference of a score from Keras'; None: ``agreement`` counts.
-      agreement: smallest allowed share of texts with Keras' label.
+      agreement: smallest allowed share, of the texts that Keras is clear about, with Keras' label.
     """
 
     name: str

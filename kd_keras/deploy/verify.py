@@ -15,6 +15,8 @@ from kd_keras.text.token_ids import TokenIds
 
 # Logits are read back from scores; below this a score has too few digits for that.
 _READABLE = 1e-4
+# Where Keras' two best scores are nearer than this, which of them is called is chance.
+_CLEAR = 0.02
 # A regression has no labels to agree on: this part of Keras' range counts as the same answer.
 _SAME_SCORE = 0.05
 
@@ -30,6 +32,7 @@ class Verification:
       max_logit_difference: largest difference of a logit, each row's mean taken off; None where no score can be read
         back (integers) or of a regression.
       agreement: share of rows with Keras' label; of a regression, share within 5 % of Keras' range.
+      clear_agreement: the same of the rows where Keras' best score leads by 0.02 or more: what decides.
       metrics: of the file, cut text and all, over the rows with a gold label; None if there are none.
       keras_metrics: of Keras on the whole text.
       pieces_differ: of a SavedModel, rows that its own tokenizer splits otherwise; these are not compared.
@@ -40,6 +43,7 @@ class Verification:
     max_score_difference: float
     max_logit_difference: float | None
     agreement: float
+    clear_agreement: float
     metrics: dict[str, float] | None = None
     keras_metrics: dict[str, float] | None = None
     pieces_differ: int = 0
@@ -74,12 +78,14 @@ def compare(
     if got.shape != want.shape or not np.isfinite(got).all():
         raise UserError(f"the exported file answers {got.shape} with {np.isnan(got).sum()} NaN, expected {want.shape}")
     difference = np.abs(got - want)
-    logits = None
+    logits, clear = None, np.ones(len(want), bool)
     if task.is_regression:
         spread = max(float(np.ptp(want)), 1e-3)
         same = difference[:, 0] <= _SAME_SCORE * spread
     else:
         same = got.argmax(-1) == want.argmax(-1)
+        best = np.sort(want, -1)
+        clear = best[:, -1] - best[:, -2] >= _CLEAR
         readable = np.minimum(got.min(-1), want.min(-1)) > _READABLE
         if readable.any():
             logits = float(np.abs(_centred_logits(got[readable]) - _centred_logits(want[readable])).max())
@@ -90,6 +96,7 @@ def compare(
         max_score_difference=float(difference.max()),
         max_logit_difference=logits,
         agreement=float(same.mean()),
+        clear_agreement=float(same[clear].mean()) if clear.any() else 1.0,
         metrics=score(task.metrics, rows.label, got) if labelled else None,
         keras_metrics=score(task.metrics, rows.label, whole) if labelled else None,
         pieces_differ=pieces_differ,
@@ -103,12 +110,12 @@ def require_agreement(fmt: Format, name: str, found: Verification) -> None:
             f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score, at most {fmt.tolerance:g} is "
             f"allowed (same label on {found.agreement:.1%} of {found.rows:,} texts); the file was removed"
         )
-    if not found.agreement >= fmt.agreement:
+    if not found.clear_agreement >= fmt.agreement:
         advice = "; calibrate on more text like that of the app" if fmt.precision == "int8" else ""
         raise UserError(
-            f"{name}: gives Keras' label on {found.agreement:.1%} of {found.rows:,} texts, expected at least "
-            f"{fmt.agreement:.0%} (largest difference of a score {found.max_score_difference:.2g}); the file was "
-            f"removed{advice}"
+            f"{name}: gives Keras' label on {found.clear_agreement:.1%} of texts that Keras is clear about, expected "
+            f"at least {fmt.agreement:.0%} ({found.agreement:.1%} of all {found.rows:,}; largest difference of a score "
+            f"{found.max_score_difference:.2g}); the file was removed{advice}"
         )
 
 

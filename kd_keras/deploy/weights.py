@@ -64,9 +64,9 @@ def student_weights(student: Any) -> StudentWeights:
         channels = [layer for layer in student.layers if layer.name in ("embeddings", "embeddings_static")]
         channels.sort(key=lambda layer: layer.name)
         bilstm = student.get_layer("bilstm")
-        heads = [tuple(np.array(w) for w in student.get_layer(name).get_weights()) for name in ("dense", "logits")]
+        heads = [tuple(student.get_layer(name).get_weights()) for name in ("dense", "logits")]
         return StudentWeights(
-            embeddings=np.concatenate([np.array(c.embeddings) for c in channels], axis=1),
+            embeddings=np.concatenate([_array(c.embeddings) for c in channels], axis=1),
             forward=_direction(bilstm.forward_layer),
             backward=_direction(bilstm.backward_layer),
             dense=heads[0],
@@ -80,11 +80,17 @@ def student_weights(student: Any) -> StudentWeights:
         ) from e
 
 
+def _array(weight: Any) -> np.ndarray:
+    import keras
+
+    return keras.ops.convert_to_numpy(weight)
+
+
 def _direction(lstm: Any) -> Direction:
     cell = lstm.cell
     if cell.activation.__name__ != "tanh" or cell.recurrent_activation.__name__ != "sigmoid" or not cell.use_bias:
         raise ValueError(f"{lstm.name}: expected an LSTM with tanh, sigmoid and bias")
-    kernel, recurrent, bias = (np.array(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
+    kernel, recurrent, bias = (_array(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
     # Keras' order is input, forget, cell, output.
     i, f, g, o = np.split(np.arange(bias.shape[0]), 4)
     order = np.concatenate([f, i, o, g])

@@ -148,6 +148,8 @@ def _train(
         say(f"student ({what}): found in {folder}")
     else:
         student = build_student(job.student, inputs.matrix, job.task.num_outputs, seed, job.task.is_pair)
+        if job.task.is_regression:  # or the first updates only look for the scores' level
+            student.get_layer("logits").bias.assign([float(np.nanmean(plan.data.y["label"]))])
         board = layout.tensorboard / folder.name if job.job.tensorboard else None
         history = run_stage(student, stage, dev, job.train, folder, seed, what, board)
         with files.atomic_path(saved) as temp:

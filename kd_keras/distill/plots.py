@@ -5,6 +5,7 @@ Figures are made without pyplot, so no display is needed and a notebook's backen
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def ablation(rows: list[tuple[str, list[list[float]]]], what: str, teacher: floa
             ax.plot([x - 0.13, x + 0.13], [np.mean(values)] * 2, color=color, lw=2.5, label=label)
             ax.scatter([x] * len(values), values, s=16, color=color, alpha=0.55, lw=0)
     ax.axhline(teacher, color=GREY, ls="--", lw=1, label="teacher")
-    ax.set_xticks(range(len(rows)), [name.replace(" ", "\n", 1) for name, _ in rows])
+    ax.set_xticks(range(len(rows)), [textwrap.fill(name, 14) for name, _ in rows])
     ax.set_ylabel(what)
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3)
     _clean(ax)

@@ -5,8 +5,8 @@ Of a file of gigabytes only the rows of wanted words are ever parsed or kept.
 
 from __future__ import annotations
 
-import itertools
 import importlib.util
+import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kd_keras.deploy.weights import Direction, StudentWeights
+from kd_keras.deploy.weights import StudentWeights
 
 
 def forward_pass(weights: StudentWeights, length: int | None, int8_rows: bool = False) -> Any:
@@ -30,18 +30,21 @@ def forward_pass(weights: StudentWeights, length: int | None, int8_rows: bool = 
     Returns:
       scores: softmax of the logits; a regression's number as it is.
     """
-    encode = _unrolled if length else _loop
-    constants = _Constants(weights, int8_rows)
+    model = _Constants(weights, int8_rows)
 
     def scores(**ids: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = _as_batch([ids[name] for name in weights.inputs])
         count = tf.reduce_sum(tf.cast(tf.not_equal(rows, 0), tf.int32), 1)
-        sentence = encode(constants, rows, count, length)
+        steps = model.projected(rows, count)
+        # Everything between the matrix products is done for both directions at once: half as many ops.
+        both = tf.concat([count, count], 0)
+        encode = _unrolled if length else _loop
+        sentence = tf.concat(tf.split(encode(model, steps, both), 2, 0), 1)
         if len(ids) > 1:
             u, v = sentence[:1], sentence[1:]
             sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
-        hidden = tf.nn.relu(tf.matmul(sentence, constants.dense[0]) + constants.dense[1])
-        logits = tf.matmul(hidden, constants.logits[0]) + constants.logits[1]
+        hidden = tf.nn.relu(tf.matmul(sentence, model.dense[0]) + model.dense[1])
+        logits = tf.matmul(hidden, model.logits[0]) + model.logits[1]
         return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
 
     signature = {name: tf.TensorSpec((1, length), tf.int32, name=name) for name in weights.inputs}
@@ -69,7 +72,8 @@ class _Constants:
             self._scales = tf.constant(scales)
         else:
             self._table = tf.constant(w.embeddings)
-        self.directions = tuple(_Cell(d) for d in (w.forward, w.backward))
+        self.kernels = [(tf.constant(d.kernel), tf.constant(d.bias)) for d in (w.forward, w.backward)]
+        self.recurrent = [tf.constant(d.recurrent) for d in (w.forward, w.backward)]
         self.dense, self.logits = (tuple(map(tf.constant, layer)) for layer in (w.dense, w.logits))
         self.pool_max = w.pool_max
         self.hidden = w.forward.hidden
@@ -79,50 +83,45 @@ class _Constants:
         rows = tf.gather(self._table, ids)
         return rows if self._scales is None else tf.cast(rows, tf.float32) * tf.gather(self._scales, ids)
 
+    def projected(self, ids: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """int32[rows, time] → float32[time, 2 · rows, 4 · hidden]: the inputs' part of the gates.
 
-class _Cell:
-    def __init__(self, d: Direction):
-        self.kernel, self.recurrent, self.bias = (tf.constant(a) for a in (d.kernel, d.recurrent, d.bias))
-        self.hidden = d.hidden
+        The second half of the rows reads the text backwards; padding stays at its end.
+        """
+        rows, parts = ids.shape[0], []
+        backwards = tf.reverse_sequence(ids, count, seq_axis=1, batch_axis=0)
+        for (kernel, bias), order in zip(self.kernels, (ids, backwards), strict=True):
+            x = tf.matmul(self.embed(tf.reshape(tf.transpose(order), [-1])), kernel) + bias
+            parts.append(tf.reshape(x, [-1 if ids.shape[1] is None else ids.shape[1], rows, 4 * self.hidden]))
+        return tf.concat(parts, 1)
 
-    def project(self, x: tf.Tensor) -> tf.Tensor:
-        """float32[rows, width] → float32[rows, 4 · hidden], the inputs' part of the gates."""
-        return tf.matmul(x, self.kernel) + self.bias
+    def first(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The step from a state of zeros; there is nothing to forget."""
+        # An unused output of a split would stay a float in the int8 file, hence the slice.
+        gates, candidate = tf.split(x[:, self.hidden :], [2 * self.hidden, self.hidden], 1)
+        i, o = tf.split(tf.sigmoid(gates), 2, 1)
+        c = i * tf.tanh(candidate)
+        return o * tf.tanh(c), c
 
-    def step(self, x: tf.Tensor, h: tf.Tensor | None, c: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step of Hochreiter & Schmidhuber's cell with forget gates; None is the state of zeros before the text."""
-        if h is None:
-            # Nothing to forget. An unused output of a split would stay a float in the int8 file.
-            gates, candidate = tf.split(x[:, self.hidden :], [2 * self.hidden, self.hidden], 1)
-            i, o = tf.split(tf.sigmoid(gates), 2, 1)
-            c = i * tf.tanh(candidate)
-        else:
-            gates, candidate = tf.split(x + tf.matmul(h, self.recurrent), [3 * self.hidden, self.hidden], 1)
-            f, i, o = tf.split(tf.sigmoid(gates), 3, 1)
-            c = f * c + i * tf.tanh(candidate)
+    def step(self, x: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """float32[2 · rows, 4 · hidden] and state → state, of an LSTM with forget gates (Gers et al. 2000)."""
+        halves = zip(tf.split(h, 2, 0), self.recurrent, strict=True)
+        z = x + tf.concat([tf.matmul(half, recurrent) for half, recurrent in halves], 0)
+        gates, candidate = tf.split(z, [3 * self.hidden, self.hidden], 1)
+        f, i, o = tf.split(tf.sigmoid(gates), 3, 1)
+        c = f * c + i * tf.tanh(candidate)
         return o * tf.tanh(c), c
 
 
-def _both_ways(ids: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """ids, and ids with the text's part reversed; padding stays at the end of both."""
-    return ids, tf.reverse_sequence(ids, count, seq_axis=1, batch_axis=0)
-
-
-def _unrolled(w: _Constants, ids: tf.Tensor, count: tf.Tensor, length: int) -> tf.Tensor:
-    """int32[rows, length] → float32[rows, 2 · hidden]."""
-    rows = ids.shape[0]
-    parts = []
-    for cell, order in zip(w.directions, _both_ways(ids, count), strict=True):
-        # Time first, so that one op cuts the projection into steps.
-        x = w.embed(tf.reshape(tf.transpose(order), [-1]))
-        steps = tf.unstack(tf.reshape(cell.project(x), [length, rows, 4 * cell.hidden]))
-        h = c = None
-        states = []
-        for step in steps:
-            h, c = cell.step(step, h, c)
-            states.append(h)
-        parts.append(_max_of(states, count) if w.pool_max else _state_at(states, count))
-    return tf.concat(parts, 1)
+def _unrolled(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """float32[length, rows, 4 · hidden] → float32[rows, hidden]."""
+    first, *rest = tf.unstack(steps)
+    h, c = w.first(first)
+    states = [h]
+    for x in rest:
+        h, c = w.step(x, h, c)
+        states.append(h)
+    return _max_of(states, count) if w.pool_max else _state_at(states, count)
 
 
 def _state_at(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
@@ -140,30 +139,20 @@ def _max_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
     return tf.where(count[:, None] > 0, best, 0.0)
 
 
-def _loop(w: _Constants, ids: tf.Tensor, count: tf.Tensor, length: None) -> tf.Tensor:
-    """int32[rows, time] → float32[rows, 2 · hidden]; as many steps as the longest row has tokens."""
-    rows = ids.shape[0]
-    orders = _both_ways(ids, count)
-    longest = tf.reduce_max(count)
-    zeros = tf.zeros((rows, w.hidden))
-    lowest = tf.fill((rows, w.hidden), -1.0)
+def _loop(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """float32[time, rows, 4 · hidden] → float32[rows, hidden]; as many steps as the longest row has tokens."""
+    rows, longest = steps.shape[1], tf.reduce_max(count)
 
     def keep(t: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
         # Of a pair, one text may be over before the other.
-        return new if rows == 1 else tf.where(t < count[:, None], new, old)
+        return new if rows == 2 else tf.where(t < count[:, None], new, old)
 
-    def body(t: tf.Tensor, state: tuple) -> tuple:
-        after = []
-        for cell, order, (h, c, best) in zip(w.directions, orders, state, strict=True):
-            # Only ids cross from step to step: whole projections would be copied at each of them.
-            x = cell.project(w.embed(tf.gather(order, t, axis=1)))
-            h_new, c_new = cell.step(x, h, c)
-            best = keep(t, tf.maximum(best, h_new), best) if w.pool_max else best
-            after.append((keep(t, h_new, h), keep(t, c_new, c), best))
-        return t + 1, tuple(after)
+    def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *best: tf.Tensor) -> tuple:
+        h_new, c_new = w.step(tf.gather(steps, t), h, c)
+        best = tuple(keep(t, tf.maximum(b, h_new), b) for b in best)
+        return t + 1, keep(t, h_new, h), keep(t, c_new, c), *best
 
-    start = tuple((zeros, zeros, lowest) for _ in w.directions)
-    _, ends = tf.while_loop(lambda t, state: t < longest, body, (tf.constant(0), start))
-    if not w.pool_max:
-        return tf.concat([h for h, _, _ in ends], 1)
-    return tf.where(count[:, None] > 0, tf.concat([best for _, _, best in ends], 1), 0.0)
+    zeros = tf.zeros((rows, w.hidden))
+    start = [tf.constant(0), zeros, zeros, *([tf.fill((rows, w.hidden), -1.0)] if w.pool_max else [])]
+    _, h, _, *best = tf.while_loop(lambda t, *_: t < longest, body, start)
+    return tf.where(count[:, None] > 0, best[0], 0.0) if w.pool_max else h

@@ -2,6 +2,18 @@
 
 Made of ops on strings and tensorflow-text's splitter and WordPiece, so a process needs tensorflow and tensorflow_text.
 tensorflow-text's own BertTokenizer is not used: it folds compatibility characters and treats controls otherwise.
+
+All 1,112,064 characters were compared, each between two letters ("a…b"). The libraries have tables of different
+versions of Unicode ("there" is Hugging Face's, or Python's for words), so these differ:
+
+- WordPiece, lower case: 656. Combining marks (384, U+07FD, U+0898 to U+089F, U+08CA to U+08E1, …) are dropped here and
+  kept there; 104 marks of punctuation (U+061D, U+09FD, U+2E43 to U+2E5D, …) split words here only; 13 format controls
+  (U+0890, U+0891, U+08E2, U+110CD, …) are dropped here only; 40 capitals (U+2C2F, U+A7C0, U+10570 to U+10595, …) and
+  112 code points that Python 3.11 does not know yet have another small letter; U+166D, U+1734 and one more mark moved.
+- WordPiece, cased: 149 of these, the punctuation and the controls.
+- Words: 4,388 letters that Python 3.11 does not know yet (U+1123F, U+11F02, …), and in lower case the 40 capitals.
+
+Accents, CJK, emoji and compatibility characters (ﬁ, ǅ, 𝔘) agree.
 """
 
 from __future__ import annotations

@@ -25,6 +25,10 @@ from kd_keras.text.batches import row_lengths, sorted_plan, steps_per_epoch, tra
 from kd_keras.text.token_ids import TokenIds
 
 
+# A checkpoint holds five copies of the weights: on a slow disk one a round takes longer than the round.
+SAVE_SECONDS = 30.0
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """What a stage learns from.
@@ -118,7 +122,8 @@ def run_stage(
     """Trains ``student`` through ``stage`` and leaves it with its best dev weights.
 
     A killed run goes on from ``folder/state.npz``, which holds weights, optimizer, dropout
-    state, best weights and history, so it ends where an unbroken run ends.
+    state, best weights and history, so it ends where an unbroken run ends. It is written after a round
+    when the last one is ``SAVE_SECONDS`` old.
 
     Returns:
       {"epochs": [{"step", "loss", "dev_<metric>", …}, …], "best": …, "best_step": …, "seconds": …}.
@@ -170,7 +175,7 @@ class _Loop(keras.callbacks.Callback):
         self.info: dict = {"epochs": [], "best": None, "best_step": 0, "seconds": 0.0}
         self.best: list[np.ndarray] = []
         self.bar = None
-        self._started = time.monotonic()
+        self._started = self._saved = time.monotonic()
 
     # The student's own variables include the state of its dropout generators.
     def _variables(self) -> list:
@@ -226,12 +231,17 @@ class _Loop(keras.callbacks.Callback):
         if self.bar is not None:
             self.bar.set_postfix_str(f"loss {logs['loss']:.4f}, dev {metrics[0]} {chosen:.4f}")
         self.info["seconds"] = time.monotonic() - self._started
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self._save()
+        if self.should_stop:
+            self.distiller.stop_training = True
+
+    def _save(self) -> None:
         arrays = {f"v{n}": keras.ops.convert_to_numpy(v) for n, v in enumerate(self._variables())}
         arrays |= {f"b{n}": v for n, v in enumerate(self.best)}
         with files.atomic_path(self.state) as temp:
             np.savez(temp, info=json.dumps(self.info), **arrays)
-        if self.should_stop:
-            self.distiller.stop_training = True
+        self._saved = time.monotonic()
 
     def restore_best(self) -> None:
         for v, value in zip(self.distiller.student.variables, self.best, strict=True):

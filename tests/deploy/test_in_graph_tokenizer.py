@@ -61,14 +61,14 @@ def test_the_ids_are_those_of_training(tokenizer):
     want = tokenizer.encode(NASTY)
     for text, a, b in zip(NASTY, got, want, strict=True):
         assert a == list(b), f"{text!r}: {[tokenizer.vocab[i] for i in a]} instead of {[tokenizer.vocab[i] for i in b]}"
-    assert sum(map(len, got)) > 60 and len({i for row in got for i in row}) > 40
+    assert sum(map(len, got)) > 50 and len({i for row in got for i in row}) > 40
     padded = graph.padded(tf.constant(["", ""])).numpy()
     assert padded.tolist() == [[0], [0]] and padded.dtype == "int32"
     padded = graph.padded(tf.constant(["good film", ""])).numpy()
     assert padded.shape == (2, 2) and padded[1].tolist() == [0, 0]
 
 
-def test_an_unknown_kind_is_refused(tokenizer):
+def test_an_unknown_kind_is_refused():
     from kd_keras.common.errors import UserError
     from kd_keras.deploy.in_graph import InGraphTokenizer
 

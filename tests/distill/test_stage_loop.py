@@ -55,6 +55,25 @@ def run(model, folder, stage=None, settings=SETTINGS, dev=DEV):
     return run_stage(model, stage or globals()["stage"](), dev, settings, folder, 1, "test")
 
 
+@pytest.fixture(autouse=True)
+def checkpoint_after_every_round(monkeypatch):
+    monkeypatch.setattr(stages, "SAVE_SECONDS", 0.0)
+
+
+def test_a_checkpoint_is_written_when_the_last_one_is_old(tmp_path, monkeypatch):
+    monkeypatch.setattr(stages, "SAVE_SECONDS", 10.0)
+    clock = iter(range(0, 10_000, 6))  # each look at the clock is 6 s later than the last
+    saved = []
+    monkeypatch.setattr(stages._Loop, "_save", lambda self: saved.append((self.rounds_done, self._started)))
+    monkeypatch.setattr(stages.time, "monotonic", lambda: next(clock))
+    run(student(), tmp_path / "a", stage(steps=64))
+    assert 0 < len(saved), "long enough ago"
+    monkeypatch.setattr(stages, "SAVE_SECONDS", 1e6)
+    saved.clear()
+    run(student(), tmp_path / "b", stage(steps=64))
+    assert not saved, "not yet"
+
+
 def variables(model):
     return [np.array(v) for v in model.variables]
 

@@ -1,0 +1,121 @@
+"""export, and evaluate and predict on what it made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+NEEDED = ("student.keras", "task.json", "tokenizer.json", "vocab.txt", "labels.txt", "metrics.json")
+
+
+@pytest.fixture(scope="module")
+def run(trained_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "run"
+    folder.mkdir()
+    for name in NEEDED:
+        shutil.copy(trained_run.folder / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(run, run_verb, trained_run, tmp_path_factory):
+    """Of export: what is wrong first, then what is right."""
+    away = tmp_path_factory.mktemp("none")
+    model, dev = f"--model_dir={run}", trained_run.files["dev"]
+    return run_verb(
+        "export",
+        [],
+        [model, "--formats=tflite_dynmic"],
+        [model, "--formats=tflite_int8"],
+        [model, "--formats=tflite_loop_int8"],
+        [f"--model_dir={away}"],
+        [model, f"--check_file={away / 'none.csv'}"],
+        [model, "tflite_dynamic"],
+        [model, "--formats=saved_model,tflite_dynamic,tflite_int8,tflite_loop_float32", f"--calibration_file={dev}"],
+    )
+
+
+def test_what_is_wrong_is_said_at_once(answers):
+    says = (
+        "--model_dir=DIR is needed", "Did you mean tflite_dynamic", "needs --calibration_file=FILE", "there is none",
+        "expected a finished run of train", "--check_file: no such file", "unexpected argument 'tflite_dynamic'",
+    )  # fmt: skip
+    for answer, expected in zip(answers[:-1], says, strict=True):
+        assert answer["code"] == 2 and expected in answer["err"] and answer["err"].count("\n") == 1
+        assert not answer["tf"], "refused before TensorFlow is imported"
+
+
+def test_the_files_and_their_table(answers, run, trained_run):
+    done = answers[-1]
+    assert done["code"] == 0, done["err"]
+    lines = done["out"].splitlines()
+    names = ["saved_model", "tflite/dynamic.tflite", "tflite/int8.tflite", "tflite/loop_float32.tflite"]
+    assert [line.split()[0] for line in lines] == ["file", *names]
+    metrics = json.loads((run / "metrics.json").read_text())
+    chosen = metrics["seeds"].index(metrics["chosen_seed"])
+    accuracy = f"({metrics['student']['per_seed']['dev'][chosen]['accuracy']:.4f})"
+    assert all(accuracy in line for line in lines[1:]), "Keras' own number on dev"
+    about = json.loads((run / "tflite" / "metadata.json").read_text())
+    assert set(about["models"]) == {n.split("/")[1] for n in names[1:]}
+    assert (run / "saved_model" / "saved_model.pb").is_file()
+    assert not [p for p in run.rglob("*") if ".tmp" in p.name]
+
+
+def test_evaluate_in_every_format(answers, run, run_verb, trained_run):
+    model, data = f"--model_dir={run}", f"--data_file={trained_run.files['dev']}"
+    light, both, missing, unknown = run_verb(
+        "evaluate",
+        [model, data, "--formats=tflite_int8,tflite_dynamic"],
+        [model, data, "--formats=keras,saved_model,tflite_loop_float32"],
+        [model, data, "--formats=keras,tflite_float16"],
+        [model, data, "--formats=tflite"],
+    )
+    assert light["code"] == 0 and not light["tf"], "TFLite needs no TensorFlow"
+    said = [json.loads(line) for line in (light["out"] + both["out"]).splitlines()]
+    assert [s["format"] for s in said] == [
+        "tflite_int8",
+        "tflite_dynamic",
+        "keras",
+        "saved_model",
+        "tflite_loop_float32",
+    ]
+    keras = said[2]["accuracy"]
+    assert said[3]["accuracy"] == said[4]["accuracy"] == keras and said[0]["rows"] == 30
+    assert abs(said[0]["accuracy"] - keras) < 0.1 and abs(said[1]["accuracy"] - keras) < 0.1
+    assert missing["code"] == unknown["code"] == 2 and missing["out"] == ""
+    assert "--formats=tflite_float16" in missing["err"] and "kd_keras.export" in missing["err"]
+
+
+def test_predict_from_a_file_without_tensorflow(answers, run, run_verb, tmp_path):
+    shutil.copytree(run / "tflite", tmp_path / "app")
+    file, texts = tmp_path / "app" / "loop_float32.tflite", ["good film", "", "the plot is dull"]
+    light, none, two = run_verb(
+        "predict",
+        [f"--model={file}", *texts],
+        [f"--model={tmp_path / 'none.tflite'}", "text"],
+        [f"--model={file}", f"--model_dir={run}", "text"],
+    )
+    assert light["code"] == 0 and not light["tf"], light["err"]
+    (heavy,) = run_verb("predict", [f"--model_dir={run}", *texts])
+    for one, other in zip(light["out"].splitlines(), heavy["out"].splitlines(), strict=True):
+        one, other = json.loads(one), json.loads(other)
+        assert (one["text"], one["label"]) == (other["text"], other["label"])
+        assert one["scores"] == pytest.approx(other["scores"], abs=2e-5)
+    assert none["code"] == two["code"] == 2
+    assert "--model: no such file" in none["err"] and "either --model_dir=DIR" in two["err"]
+
+
+def test_predict_imports_little(answers, run, run_python):
+    code = (
+        "import sys; sys.argv = ['predict', '--model=' + sys.argv[1], 'good film']\n"
+        "import runpy\n"
+        "try:\n    runpy.run_module('kd_keras.predict', run_name='__main__')\n"
+        "except SystemExit as e:\n    assert not e.code, e.code\n"
+        "heavy = {'tensorflow', 'keras', 'tf_keras', 'transformers', 'tensorflow_text', 'pyarrow', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = run_python("-c", code, run / "tflite" / "dynamic.tflite")
+    assert done.returncode == 0 and '"label"' in done.stdout, done.stderr
+    assert done.stderr == "", "native libraries' notes are no business of the user's"

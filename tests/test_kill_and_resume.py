@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "kd_keras.train", "--task=rotten_tomatoes", "--teacher_epochs=0.3",
-           "--teacher_max_length=32", "--checkpoint_seconds=5", "--shard_rows=512", "--epochs=3"]  # fmt: skip
+           "--teacher_max_length=32", "--checkpoint_seconds=5", "--shard_rows=512", "--epochs=12", "--evals_per_epoch=2"]  # fmt: skip
 
 pytestmark = [
     pytest.mark.slow,

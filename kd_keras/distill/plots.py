@@ -34,7 +34,7 @@ def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> F
     """Dev score, and the training loss of each arm on its own scale.
 
     Args:
-      curves: (kind, seed, [{"epoch", "loss", "dev_<metric>"}, …]) of each student.
+      curves: (kind, seed, [{"step", "loss", "dev_<metric>"}, …]) of each student.
     """
     kinds = list(dict.fromkeys(kind for kind, _, _ in curves))
     figure = Figure(figsize=(4.2 * (1 + len(kinds)), 3.4))
@@ -42,14 +42,14 @@ def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> F
     figure.subplots_adjust(wspace=0.32)
     for kind, seed, epochs in curves:
         color = ORANGE if kind == BASELINE else BLUE
-        x = [e["epoch"] for e in epochs]
+        x = [e["step"] for e in epochs]
         label = LABELS.get(kind, kind) if seed == curves[0][1] else None
         axes[0].plot(x, [100 * e[f"dev_{metric}"] for e in epochs], color=color, label=label, alpha=0.8)
         axes[1 + kinds.index(kind)].plot(x, [e["loss"] for e in epochs], color=color, alpha=0.8)
-    axes[0].set(title=f"dev {metric}, %", xlabel="epoch")
+    axes[0].set(title=f"dev {metric}, %", xlabel="updates")
     axes[0].legend(frameon=False, loc="lower right")
     for kind, ax in zip(kinds, axes[1:], strict=True):
-        ax.set(title=f"training loss, {LABELS.get(kind, kind)}", xlabel="epoch")
+        ax.set(title=f"training loss, {LABELS.get(kind, kind)}", xlabel="updates")
         ax.set_ylim(bottom=0)
     for ax in axes:
         _clean(ax)

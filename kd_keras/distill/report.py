@@ -189,8 +189,7 @@ def _markdown(job: Job, metrics: dict) -> str:
     )
     text = "the whole transfer set, the baseline from the training rows" if more else "the training rows"
     config = job.student
-    tells = "score's correlation with the teacher's" if job.task.is_regression else "teacher's label"
-    on = "is" if job.task.is_regression else "on"
+    agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
     fence, bare = "```", "parameters_without_embeddings"
 
     def fewer(count: str) -> float:
@@ -202,9 +201,9 @@ def _markdown(job: Job, metrics: dict) -> str:
 
 Percent; {over}. Teacher: one, seed {job.teacher.teacher_seed}. The two students have the same
 shape, first weights, number of updates and seeds; the distilled one learns from the teacher's logits on
-{text}. Best weights, and the student that was
-kept (seed {metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high
-for every row alike; the test split was read for this table only.
+{text}. Best weights, and the student that was kept (seed
+{metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high for every row alike; the test
+split was read for this table only.
 
 ## Data
 
@@ -222,7 +221,7 @@ for every row alike; the test split was read for this table only.
   {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
 - Fewer parameters than the teacher: {fewer("parameters"):.1f}×, without embeddings {fewer(bare):.1f}×.
-- The kept student's {tells} {on}: {agree}.
+- The kept student{agrees}: {agree}.
 
 ## Learning curves
 

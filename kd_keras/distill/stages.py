@@ -24,7 +24,6 @@ from kd_keras.metrics import score
 from kd_keras.text.batches import row_lengths, sorted_plan, steps_per_epoch, training_batches
 from kd_keras.text.token_ids import TokenIds
 
-
 # A checkpoint holds five copies of the weights: on a slow disk one a round takes longer than the round.
 SAVE_SECONDS = 30.0
 

@@ -119,7 +119,9 @@ def test_a_second_export_keeps_what_is_still_true(copy, make_model):
     # Another student: what was made from the first one goes.
     model = make_model(SMALL, len((copy / "vocab.txt").read_text().splitlines()), 3, seed=9)
     model.save(copy / "student.keras")
-    with pytest.raises(UserError, match="tflite_float32: .* was made from another student.keras; make it again: python -m"):
+    with pytest.raises(
+        UserError, match="tflite_float32: .* was made from another student.keras; make it again: python -m"
+    ):
         Runner.load(copy, "tflite_float32")
     export(copy, formats="tflite_loop_float32")
     assert {p.name for p in (copy / "tflite").glob("*.tflite")} == {"loop_float32.tflite"}

@@ -65,7 +65,10 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def models_of(folder: Path, student: str) -> dict[str, dict]:
-    """The entries of models in ``folder`` that are there, unchanged, and made from ``student``; others are deleted."""
+    """The entries of models in ``folder`` that are there, unchanged, and made from ``student``.
+
+    Other models that metadata.json lists are deleted; files it does not know are none of our business.
+    """
     try:
         about = read(folder)
     except UserError:
@@ -75,9 +78,8 @@ def models_of(folder: Path, student: str) -> dict[str, dict]:
         path = folder / name
         if about.get("student") == student and path.is_file() and files.sha256_file(path) == entry["sha256"]:
             kept[name] = entry
-    for path in folder.glob("*.tflite"):
-        if path.name not in kept:
-            path.unlink()
+        else:
+            path.unlink(missing_ok=True)
     return kept
 
 

@@ -202,8 +202,8 @@ def _markdown(job: Job, metrics: dict) -> str:
 Percent; {over}. Teacher: one, seed {job.teacher.teacher_seed}. The two students have the same
 shape, first weights, number of updates and seeds; the distilled one learns from the teacher's logits on
 {text}. Best weights, and the student that was kept (seed
-{metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high for every row alike; the test
-split was read for this table only.
+{metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high for every
+row alike; the test split was read for this table only.
 
 ## Data
 

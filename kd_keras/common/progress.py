@@ -44,7 +44,8 @@ def progress(total: int | None, what: str, unit: str = "examples", initial: int 
         maxinterval=1.0 if live else 10.0,
         smoothing=0.1,
         dynamic_ncols=live,
-        ncols=None if live else 100,
+        # In a log the line is as long as it needs to be: a cut one would hide the dev score at its end.
+        ncols=None,
         leave=True,
         **kwargs,
     )

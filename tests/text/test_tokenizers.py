@@ -31,7 +31,7 @@ TEXTS = [
     "tab\tnew\nline\r\nend\x0b\x0c",
     "don't can't \"quoted\" $5.00 ^~`",
     "x" * 100 + " " + "x" * 101,
-    "[MASK] in text, [SEP] too",
+    "[MASK] in text, [mask] too",
     "½ ① ﬁlm ＦＩＬＭ",
     "a" * 3000,
     "film " * 300,
@@ -63,6 +63,16 @@ def test_pieces_agree_with_transformers(hugging_face, lowercase):
         assert got[i].tolist() == want, f"{text!r}: {ours.tokenize(text)}"
     pieces = set(np.concatenate([got[i] for i in range(len(texts))]).tolist())
     assert len(pieces) > 50, "the texts reach too little of the vocabulary to prove anything"
+
+
+def test_a_text_that_names_a_special_token_means_its_letters():
+    """Unlike transformers: a review that says "[PAD]" must not become padding."""
+    tokenizer = WordPiece(WHOLE, 99)
+    ids = tokenizer.encode(["a [PAD] b [SEP] [CLS] [UNK]"])[0].tolist()
+    assert not {tokenizer.index[t] for t in ("[PAD]", "[SEP]", "[CLS]")} & set(ids)
+    spaced = tokenizer.encode(["a [ PAD ] b [ SEP ] [ CLS ] [ UNK ]"])[0].tolist()
+    assert ids == spaced
+    assert tokenizer.tokenize("a [MASK]b") == ["a", "[MASK]", "b"], "augmented text"
 
 
 @pytest.mark.parametrize("lowercase", [True, False])

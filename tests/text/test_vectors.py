@@ -135,11 +135,12 @@ def test_the_first_lines_show_what_they_can(tmp_path):
         ("d.txt", b"3 3\n", "d.txt: holds no vectors"),
         ("e.bin", binary(WORDS)[:30], "e.bin: is cut short: 3 rows of 3 values"),
         ("f.bin", TEXT, "f.bin: expected word2vec's binary form"),
+        ("h.txt", b"film 1 2 3\ndull 1 2\n", "h.txt, line 2: expected a word and 3 numbers, found 2"),
     ]:
         with pytest.raises(UserError, match=f"--vectors: .*{message}"):
             vector_width(written(tmp_path, name, content))
-    # The first lines of a file are all that is read.
-    assert vector_width(written(tmp_path, "g.txt", b"film 1 2 3\ndull 1 \xff\n")) == 3
+    # The first hundred lines of a file are all that is read.
+    assert vector_width(written(tmp_path, "g.txt", b"film 1 2 3\n" * 100 + b"dull 1 \xff\n")) == 3
 
 
 @pytest.mark.parametrize("function", [vector_width, lambda source: read_vectors(source, bool)])

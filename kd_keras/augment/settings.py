@@ -68,6 +68,13 @@ class UnlabeledSettings(Checked):
     max_unlabeled: int | None = setting(None, "most unlabelled texts; a seeded draw of them.", low=1)
     unlabeled_seed: int = setting(1, "seed of that draw.", low=0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_words > self.max_words:
+            raise UserError(
+                f"--min_words={self.min_words} and --max_words={self.max_words}: expected the first to be the smaller"
+            )
+
     @property
     def wanted(self) -> bool:
         return self.unlabeled != "none" or bool(self.unlabeled_files)

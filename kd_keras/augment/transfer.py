@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,7 +22,7 @@ from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
-from kd_keras.common.progress import progress, say
+from kd_keras.common.progress import cpus, progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
 
@@ -89,6 +88,11 @@ def augment(train: Rows, settings: AugmentSettings) -> Transfer:
                 if rule and texts not in seen:
                     seen.add(texts)
                     made.append((i, k, rule, texts))
+    if not made:
+        raise UserError(
+            f"--augment={settings.augment}: {tried:,} draws made no text that train does not have; raise "
+            f"--n_iter={settings.n_iter} or the rules' chances"
+        )
     rows = Rows(
         [f"{train.ids[i]}/{k}" for i, k, _, _ in made],
         [texts[0] for *_, texts in made],
@@ -131,8 +135,7 @@ class _Workers:
     """Processes for long work; a small set is not worth their start."""
 
     def __init__(self, settings: AugmentSettings):
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.count = settings.augment_workers or cpus
+        self.count = settings.augment_workers or cpus()
         self._pools: list[ProcessPoolExecutor] = []
 
     def __enter__(self) -> _Workers:

@@ -118,6 +118,12 @@ def read_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings
                     heapq.heappush(kept, entry)
                 else:
                     heapq.heappushpop(kept, entry)
+    if not kept:
+        raise UserError(
+            f"unlabelled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} have "
+            f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
+            f"{counts['repeats']:,} are repeats"
+        )
     chosen = sorted((n, text) for _, n, text in kept)
     new = len(seen) - given
     notes = [

@@ -5,10 +5,11 @@ Exit codes: 0 done, 2 the user can put it right (one line on standard error), 13
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
@@ -26,28 +27,35 @@ def quiet() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow without its native libraries' start-up notes, which no setting turns off.
+@contextlib.contextmanager
+def native_notes_held(most: int = 0) -> Iterator[None]:
+    """Holds back what native libraries write to file descriptor 2, which no setting turns off.
 
-    They go to file descriptor 2 directly; what was written is shown where the import fails.
+    Where something fails it is shown: its last ``most`` bytes, 0 being all.
     """
-    if "tensorflow" in sys.modules:
-        return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as notes:
         os.dup2(notes.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
+            yield
         except BaseException:
             notes.seek(0)
-            os.write(kept, notes.read())
+            os.write(kept, notes.read()[-most:])
             raise
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its native libraries' start-up notes."""
+    if "tensorflow" in sys.modules:
+        return
+    with native_notes_held():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
     tf.get_logger().setLevel("ERROR")
 
 

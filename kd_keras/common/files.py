@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gzip
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -28,6 +29,12 @@ def require_file(path: PathLike, what: str) -> Path:
     if not p.is_file():
         raise UserError(f"{what}: no such file: {p}")
     return p
+
+
+def package_folders(package: str) -> list[Path]:
+    """Folders of an installed package, none where it is not installed. It is found, never imported."""
+    spec = importlib.util.find_spec(package)
+    return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
 
 
 def open_bytes(path: PathLike) -> io.BufferedIOBase:

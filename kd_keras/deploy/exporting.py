@@ -15,7 +15,7 @@ from kd_keras.common.progress import say
 from kd_keras.deploy import bundle, check_texts
 from kd_keras.deploy.formats import SAVED_MODEL, Format
 from kd_keras.deploy.litert import LiteRT
-from kd_keras.deploy.runner import Runner, softmax
+from kd_keras.deploy.runner import Runner, scores_of
 from kd_keras.deploy.saved_model import LoadedModel, write_saved_model
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.tflite import convert
@@ -142,7 +142,7 @@ class _Job:
         self.models = bundle.models_of(layout.tflite, self.about["student"])
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
-        return logits if self.runner.task.is_regression else softmax(logits)
+        return scores_of(self.runner.task, logits)
 
     def tflite(self, fmt: Format) -> tuple[str, int, Verification]:
         """Writes one file and its entry in metadata.json."""

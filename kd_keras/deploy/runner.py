@@ -83,8 +83,7 @@ class Runner:
         if not len(rows):
             return np.zeros((0, self.task.num_outputs), np.float32)
         if self.format == KERAS:
-            logits = self.logits(rows)
-            return logits if self.task.is_regression else softmax(logits)
+            return scores_of(self.task, self.logits(rows))
         if self.format == SAVED_MODEL:
             return self.student.scores(rows)
         return self.student.scores(student_ids(self.tokenizer, rows))
@@ -128,6 +127,11 @@ def require_export(model_dir: str | Path, fmt: Format) -> None:
         raise UserError(
             f"--formats={fmt.name}: {there.name} was made from another student.keras; make it again: {again}"
         )
+
+
+def scores_of(task: Task, logits: np.ndarray) -> np.ndarray:
+    """Softmax of float32[rows, classes]; of a regression the number itself."""
+    return logits if task.is_regression else softmax(logits)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from kd_keras.distill import plots
 from kd_keras.distill.arms import Arm, plan, train_arms
 from kd_keras.distill.inputs import Inputs, prepare, transfer_sets
 from kd_keras.distill.job import Job, Timings, mean_and_spread, seeds_of
-from kd_keras.distill.report import arm_scores, markdown_table, scored_splits, teacher_scores
+from kd_keras.distill.report import arm_scores, ending, markdown_table, scored_splits, teacher_scores
 from kd_keras.distill.settings import BASELINE, DISTILLED
 
 GRID = ("none", *RULES, "all")
@@ -96,10 +96,9 @@ def _markdown(job: Job, result: dict, table: str) -> str:
         f"{s} {job.task.metric} {100 * v[job.task.metric]:.2f}"
         for s, v in result["teacher"].items() if s in result["rows"]
     )  # fmt: skip
-    took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in result["seconds"].items())
     notes = "\n".join(f"- {n}" for n in result["notes"])
     spread = " ± standard deviation; a gain is taken seed by seed" if len(result["seeds"]) > 1 else ""
-    metric, fence = job.task.metric, "```"
+    metric = job.task.metric
     return f"""# {job.task.name}: what distillation and augmentation give, each by itself
 
 {table}
@@ -120,15 +119,4 @@ distillation better than plain training on the same text?
 
 {notes}
 
-## Wall time, seconds
-
-| step | s |
-| --- | ---: |
-{took}
-
-## Again
-
-{fence}
-python -m kd_keras.train --flagfile=flags.txt
-{fence}
-"""
+{ending(result["seconds"])}"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from kd_keras import __version__
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.progress import cpus
 from kd_keras.distill import plots
 from kd_keras.distill.arms import Arm
 from kd_keras.distill.inputs import Inputs
@@ -57,7 +57,7 @@ def write_report(
         "student": arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
         "seconds": seconds,
         "machine": {
-            "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cpus": cpus(),
             "python": platform.python_version(),
             "system": platform.system(),
         },
@@ -173,6 +173,25 @@ def markdown_table(head: list[str], lines: list[list[str]]) -> str:
     )
 
 
+def ending(seconds: dict[str, float]) -> str:
+    """The last part of a report: wall times, and the command that makes it again."""
+    took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in seconds.items())
+    return f"""## Wall time, seconds ({cpus()} CPUs)
+
+What was found again, in this folder or another run's, took no time here.
+
+| step | s |
+| --- | ---: |
+{took}
+
+## Again
+
+```
+python -m kd_keras.train --flagfile=flags.txt
+```
+"""
+
+
 def _markdown(job: Job, metrics: dict) -> str:
     teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
     names = [TITLES[k] for k in TITLES if k in metrics]
@@ -180,7 +199,6 @@ def _markdown(job: Job, metrics: dict) -> str:
         f"means over seeds {', '.join(map(str, seeds))} ± standard deviation" if len(seeds) > 1 else f"seed {seeds[0]}"
     )
     agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
-    took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in metrics["seconds"].items())
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
     more = "".join(
@@ -190,7 +208,7 @@ def _markdown(job: Job, metrics: dict) -> str:
     text = "the whole transfer set, the baseline from the training rows" if more else "the training rows"
     config = job.student
     agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
-    fence, bare = "```", "parameters_without_embeddings"
+    bare = "parameters_without_embeddings"
 
     def fewer(count: str) -> float:
         return teacher[count] / student[count]
@@ -235,19 +253,6 @@ row alike; the test split was read for this table only.
 
 ![scatter of logits](plots/logits.png)
 
-## Wall time, seconds ({metrics["machine"]["cpus"]} CPUs)
-
-What was found again, in this folder or another run's, took no time here.
-
-| step | s |
-| --- | ---: |
-{took}
-
-## Again
-
-{fence}
-python -m kd_keras.train --flagfile=flags.txt
-{fence}
-
+{ending(metrics["seconds"])}
 kd_keras {metrics["version"]}, {metrics["machine"]["system"]}, Python {metrics["machine"]["python"]}.
 """

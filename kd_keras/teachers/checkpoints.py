@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 import threading
 from dataclasses import dataclass
@@ -58,10 +57,10 @@ def find_checkpoint(name: str) -> Checkpoint:
     """A packaged teacher by name, a folder, or a hub name; UserError says what would work."""
     if name in PACKAGED:
         package, folder, advice = PACKAGED[name]
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
+        installed = files.package_folders(package)
+        if not installed:
             raise UserError(f"--teacher={name}: the package that ships its weights is not installed; {advice}")
-        return from_folder(name, Path(spec.submodule_search_locations[0]) / folder)
+        return from_folder(name, installed[0] / folder)
     path = Path(name)
     if path.is_dir():
         return from_folder(name, path)

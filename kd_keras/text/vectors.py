@@ -5,7 +5,6 @@ Of a file of gigabytes only the rows of wanted words are ever parsed or kept.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import re
 import zlib
@@ -226,9 +225,8 @@ def _read(path: Path, f) -> bytes:
 def _packaged_files(name: str) -> tuple[np.ndarray, Path]:
     """float32[words, width], mapped and not read, and the file with the words. The package is found, never imported."""
     package, vectors, words, advice = PACKAGED[name]
-    spec = importlib.util.find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        matrix_path, words_path = Path(folder) / vectors, Path(folder) / words
+    for folder in files.package_folders(package):
+        matrix_path, words_path = folder / vectors, folder / words
         if matrix_path.is_file() and words_path.is_file():
             try:
                 matrix = np.load(matrix_path, mmap_mode="r", allow_pickle=False)

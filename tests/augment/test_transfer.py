@@ -91,6 +91,11 @@ def test_a_text_without_a_word_is_counted_and_left(toy_rows):
     assert made.notes[1] == "augmentation: 1 rows have no word to change"
 
 
+def test_rules_that_make_nothing_stop_the_run(toy_rows):
+    with pytest.raises(UserError, match="--augment=mask: 24 draws made no text that train does not have"):
+        augment(toy_rows(4), replace(ALL, augment="mask", p_mask=0.0))
+
+
 def test_regression_rows_have_nan_for_a_label():
     train = pairs(6)
     train.label = train.label.astype(np.float32)

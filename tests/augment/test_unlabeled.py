@@ -102,3 +102,7 @@ def test_refusals(settings, tmp_path):
     with pytest.raises(UserError, match=r"latin\.txt, line 1: not UTF-8"):
         check_unlabeled(TASK, None, UnlabeledSettings(unlabeled_files=str(tmp_path / "latin.txt")))
     check_unlabeled(TASK, None, UnlabeledSettings())
+    with pytest.raises(UserError, match="--min_words=9 and --max_words=4"):
+        UnlabeledSettings(min_words=9, max_words=4)
+    with pytest.raises(UserError, match="none of 104 is left; 104 have fewer than --min_words=100"):
+        read_unlabeled(TASK, None, replace(settings, min_words=100, max_words=200), [])

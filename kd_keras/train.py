@@ -5,11 +5,13 @@ python -m kd_keras.train [--task=NAME] [--data_dir=DIR] [--teacher=NAME] [--outp
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, flags_text, from_flags
+from kd_keras.common.config import define_bool, define_flags, flags_text, from_flags
 from kd_keras.distill.settings import JobSettings, TrainSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import TaskSettings, load, load_test, resolve
@@ -22,14 +24,23 @@ _SETTINGS = (
 )  # fmt: skip
 for _cls in _SETTINGS:
     define_flags(_cls)
+define_bool("print_recipe", "print the ordered stages of --recipe and end.")
 
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks = from_flags(TaskSettings)
     teacher, label, student, train, settings, augment, unlabeled = (from_flags(c) for c in _SETTINGS[1:])
+    if settings.needs_hidden and label.hidden == "none":
+        label = replace(label, hidden="cls")  # what the teacher's own classifier reads
     task = resolve(tasks)
     find_checkpoint(teacher.teacher)
+    if flags.FLAGS.print_recipe:
+        cli.import_tensorflow()
+        from kd_keras.distill.recipes import recipe
+
+        print("\n".join(f"{n}. {step}" for n, step in enumerate(recipe(settings, task.is_regression), 1)))
+        return
 
     from kd_keras.distill.job import Job, check
 

@@ -87,6 +87,11 @@ def define_string(name: str, default: str | None, help: str) -> None:
     flags.DEFINE_string(name, default, help, module_name=sys.argv[0])
 
 
+def define_bool(name: str, help: str) -> None:
+    """A flag of a command's own that is off by default."""
+    flags.DEFINE_bool(name, False, help, module_name=sys.argv[0])
+
+
 def from_flags(cls: type[T], **overrides: Any) -> T:
     """An object of ``cls`` from the parsed flags."""
     names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]

@@ -80,12 +80,13 @@ def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, 
             ]
             # The same seed on both sides, so the spread of the gain is that of the pairs.
             gains = [d - b for b, d in zip(*each, strict=True)]
-            line += [_cell(values) for values in each] + [_cell(gains, "+")]
+            line += [cell(values) for values in each] + [cell(gains, "+")]
         lines.append(line)
     return markdown_table(head, lines), scores
 
 
-def _cell(values: list[float], sign: str = "") -> str:
+def cell(values: list[float], sign: str = "") -> str:
+    """Mean and, where there are several, standard deviation of percentages."""
     mean, spread = mean_and_spread(values)
     return f"{mean:{sign}.2f}" + (f" ± {spread:.2f}" if len(values) > 1 else "")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -14,11 +16,13 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
+from kd_keras.common.seeds import rng
 from kd_keras.distill.inputs import Inputs
 from kd_keras.distill.job import Job, Timings, seeds_of
-from kd_keras.distill.objectives import HardLabels, HardScores, Objective, mixture
-from kd_keras.distill.settings import BASELINE, DISTILLED
-from kd_keras.distill.stages import DevSet, Stage, TrainingSet, predict, run_stage
+from kd_keras.distill.loop import DevSet, predict
+from kd_keras.distill.recipes import Step, baseline, recipe, stages
+from kd_keras.distill.settings import BASELINE, DISTILLED, JobSettings
+from kd_keras.distill.stages import Stage, TrainingSet, run_stages
 from kd_keras.students.bilstm import build_student, parameters
 from kd_keras.students.inputs import join_ids
 from kd_keras.text.batches import steps_per_epoch
@@ -32,14 +36,18 @@ class Plan:
       kind: "baseline" (gold labels) or "distilled".
       name: of its folder.
       title: for people.
+      recipe: makes its steps; called once a student, as a projection belongs to one.
       data: what it learns from.
+      labelled: the rows of ``data`` with gold labels.
       about: JSON-able, what ``data`` depend on.
     """
 
     kind: str
     name: str
     title: str
+    recipe: Callable[[], tuple[Step, ...]]
     data: TrainingSet
+    labelled: TrainingSet
     about: dict
 
 
@@ -51,7 +59,7 @@ class Arm:
       plan: what it was to be.
       seed: of weights, dropout and batches.
       folder: holds student.keras and history.json.
-      history: see ``stages.run_stage``.
+      history: see ``stages.run_stages``.
       logits: split → float32[rows, classes].
       size: parameters with and without embeddings.
     """
@@ -72,20 +80,29 @@ class Arm:
         return f"{self.plan.name}-seed{self.seed}"
 
 
-def training_set(job: Job, inputs: Inputs, sets: Sequence[str], source_labels: bool) -> TrainingSet:
+def training_set(
+    job: Job, inputs: Inputs, sets: Sequence[str], source_labels: bool = False, limit: int | None = None
+) -> TrainingSet:
     """The training rows, and with them the rows of transfer ``sets``.
 
     Args:
       source_labels: made rows have their source row's gold label, for plain training; else they have none.
+      limit: at most so many rows of ``sets``, a draw of which a smaller one is part.
     """
-    train = job.data.train
+    train, names = job.data.train, ("train", *sets)
     made = [inputs.transfer[name] for name in sets]
     label = [s.source_labels(train) if source_labels else s.rows.label for s in made]
     y = {
         "label": np.concatenate([train.label, *label]).astype(np.float32 if job.task.is_regression else np.int32),
-        "teacher_logits": np.concatenate([inputs.signals[n].logits for n in ("train", *sets)]),
+        "teacher_logits": np.concatenate([inputs.signals[n].logits for n in names]),
     }
-    return TrainingSet(join_ids([inputs.ids[n] for n in ("train", *sets)]), y)
+    if job.job.needs_hidden:
+        y["teacher_hidden"] = np.concatenate([inputs.signals[n].hidden for n in names])
+    data = TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
+    if limit is None or limit >= len(data) - len(train):
+        return data
+    drawn = rng(0, "transfer sizes").permutation(len(data) - len(train))[:limit]
+    return data.take(np.concatenate([np.arange(len(train)), len(train) + np.sort(drawn)]))
 
 
 def main_arms(job: Job, inputs: Inputs) -> list[Plan]:
@@ -96,23 +113,38 @@ def main_arms(job: Job, inputs: Inputs) -> list[Plan]:
     return plans
 
 
-def plan(job: Job, inputs: Inputs, kind: str, sets: Sequence[str], name: str) -> Plan:
-    """An arm of ``kind`` on the training rows and the transfer ``sets``."""
-    data = training_set(job, inputs, sets, source_labels=kind == BASELINE)
+def plan(
+    job: Job,
+    inputs: Inputs,
+    kind: str,
+    sets: Sequence[str],
+    name: str,
+    settings: JobSettings | None = None,
+    limit: int | None = None,
+    title: str | None = None,
+) -> Plan:
+    """An arm of ``kind`` on the training rows and the transfer ``sets``.
+
+    Args:
+      settings: whose recipe it follows; the job's own if not given.
+      limit: see :func:`training_set`.
+    """
+    data = training_set(job, inputs, sets, kind == BASELINE, limit)
     about = {
         "data": job.data.fingerprint,
         "transfer": [inputs.signals[s].manifest["data"] for s in sets],
+        "limit": limit,
         "teacher": inputs.signals["train"].manifest["teacher"],
         "embeddings": hashlib.sha256(inputs.matrix.tobytes()).hexdigest()[:16],
     }
-    title = "no distillation" if kind == BASELINE else "distilled"
-    return Plan(kind, name, f"{title}, {' + '.join(sets)}" if sets else title, data, about)
-
-
-def objectives_of(kind: str, job: Job) -> tuple[Objective, ...]:
-    if kind == BASELINE:
-        return (HardScores() if job.task.is_regression else HardLabels(),)
-    return mixture(job.job.alpha, job.job.soft, job.job.temperature, job.task.is_regression)
+    regression = job.task.is_regression
+    hidden = inputs.signals["train"].hidden
+    units = 0 if hidden is None else hidden.shape[1]
+    follow = partial(recipe, settings or job.job, regression, units)
+    steps = partial(baseline, regression) if kind == BASELINE else follow
+    title = title or ("no distillation" if kind == BASELINE else "distilled")
+    title = f"{title}, {' + '.join(sets)}" if sets else title
+    return Plan(kind, name, title, steps, data, training_set(job, inputs, []), about)
 
 
 def train_arms(job: Job, layout: RunLayout, inputs: Inputs, plans: Sequence[Plan], timings: Timings) -> list[Arm]:
@@ -120,28 +152,42 @@ def train_arms(job: Job, layout: RunLayout, inputs: Inputs, plans: Sequence[Plan
 
     All make as many updates, and are scored on dev as often: as ``epochs`` over the largest set ask for.
     """
-    dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics)
+    signals = inputs.signals["dev"]
+    y = {"label": job.data.dev.label, "teacher_logits": signals.logits}
+    if signals.hidden is not None:
+        y["teacher_hidden"] = signals.hidden
+    dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics, y)
     largest = max(len(p.data) for p in plans)
-    steps = max(1, round(steps_per_epoch(largest, job.train.batch_size) * job.train.epochs))
+    updates = max(1, round(steps_per_epoch(largest, job.train.batch_size) * job.train.epochs))
     rounds = max(1, round(job.train.epochs * job.train.evals_per_epoch))
     arms = []
     for seed in seeds_of(job.job):
         for p in plans:
             what = f"{p.title}, seed {seed}"
             with timings.step(f"student ({what})"):
-                stage = Stage(p.kind, objectives_of(p.kind, job), p.data, steps, job.train.learning_rate, None, rounds)
-                arms.append(_train(job, layout, inputs, p, stage, dev, seed, what))
+                todo = partial(_stages, p, updates, rounds, job.train.learning_rate)
+                arms.append(_train(job, layout, inputs, p, todo, dev, seed, what))
     return arms
 
 
+def _stages(plan: Plan, updates: int, rounds: int, learning_rate: float) -> tuple[Stage, ...]:
+    return stages(plan.recipe(), plan.data, plan.labelled, updates, rounds, learning_rate)
+
+
 def _train(
-    job: Job, layout: RunLayout, inputs: Inputs, plan: Plan, stage: Stage, dev: DevSet, seed: int, what: str
-) -> Arm:  # fmt: skip
+    job: Job,
+    layout: RunLayout,
+    inputs: Inputs,
+    plan: Plan,
+    todo: Callable[[], tuple[Stage, ...]],
+    dev: DevSet,
+    seed: int,
+    what: str,
+) -> Arm:
     folder = layout.arm(plan.name, seed)
+    about = [stage.describe() for stage in todo()]
     # JSON and back: what is read from disk has lists for tuples.
-    key = files.hash_of(
-        stage.describe(), asdict(job.train), asdict(job.student), inputs.tokenizer.fingerprint(), seed, plan.about
-    )
+    key = files.hash_of(about, asdict(job.train), asdict(job.student), inputs.tokenizer.fingerprint(), seed, plan.about)
     done, saved = folder / "history.json", folder / "student.keras"
     if done.is_file() and saved.is_file() and (found := files.read_json(done)).get("key") == key:
         student, history = load_student(saved), found
@@ -151,12 +197,14 @@ def _train(
         if job.task.is_regression:  # or the first updates only look for the scores' level
             student.get_layer("logits").bias.assign([float(np.nanmean(plan.data.y["label"]))])
         board = layout.tensorboard / folder.name if job.job.tensorboard else None
-        history = run_stage(student, stage, dev, job.train, folder, seed, what, board)
+        history = run_stages(student, todo(), dev, job.train, folder, seed, what, board)
         with files.atomic_path(saved) as temp:
             student.save(temp)
-        history |= {"key": key, "stage": stage.describe()}
+        history |= {"key": key, "recipe": about}
         files.write_json(done, history)
         (folder / "state.npz").unlink(missing_ok=True)
+        for old in folder.glob("stage-*"):
+            shutil.rmtree(old)
     logits = {split: predict(student, inputs.ids[split]) for split in inputs.splits if split != "train"}
     return Arm(plan, seed, folder, history, logits, parameters(student))
 

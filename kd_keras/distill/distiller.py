@@ -21,7 +21,8 @@ class Distiller(keras.Model):
 
     Data are ``(x, y)`` or ``(x, y, sample_weight)``: ``x`` is a dict with the student's inputs, ``y`` a
     dict with "label" (int32[batch], −1 where there is none) and "teacher_logits"
-    (float32[batch, classes]), or the labels alone. Logs: loss, loss_<objective> where there
+    (float32[batch, classes]), for :class:`Representation` "teacher_hidden" (float[batch, width]); or the labels
+    alone. Logs: loss, loss_<objective> where there
     are several, accuracy (rows with a gold label; not of a regression). Keras does not know which way these are better:
     ``EarlyStopping("val_accuracy", mode="max")``.
 
@@ -47,6 +48,10 @@ class Distiller(keras.Model):
         self.objectives = tuple(mixture(alpha) if objectives is None else objectives)
         if not self.objectives:
             raise ValueError("Distiller: expected at least one objective")
+        for objective in self.objectives:
+            objective.build(student.output)
+        # Keras tracks layers in a list: they are trained, and no part of the student.
+        self.projections = [o.projection for o in self.objectives if o.projection is not None]
         # In a closure, so that Keras neither tracks nor saves the teacher's weights.
         self._ask = None if teacher is None else (lambda x: teacher(x))
         self._inputs = [tensor.name for tensor in student.inputs]
@@ -59,6 +64,11 @@ class Distiller(keras.Model):
     def metrics(self):
         parts = self.part_trackers if len(self.part_trackers) > 1 else []
         return [self.loss_tracker, *parts, *([self.accuracy] if self._classes > 1 else [])]
+
+    @property
+    def trained_variables(self) -> list:
+        """What an update changes: the student's weights that learn, and the objectives' projections."""
+        return [*self.student.trainable_variables, *(v for p in self.projections for v in p.trainable_variables)]
 
     def call(self, x, training=None):
         """The student's dict of outputs."""
@@ -77,7 +87,7 @@ class Distiller(keras.Model):
             outputs = self(x, training=True)
             loss = self._total(y, outputs, sample_weight)
             scaled = self.optimizer.scale_loss(loss)
-        variables = self.student.trainable_variables
+        variables = self.trained_variables
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
         return {m.name: m.result() for m in self.metrics}
 
@@ -103,6 +113,10 @@ class Distiller(keras.Model):
                 "(give it in the data, or pass teacher=…)"
             )
         return y
+
+    def dev_loss(self, y: dict, outputs: dict):
+        """Sum of weighted objectives on a batch; no penalties, no logs."""
+        return sum(o.weight * o(y, outputs) for o in self.objectives)
 
     def _total(self, y: dict, outputs: dict, sample_weight):
         rows = tf.shape(outputs["logits"])[0]

@@ -50,7 +50,10 @@ class Job:
 
     def key(self) -> dict:
         """The settings that make a run what it is; how many seeds it has is not among them."""
-        job = {k: v for k, v in asdict(self.job).items() if k in ("alpha", "soft", "temperature", "ablate")}
+        names = ["alpha", "soft", "temperature", "ablate"]
+        names += ["recipe", "confidence", "distance"] if self.job.recipe != "soft" else []
+        names += ["distance", "confidence", "transfer_sizes"] if self.job.ablate == "recipes" else []
+        job = {k: v for k, v in asdict(self.job).items() if k in names}
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
@@ -87,9 +90,13 @@ def check(job: Job) -> RunLayout:
     student_name(job.student, task.is_pair)
     if task.is_regression and job.job.soft == "kl":
         raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; take --soft=mse")
-    if job.job.ablate != "none" and job.augment.augment != "none":
+    if task.is_regression and job.job.recipe == "hard":
+        raise UserError(f"--recipe=hard: task {task.name} is a regression, whose teacher gives no labels; take another")
+    if job.job.ablate == "augmentation" and job.augment.augment != "none":
         raise UserError(f"--augment={job.augment.augment}: --ablate={job.job.ablate} tries every --augment by itself")
-    if job.job.ablate != "none" or job.augment.chance("pos"):
+    if job.job.ablate == "recipes" and job.job.recipe != "soft":
+        raise UserError(f"--recipe={job.job.recipe}: --ablate=recipes tries every recipe by itself")
+    if job.job.ablate == "augmentation" or job.augment.chance("pos"):
         check_tagger(job.augment.tagger)
     check_unlabeled(task, job.data_dir, job.unlabeled)
     checkpoint = find_checkpoint(job.teacher.teacher)
@@ -171,7 +178,7 @@ def run(job: Job) -> dict:
     say(f"run folder: {layout.root}\ndata: {job.data.source}")
     timings = Timings(layout.timings)
 
-    if job.job.ablate != "none":
+    if job.job.ablate == "augmentation":
         from kd_keras.distill.ablation import run_ablation
 
         return run_ablation(job, layout, timings)
@@ -183,6 +190,10 @@ def run(job: Job) -> dict:
     if job.unlabeled.wanted:
         sets["unlabeled"] = unlabeled_set(job, layout, timings)
     inputs = prepare(job, layout, sets, timings)
+    if job.job.ablate == "recipes":
+        from kd_keras.distill.recipe_grid import run_recipe_grid
+
+        return run_recipe_grid(job, layout, inputs, timings)
     arms = train_arms(job, layout, inputs, main_arms(job, inputs), timings)
     chosen = choose(arms)
     files.link_or_copy(chosen.folder / "student.keras", layout.student)

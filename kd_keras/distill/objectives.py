@@ -11,6 +11,7 @@ from keras import ops
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.registry import Registry
+from kd_keras.distill.settings import DISTANCES
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective")
 
@@ -30,15 +31,20 @@ class Objective:
     Attributes:
       title: its name in flags, logs and history.
       needs: keys that ``y`` must have.
+      projection: a layer that is trained with the student and thrown away with the objective, or None.
     """
 
     title: str
     needs: tuple[str, ...] = ()
+    projection: keras.layers.Layer | None = None
 
     def __init__(self, weight: float = 1.0):
         if weight < 0:
             raise UserError(f"objective {self.title}: expected a weight of at least 0, found {weight:g}")
         self.weight = float(weight)
+
+    def build(self, outputs: dict) -> None:
+        """Makes the weights of :attr:`projection`, once; ``outputs`` are the student's symbolic ones."""
 
     def rows(self, y: dict, outputs: dict) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
         """float32[batch] losses, and float32[batch] weights or None for all 1."""
@@ -103,6 +109,37 @@ class HardLabels(Objective):
 
 
 @register
+class TeacherLabels(Objective):
+    """Hard distillation: cross-entropy with the teacher's argmax (Mukherjee & Hassan Awadallah 2019).
+
+    Args:
+      weight: factor in the whole loss.
+      confidence: rows whose label has a lower probability with the teacher count nothing.
+    """
+
+    title = "teacher_labels"
+    needs = ("teacher_logits",)
+
+    def __init__(self, weight: float = 1.0, confidence: float = 0.0):
+        super().__init__(weight)
+        if not 0.0 <= confidence < 1.0:
+            raise UserError(f"objective teacher_labels: expected a confidence from 0 to under 1, found {confidence:g}")
+        self.confidence = float(confidence)
+
+    def rows(self, y, outputs):
+        logits = outputs["logits"]
+        teacher = ops.cast(y["teacher_logits"], logits.dtype)
+        losses = keras.losses.sparse_categorical_crossentropy(ops.argmax(teacher, axis=-1), logits, from_logits=True)
+        if not self.confidence:
+            return losses, None
+        sure = ops.max(ops.softmax(teacher, axis=-1), axis=-1) >= self.confidence
+        return losses, ops.cast(sure, logits.dtype)
+
+    def get_config(self):
+        return super().get_config() | {"confidence": self.confidence}
+
+
+@register
 class HardScores(Objective):
     """Squared error of the one output against the gold score of a regression; rows without one (NaN) count nothing."""
 
@@ -157,6 +194,55 @@ class LogitKL(Objective):
 
     def get_config(self):
         return super().get_config() | {"temperature": self.temperature}
+
+
+@register
+class Representation(Objective):
+    """The student's sentence vector, projected to the teacher's width, against the teacher's sentence vector.
+
+    Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.2). ``y["teacher_hidden"]`` is float[batch, units];
+    the student's "sentence" is float32[batch, width].
+
+    Args:
+      weight: factor in the whole loss.
+      distance: "mse", the mean over units; "cosine", 1 − cosine; "kl", KL(teacher ‖ student) of softmaxes over units.
+      units: width of the teacher's vectors.
+      activation: of the projection. The papers take GELU; a vector's negative values are out of its reach, so
+        it goes with "kl", where only differences between units count.
+    """
+
+    title = "representation"
+    needs = ("teacher_hidden",)
+
+    def __init__(self, weight: float = 1.0, distance: str = "mse", units: int = 384, activation: str = "linear"):
+        super().__init__(weight)
+        if distance not in DISTANCES:
+            raise UserError(
+                f"objective representation: expected a distance of {', '.join(DISTANCES)}, found {distance!r}"
+            )
+        self.distance, self.units, self.activation = distance, int(units), activation
+        self.projection = keras.layers.Dense(self.units, activation=activation, name="projection")
+
+    def build(self, outputs):
+        if not self.projection.built:
+            self.projection.build((None, outputs["sentence"].shape[-1]))
+
+    def rows(self, y, outputs):
+        guess = self.projection(outputs["sentence"])
+        target = ops.cast(y["teacher_hidden"], guess.dtype)
+        if self.distance == "cosine":
+            return 1.0 - ops.sum(ops.normalize(guess, axis=-1) * ops.normalize(target, axis=-1), axis=-1), None
+        if self.distance == "kl":
+            wanted, found = ops.log_softmax(target, axis=-1), ops.log_softmax(guess, axis=-1)
+            return ops.sum(ops.exp(wanted) * (wanted - found), axis=-1), None
+        return ops.mean(ops.square(guess - target), axis=-1), None
+
+    def get_config(self):
+        return super().get_config() | {
+            "distance": self.distance,
+            "units": self.units,
+            "activation": self.activation,
+        }
 
 
 def mixture(

@@ -42,10 +42,18 @@ def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> F
     figure.subplots_adjust(wspace=0.32)
     for kind, seed, epochs in curves:
         color = ORANGE if kind == BASELINE else BLUE
-        x = [e["step"] for e in epochs]
+        scored = [e for e in epochs if f"dev_{metric}" in e]  # not while a representation is learnt
         label = LABELS.get(kind, kind) if seed == curves[0][1] else None
-        axes[0].plot(x, [100 * e[f"dev_{metric}"] for e in epochs], color=color, label=label, alpha=0.8)
-        axes[1 + kinds.index(kind)].plot(x, [e["loss"] for e in epochs], color=color, alpha=0.8)
+        axes[0].plot(
+            [e["step"] for e in scored],
+            [100 * e[f"dev_{metric}"] for e in scored],
+            color=color,
+            label=label,
+            alpha=0.8,
+        )
+        axes[1 + kinds.index(kind)].plot(
+            [e["step"] for e in epochs], [e["loss"] for e in epochs], color=color, alpha=0.8
+        )
     axes[0].set(title=f"dev {metric}, %", xlabel="updates")
     axes[0].legend(frameon=False, loc="lower right")
     for kind, ax in zip(kinds, axes[1:], strict=True):
@@ -136,5 +144,35 @@ def ablation(rows: list[tuple[str, list[list[float]]]], what: str, teacher: floa
     ax.set_xticks(range(len(rows)), [textwrap.fill(name, 14) for name, _ in rows])
     ax.set_ylabel(what)
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3)
+    _clean(ax)
+    return figure
+
+
+def transfer_curves(
+    curves: dict[str, list[tuple[int, list[float]]]], baseline: list[float], teacher: float, what: str
+) -> Figure:
+    """Scores over the number of transfer rows: the mean of each recipe as a line, a dot for each seed.
+
+    Args:
+      curves: recipe → (rows beyond the training rows, scores of the seeds).
+      baseline: scores of the seeds without distillation; a line at their mean.
+      teacher: its score, a dashed line.
+      what: the axis' label.
+    """
+    figure = Figure(figsize=(6.4, 4.2))
+    ax = figure.subplots()
+    sizes = sorted({size for points in curves.values() for size, _ in points})
+    ax.axhline(teacher, color=GREY, ls="--", lw=1, label="teacher")
+    ax.axhline(np.mean(baseline), color=ORANGE, lw=1.5, label="no distillation")
+    for n, (name, points) in enumerate(curves.items()):
+        # Beside each other, or the dots of equal sizes hide one another.
+        x = np.array([sizes.index(size) for size, _ in points]) + 0.06 * (n - (len(curves) - 1) / 2)
+        color = f"C{n}" if n != 1 else "C9"  # C1 is the baseline's orange
+        ax.plot(x, [np.mean(values) for _, values in points], color=color, marker="_", ms=10, lw=1.2, label=name)
+        for at, (_, values) in zip(x, points, strict=True):
+            ax.scatter([at] * len(values), values, s=12, color=color, alpha=0.5, lw=0)
+    ax.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
+    ax.set(xlabel="transfer rows beyond the training rows", ylabel=what)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _clean(ax)
     return figure

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_keras.common.config import Checked, setting
+from kd_keras.common.errors import UserError
 
 BASELINE, DISTILLED = "baseline", "distilled"
-ABLATIONS = ("none", "augmentation")
+ABLATIONS = ("none", "augmentation", "recipes")
+# How the student follows the teacher: stages as data, see recipes.py.
+RECIPES = ("soft", "hard", "joint", "staged", "staged_unfreeze")
+NEED_HIDDEN = ("joint", "staged", "staged_unfreeze")
+DISTANCES = ("mse", "cosine", "kl")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,22 @@ class JobSettings(Checked):
     alpha: float = setting(0.0, "weight of the gold labels; 1 − alpha goes to the teacher's logits.", low=0.0, high=1.0)
     soft: str = setting("mse", "how the student follows the logits.", choices=("mse", "kl"))
     temperature: float = setting(2.0, "temperature of --soft=kl.", low=0.01, high=100.0)
+    recipe: str = setting(
+        "soft",
+        "what is learnt in which order (--print_recipe shows it): soft follows the logits, hard the teacher's labels, "
+        "joint logits, labels and representation at once, staged one after the other, staged_unfreeze from the top "
+        "down within each stage.",
+        choices=RECIPES,
+    )
+    confidence: float = setting(
+        0.0,
+        "--recipe=hard: rows whose label has a lower probability with the teacher count nothing.",
+        low=0.0,
+        high=0.999,
+    )
+    distance: str = setting(
+        "mse", "how the student's projected sentence vector follows the teacher's (--hidden).", choices=DISTANCES
+    )
     signals: str | None = setting(
         None,
         "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
@@ -56,7 +77,29 @@ class JobSettings(Checked):
     ablate: str = setting(
         "none",
         "instead of one student and its baseline, train a whole grid and tabulate it: augmentation is "
-        "{no distillation, distillation} × {no augmentation, mask, pos, ngram, all}.",
+        "{no distillation, distillation} × {no augmentation, mask, pos, ngram, all}; recipes is {no distillation, "
+        "every --recipe} × --transfer_sizes.",
         choices=ABLATIONS,
     )
+    transfer_sizes: str = setting(
+        "all", "with --ablate=recipes: how many rows beyond the training rows, as 0,30000,all; each holds the smaller."
+    )
     tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.sizes()
+
+    @property
+    def needs_hidden(self) -> bool:
+        """Whether the teacher's sentence vectors must be stored."""
+        return self.ablate == "recipes" or (self.ablate == "none" and self.recipe in NEED_HIDDEN)
+
+    def sizes(self) -> list[int | None]:
+        """``transfer_sizes`` as numbers, None for all."""
+        parts = [p.strip() for p in self.transfer_sizes.split(",")]
+        if not all(p == "all" or p.isdecimal() for p in parts) or len(set(parts)) != len(parts):
+            raise UserError(
+                f"--transfer_sizes={self.transfer_sizes}: expected different numbers of rows, or all, as 0,30000,all"
+            )
+        return [None if p == "all" else int(p) for p in parts]

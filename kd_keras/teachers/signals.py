@@ -33,7 +33,7 @@ class Signals:
 
     Attributes:
       logits: float32[rows, labels].
-      hidden: float32[rows, width] (the teacher's sentence vector) or None.
+      hidden: float16[rows, width] (the teacher's sentence vector) or None.
       manifest: what made them.
     """
 
@@ -169,7 +169,7 @@ class SignalStore:
                 )
             order[n] = at
         hidden = _array(tables["hidden"])[order] if "hidden" in tables.column_names else None
-        return Signals(_array(tables["logits"])[order], hidden, manifest)
+        return Signals(_array(tables["logits"])[order].astype(np.float32), hidden, manifest)
 
 
 def difference(found: dict, wanted: dict) -> str:
@@ -188,4 +188,4 @@ def _matrix(values: np.ndarray, kind: pa.DataType) -> pa.Array:
 def _array(column: pa.ChunkedArray) -> np.ndarray:
     width = column.type.list_size
     parts: Iterable[np.ndarray] = [c.flatten().to_numpy(zero_copy_only=False) for c in column.chunks]
-    return np.concatenate(list(parts)).reshape(-1, width).astype(np.float32)
+    return np.concatenate(list(parts)).reshape(-1, width)

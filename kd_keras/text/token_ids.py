@@ -39,6 +39,10 @@ class TokenIds:
     def __getitem__(self, i: int) -> np.ndarray:
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
+    def take(self, rows: np.ndarray) -> TokenIds:
+        """The chosen rows, in that order."""
+        return TokenIds.of([self[i] for i in rows])
+
     @property
     def lengths(self) -> np.ndarray:
         """int64[rows]: tokens in each row."""

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.distill import stages
+from kd_keras.distill import loop, stages
+from kd_keras.distill.loop import DevSet, predict
 from kd_keras.distill.objectives import HardLabels, LogitMSE, mixture
 from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.distill.settings import TrainSettings
-from kd_keras.distill.stages import DevSet, Stage, TrainingSet, predict, run_stage
+from kd_keras.distill.stages import Stage, TrainingSet, run_stage, run_stages
 from kd_keras.students.bilstm import build_student
 from kd_keras.students.settings import StudentSettings
 from kd_keras.text.token_ids import TokenIds
@@ -57,18 +58,18 @@ def run(model, folder, stage=None, settings=SETTINGS, dev=DEV):
 
 @pytest.fixture(autouse=True)
 def checkpoint_after_every_round(monkeypatch):
-    monkeypatch.setattr(stages, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
 
 
 def test_a_checkpoint_is_written_when_the_last_one_is_old(tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "SAVE_SECONDS", 10.0)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 10.0)
     clock = iter(range(0, 10_000, 6))  # each look at the clock is 6 s later than the last
     saved = []
-    monkeypatch.setattr(stages._Loop, "_save", lambda self: saved.append((self.rounds_done, self._started)))
-    monkeypatch.setattr(stages.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(loop.Loop, "_save", lambda self: saved.append((self.rounds_done, self._started)))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     run(student(), tmp_path / "a", stage(steps=64))
     assert len(saved) > 0, "long enough ago"
-    monkeypatch.setattr(stages, "SAVE_SECONDS", 1e6)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 1e6)
     saved.clear()
     run(student(), tmp_path / "b", stage(steps=64))
     assert not saved, "not yet"
@@ -113,7 +114,7 @@ def test_the_number_of_dev_scores_follows_the_flag(tmp_path, evals):
 def scored(monkeypatch, values):
     """Dev scores from a list; returns the weights that each was given for."""
     seen, model_of = [], {}
-    real = stages.predict
+    real = loop.predict
     left = iter(values)
 
     def spy(model, ids, *args):
@@ -125,8 +126,8 @@ def scored(monkeypatch, values):
         value = next(left)
         return {n: value for n in names}
 
-    monkeypatch.setattr(stages, "predict", spy)
-    monkeypatch.setattr(stages, "score", fake)
+    monkeypatch.setattr(loop, "predict", spy)
+    monkeypatch.setattr(loop, "score", fake)
     return seen
 
 
@@ -144,7 +145,7 @@ def test_averaged_weights_are_those_of_numpy(tmp_path, monkeypatch):
     settings = replace(SETTINGS, ema=0.8, evals_per_epoch=0.5)
     raw = []
     monkeypatch.setattr(
-        stages._Loop,
+        loop.Loop,
         "on_train_batch_end",
         lambda self, batch, logs=None: raw.append([np.array(v) for v in self.distiller.student.trainable_variables]),
     )
@@ -177,7 +178,7 @@ def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimize
     unbroken = run(whole, tmp_path / "a", settings=settings)
     assert whole.get_layer("embedding_dropout").rate > 0, "without dropout this would prove less"
 
-    real = stages._Loop.on_epoch_end
+    real = loop.Loop.on_epoch_end
     for fatal in (2, 4):
 
         def die(self, epoch, logs=None, fatal=fatal):
@@ -186,11 +187,11 @@ def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimize
             real(self, epoch, logs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(stages._Loop, "on_epoch_end", die)
+            patch.setattr(loop.Loop, "on_epoch_end", die)
             with pytest.raises(KeyboardInterrupt):
                 run(student(), tmp_path / "b", settings=settings)
     steps = []
-    monkeypatch.setattr(stages._Loop, "on_train_batch_end", lambda self, batch, logs=None: steps.append(1))
+    monkeypatch.setattr(loop.Loop, "on_train_batch_end", lambda self, batch, logs=None: steps.append(1))
     again = student()
     resumed = run(again, tmp_path / "b", settings=settings)
     assert len(steps) == 8, "four of six rounds of four updates were done"
@@ -229,7 +230,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
 def test_only_the_named_layers_learn(tmp_path):
     model = student()
     before = {v.path: np.array(v) for v in model.weights}
-    run(model, tmp_path / "a", stage(steps=8, trainable=("dense", "logits")))
+    run_stages(model, [stage(steps=8, trainable=("dense", "logits"))], DEV, SETTINGS, tmp_path / "a", 1, "test")
     moved = {v.path for v in model.weights if (np.array(v) != before[v.path]).any()}
     assert moved == {"dense/kernel", "dense/bias", "logits/kernel", "logits/bias"}
 
@@ -254,6 +255,7 @@ def test_a_stage_can_be_written_down():
         "rounds": None,
         "learning_rate": 0.1,
         "trainable": ["dense"],
+        "select": "metric",
     }
 
 

@@ -1,0 +1,201 @@
+"""The loop inside a stage: dev scores, best weights, checkpoint, resume."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.distill.distiller import Distiller
+from kd_keras.distill.settings import TrainSettings
+from kd_keras.metrics import score
+from kd_keras.text.batches import row_lengths, sorted_plan
+from kd_keras.text.token_ids import TokenIds
+
+# A checkpoint holds five copies of the weights: on a slow disk one a round takes longer than the round.
+SAVE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """What chooses the best weights.
+
+    Attributes:
+      ids: as in :class:`TrainingSet`.
+      labels: gold labels.
+      metrics: to log; the first one chooses.
+      y: as in :class:`TrainingSet`; only a stage that is chosen by its loss needs it.
+    """
+
+    ids: Mapping[str, TokenIds]
+    labels: np.ndarray
+    metrics: tuple[str, ...]
+    y: Mapping[str, np.ndarray] | None = None
+
+
+def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int = 512) -> np.ndarray:
+    """float32[rows, classes]: the student's logits in the order of the rows, batched by length."""
+    import tensorflow as tf
+
+    lengths = row_lengths(ids)
+    out: np.ndarray | None = None
+    # Traced once a student: it is asked for dev scores after each round.
+    call = getattr(student, "_kd_predict", None)
+    if call is None:
+        spec = {k: tf.TensorSpec((None, None), tf.int32) for k in ids}
+        call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
+        object.__setattr__(student, "_kd_predict", call)
+    for rows in sorted_plan(lengths, batch_size):
+        logits = call({k: tf.constant(t.padded(rows)) for k, t in ids.items()}).numpy()
+        if out is None:
+            out = np.zeros((len(lengths), logits.shape[1]), np.float32)
+        out[rows] = logits
+    return np.zeros((0, 0), np.float32) if out is None else out
+
+
+def dev_loss(distiller: Distiller, dev: DevSet, batch_size: int = 512) -> float:
+    """The stage's loss on dev, the mean over rows."""
+    import tensorflow as tf
+
+    call = getattr(distiller, "_kd_dev_loss", None)
+    if call is None:
+        call = tf.function(lambda x, y: distiller.dev_loss(y, distiller(x, training=False)), reduce_retracing=True)
+        object.__setattr__(distiller, "_kd_dev_loss", call)
+    total, lengths = 0.0, row_lengths(dev.ids)
+    for rows in sorted_plan(lengths, batch_size):
+        x = {k: tf.constant(t.padded(rows)) for k, t in dev.ids.items()}
+        total += len(rows) * float(call(x, {k: tf.constant(v[rows]) for k, v in dev.y.items()}))
+    return total / len(lengths)
+
+
+class Loop(keras.callbacks.Callback):
+    """After each round: dev score, best weights, checkpoint; stops when patience is spent."""
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        dev: DevSet,
+        settings: TrainSettings,
+        select: str,
+        folder: Path,
+        every: int,
+        per_epoch: int,
+        start_score: float | None,
+    ):
+        super().__init__()
+        self.distiller, self.dev, self.settings, self.select = distiller, dev, settings, select
+        self.state, self.done = folder / "state.npz", folder / "done.npz"
+        self.every, self.per_epoch = every, per_epoch
+        self.info: dict = {"epochs": [], "best": start_score, "best_step": 0, "seconds": 0.0}
+        self.best: list[np.ndarray] = [] if start_score is None else _values(self._weights())
+        self.finished = False
+        self.bar = None
+        self._started = self._saved = time.monotonic()
+
+    # The student's own variables include the state of its dropout generators.
+    def _weights(self) -> list:
+        return [*self.distiller.student.variables, *(v for p in self.distiller.projections for v in p.variables)]
+
+    def _variables(self) -> list:
+        return [*self._weights(), *self.distiller.optimizer.variables]
+
+    @property
+    def rounds_done(self) -> int:
+        return len(self.info["epochs"])
+
+    @property
+    def should_stop(self) -> bool:
+        patience = self.settings.patience
+        last = self.info["epochs"][-1]["step"] if self.info["epochs"] else 0
+        return bool(patience) and last - self.info["best_step"] >= patience * self.every
+
+    def restore(self) -> None:
+        path = self.done if self.done.is_file() else self.state
+        if not path.is_file():
+            return
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                self.info = json.loads(str(saved["info"]))
+                self.best = [saved[f"b{n}"] for n in range(len(self._weights()))]
+                if path == self.done:
+                    self.finished = True
+                    self.restore_best()
+                else:
+                    _assign(self._variables(), [saved[f"v{n}"] for n in range(len(self._variables()))])
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
+            raise UserError(f"{path}: damaged checkpoint ({e}); delete it to train this student again") from None
+        self._started = time.monotonic() - self.info["seconds"]
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.bar is not None:
+            self.bar.update(1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = (epoch + 1) * self.every
+        if not math.isfinite(logs["loss"]):
+            raise UserError(f"the student's loss is {logs['loss']} at update {step}: lower --learning_rate")
+        raw = _values(self._weights())
+        if self.settings.ema:
+            self.distiller.optimizer.finalize_variable_values(self.distiller.trained_variables)
+        scores, chosen = self._scores()
+        entry = {"step": step, "epoch": step / self.per_epoch, **{k: float(v) for k, v in logs.items()}}
+        entry |= {f"dev_{m}": v for m, v in scores.items()}
+        logs.update({f"val_{m}": v for m, v in scores.items()})
+        self.info["epochs"].append(entry)
+        if self.info["best"] is None or chosen > self.info["best"]:
+            self.info |= {"best": chosen, "best_step": step}
+            self.best = _values(self._weights())
+        _assign(self._weights(), raw)
+        if self.bar is not None:
+            name = next(iter(scores))
+            self.bar.set_postfix_str(f"loss {entry['loss']:.4f}, dev {name} {scores[name]:.4f}")
+        self.info["seconds"] = time.monotonic() - self._started
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self._save()
+        if self.should_stop:
+            self.distiller.stop_training = True
+
+    def _scores(self) -> tuple[dict[str, float], float]:
+        """What to log of dev, and the number to choose by: more is better."""
+        if self.select == "loss":
+            loss = dev_loss(self.distiller, self.dev)
+            return {"loss": loss}, -loss
+        scores = score(self.dev.metrics, self.dev.labels, predict(self.distiller.student, self.dev.ids))
+        return scores, scores[self.dev.metrics[0]]
+
+    def _save(self) -> None:
+        self._write(self.state, {f"v{n}": v for n, v in enumerate(_values(self._variables()))})
+        self._saved = time.monotonic()
+
+    def finish(self) -> None:
+        self._write(self.done, {})
+        self.state.unlink(missing_ok=True)
+
+    def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+        arrays |= {f"b{n}": v for n, v in enumerate(self.best)}
+        with files.atomic_path(path) as temp:
+            np.savez(temp, info=json.dumps(self.info), **arrays)
+
+    def restore_best(self) -> None:
+        _assign(self._weights(), self.best)
+
+    def history(self) -> dict:
+        return self.info
+
+
+def _values(variables: Sequence) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(v) for v in variables]
+
+
+def _assign(variables: Sequence, values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,124 @@
+"""Recipes: what a student learns from its teacher, in which order, by which layers.
+
+Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.3): the teacher's representation, then its logits, then labels;
+within a stage the layers thaw from the top down. A recipe is a tuple of :class:`Step`, to be printed, or changed
+in a notebook, before :func:`stages` turns it into what ``run_stages`` runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kd_keras.common.errors import UserError
+from kd_keras.distill.objectives import HardLabels, HardScores, Objective, Representation, TeacherLabels, mixture
+from kd_keras.distill.settings import JobSettings
+from kd_keras.distill.stages import Stage, TrainingSet
+
+# The student's layers from the top down; the projection of a representation always learns.
+HEAD, BILSTM, EMBEDDINGS = ("dense", "logits"), ("bilstm",), ("embeddings",)
+ENCODER = BILSTM + EMBEDDINGS
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage before it is known what data there are.
+
+    Attributes:
+      name: for logs.
+      objectives: what to train towards.
+      share: of the recipe's updates; the shares of a recipe add up to 1.
+      rows: "all" rows, or the "labelled" ones alone.
+      trainable: names of the layers that learn; None means all.
+      select: see :class:`Stage`.
+      rate: factor of the peak learning rate.
+    """
+
+    name: str
+    objectives: tuple[Objective, ...]
+    share: float = 1.0
+    rows: str = "all"
+    trainable: tuple[str, ...] | None = None
+    select: str = "metric"
+    rate: float = 1.0
+
+    def __str__(self) -> str:
+        towards = " + ".join(f"{o.weight:g}·{o!r}" if o.weight != 1 else repr(o) for o in self.objectives)
+        layers = "all layers" if self.trainable is None else ", ".join(self.trainable) or "no layers of the student"
+        rate = "" if self.rate == 1 else f", {self.rate:g} of the learning rate"
+        return (
+            f"{self.name}: {towards}; {self.share:.0%} of the updates, {self.rows} rows; {layers} learn; "
+            f"best dev {self.select}{rate}"
+        )
+
+
+def baseline(regression: bool) -> tuple[Step, ...]:
+    """No distillation: gold labels."""
+    return (Step("baseline", (_gold(regression),)),)
+
+
+def recipe(settings: JobSettings, regression: bool = False, units: int = 384) -> tuple[Step, ...]:
+    """The steps of ``settings.recipe``.
+
+    Args:
+      regression: whether the task's labels are scores.
+      units: width of the teacher's sentence vectors.
+
+    Raises:
+      UserError: labels of a teacher that gives scores.
+    """
+    name = settings.recipe
+    soft = mixture(settings.alpha, settings.soft, settings.temperature, regression)
+    if name == "soft":
+        return (Step("distilled", soft),)
+    if regression and name == "hard":
+        raise UserError("--recipe=hard: the task is a regression, whose teacher gives scores and no labels; take soft")
+    if name == "hard":
+        return (Step("hard", (TeacherLabels(confidence=settings.confidence),)),)
+    # GELU, as in the papers, where negative values are not needed: see Representation.
+    activation = "gelu" if settings.distance == "kl" else "linear"
+    represent = Representation(1.0, settings.distance, units, activation)
+    if name == "joint":
+        labels = HardScores() if regression else HardLabels(unlabelled="teacher")
+        return (Step("joint", (*soft, labels, represent)),)
+    gold = _gold(regression)
+    if name == "staged":
+        return (
+            Step("representation", (represent,), 0.35, trainable=ENCODER, select="loss"),
+            Step("logits", soft, 0.55),
+            Step("labels", (gold,), 0.10, "labelled", rate=0.3),
+        )
+    return (
+        Step("representation, projection", (represent,), 0.02, trainable=(), select="loss"),
+        Step("representation, + BiLSTM", (represent,), 0.08, trainable=BILSTM, select="loss"),
+        Step("representation, + embeddings", (represent,), 0.25, trainable=ENCODER, select="loss"),
+        Step("logits, head", soft, 0.05, trainable=HEAD),
+        Step("logits, + BiLSTM", soft, 0.15, trainable=HEAD + BILSTM),
+        Step("logits, + embeddings", soft, 0.35),
+        Step("labels, head", (gold,), 0.02, "labelled", HEAD, rate=0.3),
+        Step("labels, + BiLSTM", (gold,), 0.03, "labelled", HEAD + BILSTM, rate=0.3),
+        Step("labels, + embeddings", (gold,), 0.05, "labelled", rate=0.3),
+    )
+
+
+def _gold(regression: bool) -> Objective:
+    return HardScores() if regression else HardLabels()
+
+
+def stages(
+    steps: Sequence[Step], data: TrainingSet, labelled: TrainingSet, updates: int, rounds: int, learning_rate: float
+) -> tuple[Stage, ...]:
+    """The stages of a recipe, whose updates and dev scores add up to ``updates`` and ``rounds`` (one each at least)."""
+    return tuple(
+        Stage(
+            step.name,
+            step.objectives,
+            data if step.rows == "all" else labelled,
+            max(1, round(updates * step.share)),
+            learning_rate * step.rate,
+            step.trainable,
+            max(1, round(rounds * step.share)),
+            step.select,
+        )
+        for step in steps
+    )

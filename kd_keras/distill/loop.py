@@ -93,7 +93,7 @@ class Loop(keras.callbacks.Callback):
     ):
         super().__init__()
         self.distiller, self.dev, self.settings, self.select = distiller, dev, settings, select
-        self.state, self.done = folder / "state.npz", folder / "done.npz"
+        self.folder, self.state, self.done = folder, folder / "state.npz", folder / "done.npz"
         self.every, self.per_epoch = every, per_epoch
         self.info: dict = {"epochs": [], "best": start_score, "best_step": 0, "seconds": 0.0}
         self.best: list[np.ndarray] = [] if start_score is None else _values(self._weights())

@@ -70,7 +70,7 @@ def test_a_pair_run_has_a_siamese_student_and_its_transfer_set(files, runs, run_
     assert found["transfer_rows"]["all"] > 60 and set(found["student"]) >= {"dev", "spread"}
     assert "siamese" in (files / "pairs" / "report.md").read_text()
     history = json.loads((files / "pairs" / "history.json").read_text())
-    rows = {name: h["stage"]["rows"] for name, h in history.items()}
+    rows = {name: h["recipe"][0]["rows"] for name, h in history.items()}
     assert rows["baseline-seed1"] == 64 and rows["distilled-seed1"] == 64 + found["transfer_rows"]["all"]
     steps = {h["epochs"][-1]["step"] for h in history.values()}
     assert len(steps) == 1, "both arms make as many updates"
@@ -96,7 +96,7 @@ def test_a_regression_reports_correlations(files, runs, run_verb):
     assert found["student"]["dev"]["spearman"] == pytest.approx(spearmanr(gold, got)[0], abs=1e-2)
     assert json.loads(evaluated["out"])["pearson"] == pytest.approx(found["student"]["dev"]["pearson"], abs=1e-6)
     stages = json.loads((files / "scores" / "history.json").read_text())
-    parts = [(o["objective"], o["weight"]) for o in stages["distilled-seed1"]["stage"]["objectives"]]
+    parts = [(o["objective"], o["weight"]) for o in stages["distilled-seed1"]["recipe"][0]["objectives"]]
     assert parts == [("score", 0.3), ("mse", 0.7)]
     assert "accuracy" not in stages["distilled-seed1"]["epochs"][0]
 
@@ -109,7 +109,7 @@ def test_the_grid_has_every_arm_at_the_same_cost(files, runs):
     for name in names:
         for seed in (1, 2):
             history = json.loads((files / "grid" / "arms" / f"{name}-seed{seed}" / "history.json").read_text())
-            stages[name] = history["stage"]
+            stages[name] = history["recipe"][0]
             steps.add(history["epochs"][-1]["step"])
     assert steps == {grid["updates"]}
     for rules in ("mask", "pos", "ngram", "all"):

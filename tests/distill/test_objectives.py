@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from math import erf
+
 import keras
 import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.distill.objectives import OBJECTIVES, HardLabels, LogitKL, LogitMSE, mixture
+from kd_keras.distill.objectives import (
+    OBJECTIVES,
+    HardLabels,
+    LogitKL,
+    LogitMSE,
+    Representation,
+    TeacherLabels,
+    mixture,
+)
 
 DRAW = np.random.default_rng(0)
 LOGITS = DRAW.normal(size=(6, 3), scale=2).astype(np.float32)
 TEACHER = DRAW.normal(size=(6, 3), scale=2).astype(np.float32)
 LABEL = np.array([0, 2, -1, 1, -1, 0], np.int32)
 WEIGHT = np.array([1.0, 0.5, 2.0, 0.0, 3.0, 1.5], np.float32)
-Y = {"label": LABEL, "teacher_logits": TEACHER}
-OUT = {"logits": LOGITS}
+SENTENCE = DRAW.normal(size=(6, 5)).astype(np.float32)
+HIDDEN = DRAW.normal(size=(6, 4)).astype(np.float16)
+Y = {"label": LABEL, "teacher_logits": TEACHER, "teacher_hidden": HIDDEN}
+OUT = {"logits": LOGITS, "sentence": SENTENCE}
 
 
 def log_softmax(x):
@@ -32,6 +44,26 @@ def kl(temperature):
     return temperature**2 * (np.exp(p) * (p - q)).sum(-1)
 
 
+def representation(distance, activation="linear"):
+    """The objective with weights of its own, and its losses."""
+    objective = Representation(1.0, distance, 4, activation)
+    objective.build({"sentence": keras.KerasTensor((None, 5))})
+    kernel, bias = DRAW.normal(size=(5, 4)), DRAW.normal(size=4)
+    objective.projection.set_weights([kernel, bias])
+    found, wanted = SENTENCE.astype(np.float64) @ kernel + bias, HIDDEN.astype(np.float64)
+    if activation == "gelu":
+        found = found * 0.5 * (1 + np.array([[erf(v / np.sqrt(2)) for v in row] for row in found]))
+    if distance == "mse":
+        losses = ((found - wanted) ** 2).mean(-1)
+    elif distance == "cosine":
+        losses = 1 - (found * wanted).sum(-1) / np.linalg.norm(found, axis=-1) / np.linalg.norm(wanted, axis=-1)
+    else:
+        p, q = log_softmax(wanted), log_softmax(found)
+        losses = (np.exp(p) * (p - q)).sum(-1)
+    return objective, losses, np.ones(6)
+
+
+SURE = np.exp(log_softmax(TEACHER)).max(-1)
 GOLD = (LABEL >= 0).astype(float)
 FILLED = np.where(LABEL >= 0, LABEL, TEACHER.argmax(-1))
 SQUARES = ((LOGITS.astype(np.float64) - TEACHER) ** 2).mean(-1)
@@ -41,6 +73,15 @@ CASES = {
     "mse": (LogitMSE(), SQUARES, np.ones(6)),
     "kl at 1": (LogitKL(temperature=1.0), kl(1.0), np.ones(6)),
     "kl at 4": (LogitKL(temperature=4.0), kl(4.0), np.ones(6)),
+    "teacher's labels": (TeacherLabels(), cross_entropy(TEACHER.argmax(-1)), np.ones(6)),
+    "sure labels": (
+        TeacherLabels(confidence=float(np.median(SURE))),
+        cross_entropy(TEACHER.argmax(-1)),
+        (np.median(SURE) <= SURE).astype(float),
+    ),
+    "representation, mse": representation("mse"),
+    "representation, cosine": representation("cosine"),
+    "representation, kl": representation("kl", "gelu"),
 }
 
 
@@ -75,13 +116,22 @@ def test_kl_looks_at_differences_of_logits_and_mse_at_logits():
 
 
 @pytest.mark.parametrize(
-    "objective", [HardLabels(0.25, "teacher"), LogitMSE(0.5), LogitKL(0.75, temperature=3.0)], ids=lambda o: o.title
+    "objective",
+    [HardLabels(0.25, "teacher"), LogitMSE(0.5), LogitKL(0.75, temperature=3.0), TeacherLabels(0.1, 0.7)],
+    ids=lambda o: o.title,
 )
 def test_serialization_round_trip(objective):
     loaded = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(objective))
     assert type(loaded) is type(objective) and loaded.get_config() == objective.get_config()
     assert loaded.needs == objective.needs and OBJECTIVES.get(objective.title) is type(objective)
     assert float(loaded(Y, OUT)) == float(objective(Y, OUT))
+
+
+def test_a_representation_is_written_without_its_projection():
+    made = Representation(0.5, "kl", 7, "gelu")
+    loaded = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(made))
+    assert loaded.get_config() == {"weight": 0.5, "distance": "kl", "units": 7, "activation": "gelu"}
+    assert not loaded.projection.built and OBJECTIVES.get("representation") is Representation
 
 
 @pytest.mark.parametrize(
@@ -108,6 +158,8 @@ def test_a_mixture_weighs_its_parts(arguments, titles):
         (lambda: mixture(0.5, "mze"), "unknown objective 'mze'.*Did you mean mse"),
         (lambda: LogitMSE(-1), "objective mse: expected a weight of at least 0"),
         (lambda: LogitKL(temperature=0), "objective kl: expected a temperature over 0"),
+        (lambda: TeacherLabels(confidence=1.0), "expected a confidence from 0 to under 1"),
+        (lambda: Representation(distance="l1"), "expected a distance of mse, cosine, kl, found 'l1'"),
         (lambda: HardLabels(unlabelled="guess"), "expected unlabelled to be skip or teacher"),
     ],
 )

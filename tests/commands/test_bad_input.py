@@ -80,6 +80,13 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
             [*custom, teacher, "--augment=all", "--p_mask=0.8", "--p_pos=0.3"], ("--p_mask=0.8 and --p_pos=0.3", "1.1"),
         ),
         "no iteration": ([*custom, teacher, "--augment=all", "--n_iter=0"], ("--n_iter=0", "at least 1")),
+        "an unknown recipe": ([*custom, teacher, "--recipe=stagd"], ("--recipe=stagd", "Did you mean staged")),
+        "a recipe and all of them": ([*custom, teacher, "--recipe=joint", "--ablate=recipes"], ("--recipe=joint",)),
+        "sizes that are none": ([*custom, teacher, "--transfer_sizes=0,many"], ("--transfer_sizes=0,many", "0,30000,all")),
+        "labels of scores": (
+            ["--task=custom", f"--train_file={scores}", "--regression", teacher, "--recipe=hard"],
+            ("--recipe=hard", "regression"),
+        ),
         "an ablation of what is given": (
             [*custom, teacher, "--augment=mask", "--ablate=augmentation"], ("--augment=mask", "--ablate=augmentation"),
         ),

@@ -44,7 +44,7 @@ def files(toy_sentences, tmp_path_factory, write_csv):
 
 @pytest.fixture(scope="module")
 def runs(files, bert_folder, run_verb):
-    """Four runs of train in one process: pairs with augmentation, scores, the grid, unlabelled text."""
+    """Runs of train in one process: pairs with augmentation, scores, the grids, stages, unlabelled text."""
     pairs = [f"--train_file={files}/pairs-train.csv", f"--dev_file={files}/pairs-dev.csv"]
     pairs += ["--text_column=a", "--text_b_column=b"]
     single = [f"--train_file={files}/single-train.csv", f"--dev_file={files}/single-dev.csv"]
@@ -53,6 +53,14 @@ def runs(files, bert_folder, run_verb):
         "pairs": [*pairs, "--label_column=same", "--augment=all", "--n_iter=3"],
         "scores": [*pairs, "--label_column=score", "--regression", "--alpha=0.3"],
         "grid": [*single, "--ablate=augmentation", "--n_iter=2", "--seeds=2"],
+        "recipes": [
+            *single,
+            f"--unlabeled_files={files}/more.txt",
+            "--ablate=recipes",
+            "--transfer_sizes=0,10,all",
+            "--distance=kl",
+        ],
+        "staged": [*pairs, "--label_column=same", "--recipe=staged_unfreeze", "--nobaseline", "--evals_per_epoch=9"],
         "unlabelled": [*single, f"--unlabeled_files={files}/more.txt", "--nobaseline", "--max_unlabeled=30"],
     }
     got = run_verb("train", *([*shared, *c, f"--output_dir={files / n}"] for n, c in cases.items()))
@@ -126,6 +134,41 @@ def test_the_grid_has_every_arm_at_the_same_cost(files, runs):
     assert (files / "grid" / "plots" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_grid_of_recipes_has_every_recipe_at_every_size(files, runs):
+    folder = files / "recipes"
+    grid = json.loads((folder / "ablation.json").read_text())
+    more = grid["transfer_rows"]["unlabeled"]
+    recipes = ("soft", "hard", "joint", "staged", "staged_unfreeze")
+    assert grid["transfer_sizes"] == [0, 10, more]
+    assert set(grid["arms"]) == {"baseline-0"} | {f"{r}-{size}" for r in recipes for size in (0, 10, more)}
+    for size in (0, 10, more):
+        history = json.loads((folder / "arms" / f"joint-{size}-seed1" / "history.json").read_text())
+        (stage,) = history["recipe"]
+        assert stage["rows"] == 64 + size
+        assert [o["objective"] for o in stage["objectives"]] == ["mse", "hard", "representation"]
+        assert (stage["objectives"][2]["distance"], stage["objectives"][2]["activation"]) == ("kl", "gelu")
+    text = runs["recipes"]["out"]
+    value = grid["arms"][f"staged-{more}"]["dev"]["accuracy"]
+    (line,) = [row for row in text.splitlines() if row.startswith("| staged  ")]
+    assert [c.strip() for c in line.strip("|").split("|")][5] == f"{100 * value:.2f}"
+    assert (folder / "plots" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
+    assert not list((folder / "arms").rglob("*.npz")), "checkpoints of finished students are gone"
+
+
+def test_stages_of_a_pair_run_are_in_its_history(files, runs, run_verb):
+    history = json.loads((files / "staged" / "history.json").read_text())["distilled-seed1"]
+    assert [s["name"] for s in history["recipe"]] == [s["stage"] for s in history["stages"]]
+    assert [s["name"].split(",")[0] for s in history["recipe"]] == 3 * ["representation"] + 3 * ["logits"] + 3 * [
+        "labels"
+    ]
+    assert "dev_loss" in history["epochs"][0] and "dev_accuracy" in history["epochs"][-1]
+    manifest = json.loads((files / "staged" / "signals" / "train" / "manifest.json").read_text())
+    assert manifest["hidden"]["pooling"] == "cls"
+    (printed,) = run_verb("train", ["--task=mrpc", "--recipe=staged_unfreeze", "--print_recipe"])
+    lines = printed["out"].strip().splitlines()
+    assert printed["code"] == 0 and len(lines) == 9 and lines[0].startswith("1. representation, projection: ")
+
+
 def test_unlabelled_text_is_read_once_and_apart_from_dev(files, runs):
     import pyarrow.parquet as pq
 
@@ -135,5 +178,5 @@ def test_unlabelled_text_is_read_once_and_apart_from_dev(files, runs):
     assert 0 < len(texts) <= 30 and len({t.lower() for t in texts}) == len(texts)
     assert not set(texts) & (dev | train) and "good" not in texts
     history = json.loads((files / "unlabelled" / "history.json").read_text())
-    assert history["distilled-seed1"]["stage"]["rows"] == 64 + len(texts)
+    assert history["distilled-seed1"]["recipe"][0]["rows"] == 64 + len(texts)
     assert "unlabelled" in (files / "unlabelled" / "report.md").read_text()

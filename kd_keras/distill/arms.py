@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
@@ -140,7 +141,7 @@ def _train(
     folder = layout.arm(plan.name, seed)
     # JSON and back: what is read from disk has lists for tuples.
     key = files.hash_of(
-        stage.describe(), asdict(job.train), asdict(job.student), inputs.tokenizer.fingerprint(), seed, plan.about
+        stage.describe(), asdict(job.train), key_of(job.student), inputs.tokenizer.fingerprint(), seed, plan.about
     )
     done, saved = folder / "history.json", folder / "student.keras"
     if done.is_file() and saved.is_file() and (found := files.read_json(done)).get("key") == key:

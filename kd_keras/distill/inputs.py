@@ -30,7 +30,8 @@ from kd_keras.text.tokenizers import Tokenizer, WordPiece, cut_wordpiece, word_v
 class Inputs:
     """Attributes:
     splits: "train", "dev", … → rows.
-    transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabelled text.
+    transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabelled text; "rest" →
+      training rows without their labels.
     signals: split, or name in ``transfer`` → the teacher's signals.
     teacher: what reports say of it.
     tokenizer: the student's.
@@ -49,6 +50,14 @@ class Inputs:
     notes: list[str]
 
 
+def rest_set(job: Job) -> dict[str, Transfer]:
+    """{"rest": the training rows whose labels ``labels_per_class`` left out}, or nothing."""
+    rest = job.data.rest
+    if rest is None:
+        return {}
+    return {"rest": Transfer(rest, np.full(len(rest), -1, np.int64), ["rest"] * len(rest), [])}
+
+
 def transfer_sets(job: Job, layout: RunLayout, rules: Sequence[str], timings: Timings) -> dict[str, Transfer]:
     """The rows that each of ``rules`` makes from the training rows, found again where they exist."""
     siblings = sibling_runs(layout, job.task.name)
@@ -63,10 +72,10 @@ def transfer_sets(job: Job, layout: RunLayout, rules: Sequence[str], timings: Ti
 
 
 def unlabeled_set(job: Job, layout: RunLayout, timings: Timings) -> Transfer:
-    """The unlabelled text, none of which any split holds."""
+    """The unlabelled text, none of which any split, or the training rows without labels, hold."""
     with timings.step("unlabelled text"):
         known = [s.augmented("unlabeled") for s in sibling_runs(layout, job.task.name)]
-        path, apart = layout.augmented("unlabeled"), list(job.splits().values())
+        path, apart = layout.augmented("unlabeled"), [*job.splits().values(), *(s.rows for s in rest_set(job).values())]
         return unlabeled(job.task, job.data_dir, job.unlabeled, apart, path, known)
 
 

@@ -18,6 +18,7 @@ from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.augment.tagging import check_tagger
 from kd_keras.augment.unlabeled import check_unlabeled
 from kd_keras.common import files
+from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
@@ -51,14 +52,16 @@ class Job:
     def key(self) -> dict:
         """The settings that make a run what it is; how many seeds it has is not among them."""
         job = {k: v for k, v in asdict(self.job).items() if k in ("alpha", "soft", "temperature", "ablate")}
+        rest = {} if self.data.rest is None else {"rest": self.data.rest.fingerprint()}
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
-            "teacher": {k: v for k, v in asdict(self.teacher).items() if k != "checkpoint_seconds"},
+            **rest,
+            "teacher": key_of(self.teacher, leave_out=("checkpoint_seconds",)),
             "augment": self.augment.key(),
             "unlabeled": asdict(self.unlabeled),
             "label": asdict(self.label),
-            "student": asdict(self.student),
+            "student": key_of(self.student),
             "train": asdict(self.train),
             "job": job,
         }
@@ -89,6 +92,11 @@ def check(job: Job) -> RunLayout:
         raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; take --soft=mse")
     if job.job.ablate != "none" and job.augment.augment != "none":
         raise UserError(f"--augment={job.augment.augment}: --ablate={job.job.ablate} tries every --augment by itself")
+    if job.job.ablate == "augmentation" and job.data.rest is not None:
+        raise UserError(
+            "--labels_per_class with --ablate=augmentation: half of its students learn from labels alone, which the "
+            "other training rows do not have; leave one of the two out"
+        )
     if job.job.ablate != "none" or job.augment.chance("pos"):
         check_tagger(job.augment.tagger)
     check_unlabeled(task, job.data_dir, job.unlabeled)
@@ -176,10 +184,10 @@ def run(job: Job) -> dict:
 
         return run_ablation(job, layout, timings)
     from kd_keras.distill.arms import choose, main_arms, train_arms
-    from kd_keras.distill.inputs import prepare, transfer_sets, unlabeled_set
+    from kd_keras.distill.inputs import prepare, rest_set, transfer_sets, unlabeled_set
     from kd_keras.distill.report import write_report
 
-    sets = transfer_sets(job, layout, [job.augment.augment], timings)
+    sets = rest_set(job) | transfer_sets(job, layout, [job.augment.augment], timings)
     if job.unlabeled.wanted:
         sets["unlabeled"] = unlabeled_set(job, layout, timings)
     inputs = prepare(job, layout, sets, timings)

@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from kd_keras.common import files
+from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.metrics import score
@@ -52,7 +52,7 @@ def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSetting
         "task": data.task.name,
         "data": data.fingerprint,
         "max_length": max_length,
-        **{k: v for k, v in asdict(settings).items() if k not in _NOT_IN_KEY},
+        **key_of(settings, leave_out=_NOT_IN_KEY),
     }
 
 

@@ -91,6 +91,14 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
         "KL of scores": (
             ["--task=custom", f"--train_file={scores}", "--regression", teacher, "--soft=kl"], ("--soft=kl", "regression"),
         ),
+        "no label of a class": ([*custom, teacher, "--labels_per_class=0"], ("--labels_per_class=0", "at least 1")),
+        "labels of a class of scores": (
+            ["--task=custom", f"--train_file={scores}", "--regression", teacher, "--labels_per_class=3"],
+            ("--labels_per_class=3", "regression"),
+        ),
+        "an ablation of what has no labels": (
+            [*custom, teacher, "--labels_per_class=3", "--ablate=augmentation"], ("--labels_per_class", "--ablate"),
+        ),
         "ragged vectors": (
             [*custom, teacher, "--tokenizer=words", "--embeddings=vectors", f"--vectors={ragged}"], ("ragged.txt, line 2",),
         ),

@@ -27,6 +27,7 @@ from kd_keras.students.settings import StudentSettings, student_name
 from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.text.truncation import check_truncation
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def check(job: Job) -> RunLayout:
     if task.kind == "tagging":
         raise UserError(f"task {task.name}: kind {task.kind} has no student yet; train takes sentences and pairs")
     student_name(job.student, task.is_pair)
+    check_truncation("teacher_truncation", job.teacher.teacher_truncation, task.name, task.is_pair)
+    check_truncation("student_truncation", job.student.student_truncation, task.name, task.is_pair)
     if task.is_regression and job.job.soft == "kl":
         raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; take --soft=mse")
     if job.job.ablate != "none" and job.augment.augment != "none":
@@ -101,6 +104,8 @@ def check(job: Job) -> RunLayout:
         check_tagger(job.augment.tagger)
     check_unlabeled(task, job.data_dir, job.unlabeled)
     checkpoint = find_checkpoint(job.teacher.teacher)
+    if checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
+        checkpoint.check_reading(job.teacher)
     if job.job.signals is not None:
         _check_signals(job, Path(job.job.signals), checkpoint)
     job.student.width()  # looks into --vectors

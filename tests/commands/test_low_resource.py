@@ -43,7 +43,9 @@ def runs(files, bert_folder, run_verb):
         "few": [*few, "--augment=all", "--n_iter=2", f"--unlabeled_files={files}/more.txt", "--alpha=0.25"],
         "again": [*few, "--nobaseline"],
         "full": [*shared, "--nobaseline"],
-    }
+        "long": [*shared, "--nobaseline", "--teacher_max_length=6", "--teacher_truncation=head_tail",
+                 "--student_max_length=7", "--student_truncation=tail"],
+    }  # fmt: skip
     got = run_verb("train", *([*c, f"--output_dir={files / 'runs' / n}"] for n, c in cases.items()))
     for name, answer in zip(cases, got, strict=True):
         assert answer["code"] == 0, f"{name}: {answer['err'][-2000:]}"
@@ -87,6 +89,42 @@ def test_its_teacher_and_signals_are_found_again_and_no_others(files, runs):
         assert said in runs["again"]["err"], said
     assert "labelling" not in runs["again"]["err"]
     assert "fine-tuning" in runs["full"]["err"] and "labelling train" in runs["full"]["err"], "other data"
-    keys = [json.loads((files / "runs" / n / "teacher" / "teacher.json").read_text())["key"] for n in runs]
+    keys = [
+        json.loads((files / "runs" / n / "teacher" / "teacher.json").read_text())["key"]
+        for n in ("few", "again", "full")
+    ]
     assert keys[0] == keys[1] != keys[2]
     assert np.unique([json.loads((files / "runs" / n / "run.json").read_text())["data"] for n in runs]).size == 2
+
+
+def test_a_student_reads_more_than_its_teacher_and_other_ends(files, runs):
+    from kd_keras.deploy.runner import Runner
+    from kd_keras.tasks import Rows
+    from kd_keras.teachers.bert import Teacher
+    from kd_keras.teachers.checkpoints import find_checkpoint
+
+    folder = files / "runs" / "long"
+    teacher, runner = Teacher.load_finished(find_checkpoint(str(folder / "teacher"))), Runner.load(folder)
+    middle = [
+        "a good film the plot is very",
+        "a bad dull awful plot is very",
+    ]  # the teacher reads the first and the last 3
+    far = ["good film a good film the plot is very", "bad dull a good film the plot is very"]
+    rows = Rows(["0", "1", "2", "3"], [*middle, *far], None, np.full(4, -1, np.int32))
+    taught, learned = teacher(rows.text), runner.logits(rows)
+    assert np.abs(taught[0] - taught[1]).max() < 1e-5 and np.abs(learned[0] - learned[1]).max() > 1e-4
+    assert np.abs(learned[2] - learned[3]).max() < 1e-5, "of nine words the last seven"
+    assert np.abs(learned[2] - learned[0]).max() < 1e-5 and np.abs(taught[2] - taught[3]).max() > 1e-4
+    notes = metrics(folder)["notes"]
+    assert "teacher's texts: at most 6 pieces with [CLS] and [SEP], of longer ones the first 1 and the last 3" in notes
+    assert any(n.startswith("student's texts: at most 7 tokens, of longer ones the last 7 (") for n in notes)
+
+
+def test_predict_and_evaluate_cut_as_training_did(files, runs, run_verb):
+    folder = files / "runs" / "long"
+    (answer,) = run_verb("predict", [f"--model_dir={folder}", "bad dull a good film the plot is very",
+                                     "a good film the plot is very", "bad dull a good film the"])  # fmt: skip
+    long, tail, head = (json.loads(line)["scores"] for line in answer["out"].splitlines())
+    assert long == tail != head
+    (scored,) = run_verb("evaluate", [f"--model_dir={folder}", f"--data_file={files / 'dev.csv'}"])
+    assert json.loads(scored["out"])["accuracy"] == pytest.approx(metrics(folder)["student"]["dev"]["accuracy"])

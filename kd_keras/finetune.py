@@ -15,6 +15,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.tasks import TaskSettings, load, resolve
 from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
 from kd_keras.teachers.settings import TeacherSettings
+from kd_keras.text.truncation import check_truncation
 
 define_flags(TaskSettings)
 define_flags(TeacherSettings)
@@ -29,8 +30,9 @@ def main(argv: list[str]) -> None:
     folder = Path(flags.FLAGS.output_dir)
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")
-    checkpoint = find_checkpoint(settings.teacher)
-    data = load(resolve(tasks), tasks.data_dir, tasks.on_bad_row)
+    task, checkpoint = resolve(tasks), find_checkpoint(settings.teacher)
+    check_truncation("teacher_truncation", settings.teacher_truncation, task.name, task.is_pair)
+    data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
 
     cli.import_tensorflow()
     from kd_keras.teachers.finetune import fine_tune

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
 
     from kd_keras.distill.job import Job, check
 
-    data = load(task, tasks.data_dir, tasks.on_bad_row)
+    data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)
     job = Job(data, test, teacher, label, student, train, settings, augment, unlabeled, tasks.data_dir, said)

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
 
     from kd_keras.augment.transfer import augment
 
-    train = load(task, tasks.data_dir, tasks.on_bad_row).train
+    train = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed).train
     made = augment(train, settings)
     for note in made.notes:
         say(note)

@@ -32,9 +32,17 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] | None = None,
+    late: bool = False,
 ) -> Any:
-    """A dataclass field that is also a flag. ``low`` and ``high`` are inclusive."""
-    meta = {"help": help, "low": low, "high": high, "choices": tuple(choices or ())}
+    """A dataclass field that is also a flag.
+
+    Args:
+      default, help, choices: of the flag.
+      low, high: limits, inclusive.
+      late: it came when there were runs already: at its default :func:`key_of` leaves it out, so that what was made
+        before is found again.
+    """
+    meta = {"help": help, "low": low, "high": high, "choices": tuple(choices or ()), "late": late}
     return dataclasses.field(default=default, metadata=meta)
 
 
@@ -58,6 +66,13 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     if choices and value not in choices and not (value is None and field.default is None):
         hint = did_you_mean(str(value), choices)
         raise UserError(f"--{field.name}={value}: expected one of {', '.join(choices)}.{hint}")
+
+
+def key_of(settings: Any, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """What depends on the settings, for keys: every field by name, but late ones only where they are not at default."""
+    values = dataclasses.asdict(settings)
+    silent = {f.name for f in dataclasses.fields(settings) if f.metadata.get("late") and values[f.name] == f.default}
+    return {name: value for name, value in values.items() if name not in silent and name not in leave_out}
 
 
 _DEFINE = {

@@ -11,6 +11,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout
 from kd_keras.tasks import Task
 from kd_keras.text.tokenizers import Tokenizer, WordPiece, Words, read_vocab
+from kd_keras.text.truncation import HEAD
 
 VERSION = 1
 _KINDS = {t.kind: t for t in (WordPiece, Words)}
@@ -36,12 +37,20 @@ def describe(task: Task, tokenizer: Tokenizer, student: str) -> dict[str, Any]:
         },
         "vocab_size": len(tokenizer),
         "ids": "int32, right-padded with 0; no [CLS], no [SEP]; what is not in the vocabulary is "
-        f"{tokenizer.unk_id} ([UNK]); an empty text is all 0",
+        f"{tokenizer.unk_id} ([UNK]); an empty text is all 0" + _long_text(tokenizer),
         "scores": "the number that the regression predicts"
         if task.is_regression
         else "softmax over the labels in the order of labels.txt",
         "student": student,
     }
+
+
+def _long_text(tokenizer: Tokenizer) -> str:
+    """What an app has to do with a long text; nothing is said of the head, which anyone would take."""
+    if tokenizer.truncation == HEAD:
+        return ""
+    kept = {"tail": "its last n", "head_tail": "its first ⌈n/4⌉ and its last n − ⌈n/4⌉"}[tokenizer.truncation]
+    return f"; of a text of more than n tokens, n being the smaller of max_length and the file's length, {kept} stay"
 
 
 def write(folder: Path, task: Task, tokenizer: Tokenizer, about: dict, models: Mapping[str, dict]) -> None:

@@ -154,10 +154,11 @@ class _Job:
         bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
         length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
         with files.atomic_path(path) as temp:
-            content = convert(student_weights(runner.student), fmt, length, self.calibration)
+            calibration = self.calibration and cut_ids(self.calibration, length, runner.tokenizer.truncation)[0]
+            content = convert(student_weights(runner.student), fmt, length, calibration)
             temp.write_bytes(content)
             model = LiteRT(temp)
-            ids, cut = cut_ids(self.ids, length)
+            ids, cut = cut_ids(self.ids, length, runner.tokenizer.truncation)
             want = predict(runner.student, ids) if cut else self.logits
             got = model.scores(ids, _PADDINGS)
             found = compare(runner.task, self.rows, self._scores(want), got, self._scores(self.logits), cut)

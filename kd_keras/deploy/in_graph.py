@@ -23,6 +23,7 @@ import tensorflow_text as tf_text
 
 from kd_keras.common.errors import UserError
 from kd_keras.text.tokenizers import MASK, UNK, WORD_DELIMITER, Tokenizer
+from kd_keras.text.truncation import HEAD, ends
 
 # Hugging Face's WordPiece gives up on longer words.
 _LONGEST_WORD = 100
@@ -45,7 +46,7 @@ class InGraphTokenizer(tf.Module):
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__(name="tokenizer")
-        self._max_length = tokenizer.max_length
+        self._max_length, self._truncation = tokenizer.max_length, tokenizer.truncation
         self._lowercase = tokenizer.lowercase
         self._wordpiece = tokenizer.kind == "wordpiece"
         if tokenizer.kind == "wordpiece":
@@ -68,7 +69,7 @@ class InGraphTokenizer(tf.Module):
         texts = tf.strings.regex_replace(texts, r"\x00", "\x01")
         flat_ids = self._wordpiece_ids if self._wordpiece else self._word_ids
         if self._mask_id is None:
-            return flat_ids(texts)[:, : self._max_length]
+            return self._cut(flat_ids(texts))
         mask = tf.constant(MASK)
         quoted = r"\[MASK\]"
         parts = tf_text.regex_split(texts, quoted, quoted)
@@ -77,7 +78,17 @@ class InGraphTokenizer(tf.Module):
         ids = flat_ids(tf.where(is_mask, "", flat))
         ones = tf.fill([tf.math.count_nonzero(is_mask)], tf.constant(self._mask_id, tf.int64))
         ids = tf.concat([ids, tf.RaggedTensor.from_row_lengths(ones, tf.cast(is_mask, tf.int64))], 1)
-        return parts.with_flat_values(ids).merge_dims(1, 2)[:, : self._max_length]
+        return self._cut(parts.with_flat_values(ids).merge_dims(1, 2))
+
+    def _cut(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
+        """As ``TokenIds.cut`` does."""
+        if self._truncation == HEAD:
+            return ids[:, : self._max_length]
+        first, last = ends(self._max_length, self._truncation)
+        lengths = ids.row_lengths()
+        position = tf.ragged.range(lengths)
+        behind = position.with_flat_values(tf.gather(lengths, position.value_rowids()) - position.flat_values)
+        return tf.ragged.boolean_mask(ids, (position < first) | (behind <= last))
 
     def padded(self, texts: tf.Tensor) -> tf.Tensor:
         """string[batch] → int32[batch, time], right-padded with 0; time is at least 1."""

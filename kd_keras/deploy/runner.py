@@ -86,7 +86,10 @@ class Runner:
             return scores_of(self.task, self.logits(rows))
         if self.format == SAVED_MODEL:
             return self.student.scores(rows)
-        return self.student.scores(student_ids(self.tokenizer, rows))
+        ids, length = student_ids(self.tokenizer, rows), self.student.length
+        if length:  # the file would keep the head, whatever training kept
+            ids = {n: t.cut(length, self.tokenizer.truncation) for n, t in ids.items()}
+        return self.student.scores(ids)
 
     def cut(self, rows: Rows) -> int:
         """How many rows have more tokens than this format reads (and lose the rest)."""

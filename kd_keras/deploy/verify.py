@@ -12,6 +12,7 @@ from kd_keras.deploy.formats import Format
 from kd_keras.metrics import score
 from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.truncation import HEAD
 
 # Logits are read back from scores; below this a score has too few digits for that.
 _READABLE = 1e-4
@@ -52,11 +53,17 @@ class Verification:
         return asdict(self)
 
 
-def cut_ids(ids: Mapping[str, TokenIds], length: int | None) -> tuple[dict[str, TokenIds], int]:
-    """``ids`` with at most ``length`` tokens a text, and how many rows lost some."""
+def cut_ids(ids: Mapping[str, TokenIds], length: int | None, truncation: str = HEAD) -> tuple[dict[str, TokenIds], int]:
+    """``ids`` with at most ``length`` tokens a text, and how many rows lost some.
+
+    Args:
+      ids: of whole texts, or as the student's tokenizer has cut them: it gives the same.
+      length: that a file reads; None: any.
+      truncation: the tokenizer's.
+    """
     if length is None:
         return dict(ids), 0
-    cut = {n: TokenIds.of(t[i][:length] for i in range(len(t))) for n, t in ids.items()}
+    cut = {n: t.cut(length, truncation) for n, t in ids.items()}
     lost = np.any([t.lengths > length for t in ids.values()], axis=0)
     return cut, int(lost.sum())
 

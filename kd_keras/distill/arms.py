@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
@@ -187,7 +188,7 @@ def _train(
     folder = layout.arm(plan.name, seed)
     about = [stage.describe() for stage in todo()]
     # JSON and back: what is read from disk has lists for tuples.
-    key = files.hash_of(about, asdict(job.train), asdict(job.student), inputs.tokenizer.fingerprint(), seed, plan.about)
+    key = files.hash_of(about, asdict(job.train), key_of(job.student), inputs.tokenizer.fingerprint(), seed, plan.about)
     done, saved = folder / "history.json", folder / "student.keras"
     if done.is_file() and saved.is_file() and (found := files.read_json(done)).get("key") == key:
         student, history = load_student(saved), found

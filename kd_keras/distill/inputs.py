@@ -24,13 +24,15 @@ from kd_keras.teachers.signals import Signals
 from kd_keras.text import embeddings
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import Tokenizer, WordPiece, cut_wordpiece, word_vocab
+from kd_keras.text.truncation import of_longer
 
 
 @dataclass(frozen=True)
 class Inputs:
     """Attributes:
     splits: "train", "dev", … → rows.
-    transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabelled text.
+    transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabelled text; "rest" →
+      training rows without their labels.
     signals: split, or name in ``transfer`` → the teacher's signals.
     teacher: what reports say of it.
     tokenizer: the student's.
@@ -49,6 +51,14 @@ class Inputs:
     notes: list[str]
 
 
+def rest_set(job: Job) -> dict[str, Transfer]:
+    """{"rest": the training rows whose labels ``labels_per_class`` left out}, or nothing."""
+    rest = job.data.rest
+    if rest is None:
+        return {}
+    return {"rest": Transfer(rest, np.full(len(rest), -1, np.int64), ["rest"] * len(rest), [])}
+
+
 def transfer_sets(job: Job, layout: RunLayout, rules: Sequence[str], timings: Timings) -> dict[str, Transfer]:
     """The rows that each of ``rules`` makes from the training rows, found again where they exist."""
     siblings = sibling_runs(layout, job.task.name)
@@ -63,10 +73,10 @@ def transfer_sets(job: Job, layout: RunLayout, rules: Sequence[str], timings: Ti
 
 
 def unlabeled_set(job: Job, layout: RunLayout, timings: Timings) -> Transfer:
-    """The unlabelled text, none of which any split holds."""
+    """The unlabelled text, none of which any split, or the training rows without labels, hold."""
     with timings.step("unlabelled text"):
         known = [s.augmented("unlabeled") for s in sibling_runs(layout, job.task.name)]
-        path, apart = layout.augmented("unlabeled"), list(job.splits().values())
+        path, apart = layout.augmented("unlabeled"), [*job.splits().values(), *(s.rows for s in rest_set(job).values())]
         return unlabeled(job.task, job.data_dir, job.unlabeled, apart, path, known)
 
 
@@ -79,7 +89,10 @@ def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: 
     teacher = _teacher(job, layout, timings)
     signals = _signals(job, layout, teacher, splits, sets, timings)
     tokenizer, ids, matrix, note = reads or _reading(job, teacher, splits, sets, timings)
-    notes = [*_about_text(tokenizer, ids["dev"]), note]
+    length = teacher.tokenizer.max_length
+    longer = of_longer(length - 2, teacher.tokenizer.truncation)
+    read = f"teacher's texts: at most {length} pieces with [CLS] and [SEP]{longer}"
+    notes = [read, *_about_text(tokenizer, ids["dev"]), note]
     for line in notes:
         say(line)
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
@@ -138,8 +151,8 @@ def _tokenizer(job: Job, teacher: Teacher | None, texts: Sequence[str]) -> Token
     settings = job.student
     length = settings.student_max_length or job.task.max_length
     if teacher is not None:
-        return cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size)
-    return word_vocab(texts, length, settings.vocab_size)
+        return cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size, settings.student_truncation)
+    return word_vocab(texts, length, settings.vocab_size, truncation=settings.student_truncation)
 
 
 def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds]) -> list[str]:
@@ -147,10 +160,12 @@ def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds]) -> list[str]:
     lengths = np.concatenate([t.lengths for t in dev.values()])
     unknown = float(np.mean(values == tokenizer.unk_id)) if len(values) else 0.0
     cut = float(np.mean(lengths >= tokenizer.max_length))
+    longest = tokenizer.max_length
     return [
         f"student's vocabulary: {len(tokenizer):,} {tokenizer.kind} entries from the training text; "
         f"{unknown:.2%} of dev tokens are unknown",
-        f"student's texts: at most {tokenizer.max_length} tokens ({cut:.1%} of dev texts reach that)",
+        f"student's texts: at most {longest} tokens{of_longer(longest, tokenizer.truncation)} ({cut:.1%} of dev texts "
+        "reach that)",
     ]
 
 

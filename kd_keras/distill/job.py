@@ -18,6 +18,7 @@ from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.augment.tagging import check_tagger
 from kd_keras.augment.unlabeled import check_unlabeled
 from kd_keras.common import files
+from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
@@ -26,6 +27,11 @@ from kd_keras.students.settings import StudentSettings, student_name
 from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.text.truncation import check_truncation
+
+
+# Where to write, what to find and how many to train change no student.
+_NO_SETTINGS = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -50,20 +56,18 @@ class Job:
 
     def key(self) -> dict:
         """The settings that make a run what it is; how many seeds it has is not among them."""
-        names = ["alpha", "soft", "temperature", "ablate"]
-        names += ["recipe", "confidence", "distance"] if self.job.recipe != "soft" else []
-        names += ["distance", "confidence", "transfer_sizes"] if self.job.ablate == "recipes" else []
-        job = {k: v for k, v in asdict(self.job).items() if k in names}
+        rest = {} if self.data.rest is None else {"rest": self.data.rest.fingerprint()}
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
-            "teacher": {k: v for k, v in asdict(self.teacher).items() if k != "checkpoint_seconds"},
+            **rest,
+            "teacher": key_of(self.teacher, leave_out=("checkpoint_seconds",)),
             "augment": self.augment.key(),
             "unlabeled": asdict(self.unlabeled),
             "label": asdict(self.label),
-            "student": asdict(self.student),
+            "student": key_of(self.student),
             "train": asdict(self.train),
-            "job": job,
+            "job": key_of(self.job, leave_out=_NO_SETTINGS),
         }
 
     def splits(self) -> dict[str, Rows]:
@@ -88,6 +92,8 @@ def check(job: Job) -> RunLayout:
     if task.kind == "tagging":
         raise UserError(f"task {task.name}: kind {task.kind} has no student yet; train takes sentences and pairs")
     student_name(job.student, task.is_pair)
+    check_truncation("teacher_truncation", job.teacher.teacher_truncation, task.name, task.is_pair)
+    check_truncation("student_truncation", job.student.student_truncation, task.name, task.is_pair)
     if task.is_regression and job.job.soft == "kl":
         raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; take --soft=mse")
     if task.is_regression and job.job.recipe == "hard":
@@ -96,10 +102,17 @@ def check(job: Job) -> RunLayout:
         raise UserError(f"--augment={job.augment.augment}: --ablate={job.job.ablate} tries every --augment by itself")
     if job.job.ablate == "recipes" and job.job.recipe != "soft":
         raise UserError(f"--recipe={job.job.recipe}: --ablate=recipes tries every recipe by itself")
+    if job.job.ablate == "augmentation" and job.data.rest is not None:
+        raise UserError(
+            "--labels_per_class with --ablate=augmentation: half of its students learn from labels alone, which the "
+            "other training rows do not have; leave one of the two out"
+        )
     if job.job.ablate == "augmentation" or job.augment.chance("pos"):
         check_tagger(job.augment.tagger)
     check_unlabeled(task, job.data_dir, job.unlabeled)
     checkpoint = find_checkpoint(job.teacher.teacher)
+    if checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
+        checkpoint.check_reading(job.teacher)
     if job.job.signals is not None:
         _check_signals(job, Path(job.job.signals), checkpoint)
     job.student.width()  # looks into --vectors
@@ -183,10 +196,10 @@ def run(job: Job) -> dict:
 
         return run_ablation(job, layout, timings)
     from kd_keras.distill.arms import choose, main_arms, train_arms
-    from kd_keras.distill.inputs import prepare, transfer_sets, unlabeled_set
+    from kd_keras.distill.inputs import prepare, rest_set, transfer_sets, unlabeled_set
     from kd_keras.distill.report import write_report
 
-    sets = transfer_sets(job, layout, [job.augment.augment], timings)
+    sets = rest_set(job) | transfer_sets(job, layout, [job.augment.augment], timings)
     if job.unlabeled.wanted:
         sets["unlabeled"] = unlabeled_set(job, layout, timings)
     inputs = prepare(job, layout, sets, timings)

@@ -26,6 +26,8 @@ TITLES = {
     "baseline": "student, no distillation",
     "student": "student, distilled",
 }
+# What rows of transfer sets are; those of other names were made by augmentation.
+_SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
 
 
 def write_report(
@@ -201,10 +203,7 @@ def _markdown(job: Job, metrics: dict) -> str:
     agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
-    more = "".join(
-        f", {'unlabelled' if name == 'unlabeled' else 'made by augmentation'} {n:,}"
-        for name, n in metrics["transfer_rows"].items()
-    )
+    more = "".join(f", {_SETS.get(name, 'made by augmentation')} {n:,}" for name, n in metrics["transfer_rows"].items())
     text = "the whole transfer set, the baseline from the training rows" if more else "the training rows"
     config = job.student
     agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"

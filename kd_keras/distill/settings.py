@@ -56,15 +56,20 @@ class JobSettings(Checked):
         "joint logits, labels and representation at once, staged one after the other, staged_unfreeze from the top "
         "down within each stage.",
         choices=RECIPES,
+        late=True,
     )
     confidence: float = setting(
         0.0,
         "--recipe=hard: rows whose label has a lower probability with the teacher count nothing.",
         low=0.0,
         high=0.999,
+        late=True,
     )
     distance: str = setting(
-        "mse", "how the student's projected sentence vector follows the teacher's (--hidden).", choices=DISTANCES
+        "mse",
+        "how the student's projected sentence vector follows the teacher's (--hidden).",
+        choices=DISTANCES,
+        late=True,
     )
     signals: str | None = setting(
         None,
@@ -82,7 +87,9 @@ class JobSettings(Checked):
         choices=ABLATIONS,
     )
     transfer_sizes: str = setting(
-        "all", "with --ablate=recipes: how many rows beyond the training rows, as 0,30000,all; each holds the smaller."
+        "all",
+        "with --ablate=recipes: how many rows beyond the training rows, as 0,30000,all; each holds the smaller.",
+        late=True,
     )
     tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.text.truncation import TRUNCATIONS
 from kd_keras.text.vectors import vector_width
 
 # Every registered student → whether it reads pairs. The first of a kind is that kind's default.
@@ -32,6 +33,10 @@ class StudentSettings(Checked):
     student_max_length: int | None = setting(
         None, "longest text in the student's tokens; the task's own length if not given.", low=1
     )
+    student_truncation: str = setting(
+        "head", "what the student, and the exported student, reads of longer texts, as --teacher_truncation.",
+        choices=TRUNCATIONS, late=True,
+    )  # fmt: skip
     embeddings: str = setting(
         "teacher",
         "first values of the embeddings: the fine-tuned teacher's by SVD (wordpiece only), random, or --vectors.",

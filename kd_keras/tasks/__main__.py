@@ -87,11 +87,13 @@ def main(argv: list[str]) -> None:
         print(overview())
         return
     task = resolve(settings)
-    data = load(task, settings.data_dir, settings.on_bad_row)
+    data = load(task, settings.data_dir, settings.on_bad_row, settings.labels_per_class, settings.labels_seed)
     test = load_test(task, settings.data_dir, settings.on_bad_row)
     print(f"{task.name}: {task.description}\nsource: {data.source}")
     for note in data.notes:
         print(f"note: {note}")
+    if data.rest is not None:
+        print(f"rest: {len(data.rest):,} training rows whose labels are not read")
     for split, rows in (("train", data.train), ("dev", data.dev), *data.extra.items(), ("test", test)):
         print(describe(task, split, rows) if rows is not None else f"{split}: none with labels")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.tasks.carve import carve
+from kd_keras.tasks.few_labels import check_few_labels, few_labels
 from kd_keras.tasks.official import expand
 from kd_keras.tasks.records import Rows, Source, Task, TaskData
 from kd_keras.tasks.tables import BadRows
@@ -35,13 +36,22 @@ def choose(task: Task, data_dir: str | None = None) -> tuple[Source, str]:
     raise UserError(f"task {task.name}: no data here, and no network to fetch it. What would work: {ways}")
 
 
-def load(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> TaskData:
+def load(
+    task: Task,
+    data_dir: str | None = None,
+    on_bad_row: str = "stop",
+    labels_per_class: int | None = None,
+    labels_seed: int = 1,
+) -> TaskData:
     """Train, dev and extra splits of a task. Official splits are kept; a missing dev is drawn from train.
 
     Args:
       data_dir: a folder with the data set in its official layout.
       on_bad_row: "stop" raises UserError at the first bad row, "skip" counts and lists them in the notes.
+      labels_per_class: keep the labels of so many training rows of a class only, see :func:`few_labels`.
+      labels_seed: of that draw.
     """
+    check_few_labels(task, labels_per_class)
     data_dir = expand(data_dir)
     source, sentence = choose(task, data_dir)
     bad = BadRows(on_bad_row, _SKIP_HINT)
@@ -54,7 +64,8 @@ def load(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> T
         notes.append(f"dev: {task.dev_fraction:.0%} of train, drawn with a fixed seed")
     notes += [f"{split}: not in this source" for split, rows in extra.items() if rows is None]
     there = {split: rows for split, rows in extra.items() if rows is not None}
-    return TaskData(task, train, dev, sentence, notes + bad.notes(), there)
+    data = TaskData(task, train, dev, sentence, notes + bad.notes(), there)
+    return data if labels_per_class is None else few_labels(data, labels_per_class, labels_seed)
 
 
 def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:

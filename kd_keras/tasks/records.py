@@ -208,6 +208,7 @@ class TaskData:
       source: a sentence that says which source served.
       notes: what a report must say about the data.
       extra: the task's extra splits that the source has, by name; only to be scored.
+      rest: of the training rows those that ``labels_per_class`` left out, without their labels; None: it left out none.
     """
 
     task: Task
@@ -216,8 +217,9 @@ class TaskData:
     source: str
     notes: list[str]
     extra: dict[str, Rows] = field(default_factory=dict)
+    rest: Rows | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Of what is learned from and selected by: extra splits have no part in it."""
+        """Of the labels that are learned from and selected by: extra splits and ``rest`` have no part in it."""
         return hash_of(self.train.fingerprint(), self.dev.fingerprint())

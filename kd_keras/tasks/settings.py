@@ -28,6 +28,13 @@ class TaskSettings(Checked):
     regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
     on_bad_row: str = setting("stop", "a row that cannot be used stops the run, or is counted and listed.",
                               choices=("stop", "skip"))  # fmt: skip
+    labels_per_class: int | None = setting(
+        None, "learn from the labels of so many training rows of each class only, a seeded draw; the teacher labels "
+        "the other rows for the student (transfer set 'rest'). --augment makes rows from the labelled ones only, as "
+        "the rest is real text already.",
+        low=1,
+    )  # fmt: skip
+    labels_seed: int = setting(1, "seed of that draw; a larger number of labels keeps what a smaller one drew.", low=0)
     task_module: str | None = setting(None, "Python module to import first: it may register tasks")
 
 

@@ -17,6 +17,7 @@ from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import WordPiece, read_vocab
+from kd_keras.text.truncation import HEAD
 
 # Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
 tf_keras.backend.experimental.enable_tf_random_generator()
@@ -72,11 +73,13 @@ class Teacher:
         regression: bool = False,
         seed: int = 0,
         own_classifier: bool = False,
+        truncation: str = HEAD,
     ) -> Teacher:
         """Weights from ``checkpoint``; a classifier that it lacks, or has for other labels, is drawn from ``seed``.
 
         Args:
           own_classifier: the checkpoint must bring a classifier of ``num_labels`` outputs.
+          truncation: what it reads of texts longer than ``max_length``.
 
         Raises:
           UserError: the weights cannot be loaded, ``max_length`` is over the checkpoint's positions, or
@@ -103,7 +106,7 @@ class Teacher:
             raise UserError(
                 f"--teacher={checkpoint.name}: has no classifier of {num_labels} outputs; fine-tune it first"
             )
-        tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase)
+        tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase, truncation)
         return cls(bert, tokenizer, (checkpoint.manifest() or {}).get("name", checkpoint.name))
 
     @classmethod
@@ -114,9 +117,11 @@ class Teacher:
             raise UserError(
                 f"--teacher={checkpoint.name}: not fine-tuned by finetune or train (no finished {MANIFEST} in it)"
             )
+        truncation = made["key"].get("teacher_truncation", HEAD)
         return cls.load(
-            checkpoint, made["num_labels"], made["key"]["max_length"], made["regression"], own_classifier=True
-        )
+            checkpoint, made["num_labels"], made["key"]["max_length"], made["regression"], own_classifier=True,
+            truncation=truncation,
+        )  # fmt: skip
 
     @classmethod
     def random(cls, vocab: Sequence[str], num_labels: int, max_length: int, seed: int, **config: int) -> Teacher:
@@ -144,7 +149,13 @@ class Teacher:
             "parameters": total,
             "parameters_without_embeddings": total - embeddings,
             "max_length": self.tokenizer.max_length,
+            **self._truncation(),
         }
+
+    def _truncation(self) -> dict[str, str]:
+        """Named where it is not the head's, which was all there was."""
+        how = self.tokenizer.truncation
+        return {} if how == HEAD else {"truncation": how}
 
     def word_embeddings(self) -> np.ndarray:
         """float32[vocab, width]."""
@@ -207,6 +218,7 @@ class Teacher:
             "weights": digest.hexdigest()[:16],
             "tokenizer": files.hash_of(self.tokenizer.vocab, self.tokenizer.lowercase),
             "max_length": self.tokenizer.max_length,
+            **self._truncation(),
         }
 
 

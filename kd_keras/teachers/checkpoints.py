@@ -9,6 +9,8 @@ from pathlib import Path
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.teachers.settings import TeacherSettings
+from kd_keras.text.truncation import HEAD
 
 MANIFEST = "teacher.json"
 _WEIGHTS = ("model.safetensors", "tf_model.h5")
@@ -51,6 +53,21 @@ class Checkpoint:
         """Whether this is a finished teacher of ours for ``task`` on the data with fingerprint ``data``."""
         key = (self.manifest() or {}).get("key") or {}
         return key.get("task") == task and key.get("data") == data
+
+    def check_reading(self, settings: TeacherSettings) -> None:
+        """Of a finished teacher, used as it is: UserError where flags ask it to read otherwise than it learned to."""
+        key = (self.manifest() or {})["key"]
+        learned = {
+            "teacher_max_length": key["max_length"],
+            "teacher_truncation": key.get("teacher_truncation", HEAD),
+        }
+        for flag, value in learned.items():
+            asked = getattr(settings, flag)
+            if asked not in (value, TeacherSettings.__dataclass_fields__[flag].default):
+                raise UserError(
+                    f"--{flag}={asked}: --teacher={self.name} was fine-tuned with {value} and is used as it is; leave "
+                    "the flag out, or name the checkpoint that it was made from"
+                )
 
 
 def find_checkpoint(name: str) -> Checkpoint:

@@ -6,7 +6,6 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from kd_keras.common import files
+from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.metrics import score
@@ -52,7 +52,7 @@ def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSetting
         "task": data.task.name,
         "data": data.fingerprint,
         "max_length": max_length,
-        **{k: v for k, v in asdict(settings).items() if k not in _NOT_IN_KEY},
+        **key_of(settings, leave_out=_NOT_IN_KEY),
     }
 
 
@@ -80,6 +80,7 @@ def fine_tune(
     regression = task.kind == "regression"
     num_labels = 1 if regression else len(task.labels)
     if checkpoint.fine_tuned_for(task.name, data.fingerprint):
+        checkpoint.check_reading(settings)
         say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used as it is")
         if checkpoint.path.resolve() != folder.resolve():
             _link_folder(checkpoint.path, folder)
@@ -96,7 +97,9 @@ def fine_tune(
             return Teacher.load_finished(found)
 
     as_it_is = settings.teacher_epochs == 0
-    teacher = Teacher.load(checkpoint, num_labels, max_length, regression, settings.teacher_seed, as_it_is)
+    teacher = Teacher.load(
+        checkpoint, num_labels, max_length, regression, settings.teacher_seed, as_it_is, settings.teacher_truncation
+    )
     if as_it_is:
         dev = score([task.metric], data.dev.label, teacher.logits(teacher.encode(data.dev)))
         teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)

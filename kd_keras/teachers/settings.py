@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_keras.common.config import Checked, setting
+from kd_keras.text.truncation import TRUNCATIONS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class TeacherSettings(Checked):
     teacher_max_length: int | None = setting(
         None, "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.", low=3
     )
+    teacher_truncation: str = setting(
+        "head", "what the teacher reads of longer texts: their head, their tail, or a quarter of the length from the "
+        "head and the rest from the tail (Sun et al. 2019: 128 + 382 pieces).", choices=TRUNCATIONS, late=True,
+    )  # fmt: skip
     checkpoint_seconds: float = setting(60.0, "time between checkpoints: what a kill can cost.", low=0.0)
     teacher_seed: int = setting(1, "seed of the teacher's classifier, dropout and order of batches.", low=0)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kd_keras.text.truncation import HEAD, ends
+
 
 @dataclass(frozen=True)
 class TokenIds:
@@ -47,6 +49,14 @@ class TokenIds:
     def lengths(self) -> np.ndarray:
         """int64[rows]: tokens in each row."""
         return np.diff(self.offsets)
+
+    def cut(self, length: int, truncation: str = HEAD) -> TokenIds:
+        """At most ``length`` tokens a row."""
+        first, last = ends(length, truncation)
+        lengths = self.lengths
+        position = np.arange(len(self.values)) - np.repeat(self.offsets[:-1], lengths)
+        stays = (position < first) | (position >= np.repeat(lengths - last, lengths))
+        return TokenIds(self.values[stays], np.concatenate([[0], np.cumsum(np.minimum(lengths, length))]))
 
     def padded(self, rows: np.ndarray, pad_to: int = 1) -> np.ndarray:
         """int32[len(rows), time]: the chosen rows, right-padded with 0.

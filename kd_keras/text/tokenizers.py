@@ -1,7 +1,7 @@
 """How text becomes ids: WordPiece on a (cut-down) BERT vocabulary, or words by a regular expression.
 
-Both number their vocabulary from [PAD] = 0, cut at ``max_length`` tokens, and are saved as
-``vocab.txt`` (one entry a line) plus ``tokenizer.json``.
+Both number their vocabulary from [PAD] = 0, keep ``max_length`` tokens of a text (the head's, or what ``truncation``
+says), and are saved as ``vocab.txt`` (one entry a line) plus ``tokenizer.json``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.truncation import HEAD, cut, ends
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, UNK, CLS, SEP, MASK)
@@ -32,12 +33,14 @@ class Tokenizer:
 
     kind: str
 
-    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool):
+    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool, truncation: str = HEAD):
         if not vocab or vocab[0] != PAD or UNK not in vocab:
             raise UserError(f"vocabulary: expected {PAD} on line 1 and {UNK} somewhere")
         self.vocab = list(vocab)
         self.max_length = max_length
         self.lowercase = lowercase
+        ends(max_length, truncation)  # a tokenizer.json may say anything
+        self.truncation = truncation
         self.index = {piece: i for i, piece in enumerate(self.vocab)}
         if len(self.index) != len(self.vocab):
             twice = next(p for p, n in collections.Counter(self.vocab).items() if n > 1)
@@ -67,7 +70,8 @@ class Tokenizer:
         files.write_json(config_path, config | self.extra_config())
 
     def extra_config(self) -> dict[str, str]:
-        return {}
+        """What else ``tokenizer.json`` has. A head is not named: files from before there was a choice have none."""
+        return {} if self.truncation == HEAD else {"truncation": self.truncation}
 
     def fingerprint(self) -> str:
         """Equal for tokenizers that give every text the same ids."""
@@ -83,8 +87,8 @@ class WordPiece(Tokenizer):
 
     kind = "wordpiece"
 
-    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True):
-        super().__init__(vocab, max_length, lowercase)
+    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True, truncation: str = HEAD):
+        super().__init__(vocab, max_length, lowercase, truncation)
         from tokenizers import Tokenizer as Backend
         from tokenizers import models, normalizers, pre_tokenizers
 
@@ -97,14 +101,19 @@ class WordPiece(Tokenizer):
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for e in self._backend.encode_batch(list(texts), add_special_tokens=False):
-            yield e.ids[: self.max_length]
+            yield cut(e.ids, self.max_length, self.truncation)
 
     def encode_for_bert(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> tuple[TokenIds, list[int]]:
-        """[CLS] text [SEP] (text_b [SEP]), truncated longest-first to ``max_length``.
+        """[CLS] text [SEP] (text_b [SEP]) of at most ``max_length``; a pair loses the ends of its longer text first.
 
         Returns:
           ids, and for each row the length of its first segment with [CLS] and [SEP].
+
+        Raises:
+          UserError: pairs, and a truncation that is not the head's.
         """
+        if texts_b is not None and self.truncation != HEAD:
+            raise UserError(f"truncation {self.truncation!r}: is for single texts; pairs take {HEAD}")
         room = self.max_length - (2 if texts_b is None else 3)
         cls, sep = self.index[CLS], self.index[SEP]
         rows, first = [], []
@@ -112,7 +121,7 @@ class WordPiece(Tokenizer):
             a = self._backend.encode_batch(list(texts[chunk : chunk + _CHUNK]), add_special_tokens=False)
             if texts_b is None:
                 for e in a:
-                    row = [cls, *e.ids[:room], sep]
+                    row = [cls, *cut(e.ids, room, self.truncation), sep]
                     rows.append(row)
                     first.append(len(row))
                 continue
@@ -141,8 +150,15 @@ class Words(Tokenizer):
 
     kind = "words"
 
-    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True, delimiter: str = WORD_DELIMITER):
-        super().__init__(vocab, max_length, lowercase)
+    def __init__(
+        self,
+        vocab: Sequence[str],
+        max_length: int,
+        lowercase: bool = True,
+        delimiter: str = WORD_DELIMITER,
+        truncation: str = HEAD,
+    ):
+        super().__init__(vocab, max_length, lowercase, truncation)
         self.delimiter = delimiter
         self._split = re.compile(delimiter).split
 
@@ -156,10 +172,10 @@ class Words(Tokenizer):
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         unk = self.unk_id
         for text in texts:
-            yield [self.index.get(w, unk) for w in self.words(text)[: self.max_length]]
+            yield [self.index.get(w, unk) for w in cut(self.words(text), self.max_length, self.truncation)]
 
     def extra_config(self) -> dict[str, str]:
-        return {"delimiter": self.delimiter}
+        return {"delimiter": self.delimiter} | super().extra_config()
 
 
 def load_tokenizer(vocab_path: Path, config_path: Path) -> Tokenizer:
@@ -182,7 +198,9 @@ def read_vocab(path: Path) -> list[str]:
     return [line.rstrip("\r\n") for line in files.utf8_lines(path)]
 
 
-def cut_wordpiece(whole: WordPiece, texts: Sequence[str], max_length: int, size: int | None = None) -> WordPiece:
+def cut_wordpiece(
+    whole: WordPiece, texts: Sequence[str], max_length: int, size: int | None = None, truncation: str = HEAD
+) -> WordPiece:
     """``whole`` cut down to the pieces that ``texts`` use, with every single character kept.
 
     Args:
@@ -191,6 +209,7 @@ def cut_wordpiece(whole: WordPiece, texts: Sequence[str], max_length: int, size:
       max_length: of the student, in pieces.
       size: most pieces to keep (specials and characters count); the rarest go first, and
         their words are split into smaller pieces, down to characters, instead of becoming unknown.
+      truncation: of the student.
     """
     counts: collections.Counter[int] = collections.Counter()
     uncut = WordPiece(whole.vocab, 1 << 30, whole.lowercase)
@@ -206,10 +225,12 @@ def cut_wordpiece(whole: WordPiece, texts: Sequence[str], max_length: int, size:
     by_count = sorted((i for i in counts if whole.vocab[i] not in taken), key=lambda i: (-counts[i], i))
     if size is not None:
         by_count = by_count[: size - len(kept)]
-    return WordPiece(kept + [whole.vocab[i] for i in by_count], max_length, whole.lowercase)
+    return WordPiece(kept + [whole.vocab[i] for i in by_count], max_length, whole.lowercase, truncation)
 
 
-def word_vocab(texts: Sequence[str], max_length: int, size: int | None = None, min_count: int = 2) -> Words:
+def word_vocab(
+    texts: Sequence[str], max_length: int, size: int | None = None, min_count: int = 2, truncation: str = HEAD
+) -> Words:
     """The most frequent words of ``texts`` (those seen ``min_count`` times), after [PAD], [UNK] and [MASK]."""
     splitter = Words([PAD, UNK], max_length)
     counts: collections.Counter[str] = collections.Counter()
@@ -218,4 +239,5 @@ def word_vocab(texts: Sequence[str], max_length: int, size: int | None = None, m
     del counts[MASK]  # it has its place at the head
     words = [w for w, n in sorted(counts.items(), key=lambda wn: (-wn[1], wn[0])) if n >= min_count]
     head = [PAD, UNK, MASK]
-    return Words(head + words[: None if size is None else max(0, size - len(head))], max_length)
+    kept = words[: None if size is None else max(0, size - len(head))]
+    return Words(head + kept, max_length, truncation=truncation)

@@ -44,6 +44,8 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
     unequal, scores, blank = away / "unequal.jsonl", away / "scores.csv", away / "blank.txt"
     pair = '{"text": "good film", "second": "fine film", "label": "%s"}\n'
     unequal.write_text(pair % "pos" + pair % "neg" + '{"text": "dull", "label": "neg"}\n')
+    pairs = away / "pairs.jsonl"
+    pairs.write_text("".join(pair.replace("good", f"good {n}") % ("pos", "neg")[n % 2] for n in range(40)))
     scores.write_text(HEAD + "".join(f"film {n},{n}.5\n" for n in range(20)))
     blank.write_text("")
     ragged, vectors = away / "ragged.txt", away / "vectors.txt"
@@ -97,6 +99,27 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
         ),
         "KL of scores": (
             ["--task=custom", f"--train_file={scores}", "--regression", teacher, "--soft=kl"], ("--soft=kl", "regression"),
+        ),
+        "no label of a class": ([*custom, teacher, "--labels_per_class=0"], ("--labels_per_class=0", "at least 1")),
+        "labels of a class of scores": (
+            ["--task=custom", f"--train_file={scores}", "--regression", teacher, "--labels_per_class=3"],
+            ("--labels_per_class=3", "regression"),
+        ),
+        "an ablation of what has no labels": (
+            [*custom, teacher, "--labels_per_class=3", "--ablate=augmentation"], ("--labels_per_class", "--ablate"),
+        ),
+        "both ends of a pair": (
+            ["--task=custom", f"--train_file={pairs}", "--text_b_column=second", teacher, "--teacher_truncation=head_tail"],
+            ("--teacher_truncation=head_tail", "reads pairs"),
+        ),
+        "the tail of a pair": (
+            ["--task=custom", f"--train_file={pairs}", "--text_b_column=second", teacher, "--student_truncation=tail"],
+            ("--student_truncation=tail", "reads pairs"),
+        ),
+        "no such truncation": ([*custom, teacher, "--student_truncation=tial"], ("--student_truncation=tial", "mean tail")),
+        "another truncation than the teacher's": (
+            [*ours, f"--teacher={run.folder / 'teacher'}", "--teacher_truncation=tail"],
+            ("--teacher_truncation=tail", "was fine-tuned with head"),
         ),
         "ragged vectors": (
             [*custom, teacher, "--tokenizer=words", "--embeddings=vectors", f"--vectors={ragged}"], ("ragged.txt, line 2",),

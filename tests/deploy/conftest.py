@@ -51,11 +51,14 @@ def make_model():
 
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory, vocab):
-    """(settings=SMALL, words=False, regression=False) → MadeRun."""
+    """(settings=SMALL, words=False, regression=False, truncation="head") → MadeRun."""
 
-    def make(settings: StudentSettings = SMALL, words: bool = False, regression: bool = False) -> MadeRun:
+    def make(
+        settings: StudentSettings = SMALL, words: bool = False, regression: bool = False, truncation: str = "head"
+    ) -> MadeRun:
         layout = RunLayout(tmp_path_factory.mktemp("run"))
-        tokenizer = Words([w for w in vocab if not w.startswith("##")], LENGTH) if words else WordPiece(vocab, LENGTH)
+        kind, entries = (Words, [w for w in vocab if not w.startswith("##")]) if words else (WordPiece, vocab)
+        tokenizer = kind(entries, LENGTH, truncation=truncation)
         pair = READS_PAIRS[settings.student]
         columns = Columns(("text",), "text_b" if pair else None)
         kind = "regression" if regression else "pair" if pair else "single"

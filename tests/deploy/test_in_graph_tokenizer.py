@@ -42,6 +42,11 @@ def tokenizers():
         "words cased": Words(with_mask, 150, lowercase=False),
         "words without mask": Words([w for w in with_mask if w != "[MASK]"], 150),
         "words of three": Words(with_mask, 3),
+        "wordpiece, tail of three": WordPiece(vocab, 3, truncation="tail"),
+        "wordpiece, both ends of eleven": WordPiece(vocab, 11, truncation="head_tail"),
+        "wordpiece without mask, both ends": WordPiece([p for p in vocab if p != "[MASK]"], 5, truncation="head_tail"),
+        "words, tail of three": Words(with_mask, 3, truncation="tail"),
+        "words, both ends of five": Words(with_mask, 5, truncation="head_tail"),
         "words at spaces": Words(with_mask, 150, delimiter=r"[ ]+"),
     }
 

@@ -447,6 +447,10 @@ def test_command_lists_and_describes(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "train: 2 rows\n    labels: negative 1, positive 1\n    words: 50% have 1 or fewer" in shown.stdout
     assert 'train-0 [positive] so "good' in shown.stdout and "test: none with labels" in shown.stdout
+    train = tmp_path / "train.csv"
+    train.write_text("text,label\n" + "".join(f"film {n},{n % 2}\n" for n in range(40)))
+    few = command("--task=custom", f"--train_file={train}", "--labels_per_class=3").stdout
+    assert "train: 6 rows\n    labels: 0 3, 1 3\n" in few and "rest: 30 training rows whose labels are not read" in few
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from kd_keras.text.token_ids import TokenIds
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, UNK, CLS, SEP, MASK)
-# Splits as MediaPipe's RegexTokenizer does, so that a phone sees the words that training saw.
 WORD_DELIMITER = r"[^\w']+"
+# The same rule for RE2 (TensorFlow, MediaPipe), whose \w is ASCII's; Python's has every letter and number.
+RE2_WORD_DELIMITER = r"[^\p{L}\p{N}_']+"
 _CHUNK = 20_000
 
 

@@ -160,7 +160,8 @@ class _Job:
         with files.atomic_path(path) as temp:
             no_mediapipe = mediapipe.why_not(runner.task, runner.tokenizer, fmt)
             bert = no_mediapipe is None and runner.tokenizer.kind == "wordpiece"
-            content = convert(student_weights(runner.student), fmt, length, self.calibration, bert)
+            aliases = list(mediapipe.accented(runner.tokenizer).values()) if bert else ()
+            content = convert(student_weights(runner.student), fmt, length, self.calibration, bert, aliases)
             if no_mediapipe is None:
                 content = mediapipe.add_metadata(content, runner.task, runner.tokenizer)
             temp.write_bytes(content)

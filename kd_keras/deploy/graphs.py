@@ -13,6 +13,7 @@ The backward direction reads reversed *ids*: reversing embeddings has no int8 ke
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,11 @@ from kd_keras.deploy.weights import StudentWeights
 
 
 def forward_pass(
-    weights: StudentWeights, length: int | None, int8_rows: bool = False, bert_inputs: bool = False
+    weights: StudentWeights,
+    length: int | None,
+    int8_rows: bool = False,
+    bert_inputs: bool = False,
+    aliases: Sequence[int] = (),
 ) -> Any:
     """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}.
 
@@ -33,6 +38,7 @@ def forward_pass(
       int8_rows: the embeddings as int8 with a scale for each row. TFLite's own conversion has one scale for the whole
         table, and unpacks all of it into floats when the file is loaded.
       bert_inputs: the inputs are ids, mask and segment_ids, int32[1, length + 2] each (``deploy.inputs``).
+      aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
 
     Returns:
       scores: softmax of the logits; a regression's number as it is.
@@ -41,6 +47,8 @@ def forward_pass(
 
     def scores(**given: tf.Tensor) -> dict[str, tf.Tensor]:
         texts = [_inside(**given)] if bert_inputs else [given[name] for name in weights.inputs]
+        if len(aliases):
+            texts = [_meant(ids, len(weights.embeddings), aliases) for ids in texts]
         rows = _as_batch(texts)
         count = tf.reduce_sum(tf.cast(tf.not_equal(rows, 0), tf.int32), 1)
         steps = model.projected(rows, count)
@@ -67,6 +75,12 @@ def _inside(ids: tf.Tensor, mask: tf.Tensor, segment_ids: tf.Tensor) -> tf.Tenso
     0; were it not looked at, the converter would drop the input, and MediaPipe refuses a file with two.
     """
     return ids[:, 1:-1] * mask[:, 2:] * (1 - segment_ids[:, 1:-1])
+
+
+def _meant(ids: tf.Tensor, vocab: int, aliases: Sequence[int]) -> tf.Tensor:
+    """``ids`` with those from ``vocab`` up replaced by what they stand for."""
+    beyond = ids - vocab
+    return tf.where(beyond < 0, ids, tf.gather(tf.constant(aliases, tf.int32), tf.maximum(beyond, 0)))
 
 
 def _as_batch(texts: list[tf.Tensor]) -> tf.Tensor:

@@ -2,8 +2,10 @@
 
 Its tokenizers (mediapipe/tasks/cc/text/tokenizers and the two preprocessor calculators):
 
-- BertTokenizer: lower-cases ASCII, splits at white space, punctuation and CJK, then WordPiece; gives ids, mask and
-  segment_ids with [CLS] and [SEP]. The vocabulary has a piece a line.
+- BertTokenizer: lower-cases ASCII, splits at ASCII's white space, punctuation and CJK, then WordPiece; gives ids, mask
+  and segment_ids with [CLS] and [SEP]. The vocabulary has a piece a line, whose number is the id. Accents and capitals
+  beyond ASCII are left as they are, so its vocabulary gets them as pieces more, which the graph takes for the plain
+  letter: "clich" and "##é" instead of a word that is unknown.
 - RegexTokenizer: splits at a regular expression of RE2 and looks words up as they are; nothing is lower-cased. The
   vocabulary has "word id" a line, so several spellings can have one id. <PAD> and <UNKNOWN> must be there; <START>,
   which would come before each text, need not.
@@ -11,12 +13,15 @@ Its tokenizers (mediapipe/tasks/cc/text/tokenizers and the two preprocessor calc
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
+
 from kd_keras import __version__
 from kd_keras.deploy import metadata
 from kd_keras.deploy.formats import Format
 from kd_keras.deploy.tflite import describe
 from kd_keras.tasks import Task
-from kd_keras.text.tokenizers import RE2_WORD_DELIMITER, SPECIAL, WORD_DELIMITER, Tokenizer
+from kd_keras.text.tokenizers import RE2_WORD_DELIMITER, SPECIAL, WORD_DELIMITER, Tokenizer, WordPiece, Words
 
 _DESCRIPTIONS = {
     "ids": "[CLS] text [SEP], then 0: numbers of pieces in vocab.txt.",
@@ -42,7 +47,8 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
     """A .tflite file with metadata, labels and vocabulary inside.
 
     Args:
-      content: of an unrolled file; of a WordPiece student with BERT's three inputs.
+      content: of an unrolled file; of a WordPiece student with BERT's three inputs and the aliases of
+        :func:`accented`.
       task: for which :func:`why_not` has no reason.
       tokenizer: the student's.
     """
@@ -51,7 +57,7 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
     about = (f"{task.name} student", "BiLSTM distilled from a BERT teacher by kd_keras.", __version__)
     files = {"labels.txt": _lines(task.labels)}
     if tokenizer.kind == "wordpiece":
-        files["vocab.txt"] = _lines(tokenizer.vocab)
+        files["vocab.txt"] = _lines([*tokenizer.vocab, *accented(tokenizer)])
         vocab = metadata.associated_file("vocab.txt", "A piece a line, numbered from 0.", metadata.VOCABULARY)
         inputs = [metadata.tensor(name, _DESCRIPTIONS[name]) for name in describe(content)["inputs"]]
         made = metadata.model(*about, inputs, [scores], [metadata.bert_tokenizer(vocab)])
@@ -64,7 +70,22 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
     return metadata.with_metadata(content, made, files)
 
 
-def word_ids(tokenizer: Tokenizer) -> dict[str, int]:
+def accented(tokenizer: WordPiece) -> dict[str, int]:
+    """Pieces of one letter that are not in the vocabulary → the piece that training made of this letter.
+
+    They follow the vocabulary in MediaPipe's: the graph's ``aliases``.
+    """
+    found = {}
+    for letter in filter(str.isalpha, map(chr, range(0x80, sys.maxunicode + 1))):
+        plain = tokenizer.normalized(letter).strip()  # CJK comes between spaces
+        if len(plain) == 1 and plain != letter:
+            for piece, meant in ((letter, plain), ("##" + letter, "##" + plain)):
+                if meant in tokenizer.index and piece not in tokenizer.index:
+                    found[piece] = tokenizer.index[meant]
+    return found
+
+
+def word_ids(tokenizer: Words) -> dict[str, int]:
     """MediaPipe's vocabulary of a student of words: word → id.
 
     Where the student lower-cases, "Word" and "WORD" have the id of "word".
@@ -80,5 +101,5 @@ def word_ids(tokenizer: Tokenizer) -> dict[str, int]:
     return ids
 
 
-def _lines(entries) -> bytes:
+def _lines(entries: Iterable[str]) -> bytes:
     return "".join(entry + "\n" for entry in entries).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kd_keras.common.errors import UserError
 from kd_keras.deploy.formats import Format
@@ -18,6 +18,7 @@ def convert(
     length: int | None,
     calibration: Mapping[str, TokenIds] | None = None,
     bert_inputs: bool = False,
+    aliases: Sequence[int] = (),
 ) -> bytes:
     """The file's content.
 
@@ -27,6 +28,7 @@ def convert(
       length: tokens of the unrolled form; None for the loop form.
       calibration: ids of real text, for int8.
       bert_inputs: of the unrolled form: it reads ids, mask and segment_ids (``deploy.inputs``).
+      aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
 
     Raises:
       UserError: the file is not made of built-in ops only, or not of the form that was asked for.
@@ -36,7 +38,7 @@ def convert(
     from kd_keras.deploy.graphs import forward_pass
 
     with silent():
-        function = forward_pass(weights, length, fmt.precision == "dynamic", bert_inputs)
+        function = forward_pass(weights, length, fmt.precision == "dynamic", bert_inputs, aliases)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
         if fmt.precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

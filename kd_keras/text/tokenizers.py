@@ -96,6 +96,10 @@ class WordPiece(Tokenizer):
         if MASK in self.index:
             self._backend.add_special_tokens([MASK])
 
+    def normalized(self, text: str) -> str:
+        """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
+        return self._backend.normalizer.normalize_str(text)
+
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for e in self._backend.encode_batch(list(texts), add_special_tokens=False):
             yield e.ids[: self.max_length]

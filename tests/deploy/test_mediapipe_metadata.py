@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from kd_keras.deploy.formats import EXPORTS
 from kd_keras.deploy.inputs import bert_inputs, model_inputs
 from kd_keras.deploy.litert import LiteRT
-from kd_keras.deploy.mediapipe import add_metadata, why_not, word_ids
+from kd_keras.deploy.mediapipe import accented, add_metadata, why_not, word_ids
 from kd_keras.deploy.runner import Runner, softmax
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.tflite import convert
@@ -93,13 +93,14 @@ def student(make_model, pieces):
 
 
 @pytest.fixture(scope="module")
-def plain(student):
+def plain(student, pieces):
     """Format → a file of three inputs, without metadata; each made once."""
     made: dict[str, bytes] = {}
 
     def make(name: str) -> bytes:
         if name not in made:
-            made[name] = convert(student_weights(student), EXPORTS[name], LENGTH, {"ids": texts(30)}, bert_inputs=True)
+            weights, ids = student_weights(student), {"ids": texts(30)}
+            made[name] = convert(weights, EXPORTS[name], LENGTH, ids, True, list(accented(pieces).values()))
         return made[name]
 
     return make
@@ -131,10 +132,40 @@ def test_a_wordpiece_student(plain, pieces):
     assert unit.enum(0) == 4, "BertTokenizerOptions"
     (vocab,) = unit.table(1).tables(0)
     assert (vocab.text(0), vocab.enum(2)) == ("vocab.txt", 5)
-    assert files_in(content) == {
-        "labels.txt": "neg\nso-so\npos\n",
-        "vocab.txt": "".join(p + "\n" for p in pieces.vocab),
+    files = files_in(content)
+    assert list(files) == ["labels.txt", "vocab.txt"] and files["labels.txt"] == "neg\nso-so\npos\n"
+    lines = files["vocab.txt"].splitlines()
+    assert lines[: len(pieces)] == pieces.vocab and lines[len(pieces) :] == list(accented(pieces))
+
+
+def test_letters_with_accents_stand_for_plain_ones(plain, pieces):
+    found, index = accented(pieces), pieces.index
+    want = {
+        "á": "a",
+        "À": "a",
+        "##á": "##a",
+        "Ś": "s",
+        "##ś": "##s",
+        "##Ś": "##s",
+        "Á": "a",
+        "ß": None,
+        "Ł": None,
+        "é": None,
     }
+    assert {p: pieces.vocab[found[p]] if p in found else None for p in want} == want
+    assert not set(found) & set(index)
+    for piece, i in found.items():
+        if not piece.startswith("##"):
+            assert pieces.encode([piece])[0].tolist() == [i], piece
+    # In the graph they follow the vocabulary.
+    new = {piece: len(pieces) + n for n, piece in enumerate(found)}
+    first, *_, last = found
+    given = [[new["á"], 7, new["##ś"]], [new[last]], [new[first], 5]]
+    meant = [[index["a"], 7, index["##s"]], [found[last]], [found[first], 5]]
+    for name in ("tflite_float32", "tflite_int8"):
+        got, want = (answers(plain(name), [mediapipes_inputs(t, 2, 3) for t in x]) for x in (given, meant))
+        np.testing.assert_array_equal(got, want)
+        assert np.ptp(want, axis=0).max() > 0.1
 
 
 def test_a_student_of_words(make_model):

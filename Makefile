@@ -7,6 +7,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
 FLAGFILE ?= flags/quickstart.txt
 ARGS ?=
+MODEL ?= $(firstword $(wildcard saved_models/*/*/tflite/dynamic.tflite))
 
 # Which Python makes the environment; choose another by PYTHON=/path/to/python3.11.
 RIGHT_PYTHON := import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))
@@ -40,11 +41,11 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv install install-dev train test slow-test lint format clean clean-venv
+.PHONY: help venv install install-dev train test slow-test browser-check lint format clean clean-venv
 
 help: ## lists the targets
 	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 venv: ## makes an empty virtual environment
 	$(call locked,$(MADE))
@@ -63,6 +64,12 @@ test: install-dev ## installs, then runs the default tests (ARGS='tests/test_pac
 
 slow-test: install-dev ## runs the tests marked slow
 	$(PY) -m pytest -m slow $(ARGS)
+
+browser-check: install ## a file of export in headless Chromium (MODEL=RUN/tflite/dynamic.tflite ARGS='--input=dev.tsv')
+	@if [ ! -f '$(MODEL)' ]; then echo "error: MODEL='$(MODEL)': name an unrolled .tflite file of export" >&2; exit 2; fi
+	@command -v npm >/dev/null || { echo "error: no npm; on Debian and Ubuntu: apt-get install npm chromium" >&2; exit 2; }
+	cd browser && npm install --ignore-scripts --no-package-lock --no-audit --no-fund
+	$(PY) browser/check.py '$(MODEL)' $(ARGS)
 
 lint: install-dev ## checks style and format
 	$(PY) -m ruff check .

@@ -31,6 +31,7 @@ INSTALL_REQUIRES = [
     "tensorflow-model-optimization>=0.8.1,<0.9",
     "absl-py>=1.4,<2",
     "ai-edge-litert>=2.3,<3",
+    "flatbuffers>=25.12.19,<26",
     "HanTa>=1.2.1,<2",
     "numpy>=2.4,<3",
     "pyarrow>=26,<27",

@@ -36,8 +36,8 @@ def describe(task: Task, tokenizer: Tokenizer, student: str) -> dict[str, Any]:
             **tokenizer.extra_config(),
         },
         "vocab_size": len(tokenizer),
-        "ids": "int32, right-padded with 0; no [CLS], no [SEP]; what is not in the vocabulary is "
-        f"{tokenizer.unk_id} ([UNK]); an empty text is all 0" + _long_text(tokenizer),
+        "ids": f"a line's number in vocab.txt, from 0; what is not in the vocabulary is {tokenizer.unk_id} ([UNK])"
+        + _long_text(tokenizer),
         "scores": "the number that the regression predicts"
         if task.is_regression
         else "softmax over the labels in the order of labels.txt",

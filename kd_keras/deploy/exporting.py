@@ -12,8 +12,9 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
-from kd_keras.deploy import bundle, check_texts
-from kd_keras.deploy.formats import SAVED_MODEL, Format
+from kd_keras.deploy import bundle, check_texts, mediapipe
+from kd_keras.deploy.formats import SAVED_MODEL, Format, names
+from kd_keras.deploy.inputs import READS
 from kd_keras.deploy.litert import LiteRT
 from kd_keras.deploy.runner import Runner, scores_of
 from kd_keras.deploy.saved_model import LoadedModel, write_saved_model
@@ -60,6 +61,9 @@ def export(model_dir: str | Path, settings: ExportSettings) -> Exported:
     source, rows = read_check_texts(settings, runner.task)
     calibration = read_calibration(settings, runner) if any(f.precision == "int8" for f in formats) else None
     job = _Job(runner, RunLayout(Path(model_dir)), settings.tflite_length, calibration, source, rows)
+    unrolled = [f for f in formats if f.form == "unrolled"]
+    if unrolled and (reason := mediapipe.why_not(runner.task, runner.tokenizer, unrolled[0])):
+        say(f"{names(unrolled)}: without metadata for MediaPipe, as {reason}")
     done = Exported({}, [])
     for fmt in formats:
         say(f"{fmt.name}: converting, and comparing with Keras on {len(rows):,} texts ({source})")
@@ -155,7 +159,12 @@ class _Job:
         length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
         with files.atomic_path(path) as temp:
             calibration = self.calibration and cut_ids(self.calibration, length, runner.tokenizer.truncation)[0]
-            content = convert(student_weights(runner.student), fmt, length, calibration)
+            no_mediapipe = mediapipe.why_not(runner.task, runner.tokenizer, fmt)
+            bert = no_mediapipe is None and runner.tokenizer.kind == "wordpiece"
+            aliases = list(mediapipe.accented(runner.tokenizer).values()) if bert else ()
+            content = convert(student_weights(runner.student), fmt, length, calibration, bert, aliases)
+            if no_mediapipe is None:
+                content = mediapipe.add_metadata(content, runner.task, runner.tokenizer)
             temp.write_bytes(content)
             model = LiteRT(temp)
             ids, cut = cut_ids(self.ids, length, runner.tokenizer.truncation)
@@ -171,6 +180,8 @@ class _Job:
             "bytes": len(content),
             "sha256": files.sha256_file(path),
             **model.describe(),
+            "reads": READS["bert" if bert else "ids"],
+            "mediapipe": f"no: {no_mediapipe}" if no_mediapipe else "TextClassifier",
             "checked_on": self.source,
             "verification": found.to_json(),
         }
@@ -198,7 +209,9 @@ class _Job:
             found = compare(runner.task, rows, keras, got, keras, pieces_differ=int((~same).sum()))
             require_agreement(SAVED_MODEL, "saved_model", found)
             extra = temp / self.layout.saved_model_metadata.relative_to(folder)
-            files.write_json(extra, self.about | {"checked_on": self.source, "verification": found.to_json()})
+            files.write_json(
+                extra, self.about | {"reads": READS["ids"], "checked_on": self.source, "verification": found.to_json()}
+            )
             size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
         return "saved_model", size, found
 

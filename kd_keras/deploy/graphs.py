@@ -5,20 +5,31 @@ Two forms, exact copies of Keras' answer for ids that are right-padded with 0:
 - unrolled: a fixed length, one subgraph, the same work for any text. What MediaPipe needs.
 - loop: any length, stops at the last token. Fastest in a plain interpreter.
 
+An unrolled graph can have BERT's three inputs, as MediaPipe gives them: [CLS] and [SEP], which no student has seen, are
+left out inside.
+
 The backward direction reads reversed *ids*: reversing embeddings has no int8 kernel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from kd_keras.deploy.inputs import BERT_INPUTS
 from kd_keras.deploy.weights import StudentWeights
 
 
-def forward_pass(weights: StudentWeights, length: int | None, int8_rows: bool = False) -> Any:
+def forward_pass(
+    weights: StudentWeights,
+    length: int | None,
+    int8_rows: bool = False,
+    bert_inputs: bool = False,
+    aliases: Sequence[int] = (),
+) -> Any:
     """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}.
 
     Args:
@@ -26,29 +37,50 @@ def forward_pass(weights: StudentWeights, length: int | None, int8_rows: bool = 
       length: unrolled to this many tokens; None: the loop form.
       int8_rows: the embeddings as int8 with a scale for each row. TFLite's own conversion has one scale for the whole
         table, and unpacks all of it into floats when the file is loaded.
+      bert_inputs: the inputs are ids, mask and segment_ids, int32[1, length + 2] each (``deploy.inputs``).
+      aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
 
     Returns:
       scores: softmax of the logits; a regression's number as it is.
     """
     model = _Constants(weights, int8_rows)
 
-    def scores(**ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = _as_batch([ids[name] for name in weights.inputs])
+    def scores(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        texts = [_inside(**given)] if bert_inputs else [given[name] for name in weights.inputs]
+        if len(aliases):
+            texts = [_meant(ids, len(weights.embeddings), aliases) for ids in texts]
+        rows = _as_batch(texts)
         count = tf.reduce_sum(tf.cast(tf.not_equal(rows, 0), tf.int32), 1)
         steps = model.projected(rows, count)
         # Everything between the matrix products is done for both directions at once: half as many ops.
         both = tf.concat([count, count], 0)
         encode = _unrolled if length else _loop
         sentence = tf.concat(tf.split(encode(model, steps, both), 2, 0), 1)
-        if len(ids) > 1:
+        if len(texts) > 1:
             u, v = sentence[:1], sentence[1:]
             sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
         hidden = tf.nn.relu(tf.matmul(sentence, model.dense[0]) + model.dense[1])
         logits = tf.matmul(hidden, model.logits[0]) + model.logits[1]
         return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
 
-    signature = {name: tf.TensorSpec((1, length), tf.int32, name=name) for name in weights.inputs}
+    names, size = (BERT_INPUTS, length + 2) if bert_inputs else (weights.inputs, length)
+    signature = {name: tf.TensorSpec((1, size), tf.int32, name=name) for name in names}
     return tf.function(scores).get_concrete_function(**signature)
+
+
+def _inside(ids: tf.Tensor, mask: tf.Tensor, segment_ids: tf.Tensor) -> tf.Tensor:
+    """int32[1, length + 2] with [CLS] and [SEP] → int32[1, length] without; what is not text becomes 0.
+
+    The mask ends with [SEP], so a token is text where the one after it is marked too. MediaPipe's segment is always
+    0; were it not looked at, the converter would drop the input, and MediaPipe refuses a file with two.
+    """
+    return ids[:, 1:-1] * mask[:, 2:] * (1 - segment_ids[:, 1:-1])
+
+
+def _meant(ids: tf.Tensor, vocab: int, aliases: Sequence[int]) -> tf.Tensor:
+    """``ids`` with those from ``vocab`` up replaced by what they stand for."""
+    beyond = ids - vocab
+    return tf.where(beyond < 0, ids, tf.gather(tf.constant(aliases, tf.int32), tf.maximum(beyond, 0)))
 
 
 def _as_batch(texts: list[tf.Tensor]) -> tf.Tensor:

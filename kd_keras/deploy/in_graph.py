@@ -22,7 +22,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from kd_keras.common.errors import UserError
-from kd_keras.text.tokenizers import MASK, UNK, WORD_DELIMITER, Tokenizer
+from kd_keras.text.tokenizers import MASK, RE2_WORD_DELIMITER, UNK, WORD_DELIMITER, Tokenizer
 from kd_keras.text.truncation import HEAD, ends
 
 # Hugging Face's WordPiece gives up on longer words.
@@ -33,8 +33,6 @@ _CJK = (
 )
 _SPACE = r"[\s\x{0B}\x{85}\p{Z}]"
 _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
-# RE2's \w is ASCII's; Python's has every letter and number.
-_RE2_DELIMITER = {WORD_DELIMITER: r"[^\p{L}\p{N}_']+"}
 
 
 class InGraphTokenizer(tf.Module):
@@ -57,7 +55,8 @@ class InGraphTokenizer(tf.Module):
             )
         elif tokenizer.kind == "words":
             self._mask_id = tokenizer.index.get(MASK, tokenizer.unk_id)
-            self._delimiter = _RE2_DELIMITER.get(tokenizer.delimiter, tokenizer.delimiter)
+            default = tokenizer.delimiter == WORD_DELIMITER
+            self._delimiter = RE2_WORD_DELIMITER if default else tokenizer.delimiter
             entries = tf.lookup.KeyValueTensorInitializer(tokenizer.vocab, tf.range(len(tokenizer), dtype=tf.int64))
             self._table = tf.lookup.StaticHashTable(entries, tokenizer.unk_id)
         else:

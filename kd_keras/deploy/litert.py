@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.deploy.inputs import BERT_INPUTS, input_name, model_inputs
 from kd_keras.deploy.quiet import silent
 from kd_keras.text.token_ids import TokenIds
 
@@ -20,8 +21,8 @@ class LiteRT:
       threads: of the interpreter.
 
     Attributes:
-      length: tokens that the file reads; None: any number.
-      inputs: names, sorted.
+      length: tokens of a text that the file reads; None: any number.
+      inputs: names of the ids it reads, sorted; ("ids",) of a file with BERT's three inputs too.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 1):
@@ -36,16 +37,17 @@ class LiteRT:
             what = "content" if isinstance(model, bytes) else model
             raise UserError(f"{what}: not a TFLite file that can be loaded ({' '.join(str(e).split())})") from None
         details = self._interpreter.get_input_details()
-        self._tensors = {d["name"].removeprefix("serving_default_").split(":")[0]: d for d in details}
-        self.inputs = tuple(sorted(self._tensors))
-        length = int(details[0]["shape_signature"][-1])
+        self._tensors = {input_name(d["name"]): d for d in details}
+        self._bert = set(self._tensors) == set(BERT_INPUTS)
+        self.inputs = ("ids",) if self._bert else tuple(sorted(self._tensors))
+        length = int(details[0]["shape_signature"][-1]) - 2 * self._bert
         self.length = length if length > 0 else None
         self._output = self._interpreter.get_output_details()[0]
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def describe(self) -> dict:
         """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size."""
-        inputs = [_tensor(n, self._tensors[n]) for n in self.inputs]
+        inputs = [_tensor(n, self._tensors[n]) for n in sorted(self._tensors)]
         return {"inputs": inputs, "output": _tensor("scores", self._output)}
 
     def scores(self, ids: Mapping[str, TokenIds], extra_padding: int = 0) -> np.ndarray:
@@ -61,14 +63,8 @@ class LiteRT:
         out = []
         for i in range(count):
             more = i % extra_padding if extra_padding else 0
-            out.append(self._one({n: self._padded(t[i], more) for n, t in ids.items()}))
+            out.append(self._one(model_inputs(ids, i, self.length, self._bert, more)))
         return np.stack(out) if out else np.zeros((0, int(self._output["shape"][-1])), np.float32)
-
-    def _padded(self, tokens: np.ndarray, more: int) -> np.ndarray:
-        length = self.length or max(1, len(tokens)) + more
-        x = np.zeros((1, length), np.int32)
-        x[0, : min(length, len(tokens))] = tokens[:length]
-        return x
 
     def _one(self, x: dict[str, np.ndarray]) -> np.ndarray:
         run = self._interpreter

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from kd_keras.common.errors import UserError
 from kd_keras.deploy.formats import Format
+from kd_keras.deploy.inputs import input_name, model_inputs
 from kd_keras.deploy.quiet import silent
 from kd_keras.deploy.weights import StudentWeights
 from kd_keras.text.token_ids import TokenIds
 
 
 def convert(
-    weights: StudentWeights, fmt: Format, length: int | None, calibration: Mapping[str, TokenIds] | None = None
+    weights: StudentWeights,
+    fmt: Format,
+    length: int | None,
+    calibration: Mapping[str, TokenIds] | None = None,
+    bert_inputs: bool = False,
+    aliases: Sequence[int] = (),
 ) -> bytes:
     """The file's content.
 
@@ -23,6 +27,8 @@ def convert(
       fmt: form and precision.
       length: tokens of the unrolled form; None for the loop form.
       calibration: ids of real text, for int8.
+      bert_inputs: of the unrolled form: it reads ids, mask and segment_ids (``deploy.inputs``).
+      aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
 
     Raises:
       UserError: the file is not made of built-in ops only, or not of the form that was asked for.
@@ -32,7 +38,7 @@ def convert(
     from kd_keras.deploy.graphs import forward_pass
 
     with silent():
-        function = forward_pass(weights, length, int8_rows=fmt.precision == "dynamic")
+        function = forward_pass(weights, length, fmt.precision == "dynamic", bert_inputs, aliases)
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
         if fmt.precision != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -41,22 +47,12 @@ def convert(
         if fmt.precision == "int8":
             assert calibration is not None and length is not None
             rows = range(len(next(iter(calibration.values()))))
-            converter.representative_dataset = lambda: (fixed(calibration, i, length) for i in rows)
+            converter.representative_dataset = lambda: (model_inputs(calibration, i, length, bert_inputs) for i in rows)
             # Ids stay int32, and what is asked for is a float: the scores' integers are turned into it by the file.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         content = converter.convert()
     check_graph(content, fmt)
     return content
-
-
-def fixed(ids: Mapping[str, TokenIds], row: int, length: int) -> dict[str, np.ndarray]:
-    """int32[1, length] for each input: one row, cut or right-padded with 0."""
-    out = {}
-    for name, texts in ids.items():
-        out[name] = np.zeros((1, length), np.int32)
-        tokens = texts[row][:length]
-        out[name][0, : len(tokens)] = tokens
-    return out
 
 
 def check_graph(content: bytes, fmt: Format) -> None:
@@ -71,7 +67,8 @@ def check_graph(content: bytes, fmt: Format) -> None:
 
 
 def describe(content: bytes) -> dict:
-    """{"subgraphs": int, "ops": sorted names, "custom_ops": […], "float_ops": names of ops that touch floats}."""
+    """{"inputs": names in the file's order, "subgraphs": int, "ops": sorted names, "custom_ops": […], "float_ops":
+    names of ops that touch floats}."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
@@ -84,7 +81,9 @@ def describe(content: bytes) -> dict:
             if any(t.type == schema.TensorType.FLOAT32 for t in tensors):
                 floats.add(codes[op.opcodeIndex])
     custom = [c.customCode.decode() for c in model.operatorCodes if c.customCode]
+    graph = model.subgraphs[0]
     return {
+        "inputs": [input_name(graph.tensors[i].name.decode()) for i in graph.inputs],
         "subgraphs": len(model.subgraphs),
         "ops": sorted(set(codes)),
         "custom_ops": custom,

@@ -29,7 +29,6 @@ from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 from kd_keras.text.truncation import check_truncation
 
-
 # Where to write, what to find and how many to train change no student.
 _NO_SETTINGS = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard")
 

@@ -18,8 +18,9 @@ from kd_keras.text.truncation import HEAD, cut, ends
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, UNK, CLS, SEP, MASK)
-# Splits as MediaPipe's RegexTokenizer does, so that a phone sees the words that training saw.
 WORD_DELIMITER = r"[^\w']+"
+# The same rule for RE2 (TensorFlow, MediaPipe), whose \w is ASCII's; Python's has every letter and number.
+RE2_WORD_DELIMITER = r"[^\p{L}\p{N}_']+"
 _CHUNK = 20_000
 
 
@@ -98,6 +99,10 @@ class WordPiece(Tokenizer):
         # Augmented text says [MASK]. A text that says [PAD] or [SEP] means just these letters.
         if MASK in self.index:
             self._backend.add_special_tokens([MASK])
+
+    def normalized(self, text: str) -> str:
+        """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
+        return self._backend.normalizer.normalize_str(text)
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for e in self._backend.encode_batch(list(texts), add_special_tokens=False):

@@ -43,6 +43,10 @@ class LiteRT:
         self._output = self._interpreter.get_output_details()[0]
         self._shapes: dict[str, tuple[int, ...]] = {}
 
+    def inputs_in_order(self) -> list[tuple[str, list[int]]]:
+        """Name and shape (−1 is any size) of each input, in the order in which the file has them."""
+        return [(name, [int(n) for n in d["shape_signature"]]) for name, d in self._tensors.items()]
+
     def describe(self) -> dict:
         """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size."""
         inputs = [_tensor(n, self._tensors[n]) for n in self.inputs]
@@ -60,9 +64,12 @@ class LiteRT:
         count = len(next(iter(ids.values())))
         out = []
         for i in range(count):
-            more = i % extra_padding if extra_padding else 0
-            out.append(self._one({n: self._padded(t[i], more) for n, t in ids.items()}))
+            out.append(self.answer(self.prepared(ids, i, i % extra_padding if extra_padding else 0)))
         return np.stack(out) if out else np.zeros((0, int(self._output["shape"][-1])), np.float32)
+
+    def prepared(self, ids: Mapping[str, TokenIds], row: int, more: int = 0) -> dict[str, np.ndarray]:
+        """int32[1, time] for each of the file's inputs: one row; ``more`` zeros are added for a file of any length."""
+        return {name: self._padded(texts[row], more) for name, texts in ids.items()}
 
     def _padded(self, tokens: np.ndarray, more: int) -> np.ndarray:
         length = self.length or max(1, len(tokens)) + more
@@ -70,7 +77,8 @@ class LiteRT:
         x[0, : min(length, len(tokens))] = tokens[:length]
         return x
 
-    def _one(self, x: dict[str, np.ndarray]) -> np.ndarray:
+    def answer(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
+        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs."""
         run = self._interpreter
         if not self.length and (shapes := {n: a.shape for n, a in x.items()}) != self._shapes:
             for name, shape in shapes.items():

@@ -4,8 +4,8 @@ python -m kd_keras.benchmark --model_dir=RUN
 python -m kd_keras.benchmark --model_dir=RUN --formats=tflite_dynamic,tflite_loop_dynamic --lengths=32 --threads=1
 
 Size, dev score, load time, memory, and latency at batch 1 on real text (p50, p90, p99): a table on the screen;
-benchmark.md, benchmark.json and a plot in RUN/benchmark/; and the lines that time each file on a phone. Models take turns,
-so that ratios hold on a busy machine too; for milliseconds, let it run alone.
+benchmark.md, benchmark.json and a plot in RUN/benchmark/; and the lines that time each file on a phone. Models take
+turns, so that ratios hold on a busy machine too; for milliseconds, let it run alone.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class BenchmarkSettings(Checked):
     )
     lengths: str | None = setting(
         None,
-        "tokens of the texts to time, with commas, of a pair in both together; 8,16,32 if not given, as far as the models "
-        "read so many. Text as it comes is timed as well.",
+        "tokens of the texts to time, with commas, of a pair in both together; 8,16,32 if not given, as far as the "
+        "models read so many. Text as it comes is timed as well.",
     )
     threads: str = setting("1,2", "threads, with commas.")
     texts: int = setting(500, "texts timed for each format, length and number of threads.", low=10)

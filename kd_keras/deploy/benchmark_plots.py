@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from kd_keras.distill.plots import BLUE, GREY, ORANGE, clean
+from kd_keras.distill.plots import BLUE, GREY, ORANGE
 
 COLORS = {"float32": BLUE, "float16": "#3a9c6d", "dynamic": ORANGE, "int8": "#a23b72"}
 MARKERS = {"student, unrolled": "o", "student, any length": "s", "teacher": "^"}
@@ -48,7 +48,8 @@ def pareto(models: Sequence[dict], latency_title: str, metric_title: str) -> Fig
         ax.set_xscale("log")
         ax.set_xlabel(title)
         _plain_ticks(ax, [x for x, _ in points])
-        clean(ax)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25)
     axes[0].set_ylabel(metric_title)
     low, high = min(m["score"] for m in models), max(m["score"] for m in models)
     margin = max(0.12 * (high - low), 0.1)
@@ -85,4 +86,4 @@ def _legend(models: Sequence[dict]) -> list[Line2D]:
     precisions = [p for p in COLORS if any(m["precision"] == p for m in models)]
     out = [handle(MARKERS[k], "#444444", k) for k in kinds]
     out += [handle("D", COLORS[p], PRECISIONS.get(p, p)) for p in precisions]
-    return [*out, Line2D([], [], color=GREY, lw=1, ls="--", label="nothing is better in both")]
+    return [*out, Line2D([], [], color=GREY, lw=1, ls="--", label="not beaten in both")]

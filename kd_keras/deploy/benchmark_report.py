@@ -37,6 +37,14 @@ def summary(report: dict) -> str:
     return markdown_table([*head, f"× teacher, {_of(last)}"], lines)
 
 
+def noise(report: dict) -> str:
+    """A warning where other work ran when the benchmark began, else nothing."""
+    load, cpus = report["machine"]["load_average"][0], report["machine"]["cpus"]
+    if load < 0.6 * cpus:
+        return ""
+    return f"Other work was running (load average {load} on {cpus} CPUs): milliseconds are too high, and ratios uneven."
+
+
 def speedups(report: dict) -> str:
     """One sentence for each format at the longest text, fewest threads: unit and setting with the number."""
     last, threads = _longest(report), _threads(report)[0]
@@ -52,7 +60,7 @@ def phone_lines(report: dict) -> str:
     """For the screen: the lines of one file of each form; benchmark.md has those of every file."""
     shown = {}
     for c in report["commands"]:
-        if not c["model"].startswith("teacher_") and (c["form"] not in shown or c["model"].endswith("dynamic")):
+        if c["exported"] and (c["form"] not in shown or c["model"].endswith("dynamic")):
             shown[c["form"]] = c
     return "\n".join(f"{c['push']}\n{c['app']}\n{c['binary']}" for c in shown.values())
 
@@ -75,6 +83,7 @@ def page(report: dict, command: str, drawn: bool = True) -> str:
 {summary(report)}
 
 Median milliseconds of one text, batch 1, {_threads_text(threads)}; dev {metric}{percent}; MB are millions of bytes.
+{noise(report)}
 
 {plot}{speedups(report)}
 
@@ -116,8 +125,8 @@ id is a token, and for an interpreter of your own.
 ## On a phone
 
 How to get TensorFlow Lite's benchmark app and binary is said in its repository, tensorflow/lite/tools/benchmark. The
-app answers in `adb logcat | grep "Inference timings in us"`. Names, shapes and ranges of the inputs are the files' own;
-a file of any length is given {last}. Run the lines in the folder where the benchmark ran.
+app answers in `adb logcat | grep "Inference timings in us"`. Names, shapes and ranges of the inputs are the files'
+own. Compare files of one length: those in `models/` are made for {last}, too. Run the lines where the benchmark ran.
 
 {_phone(report)}
 """
@@ -157,7 +166,10 @@ def _inputs(report: dict) -> str:
 
 
 def _phone(report: dict) -> str:
-    parts = [f"{c['model']}\n\n```\n{c['push']}\n{c['app']}\n{c['binary']}\n```" for c in report["commands"]]
+    parts = [
+        f"{c['model']}, {c['tokens']} tokens\n\n```\n{c['push']}\n{c['app']}\n{c['binary']}\n```"
+        for c in report["commands"]
+    ]
     return "\n\n".join(parts)
 
 

@@ -261,17 +261,18 @@ def _inputs_test(plan: Plan, models: list[Model], texts: dict[int | None, Timing
 
 
 def _commands(plan: Plan, models: list[Model]) -> list[dict]:
-    length, threads = plan.lengths[-1], plan.settings.thread_list()[0]
-    out = []
+    """For the exported files, and for fixed lengths also at the longest that was timed, to be set side by side."""
+    longest, threads, out = plan.lengths[-1], plan.settings.thread_list()[0], []
     for m in models:
-        if m.path.suffix != ".tflite":
+        if m.kind not in ("tflite", "bert_tflite"):
             continue
-        path = m.file(length) if m.is_teacher else m.path
         vocab = len(plan.teacher.tokenizer if m.is_teacher else plan.tokenizer)
-        inputs = LiteRT(path).inputs_in_order()
-        share = length // len([n for n, _ in inputs if n.startswith("ids")] or [1])
-        said = phone_commands.commands(path, inputs, vocab, share, threads)
-        out.append({"model": m.name, "form": m.fmt.form} | said)
+        for path in dict.fromkeys((m.path, m.file(longest))):
+            model = LiteRT(path)
+            length = model.length or longest // len(model.inputs)
+            said = phone_commands.commands(path, model.inputs_in_order(), vocab, length, threads)
+            exported = path == m.path and not m.is_teacher
+            out.append({"model": m.name, "form": m.fmt.form, "tokens": length, "exported": exported} | said)
     return out
 
 

@@ -25,8 +25,7 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temp, dpi=130, bbox_inches="tight")
 
 
-def clean(axes: Any) -> None:
-    """No frame on top and right, a light grid."""
+def _clean(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
 
@@ -53,7 +52,7 @@ def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> F
         ax.set(title=f"training loss, {LABELS.get(kind, kind)}", xlabel="updates")
         ax.set_ylim(bottom=0)
     for ax in axes:
-        clean(ax)
+        _clean(ax)
     return figure
 
 
@@ -84,7 +83,7 @@ def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure
     ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--", zorder=1)
     ax.scatter(gold, predicted, s=8, alpha=0.35, color=BLUE, lw=0)
     ax.set(xlabel="gold score", ylabel="predicted score", title=title)
-    clean(ax)
+    _clean(ax)
     return figure
 
 
@@ -112,7 +111,7 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
     ax.set(xlabel=f"teacher: {what}", ylabel=f"student: {what}", title=f"dev, r = {r:.3f}")
     if what != "score":
         ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=2)
-    clean(ax)
+    _clean(ax)
     return figure
 
 
@@ -137,5 +136,5 @@ def ablation(rows: list[tuple[str, list[list[float]]]], what: str, teacher: floa
     ax.set_xticks(range(len(rows)), [textwrap.fill(name, 14) for name, _ in rows])
     ax.set_ylabel(what)
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3)
-    clean(ax)
+    _clean(ax)
     return figure

@@ -18,7 +18,7 @@ def test_percentiles_are_those_of_the_standard_library():
     cuts = statistics.quantiles(ms.tolist(), n=100, method="inclusive")
     got = percentiles(ms)
     assert [got["p50"], got["p90"], got["p99"]] == pytest.approx([cuts[49], cuts[89], cuts[98]])
-    assert got["mean"] == pytest.approx(statistics.fmean(ms)) and got["calls"] == 237
+    assert got["mean"] == pytest.approx(statistics.fmean(ms)) and got["calls"] == 237 and got["min"] == min(ms)
     assert percentiles(np.array([2.0]))["p99"] == 2.0
 
 

@@ -81,6 +81,11 @@ class RunLayout:
     def tflite(self) -> Path:
         return self.root / "tflite"
 
+    @property
+    def benchmark(self) -> Path:
+        """Results of the benchmark; ``models/`` in it has files made for timing alone."""
+        return self.root / "benchmark"
+
     def augmented(self, rules: str) -> Path:
         """Rows that the rules (``--augment``) made: ``transfer/all.parquet``."""
         return self.root / "transfer" / f"{rules}.parquet"

@@ -45,6 +45,10 @@ class LiteRT:
         self._output = self._interpreter.get_output_details()[0]
         self._shapes: dict[str, tuple[int, ...]] = {}
 
+    def inputs_in_order(self) -> list[tuple[str, list[int]]]:
+        """Name and shape (−1 is any size) of each input, in the order in which the file has them."""
+        return [(name, [int(n) for n in d["shape_signature"]]) for name, d in self._tensors.items()]
+
     def describe(self) -> dict:
         """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size."""
         inputs = [_tensor(n, self._tensors[n]) for n in sorted(self._tensors)]
@@ -62,11 +66,15 @@ class LiteRT:
         count = len(next(iter(ids.values())))
         out = []
         for i in range(count):
-            more = i % extra_padding if extra_padding else 0
-            out.append(self._one(model_inputs(ids, i, self.length, self._bert, more)))
+            out.append(self.answer(self.prepared(ids, i, i % extra_padding if extra_padding else 0)))
         return np.stack(out) if out else np.zeros((0, int(self._output["shape"][-1])), np.float32)
 
-    def _one(self, x: dict[str, np.ndarray]) -> np.ndarray:
+    def prepared(self, ids: Mapping[str, TokenIds], row: int, more: int = 0) -> dict[str, np.ndarray]:
+        """int32[1, time] for each of the file's inputs: one row; ``more`` zeros are added for a file of any length."""
+        return model_inputs(ids, row, self.length, self._bert, more)
+
+    def answer(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
+        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs."""
         run = self._interpreter
         if not self.length and (shapes := {n: a.shape for n, a in x.items()}) != self._shapes:
             for name, shape in shapes.items():

@@ -1,0 +1,53 @@
+"""Measures a student in every exported format beside its teacher converted the same way.
+
+python -m kd_keras.benchmark --model_dir=RUN
+python -m kd_keras.benchmark --model_dir=RUN --formats=tflite_dynamic,tflite_loop_dynamic --lengths=32 --threads=1
+
+Size, dev score, load time, memory, and latency at batch 1 on real text (p50, p90, p99): a table on the screen;
+benchmark.md, benchmark.json and a plot in RUN/benchmark/; and the lines that time each file on a phone. Models take
+turns, so that ratios hold on a busy machine too; for milliseconds, let it run alone.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from absl import flags
+
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+from kd_keras.deploy.benchmark_settings import BenchmarkSettings
+
+FLAGS = flags.FLAGS
+define_flags(BenchmarkSettings)
+define_string("model_dir", None, "run folder of train, exported.")
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    settings = from_flags(BenchmarkSettings)
+    if not FLAGS.model_dir:
+        raise UserError("--model_dir=DIR is needed: a run folder of train that export was called on")
+
+    from kd_keras.deploy import benchmarking
+
+    plan = benchmarking.check(FLAGS.model_dir, settings)
+    benchmarking.announce(plan)
+    cli.import_tensorflow()
+    from kd_keras.deploy import benchmark_report
+
+    report = benchmarking.run(plan)
+    folder = plan.layout.benchmark
+    benchmark_report.write(report, folder, shlex.join(["python", "-m", "kd_keras.benchmark", *sys.argv[1:]]))
+    print(benchmark_report.summary(report), flush=True)
+    print(f"\n{benchmark_report.speedups(report)}\n\n{benchmark_report.phone_lines(report)}", flush=True)
+    if said := benchmark_report.noise(report):
+        say(f"\n{said}")
+    say(f"\nall of it: {folder / benchmark_report.PAGE}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,177 @@
+"""Tables, sentences and the plot, of a report that was made up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kd_keras.deploy import benchmark_report
+from kd_keras.deploy.benchmark_plots import front, pareto
+
+LENGTHS = (8, 32, None)
+
+
+def model(name, who, form, precision, size, accuracy, ms):
+    latency = [
+        {
+            "length": n,
+            "threads": t,
+            "p50": ms * (n or 20) / 32 / t,
+            "p90": 2 * ms,
+            "p99": 3 * ms,
+            "mean": ms,
+            "calls": 50,
+        }
+        for t in (1, 2)
+        for n in LENGTHS
+    ]
+    return {
+        "name": name, "who": who, "form": form, "precision": precision, "length": None, "bytes": size,
+        "metrics": {"accuracy": accuracy}, "cut": 0, "load_ms": 1.5, "first_ms": 2.0, "peak_mb": 60.0, "model_mb": 7.2,
+        "latency": latency,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def report():
+    ratios = [
+        {"fast": "tflite_dynamic", "slow": "teacher_dynamic", "length": n, "threads": t, "median": 21.34, "min": 19.96,
+         "max": 22.04, "rounds": 10}
+        for t in (1, 2) for n in LENGTHS
+    ]  # fmt: skip
+    fed = [
+        {"model": "tflite_dynamic", "length": 32, "threads": 1, "fed": f, "p50": 0.25, "p90": 0.3, "p99": 0.4, "mean": 0.3,
+         "calls": 50, "of_real": {"median": 1.0, "min": 0.98, "max": 1.03, "rounds": 10}}
+        for f in ("real text", "zeros", "random ids")
+    ]  # fmt: skip
+    return {
+        "version": 1, "kd_keras": "0", "task": "toy", "metric": "accuracy", "student": "abc",
+        "settings": {"texts": 50, "rounds": 10},
+        "machine": {"cpu": "a CPU", "cpus": 2, "system": "Linux", "python": "3", "ai_edge_litert": "2", "load_average": [0.1, 1.2]},
+        "text": {"source": "dev split", "rows": 872, "timed": [{"length": n, "different": 50, "joined": 3} for n in LENGTHS]},
+        "models": [
+            model("keras", "student", "", "float32", 18_000_000, 0.8819, 9.0),
+            model("tflite_dynamic", "student", "unrolled", "dynamic", 4_870_000, 0.8807, 0.3),
+            model("tflite_loop_float32", "student", "loop", "float32", 18_700_000, 0.8819, 0.6),
+            model("teacher_dynamic", "teacher", "unrolled", "dynamic", 23_000_000, 0.8979, 2.4),
+        ],
+        "made": {}, "ratios": ratios, "inputs": fed,
+        "commands": [
+            {"model": m, "form": f, "tokens": 32, "exported": "teacher" not in m, "push": f"push {m}", "app": f"app {m}", "binary": f"binary {m}"}
+            for m, f in (("tflite_float32", "unrolled"), ("tflite_dynamic", "unrolled"), ("tflite_loop_float32", "loop"),
+                         ("teacher_dynamic", "unrolled"))
+        ],
+    }  # fmt: skip
+
+
+def cells(table: str, name: str) -> list[str]:
+    (line,) = [line for line in table.splitlines() if line.startswith(f"| {name} ")]
+    return [c.strip() for c in line.strip("|").split("|")]
+
+
+def test_the_table(report):
+    table = benchmark_report.summary(report)
+    head = cells(table, "model")
+    assert head == [
+        "model", "MB", "dev accuracy", "load ms", "memory MB", "8 tokens ms", "32 tokens ms", "as it comes ms",
+        "× teacher, 32 tokens",
+    ]  # fmt: skip
+    assert cells(table, "tflite_dynamic") == [
+        "tflite_dynamic",
+        "4.87",
+        "88.07",
+        "1.5",
+        "7",
+        "0.07",
+        "0.30",
+        "0.19",
+        "21.3",
+    ]
+    assert cells(table, "teacher_dynamic")[-1] == "", "nothing is faster than itself"
+
+
+def test_ratios_name_unit_and_setting(report):
+    assert benchmark_report.speedups(report) == (
+        "tflite_dynamic: 21.3× faster than teacher_dynamic (20.0 to 22.0 in 10 rounds; p50 of a text, 32 tokens, batch 1, "
+        "1 thread)"
+    )
+
+
+def test_the_files(report, tmp_path):
+    from kd_keras.common import files
+
+    benchmark_report.write(report, tmp_path / "benchmark", "python -m kd_keras.benchmark --model_dir=RUN")
+    assert {p.name for p in (tmp_path / "benchmark").iterdir()} == {"benchmark.json", "benchmark.md", "pareto.png"}
+    assert files.read_json(tmp_path / "benchmark" / "benchmark.json") == report
+    page = (tmp_path / "benchmark" / "benchmark.md").read_text()
+    for said in (
+        "    python -m kd_keras.benchmark --model_dir=RUN\n", "Load average 0.1 before, 1.2 after", "0.30 / 0.60 / 0.90",
+        "32 tokens: 50 different, 3 of several rows", "1.00 (0.98 to 1.03)", "app teacher_dynamic", "(pareto.png)",
+        "| tflite_dynamic | teacher_dynamic |       2 |",
+    ):  # fmt: skip
+        assert said in page, said
+    lines = benchmark_report.phone_lines(report).splitlines()
+    assert [line.split()[1] for line in lines[::3]] == ["tflite_dynamic", "tflite_loop_float32"], (
+        "what ships, each form"
+    )
+
+
+def test_a_busy_machine_is_told(report, tmp_path):
+    assert benchmark_report.noise(report) == ""
+    report["machine"]["load_average"] = [1.9, 2.0]
+    said = "Other work was running (load average 1.9 on 2 CPUs)"
+    assert said in benchmark_report.noise(report) and said in benchmark_report.page(report, "again")
+
+
+def test_without_a_teacher(report, tmp_path):
+    report |= {"models": report["models"][:2], "ratios": []}
+    benchmark_report.write(report, tmp_path, "again")
+    page = (tmp_path / "benchmark.md").read_text()
+    assert not (tmp_path / "pareto.png").exists() and "(pareto.png)" not in page
+    assert "The teacher was not measured." in page
+
+
+def test_a_metric_that_is_no_percentage(report):
+    for m in report["models"]:
+        m["metrics"] = {"pearson": 0.81234}
+    report["metric"] = "pearson"
+    assert cells(benchmark_report.summary(report), "tflite_dynamic")[2] == "0.8123"
+
+
+def test_the_front_is_what_nothing_beats():
+    draw = np.random.default_rng(0)
+    points = [(c, int(10 * c**0.5) + n) for c, n in zip(*draw.integers(1, 30, (2, 60)).tolist(), strict=True)]
+    points.append(points[0])
+    got = {points[i] for i in front(points)}
+    want = {p for p in points if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)}
+    assert got == want and 1 < len(want) < 20
+    assert [points[i][0] for i in front(points)] == sorted(points[i][0] for i in front(points))
+
+
+def test_the_plot_shows_every_model(report):
+    models = [
+        {
+            "who": m["who"],
+            "form": m["form"],
+            "precision": m["precision"],
+            "score": 88.0 + i,
+            "ms": 0.3 + i,
+            "mb": 5.0 + i,
+        }
+        for i, m in enumerate(report["models"][1:])
+    ]
+    figure = pareto(models, "ms", "dev accuracy, %")
+    for ax, cost in zip(figure.axes, ("ms", "mb"), strict=True):
+        dots = {(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if len(line.get_xdata()) == 1}
+        assert dots == {(m[cost], m["score"]) for m in models}
+        low, high = ax.get_xlim()
+        assert all(low < m[cost] < high for m in models)
+    said = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert said == [
+        "student, unrolled",
+        "student, any length",
+        "teacher",
+        "float32",
+        "dynamic range",
+        "not beaten in both",
+    ]

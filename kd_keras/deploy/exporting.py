@@ -22,7 +22,7 @@ from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.tflite import convert
 from kd_keras.deploy.verify import Verification, compare, cut_ids, require_agreement
 from kd_keras.deploy.weights import student_weights
-from kd_keras.distill.stages import predict
+from kd_keras.distill.loop import predict
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task, read_labelled, read_texts
 from kd_keras.tasks.records import Columns

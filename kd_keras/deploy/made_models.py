@@ -66,7 +66,7 @@ class MadeModels:
             return convert(student_weights(self._student.student), fmt, length, self._student_ids)
 
         def check(path: Path) -> Verification:
-            from kd_keras.distill.stages import predict
+            from kd_keras.distill.loop import predict
 
             ids, cut = cut_ids(self._student_ids, length)
             want = scores_of(self._task, predict(self._student.student, ids))

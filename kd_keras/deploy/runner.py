@@ -72,7 +72,7 @@ class Runner:
 
     def logits(self, rows: Rows) -> np.ndarray:
         """float32[rows, classes] of the Keras model; an empty text and a very long one (cut) get theirs too."""
-        from kd_keras.distill.stages import predict
+        from kd_keras.distill.loop import predict
 
         if not len(rows):
             return np.zeros((0, self.task.num_outputs), np.float32)

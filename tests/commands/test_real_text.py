@@ -16,9 +16,10 @@ needs_packages = pytest.mark.skipif(
 
 @needs_packages
 def test_a_few_steps_with_the_packaged_teacher(tmp_path):
+    from kd_keras.distill.loop import DevSet
     from kd_keras.distill.objectives import mixture
     from kd_keras.distill.settings import TrainSettings
-    from kd_keras.distill.stages import DevSet, Stage, TrainingSet, run_stage
+    from kd_keras.distill.stages import Stage, TrainingSet, run_stage
     from kd_keras.students.bilstm import build_student
     from kd_keras.students.settings import StudentSettings
     from kd_keras.tasks import TaskData, get, load

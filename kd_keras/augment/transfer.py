@@ -22,7 +22,8 @@ from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
-from kd_keras.common.progress import cpus, progress, say
+from kd_keras.common.machine import cpus
+from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
 

@@ -15,7 +15,8 @@ from kd_keras import __version__
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
-from kd_keras.common.progress import cpus, progress, say
+from kd_keras.common.machine import cpus
+from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.deploy import phone_commands, teacher_tflite, timing
 from kd_keras.deploy.benchmark_settings import BenchmarkSettings

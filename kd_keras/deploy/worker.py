@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.machine import memory_mb
 
 # One text, prepared → an answer; and ids by input name, row → the text, prepared.
 Answer = Callable[[Any], Any]
@@ -37,23 +38,6 @@ def main() -> None:
             said = {"error": str(e)}
         out.write(json.dumps(said) + "\n")
         out.flush()
-
-
-def memory_mb() -> dict[str, float]:
-    """{"now", "peak"}: resident memory of this process in MB (10⁶ bytes).
-
-    The kernel's VmHWM belongs to this program's memory alone; getrusage's ru_maxrss, the way out where there is no
-    /proc, also remembers the process that started this one.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-        return {"now": peak, "peak": peak}
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return {key: int(fields[name].split()[0]) * 1024 / 1e6 for key, name in (("now", "VmRSS"), ("peak", "VmHWM"))}
 
 
 class _Held:

@@ -10,7 +10,7 @@ import numpy as np
 from kd_keras import __version__
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
-from kd_keras.common.progress import cpus
+from kd_keras.common.machine import cpus, memory_mb
 from kd_keras.distill import plots
 from kd_keras.distill.arms import Arm
 from kd_keras.distill.inputs import Inputs
@@ -60,6 +60,7 @@ def write_report(
         "seconds": seconds,
         "machine": {
             "cpus": cpus(),
+            "peak_memory_mb": round(memory_mb()["peak"]),
             "python": platform.python_version(),
             "system": platform.system(),
         },
@@ -253,5 +254,6 @@ row alike; the test split was read for this table only.
 ![scatter of logits](plots/logits.png)
 
 {ending(metrics["seconds"])}
+Peak memory of the last run of the command: {metrics["machine"]["peak_memory_mb"]:,} MB.
 kd_keras {metrics["version"]}, {metrics["machine"]["system"]}, Python {metrics["machine"]["python"]}.
 """

@@ -93,7 +93,7 @@ def test_memory_is_the_models(files, run_python):
     assert small["model_mb"] < 15 < small["peak_mb"], "Python and NumPy are in the whole peak only"
     # Against another reading of the same process, before and after 80 MB are taken and given back.
     code = (
-        "import json, mmap, psutil\nfrom kd_keras.deploy.worker import memory_mb\n"
+        "import json, mmap, psutil\nfrom kd_keras.common.machine import memory_mb\n"
         "said = [memory_mb()]; true = psutil.Process().memory_info().rss / 1e6\n"
         "block = mmap.mmap(-1, 80_000_000); block.write(bytes(80_000_000)); block.close()\n"
         "said.append(memory_mb()); print(json.dumps([*said, true]))"

@@ -1,0 +1,29 @@
+"""What this machine gives a process, and what the process takes of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_mb() -> dict[str, float]:
+    """{"now", "peak"}: resident memory of this process in MB (10⁶ bytes).
+
+    The kernel's VmHWM belongs to this program's memory alone; getrusage's ru_maxrss, the way out where there is no
+    /proc, also remembers the process that started this one.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+        return {"now": peak, "peak": peak}
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return {key: int(fields[name].split()[0]) * 1024 / 1e6 for key, name in (("now", "VmRSS"), ("peak", "VmHWM"))}

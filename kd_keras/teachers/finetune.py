@@ -20,6 +20,7 @@ from kd_keras.metrics import score
 from kd_keras.tasks import TaskData, has_label
 from kd_keras.teachers.bert import Encoded, Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
+from kd_keras.teachers.optimizer import FusedAdamW
 from kd_keras.teachers.settings import TeacherSettings
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
@@ -142,7 +143,7 @@ class _Run:
         self.steps = max(1, round(self.per_epoch * settings.teacher_epochs))
         per_eval = math.ceil(self.per_epoch / max(1, round(len(self.train) / _EVAL_EXAMPLES)))
         self.evals = {*range(per_eval, self.steps, per_eval), self.steps}
-        self.optimizer = tf_keras.optimizers.AdamW(
+        self.optimizer = FusedAdamW(
             WarmupLinear(settings.teacher_learning_rate, round(self.steps * settings.teacher_warmup), self.steps),
             weight_decay=settings.teacher_weight_decay,
             global_clipnorm=settings.teacher_clip,

@@ -1,0 +1,74 @@
+"""Milliseconds of a teacher's update with tf_keras' AdamW and with the one-pass AdamW, taking turns in one process.
+
+    python benchmarks/finetune_step.py [--teacher=minilm-l6] [--batch_size=32] [--tokens=32]
+
+Text is random ids: an update's cost depends on sizes alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+
+from kd_keras.common import cli
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--teacher", default="minilm-l6")
+    for name, default in (("batch_size", 32), ("tokens", 32), ("rounds", 8)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    args = parser.parse_args()
+    cli.quiet()
+    cli.import_tensorflow()
+    import numpy as np
+    import tensorflow as tf
+    import tf_keras
+
+    from kd_keras.teachers.bert import Teacher
+    from kd_keras.teachers.checkpoints import find_checkpoint
+    from kd_keras.teachers.optimizer import FusedAdamW
+
+    draw = np.random.default_rng(0)
+    shape = (args.batch_size, args.tokens)
+    updates = {}
+    for name, cls in (("tf_keras.optimizers.AdamW", tf_keras.optimizers.AdamW), ("FusedAdamW", FusedAdamW)):
+        teacher = Teacher.load(find_checkpoint(args.teacher), 2, args.tokens, False, 1)
+        ids = tf.constant(draw.integers(1000, len(teacher.tokenizer), shape), tf.int32)
+        x = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "token_type_ids": tf.zeros_like(ids)}
+        y = tf.constant(draw.integers(0, 2, args.batch_size), tf.int32)
+        optimizer = cls(5e-5, weight_decay=0.01, global_clipnorm=1.0, epsilon=1e-6, jit_compile=False)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "LayerNorm"])
+        variables = teacher.bert.trainable_variables
+        optimizer.build(variables)
+
+        def update(model=teacher.model, optimizer=optimizer, variables=variables, x=x, y=y):
+            with tf.GradientTape() as tape:
+                logits = model(x, training=True)["logits"]
+                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            return loss
+
+        updates[name] = tf.function(update)
+        updates[name]()
+    times: dict[str, list[float]] = {name: [] for name in updates}
+    for _ in range(args.rounds):
+        for name, update in updates.items():
+            started = time.perf_counter()
+            for _ in range(3):
+                loss = update()
+            float(loss)
+            times[name].append(1000 * (time.perf_counter() - started) / 3)
+    print(f"python {' '.join(sys.argv)}")
+    print(f"| an update of {args.batch_size} rows, {args.tokens} tokens, {args.teacher} | ms | min–max |")
+    print("| --- | ---: | ---: |")
+    for name, each in times.items():
+        print(f"| {name} | {statistics.median(each):.0f} | {min(each):.0f}–{max(each):.0f} |")
+    ratios = [a / b for a, b in zip(*times.values(), strict=True)]
+    print(f"| ratio, round by round | {statistics.median(ratios):.2f} | {min(ratios):.2f}–{max(ratios):.2f} |")
+
+
+if __name__ == "__main__":
+    main()

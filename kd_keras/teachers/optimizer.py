@@ -1,0 +1,32 @@
+"""AdamW for the teacher, in one pass over its weights.
+
+tf_keras writes the update as a chain of whole-array operations, about thirty passes through memory; TensorFlow's own
+kernel makes the same update in one. Half of a small BERT is embeddings, which make no other work in an update, so
+that is a good part of its time: ``benchmarks/finetune_step.py`` measures it.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tf_keras
+
+
+class FusedAdamW(tf_keras.optimizers.AdamW):
+    """``tf_keras.optimizers.AdamW`` with its results, faster."""
+
+    def update_step(self, gradient, variable):
+        index = self._index_dict[self._var_key(variable)]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), step),
+            lr=tf.cast(self.learning_rate, variable.dtype),
+            beta1=tf.cast(self.beta_1, variable.dtype),
+            beta2=tf.cast(self.beta_2, variable.dtype),
+            epsilon=tf.cast(self.epsilon, variable.dtype),
+            # Rows of embeddings that no text had decay too, as in tf_keras: a dense gradient is no loss.
+            grad=tf.convert_to_tensor(gradient),
+        )

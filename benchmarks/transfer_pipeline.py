@@ -1,0 +1,134 @@
+"""Rows a second and peak memory of each step that unlabelled text goes through, each step in a process of its own.
+
+    python benchmarks/transfer_pipeline.py --files=a.txt.gz,b.txt.gz [--rows=1000000] [--teacher=DIR]
+
+Files have one document a line. All rows are read, split, kept apart from repeats, written, joined with signals,
+tokenized and batched; the teacher labels --label_rows of them, from which the hours for all are reckoned. The
+signals of the other steps are made up: what they cost does not depend on their values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common import cli
+from kd_keras.common.machine import memory_mb
+
+
+def read(folder: Path, args: argparse.Namespace) -> int:
+    from kd_keras.augment.settings import UnlabeledSettings
+    from kd_keras.augment.unlabeled import unlabeled
+    from kd_keras.tasks import get
+
+    settings = UnlabeledSettings(unlabeled_files=args.files, max_unlabeled=args.rows)
+    return len(unlabeled(get("sst2"), None, settings, [], folder / "rows.parquet"))
+
+
+def label(folder: Path, args: argparse.Namespace) -> int:
+    from kd_keras.teachers import labelling
+    from kd_keras.teachers.bert import Teacher
+    from kd_keras.teachers.checkpoints import find_checkpoint
+    from kd_keras.teachers.settings import LabelSettings
+
+    cli.import_tensorflow()
+    rows = _rows(folder)
+    # Not the first ones: these may all be of one file.
+    rows = rows.take(np.linspace(0, len(rows) - 1, min(args.label_rows, len(rows))).astype(np.int64))
+    teacher = Teacher.load(find_checkpoint(args.teacher), 2, 128, False, 1)
+    labelling.label(teacher, rows, folder / "some", LabelSettings(), "sst2", "some rows")
+    return len(rows)
+
+
+def write_signals(folder: Path, args: argparse.Namespace) -> int:
+    from kd_keras.teachers.signals import SignalStore, text_hashes
+
+    rows, store = _rows(folder), SignalStore(folder / "signals")
+    hashes, size = text_hashes(rows), 4096
+    store.begin({"teacher": "made up"})
+    for n, start in enumerate(range(0, len(rows), size)):
+        part = slice(start, start + size)
+        count = len(rows.ids[part])
+        store.write_shard(n, rows.ids[part], hashes[part], np.ones((count, 2), np.float32), None)
+    store.finish(n + 1)
+    return len(rows)
+
+
+def join_signals(folder: Path, args: argparse.Namespace) -> int:
+    from kd_keras.teachers.signals import SignalStore
+
+    return len(SignalStore(folder / "signals").read(_rows(folder)).logits)
+
+
+def tokenize_and_batch(folder: Path, args: argparse.Namespace) -> int:
+    """A vocabulary of the rows, their ids, and one epoch of batches of 128, read and thrown away."""
+    from kd_keras.students.inputs import student_ids
+    from kd_keras.teachers.checkpoints import find_checkpoint
+    from kd_keras.text.batches import steps_per_epoch, training_batches
+    from kd_keras.text.tokenizers import WordPiece, cut_wordpiece, read_vocab
+
+    cli.import_tensorflow()
+    rows, whole = _rows(folder), WordPiece(read_vocab(find_checkpoint("minilm-l6").vocab), 128)
+    ids = student_ids(cut_wordpiece(whole, rows.text, 64), rows)
+    y = {"teacher_logits": np.ones((len(rows), 2), np.float32)}
+    for _ in training_batches(ids, y, 128, 1).take(steps_per_epoch(len(rows), 128)):
+        pass
+    return len(rows)
+
+
+def _rows(folder: Path):
+    import pyarrow.parquet as pq
+
+    from kd_keras.tasks import Rows
+
+    table = pq.read_table(folder / "rows.parquet", columns=["id", "text"])
+    return Rows(table["id"].to_pylist(), table["text"].to_pylist(), None, np.full(table.num_rows, -1, np.int32))
+
+
+STEPS: dict[str, Callable] = {
+    "read, split, drop repeats, write": read,
+    "label with the teacher": label,
+    "write signals": write_signals,
+    "join signals": join_signals,
+    "vocabulary, ids, an epoch of batches": tokenize_and_batch,
+}
+
+
+def _measured(name: str, folder: Path, args: argparse.Namespace, answers) -> None:
+    cli.quiet()
+    started = time.perf_counter()
+    rows = STEPS[name](folder, args)
+    answers.put((rows, time.perf_counter() - started, memory_mb()["peak"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--files", required=True)
+    parser.add_argument("--rows", type=int, default=None)
+    parser.add_argument("--teacher", default="minilm-l6")
+    parser.add_argument("--label_rows", type=int, default=3000)
+    args = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    print(f"python {' '.join(sys.argv)}")
+    print("| step | rows | s | rows/s | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in STEPS:
+            answers = context.Queue()
+            process = context.Process(target=_measured, args=(name, Path(folder), args, answers))
+            process.start()
+            process.join()
+            if process.exitcode:
+                sys.exit(f"{name}: ended with exit code {process.exitcode}")
+            rows, seconds, peak = answers.get()
+            print(f"| {name} | {rows:,} | {seconds:.0f} | {rows / seconds:,.0f} | {peak:,.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -88,4 +88,7 @@ def training_batches(
         {k: tf.TensorSpec((None, None), tf.int32) for k in ids},
         {k: tf.TensorSpec((None, *v.shape[1:]), v.dtype) for k, v in y.items()},
     )
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(8)
+    options = tf.data.Options()
+    # There is nothing to tune, and an iterator that is tuned takes up to a minute to go away.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(8).with_options(options)

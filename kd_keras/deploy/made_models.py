@@ -58,6 +58,7 @@ class MadeModels:
         self._folder = layout.benchmark / "models"
         self._index = self._folder / "models.json"
         self._known = files.read_json(self._index) if self._index.is_file() else {}
+        self._used: list[str] = []
 
     def student(self, fmt: Format, length: int) -> Path:
         """The student in ``fmt``, unrolled to ``length`` tokens of each text."""
@@ -96,13 +97,14 @@ class MadeModels:
         return self._find(name, fmt, weights, lambda: teacher_tflite.convert(self._teacher, fmt, length), check)
 
     def checks(self) -> dict[str, dict]:
-        """File → how it compared with the live model."""
-        return {name: entry["check"] for name, entry in self._known.items()}
+        """How each file that was asked for compared with the live model."""
+        return {name: self._known[name]["check"] for name in dict.fromkeys(self._used)}
 
     def _find(
         self, name: str, fmt: Format, source: Path, content: Callable[[], bytes], check: Callable[[Path], Verification]
     ) -> Path:
         path = self._folder / f"{name}.tflite"
+        self._used.append(path.name)
         key = files.hash_of(files.sha256_file(source), name, __version__, self._rows.fingerprint())
         entry = self._known.get(path.name, {})
         if entry.get("key") == key and path.is_file() and files.sha256_file(path) == entry["sha256"]:

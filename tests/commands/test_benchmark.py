@@ -145,7 +145,7 @@ def test_the_screen_and_the_folder(done, run):
     lines = answer["out"].splitlines()
     assert [line.split()[1] for line in lines[2:7]] == [*FORMATS, "teacher_float32", "teacher_dynamic"]
     assert "tflite_dynamic: " in answer["out"] and "× faster than teacher_dynamic" in answer["out"]
-    (app,) = [line for line in lines if "BenchmarkModelActivity" in line and "/dynamic.tflite" in line]
+    (app,) = [line for line in lines if "BenchmarkModelActivity" in line and "/loop_float32.tflite" in line]
     vocab = len((run / "vocab.txt").read_text().splitlines())
     assert f"--input_layer=ids --input_layer_shape=1,12 --input_layer_value_range=ids,1,{vocab - 1}" in app
     assert "benchmark.md" in answer["err"].splitlines()[-1]

@@ -85,7 +85,9 @@ def test_a_model_is_made_once(run, monkeypatch, make_teacher):
         patched.setattr(teacher_tflite, "convert", no)
         patched.setattr(made_models, "convert", no)
         again = MadeModels(layout, task, rows)
+        assert again.checks() == {}, "of what this benchmark asks for"
         assert [again.teacher("float32", 8), again.student(EXPORTS["tflite_float32"], 5)] == paths
+        assert again.checks() == checks
         with pytest.raises(AssertionError):
             again.teacher("float32", 9)
     # Another teacher in its place, or a file that was touched: made anew.

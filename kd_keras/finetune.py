@@ -30,6 +30,11 @@ def main(argv: list[str]) -> None:
     folder = Path(flags.FLAGS.output_dir)
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")
+    if settings.teacher_seeds > 1:
+        raise UserError(
+            f"--teacher_seeds={settings.teacher_seeds}: finetune makes one teacher; run it for each --teacher_seed, "
+            "or give the flag to train"
+        )
     task, checkpoint = resolve(tasks), find_checkpoint(settings.teacher)
     check_truncation("teacher_truncation", settings.teacher_truncation, task.name, task.is_pair)
     data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)

@@ -18,7 +18,7 @@ from kd_keras.teachers.settings import LabelSettings
 
 FLAGS = flags.FLAGS
 define_flags(LabelSettings)
-define_string("teacher_dir", None, "folder of a fine-tuned teacher (finetune, or RUN/teacher).")
+define_string("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
 define_string("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text.")

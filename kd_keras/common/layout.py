@@ -60,6 +60,14 @@ class RunLayout:
     def teacher(self) -> Path:
         return self.root / "teacher"
 
+    def teacher_of(self, number: int) -> Path:
+        """Of an ensemble's teachers, which count from 1, the first is ``teacher``, the second ``teacher-2``."""
+        return self.teacher if number == 1 else self.root / f"teacher-{number}"
+
+    def every_teacher(self) -> list[Path]:
+        """The teachers that are there."""
+        return [p for p in (self.teacher, *sorted(self.root.glob("teacher-*"))) if p.is_dir()]
+
     @property
     def timings(self) -> Path:
         return self.root / "timings.json"
@@ -94,12 +102,22 @@ class RunLayout:
     def ablation(self) -> Path:
         return self.root / "ablation.json"
 
-    def signals(self, split: str) -> Path:
-        return self.root / "signals" / split
+    def signals(self, split: str, teacher: int = 1) -> Path:
+        return signals_in(self.root / "signals", split, teacher)
+
+    def every_signals(self, split: str) -> list[Path]:
+        """The signals of ``split`` that are there, whichever teacher's."""
+        others = sorted((self.root / "signals").glob(f"teacher-*/{split}"))
+        return [p for p in (self.signals(split), *others) if p.is_dir()]
 
     def arm(self, name: str, seed: int) -> Path:
         """A trained student's own folder: ``arms/distilled-seed1``."""
         return self.root / "arms" / f"{name}-seed{seed}"
+
+
+def signals_in(folder: Path, split: str, teacher: int = 1) -> Path:
+    """In ``RUN/signals``: the first teacher's as ``train``, the second's as ``teacher-2/train``."""
+    return folder / split if teacher == 1 else folder / f"teacher-{teacher}" / split
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ import numpy as np
 
 from kd_keras.augment.transfer import Transfer, augmented
 from kd_keras.augment.unlabeled import unlabeled
-from kd_keras.common.layout import RunLayout
+from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.progress import say
 from kd_keras.distill.job import Job, Timings, sibling_runs
+from kd_keras.metrics import score
 from kd_keras.students.inputs import student_ids
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows
+from kd_keras.teachers import ensemble
 from kd_keras.teachers.bert import Teacher
-from kd_keras.teachers.checkpoints import find_checkpoint
+from kd_keras.teachers.checkpoints import find_checkpoint, from_folder
 from kd_keras.teachers.finetune import fine_tune
 from kd_keras.teachers.labelling import label
 from kd_keras.teachers.signals import Signals
@@ -33,12 +35,13 @@ class Inputs:
     splits: "train", "dev", … → rows.
     transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabelled text; "rest" →
       training rows without their labels.
-    signals: split, or name in ``transfer`` → the teacher's signals.
+    signals: split, or name in ``transfer`` → the teacher's signals; of an ensemble their mean.
     teacher: what reports say of it.
     tokenizer: the student's.
     matrix: float32[vocab, embedding_size], the first embeddings.
     ids: as ``signals``, {"ids": TokenIds} or {"ids_a", "ids_b"}.
-    notes: what the report says of text, vocabulary and embeddings.
+    notes: what the report says of teachers, text, vocabulary and embeddings.
+    each_teacher: the logits of each teacher by itself, for every split; more than one where ``teacher`` has "seeds".
     """
 
     splits: Mapping[str, Rows]
@@ -49,6 +52,7 @@ class Inputs:
     matrix: np.ndarray
     ids: Mapping[str, Mapping[str, TokenIds]]
     notes: list[str]
+    each_teacher: Sequence[Mapping[str, np.ndarray]] = ()
 
 
 def rest_set(job: Job) -> dict[str, Transfer]:
@@ -86,18 +90,19 @@ def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: 
     reads = None
     if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
         reads = _reading(job, None, splits, sets, timings)
-    teacher = _teacher(job, layout, timings)
-    signals = _signals(job, layout, teacher, splits, sets, timings)
+    teacher, signals, each = _taught(job, layout, splits, sets, timings)
     tokenizer, ids, matrix, note = reads or _reading(job, teacher, splits, sets, timings)
-    length = teacher.tokenizer.max_length
+    about, length = teacher.about(), teacher.tokenizer.max_length
+    if len(each) > 1:
+        about["seeds"] = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
     longer = of_longer(length - 2, teacher.tokenizer.truncation)
     read = f"teacher's texts: at most {length} pieces with [CLS] and [SEP]{longer}"
-    notes = [read, *_about_text(tokenizer, ids["dev"]), note]
+    notes = [*_about_teachers(job, signals, each, about), read, *_about_text(tokenizer, ids["dev"]), note]
     for line in notes:
         say(line)
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
     tokenizer.save(layout.vocab, layout.tokenizer)
-    return Inputs(splits, sets, signals, teacher.about(), tokenizer, matrix, ids, notes)
+    return Inputs(splits, sets, signals, about, tokenizer, matrix, ids, notes, each)
 
 
 def _reading(
@@ -117,11 +122,41 @@ def _reading(
         return tokenizer, ids, *_matrix(job.student, tokenizer, teacher, job.teacher.teacher_seed, counts)
 
 
-def _teacher(job: Job, layout: RunLayout, timings: Timings) -> Teacher:
-    with timings.step("teacher"):
-        checkpoint = find_checkpoint(job.teacher.teacher)
-        known = [s.teacher for s in sibling_runs(layout, job.task.name)]
-        return fine_tune(checkpoint, job.data, job.teacher, layout.teacher, known)
+def _taught(
+    job: Job, layout: RunLayout, splits: Mapping[str, Rows], sets: Mapping[str, Transfer], timings: Timings
+) -> tuple[Teacher, dict[str, Signals], list[dict[str, np.ndarray]]]:
+    """The first teacher, the signals to learn from, and each teacher's own logits of every split."""
+    first, made = None, []
+    for number in range(1, job.teacher.teacher_seeds + 1):
+        teacher = _teacher(job, layout, timings, number)
+        made.append(_signals(job, layout, teacher, splits, sets, timings, number))
+        first = first or teacher
+    signals = {name: ensemble.mean([own[name] for own in made]) for name in made[0]}
+    return first, signals, [{split: own[split].logits for split in splits} for own in made]
+
+
+def _teacher(job: Job, layout: RunLayout, timings: Timings, number: int) -> Teacher:
+    with timings.step("teacher" if number == 1 else f"teacher {number}"):
+        given, count = find_checkpoint(job.teacher.teacher), job.teacher.teacher_seeds
+        checkpoint = ensemble.checkpoints(given, job.task.name, job.data.fingerprint, count)[number - 1]
+        known = [t for s in sibling_runs(layout, job.task.name) for t in s.every_teacher()]
+        settings = ensemble.teacher_settings(job.teacher, number)
+        return fine_tune(checkpoint, job.data, settings, layout.teacher_of(number), known)
+
+
+def _seed_of(teacher: Path) -> int:
+    """Also of a teacher that was given, which ``teacher_seed`` says nothing of."""
+    return from_folder(str(teacher), teacher).manifest()["key"]["teacher_seed"]
+
+
+def _about_teachers(
+    job: Job, signals: Mapping[str, Signals], each: Sequence[Mapping[str, np.ndarray]], about: dict
+) -> list[str]:
+    if "seeds" not in about:
+        return []
+    metric, gold = job.task.metric, job.data.dev.label
+    alone = ensemble.scores([metric], {"dev": gold}, each, about["seeds"])
+    return [ensemble.in_words(metric, alone, score([metric], gold, signals["dev"].logits)[metric])]
 
 
 def _signals(
@@ -131,18 +166,19 @@ def _signals(
     splits: Mapping[str, Rows],
     sets: Mapping[str, Transfer],
     timings: Timings,
+    number: int,
 ) -> dict[str, Signals]:
     siblings = sibling_runs(layout, job.task.name)
+    settings = ensemble.label_settings(job.label, number)
     signals = {}
-    with timings.step("signals"):
+    with timings.step("signals" if number == 1 else f"signals {number}"):
         for split, rows in {**splits, **{name: s.rows for name, s in sets.items()}}.items():
-            known = [s.signals(split) for s in siblings]
-            given = job.job.signals is not None and (Path(job.job.signals) / split).is_dir()
-            if given:
-                known = [Path(job.job.signals) / split]
+            known = [place for s in siblings for place in s.every_signals(split)]
+            given = job.job.signals and signals_in(Path(job.job.signals), split, number)
+            known = [given] if (must := bool(given and given.is_dir())) else known
             signals[split] = label(
-                teacher, rows, layout.signals(split), job.label, job.task.name, split, known,
-                must_be_known=given,
+                teacher, rows, layout.signals(split, number), settings, job.task.name,
+                split if number == 1 else f"{split}, teacher {number}", known, must_be_known=must,
             )  # fmt: skip
     return signals
 

@@ -20,11 +20,12 @@ from kd_keras.augment.unlabeled import check_unlabeled
 from kd_keras.common import files
 from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
-from kd_keras.common.layout import RunLayout
+from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.progress import say
 from kd_keras.distill.settings import JobSettings, TrainSettings
 from kd_keras.students.settings import StudentSettings, student_name
 from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 from kd_keras.text.truncation import check_truncation
@@ -112,8 +113,9 @@ def check(job: Job) -> RunLayout:
     checkpoint = find_checkpoint(job.teacher.teacher)
     if checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
         checkpoint.check_reading(job.teacher)
+    teachers = ensemble.checkpoints(checkpoint, task.name, job.data.fingerprint, job.teacher.teacher_seeds)
     if job.job.signals is not None:
-        _check_signals(job, Path(job.job.signals), checkpoint)
+        _check_signals(job, Path(job.job.signals), teachers)
     job.student.width()  # looks into --vectors
     if layout.root.is_file():
         raise UserError(f"--output_dir={layout.root}: is a file, expected a folder")
@@ -136,18 +138,19 @@ def check(job: Job) -> RunLayout:
     return layout
 
 
-def _check_signals(job: Job, folder: Path, checkpoint: Checkpoint) -> None:
+def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
     """Refuses signals of another teacher or of other data before anything is trained."""
     from kd_keras.teachers.signals import SignalStore
 
-    if not checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
+    if not teachers[0].fine_tuned_for(job.task.name, job.data.fingerprint):
         raise UserError(
             f"--signals={folder}: needs the teacher that made them, as --teacher=RUN/teacher; "
-            f"--teacher={checkpoint.name} is not fine-tuned for this task and data"
+            f"--teacher={teachers[0].name} is not fine-tuned for this task and data"
         )
-    for split, rows in (("train", job.data.train), ("dev", job.data.dev)):
-        manifest = SignalStore(folder / split).verify()
-        here = checkpoint.manifest()["fingerprint"]
+    pairs = ((split, number) for split in ("train", "dev") for number in range(1, len(teachers) + 1))
+    for split, number in pairs:
+        manifest, rows = SignalStore(signals_in(folder, split, number)).verify(), job.splits()[split]
+        here = teachers[number - 1].manifest()["fingerprint"]
         if manifest["teacher"] != here:
             said = "; ".join(files.differences(manifest["teacher"], here))
             raise UserError(f"--signals={folder}: {split} has signals from another teacher ({said})")

@@ -20,6 +20,7 @@ from kd_keras.metrics import confusion_matrix, pearson, score
 from kd_keras.students.bilstm import flops_per_token
 from kd_keras.students.settings import student_name
 from kd_keras.tasks import Rows, has_label
+from kd_keras.teachers import ensemble
 
 TITLES = {
     "teacher": "teacher",
@@ -83,10 +84,14 @@ def scored_splits(inputs: Inputs) -> dict[str, Rows]:
     return {s: r for s, r in inputs.splits.items() if s != "train" and has_label(r).any()}
 
 
-def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict[str, float]]:
-    """split → metric → value."""
-    splits = scored_splits(inputs)
-    return {s: score(job.task.metrics, r.label, inputs.signals[s].logits) for s, r in splits.items()}
+def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict]:
+    """split → metric → value of what taught; of an ensemble, "ensemble" has what each teacher does by itself."""
+    splits, metrics = scored_splits(inputs), job.task.metrics
+    found: dict[str, dict] = {s: score(metrics, r.label, inputs.signals[s].logits) for s, r in splits.items()}
+    if seeds := inputs.teacher.get("seeds"):
+        gold = {s: r.label for s, r in splits.items()}
+        found["ensemble"] = ensemble.scores(metrics, gold, inputs.each_teacher, seeds)
+    return found
 
 
 def _size(path: Path) -> int:
@@ -149,18 +154,23 @@ def summary(metrics: dict) -> str:
         if kind not in metrics:
             continue
         part = metrics[kind]
-        cells = [title]
-        for s in splits:
-            for m in names:
-                spread = part.get("spread", {}).get(s, {}).get(m, 0.0)
-                many = kind != "teacher" and len(metrics["seeds"]) > 1
-                cells.append(f"{100 * part[s][m]:.2f}" + (f" ± {100 * spread:.2f}" if many else ""))
-        cells += [f"{part['parameters'] / 1e6:.2f} M", f"{part['parameters_without_embeddings'] / 1e6:.2f} M"]
-        lines.append(cells)
+        sizes = [f"{part[p] / 1e6:.2f} M" for p in ("parameters", "parameters_without_embeddings")]
+        if alone := part.get("ensemble"):
+            count = len(part["seeds"])
+            cells = [_cell(alone["mean"][s][m], alone["spread"][s][m]) for s in splits for m in names]
+            lines.append([f"one of {count} teachers", *cells, *sizes])
+            title, sizes = f"{count} teachers together", [f"{count} × {size}" for size in sizes]
+        many = kind != "teacher" and len(metrics["seeds"]) > 1
+        cells = [_cell(part[s][m], part["spread"][s][m] if many else None) for s in splits for m in names]
+        lines.append([title, *cells, *sizes])
     if "baseline" in metrics:
         gain = [f"{100 * (metrics['student'][s][m] - metrics['baseline'][s][m]):+.2f}" for s in splits for m in names]
         lines.append(["gain of distillation", *gain, "", ""])
     return markdown_table(head, lines)
+
+
+def _cell(value: float, spread: float | None) -> str:
+    return f"{100 * value:.2f}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
 
 
 def markdown_table(head: list[str], lines: list[list[str]]) -> str:
@@ -209,6 +219,12 @@ def _markdown(job: Job, metrics: dict) -> str:
     config = job.student
     agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
     bare = "parameters_without_embeddings"
+    many = len(teacher.get("seeds", ()))
+    disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")
+    taught = f"Teacher: one, seed {job.teacher.teacher_seed}."
+    if many:
+        each = ", ".join(map(str, teacher["seeds"]))
+        taught = f"Teachers: {many}, seeds {each}; what they say together is the mean of their logits."
 
     def fewer(count: str) -> float:
         return teacher[count] / student[count]
@@ -217,7 +233,7 @@ def _markdown(job: Job, metrics: dict) -> str:
 
 {summary(metrics)}
 
-Percent; {over}. Teacher: one, seed {job.teacher.teacher_seed}. The two students have the same
+Percent; {over}. {taught} The two students have the same
 shape, first weights, number of updates and seeds; the distilled one learns from the teacher's logits on
 {text}. Best weights, and the student that was kept (seed
 {metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high for every
@@ -231,14 +247,15 @@ row alike; the test split was read for this table only.
 
 ## Models
 
-- Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {teacher["bytes"] / 1e6:.1f} MB on disk.
+- Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {disk}.
 - Student: {student_name(config, job.task.is_pair)}, {config.tokenizer}, embeddings {student["embedding_size"]},
   {config.channels}, {config.hidden_size} units per direction, fully connected {config.dense_size},
   {config.pooling} pooling;
   {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
   {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
-- Fewer parameters than the teacher: {fewer("parameters"):.1f}×, without embeddings {fewer(bare):.1f}×.
+- Fewer parameters than {"one" if many else "the"} teacher: {fewer("parameters"):.1f}×, without
+  embeddings {fewer(bare):.1f}×.
 - The kept student{agrees}: {agree}.
 
 ## Learning curves

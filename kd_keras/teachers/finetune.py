@@ -25,7 +25,7 @@ from kd_keras.teachers.settings import TeacherSettings
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
 # What changes nothing, or stands in the key under another name.
-_NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds")
+_NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds")
 # Dev is scored at least this often, so that a large set's best point is not missed.
 _EVAL_EXAMPLES = 17_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_keras.common.config import Checked, setting
+from kd_keras.common.errors import UserError
 from kd_keras.text.truncation import TRUNCATIONS
 
 
@@ -30,6 +31,17 @@ class TeacherSettings(Checked):
     )  # fmt: skip
     checkpoint_seconds: float = setting(60.0, "time between checkpoints: what a kill can cost.", low=0.0)
     teacher_seed: int = setting(1, "seed of the teacher's classifier, dropout and order of batches.", low=0)
+    teacher_seeds: int = setting(
+        1, "teachers, with seeds from --teacher_seed on: the student learns the mean of their logits; its first "
+        "embeddings, and --hidden, are those of the first.", low=1, high=99, late=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.teacher_seeds > 1 and self.teacher_epochs == 0:
+            raise UserError(
+                f"--teacher_seeds={self.teacher_seeds}: --teacher_epochs=0 trains nothing, so all would be the same"
+            )
 
 
 @dataclass(frozen=True)

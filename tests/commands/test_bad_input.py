@@ -121,6 +121,13 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
             [*ours, f"--teacher={run.folder / 'teacher'}", "--teacher_truncation=tail"],
             ("--teacher_truncation=tail", "was fine-tuned with head"),
         ),
+        "no teacher": ([*custom, teacher, "--teacher_seeds=0"], ("--teacher_seeds=0", "at least 1")),
+        "three untrained teachers": (
+            [*custom, teacher, "--teacher_seeds=3", "--teacher_epochs=0"], ("--teacher_seeds=3", "--teacher_epochs=0"),
+        ),
+        "three of a finished teacher": (
+            [*given, f"--teacher={run.folder / 'teacher'}", "--teacher_seeds=3"], ("--teacher_seeds=3", "teacher-2"),
+        ),
         "ragged vectors": (
             [*custom, teacher, "--tokenizer=words", "--embeddings=vectors", f"--vectors={ragged}"], ("ragged.txt, line 2",),
         ),

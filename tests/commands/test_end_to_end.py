@@ -316,14 +316,17 @@ def test_finetune_alone(trained_run, run_verb, tmp_path):
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     shared = [a for a in trained_run.arguments if a.split("=")[0] in (
         "--task", "--train_file", "--dev_file", "--teacher", "--teacher_batch_size", "--teacher_learning_rate", "--teacher_max_length")]  # fmt: skip
-    first, again, refused = run_verb(
+    first, again, refused, two = run_verb(
         "finetune",
         [*shared, "--teacher_epochs=1", f"--output_dir={tmp_path / 'teacher'}"],
         [*shared, "--teacher_epochs=1", f"--output_dir={tmp_path / 'teacher'}"],
         [*shared, f"--output_dir={tmp_path / 'mine'}"],
+        [*shared, "--teacher_seeds=2", f"--output_dir={tmp_path / 'two'}"],
     )
     made = strict_json(tmp_path / "teacher" / "teacher.json")
     assert (first["code"], again["code"], refused["code"]) == (0, 0, 2), first["err"]
     assert f"dev accuracy {100 * made['dev']['accuracy']:.2f}" in first["out"]
     assert "fine-tuning" in first["err"] and "fine-tuning" not in again["err"]
     assert refused["err"].count("\n") == 1 and "--output_dir" in refused["err"]
+    assert two["code"] == 2 and "--teacher_seeds=2: finetune makes one teacher" in two["err"]
+    assert not (tmp_path / "two").exists()

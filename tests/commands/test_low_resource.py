@@ -45,6 +45,7 @@ def runs(files, bert_folder, run_verb):
         "full": [*shared, "--nobaseline"],
         "long": [*shared, "--nobaseline", "--teacher_max_length=6", "--teacher_truncation=head_tail",
                  "--student_max_length=7", "--student_truncation=tail"],
+        "three": [*few, "--teacher_seeds=3", "--nobaseline"],
     }  # fmt: skip
     got = run_verb("train", *([*c, f"--output_dir={files / 'runs' / n}"] for n, c in cases.items()))
     for name, answer in zip(cases, got, strict=True):
@@ -95,6 +96,29 @@ def test_its_teacher_and_signals_are_found_again_and_no_others(files, runs):
     ]
     assert keys[0] == keys[1] != keys[2]
     assert np.unique([json.loads((files / "runs" / n / "run.json").read_text())["data"] for n in runs]).size == 2
+
+
+def test_three_teachers_in_metrics_and_report(files, runs):
+    folder = files / "runs" / "three"
+    found, report = metrics(folder), (folder / "report.md").read_text()
+    assert runs["three"]["err"].count("it is taken from there") == 1, "the first one is the other runs'"
+    teacher = found["teacher"]
+    assert teacher["seeds"] == [1, 2, 3] and set(teacher["ensemble"]) == {"per_seed", "mean", "spread"}
+    with open(files / "dev.csv", newline="") as f:
+        gold = {f"dev-{n}": ("neg", "pos").index(row["label"]) for n, row in enumerate(csv.DictReader(f))}
+    logits = []
+    for place in (folder / "signals", folder / "signals" / "teacher-2", folder / "signals" / "teacher-3"):
+        tables = [pq.read_table(p) for p in sorted((place / "dev").glob("*.parquet"))]
+        own = {i: v for t in tables for i, v in zip(t["id"].to_pylist(), t["logits"].to_pylist(), strict=True)}
+        logits.append(np.array([own[i] for i in gold]))
+    want = [float((x.argmax(-1) == list(gold.values())).mean()) for x in (*logits, sum(logits) / 3)]
+    each = [e["accuracy"] for e in teacher["ensemble"]["per_seed"]["dev"]]
+    assert [*each, teacher["dev"]["accuracy"]] == pytest.approx(want)
+    assert teacher["ensemble"]["mean"]["dev"]["accuracy"] == pytest.approx(np.mean(want[:3]))
+    assert teacher["ensemble"]["spread"]["dev"]["accuracy"] == pytest.approx(np.std(want[:3], ddof=1))
+    assert "one of 3 teachers" in runs["three"]["out"] and "3 teachers together" in report
+    assert "Teachers: 3, seeds 1, 2, 3" in report and "teachers: the student learns the mean of their logits" in report
+    assert "Teacher: one, seed 1." in (files / "runs" / "few" / "report.md").read_text()
 
 
 def test_a_student_reads_more_than_its_teacher_and_other_ends(files, runs):

@@ -46,6 +46,15 @@ def test_the_table_has_scores_spreads_sizes_and_the_gain():
     ]  # fmt: skip
 
 
+def test_an_ensemble_has_a_line_of_its_teachers_one_by_one():
+    made = metrics(splits=("dev",))
+    alone = {"mean": {"dev": {"accuracy": 0.93, "f1": 0.8}}, "spread": {"dev": {"accuracy": 0.005, "f1": 0.01}}}
+    made["teacher"] |= {"seeds": [4, 5, 6], "ensemble": alone}
+    _, _, one, together, *_ = parsed(summary(made))
+    assert one == ["one of 3 teachers", "93.00 ± 0.50", "80.00 ± 1.00", "1.23 M", "0.03 M"]
+    assert together == ["3 teachers together", "95.00", "85.00", "3 × 1.23 M", "3 × 0.03 M"]
+
+
 def test_one_seed_has_no_spread_and_no_baseline_no_gain():
     rows = parsed(summary(metrics(seeds=(1,), baseline=False, splits=("dev",))))
     assert [r[0] for r in rows[2:]] == ["teacher", "student, distilled"]

@@ -1,0 +1,104 @@
+"""``--teacher_seeds``: several fine-tuned teachers whose mean logits teach one student.
+
+Each teacher and its signals are kept by themselves, under names that ``common.layout`` gives by number, from 1 on: one
+that is there already, in this run or another, is neither trained nor asked again. The mean is taken when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import RunLayout
+from kd_keras.metrics import score
+from kd_keras.teachers.checkpoints import Checkpoint, from_folder
+from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.teachers.signals import Signals
+
+
+def teacher_settings(settings: TeacherSettings, number: int) -> TeacherSettings:
+    """Of teacher ``number`` by itself: the first has ``teacher_seed``, the second the next, …"""
+    return replace(settings, teacher_seed=settings.teacher_seed + number - 1, teacher_seeds=1)
+
+
+def label_settings(settings: LabelSettings, number: int) -> LabelSettings:
+    """Hidden states are the first teacher's: those of two teachers have no axes in common, so a mean says nothing."""
+    return settings if number == 1 else replace(settings, hidden="none")
+
+
+def checkpoints(checkpoint: Checkpoint, task: str, data: str, count: int) -> list[Checkpoint]:
+    """Where each teacher starts: all at ``checkpoint``; of a finished ensemble (RUN/teacher) each is its own.
+
+    Args:
+      checkpoint: what ``--teacher`` names.
+      task, data: name of the task, fingerprint of the data.
+      count: how many teachers.
+
+    Raises:
+      UserError: ``checkpoint`` is finished and the others are not beside it.
+    """
+    if count == 1 or not checkpoint.fine_tuned_for(task, data):
+        return [checkpoint] * count
+    found, layout = [checkpoint], RunLayout(checkpoint.path.parent)
+    for number in range(2, count + 1):
+        path = layout.teacher_of(number)
+        other = from_folder(str(path), path) if path.is_dir() and checkpoint.path.name == layout.teacher.name else None
+        if other is None or not other.fine_tuned_for(task, data):
+            raise UserError(
+                f"--teacher_seeds={count}: --teacher={checkpoint.name} is fine-tuned already, and there is no {path} "
+                "for another seed; name the checkpoint that it was made from (what is finished is found again)"
+            )
+        found.append(other)
+    return found
+
+
+def mean(signals: Sequence[Signals]) -> Signals:
+    """The mean of all teachers' logits, with the first one's hidden states; one teacher's are left as they are."""
+    if len(signals) == 1:
+        return signals[0]
+    if len({s.manifest["data"] for s in signals}) != 1:
+        raise ValueError("signals of different data cannot be averaged")
+    logits = np.mean([s.logits for s in signals], axis=0, dtype=np.float64).astype(np.float32)
+    return Signals(
+        logits, signals[0].hidden, signals[0].manifest | {"teacher": [s.manifest["teacher"] for s in signals]}
+    )
+
+
+def scores(
+    metrics: Sequence[str],
+    label: Mapping[str, np.ndarray],
+    logits: Sequence[Mapping[str, np.ndarray]],
+    seeds: list[int],
+) -> dict[str, dict]:
+    """How each teacher does by itself.
+
+    Args:
+      metrics: names.
+      label: split → gold labels.
+      logits: of each teacher, split → float32[rows, labels].
+      seeds: of each teacher.
+
+    Returns:
+      {"per_seed": split → [{"seed", metric: value}], "mean" and "spread" (standard deviation): split → metric → value}.
+    """
+    out: dict[str, dict] = {"per_seed": {}, "mean": {}, "spread": {}}
+    for split, gold in label.items():
+        each = [score(metrics, gold, own[split]) for own in logits]
+        out["per_seed"][split] = [{"seed": s, **e} for s, e in zip(seeds, each, strict=True)]
+        values = {m: [e[m] for e in each] for m in metrics}
+        out["mean"][split] = {m: float(np.mean(v)) for m, v in values.items()}
+        out["spread"][split] = {m: float(np.std(v, ddof=1)) for m, v in values.items()}
+    return out
+
+
+def in_words(metric: str, alone: dict[str, dict], together: float) -> str:
+    """For reports: the dev scores of :func:`scores`, and the ensemble's."""
+    each = ", ".join(f"{100 * e[metric]:.2f} (seed {e['seed']})" for e in alone["per_seed"]["dev"])
+    average, spread = (100 * alone[k]["dev"][metric] for k in ("mean", "spread"))
+    return (
+        f"teachers: the student learns the mean of their logits; dev {metric} {each}, on average {average:.2f} ± "
+        f"{spread:.2f}, together {100 * together:.2f}; embeddings and hidden states of teachers are the first one's"
+    )

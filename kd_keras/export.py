@@ -4,8 +4,8 @@ python -m kd_keras.export --model_dir=RUN
 python -m kd_keras.export --model_dir=RUN --formats=tflite_dynamic,tflite_int8 --calibration_file=FILE --check_file=DEV
 
 RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits) and "ids" (ids → logits).
-RUN/tflite/ has a .tflite file for each format with labels.txt, vocab.txt and metadata.json; the unrolled ones hold labels,
-vocabulary and tokenizer inside too, which is all that MediaPipe needs. Copy the folder, and
+RUN/tflite/ has a .tflite file for each format with labels.txt, vocab.txt and metadata.json; the unrolled ones hold
+labels, vocabulary and tokenizer inside too, which is all that MediaPipe needs. Copy the folder, and
 python -m kd_keras.predict --model=FILE.tflite "text" works from it.
 """
 

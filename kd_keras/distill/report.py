@@ -72,6 +72,8 @@ def write_report(
         "bytes": _size(layout.student),
         "flops_per_token": flops_per_token(job.student, inputs.matrix.shape[1]),
         "embedding_size": inputs.matrix.shape[1],
+        "recipe": job.job.recipe,
+        "stages": [stage["name"] for stage in chosen.history["recipe"]],
     }
     files.write_json(layout.metrics, metrics)
     _draw(job, layout, scored, inputs, arms, chosen)
@@ -216,6 +218,9 @@ def _markdown(job: Job, metrics: dict) -> str:
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
     more = "".join(f", {_SETS.get(name, 'made by augmentation')} {n:,}" for name, n in metrics["transfer_rows"].items())
     text = "the whole transfer set, the baseline from the training rows" if more else "the training rows"
+    learns = "learns from the teacher's logits"
+    if student["recipe"] != "soft":
+        learns = f"follows the recipe {student['recipe']} ({' → '.join(student['stages'])})"
     config = job.student
     agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
     bare = "parameters_without_embeddings"
@@ -234,7 +239,7 @@ def _markdown(job: Job, metrics: dict) -> str:
 {summary(metrics)}
 
 Percent; {over}. {taught} The two students have the same
-shape, first weights, number of updates and seeds; the distilled one learns from the teacher's logits on
+shape, first weights, number of updates and seeds; the distilled one {learns} on
 {text}. Best weights, and the student that was kept (seed
 {metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high for every
 row alike; the test split was read for this table only.

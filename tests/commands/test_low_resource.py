@@ -62,9 +62,9 @@ def test_teacher_and_baseline_learn_from_the_drawn_labels_only(files, runs):
     made = json.loads((folder / "teacher" / "teacher.json").read_text())
     assert made["history"][-1]["step"] == 2, "12 rows in batches of 8"
     history = json.loads((folder / "history.json").read_text())
-    assert history["baseline-seed1"]["stage"]["rows"] == 12
+    assert history["baseline-seed1"]["recipe"][0]["rows"] == 12
     transfer = found["transfer_rows"]
-    assert history["distilled-seed1"]["stage"]["rows"] == 12 + sum(transfer.values())
+    assert history["distilled-seed1"]["recipe"][0]["rows"] == 12 + sum(transfer.values())
     assert set(transfer) == {"rest", "all", "unlabeled"} and min(transfer.values()) > 5
 
 

@@ -226,7 +226,7 @@ def test_signals_are_taken_from_another_run_only_where_they_fit(teacher, make_te
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_hidden_states_are_stored_as_half_floats(teacher, rows, tmp_path, pooling, layer):
     got = run(teacher, rows, tmp_path / "s", replace(SETTINGS, hidden=pooling, hidden_layer=layer))
-    assert got.hidden.dtype == np.float32 and got.hidden.shape == (30, 16)
+    assert got.hidden.dtype == np.float16 and got.hidden.shape == (30, 16)
     assert pq.read_table(tmp_path / "s" / "shard-00000.parquet")["hidden"].type.value_type == "halffloat"
     for i in (0, 7, 29):
         encoded = teacher.encode(rows.take([i]))

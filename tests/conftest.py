@@ -137,8 +137,11 @@ _DRIVER = """
 import contextlib, importlib, io, json, sys
 from absl import flags
 from kd_keras.common import cli
-verb, cases = sys.argv[1], json.load(sys.stdin)
+verb, eager, cases = sys.argv[1], sys.argv[2] == "eager", json.load(sys.stdin)
 sys.argv[:] = [verb]
+if eager:
+    import tensorflow as tf
+    tf.config.run_functions_eagerly(True)
 module = importlib.import_module(verb)
 answers = []
 for case in cases:
@@ -159,15 +162,19 @@ json.dump(answers, sys.__stdout__)
 
 @pytest.fixture(scope="session")
 def run_verb(run_python, tmp_path_factory):
-    """(verb, *cases) → [{"code", "out", "err", "tf"}, …]; a case is a list of arguments, or (arguments, stdin)."""
+    """(verb, *cases) → [{"code", "out", "err", "tf"}, …]; a case is a list of arguments, or (arguments, stdin).
+
+    With ``eager=True`` no graph is traced: for many students of a few updates each, whose tracing takes longest.
+    """
     import json
 
     away = tmp_path_factory.mktemp("cwd")  # so that nothing finds, or writes, the project's own saved_models
 
-    def run(verb: str, *cases: list | tuple[list, str]) -> list[dict]:
+    def run(verb: str, *cases: list | tuple[list, str], eager: bool = False) -> list[dict]:
         asked = [{"argv": c, "stdin": ""} if isinstance(c, list) else {"argv": c[0], "stdin": c[1]} for c in cases]
         asked = [c | {"argv": [str(a) for a in c["argv"]]} for c in asked]
-        done = run_python("-c", _DRIVER, f"kd_keras.{verb}", input=json.dumps(asked), cwd=away)
+        mode = "eager" if eager else "graph"
+        done = run_python("-c", _DRIVER, f"kd_keras.{verb}", mode, input=json.dumps(asked), cwd=away)
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)
 

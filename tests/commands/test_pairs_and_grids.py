@@ -63,7 +63,7 @@ def runs(files, bert_folder, run_verb):
         "staged": [*pairs, "--label_column=same", "--recipe=staged_unfreeze", "--nobaseline", "--evals_per_epoch=9"],
         "unlabelled": [*single, f"--unlabeled_files={files}/more.txt", "--nobaseline", "--max_unlabeled=30"],
     }
-    got = run_verb("train", *([*shared, *c, f"--output_dir={files / n}"] for n, c in cases.items()))
+    got = run_verb("train", *([*shared, *c, f"--output_dir={files / n}"] for n, c in cases.items()), eager=True)
     for name, answer in zip(cases, got, strict=True):
         assert answer["code"] == 0, f"{name}: {answer['err'][-2000:]}"
     return dict(zip(cases, got, strict=True))

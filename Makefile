@@ -41,7 +41,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv install install-dev train test slow-test browser-check lint format clean clean-venv
+.PHONY: help venv install install-dev train test slow-test browser-check arm64-check lint format clean clean-venv
 
 help: ## lists the targets
 	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11]"
@@ -70,6 +70,10 @@ browser-check: install ## a file of export in headless Chromium (MODEL=RUN/tflit
 	@command -v npm >/dev/null || { echo "error: no npm; on Debian and Ubuntu: apt-get install npm chromium" >&2; exit 2; }
 	cd browser && npm install --ignore-scripts --no-package-lock --no-audit --no-fund
 	$(PY) browser/check.py '$(MODEL)' $(ARGS)
+
+arm64-check: install ## files of export on emulated arm64 beside this machine; as root (MODEL=RUN/tflite ARGS='--input=dev.tsv')
+	@if [ ! -e '$(MODEL)' ]; then echo "error: MODEL='$(MODEL)': name a .tflite file of export, or its folder" >&2; exit 2; fi
+	$(PY) arm64/check.py '$(MODEL)' $(ARGS)
 
 lint: install-dev ## checks style and format
 	$(PY) -m ruff check .

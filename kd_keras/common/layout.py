@@ -137,3 +137,7 @@ class BundleLayout:
     @property
     def vocab(self) -> Path:
         return self.root / "vocab.txt"
+
+    @property
+    def card(self) -> Path:
+        return self.root / "README.md"

@@ -12,7 +12,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
-from kd_keras.deploy import bundle, check_texts, mediapipe
+from kd_keras.deploy import bundle, check_texts, mediapipe, model_card
 from kd_keras.deploy.formats import SAVED_MODEL, Format, names
 from kd_keras.deploy.inputs import READS
 from kd_keras.deploy.litert import LiteRT
@@ -72,6 +72,7 @@ def export(model_dir: str | Path, settings: ExportSettings) -> Exported:
             done.files[name] = (size, found)
         except UserError as e:
             done.failures.append(str(e))
+    model_card.write(job.layout, job.about, job.models)
     return done
 
 

@@ -52,7 +52,7 @@ def test_the_bundle_says_what_is_in_it(exported):
     run, done = exported
     bundle = run.folder / "tflite"
     names = {"float32.tflite", "int8.tflite", "loop_dynamic.tflite"}
-    assert {p.name for p in bundle.iterdir()} == names | {"metadata.json", "labels.txt", "vocab.txt"}
+    assert {p.name for p in bundle.iterdir()} == names | {"metadata.json", "labels.txt", "vocab.txt", "README.md"}
     assert (bundle / "labels.txt").read_text() == "neg\nso-so\npos\n"
     assert (bundle / "vocab.txt").read_bytes() == (run.folder / "vocab.txt").read_bytes()
     text = (bundle / "metadata.json").read_text()
@@ -141,7 +141,7 @@ def test_a_wrong_file_is_removed_and_named(copy, monkeypatch):
     assert not done.files and len(done.failures) == 2
     assert "tflite/float32.tflite: differs from Keras by" in done.failures[0]
     assert "tflite/loop_dynamic.tflite: gives Keras' label on" in done.failures[1]
-    assert {p.name for p in (copy / "tflite").iterdir()} == {"int8.tflite", "metadata.json", "labels.txt", "vocab.txt"}
+    assert {p.name for p in (copy / "tflite").iterdir()} == {"int8.tflite", "metadata.json", "labels.txt", "vocab.txt", "README.md"}
     assert set(json.loads((copy / "tflite" / "metadata.json").read_text())["models"]) == {"int8.tflite"}
 
 

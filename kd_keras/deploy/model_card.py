@@ -1,0 +1,227 @@
+"""README.md of an exported bundle: what the files are, how good, where from, how to run them.
+
+Every number is read from metrics.json or metadata.json; what these do not say is left out.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from kd_keras import metrics as known_metrics
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import BundleLayout, RunLayout
+from kd_keras.distill.report import TITLES, markdown_table
+from kd_keras.tasks import Task
+
+# An absolute path, or one from a home folder, in running text; not the // of an address.
+_PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
+
+
+def write(layout: RunLayout, about: Mapping[str, Any], models: Mapping[str, dict]) -> None:
+    """Writes the card, or removes it where no file is left to describe.
+
+    Args:
+      layout: of the run; its metrics.json and flags.txt may be missing, or older than today's.
+      about: as :func:`bundle.describe` gives it.
+      models: every file of the bundle → its entry in metadata.json.
+    """
+    card = BundleLayout(layout.tflite).card
+    if not models:
+        card.unlink(missing_ok=True)
+        return
+    try:
+        found = files.read_json(layout.metrics) if layout.metrics.is_file() else {}
+    except UserError:
+        found = {}
+    flags = layout.flags.read_text(encoding="utf-8") if layout.flags.is_file() else ""
+    files.write_text(card, page(about, models, found if isinstance(found, dict) else {}, flags))
+
+
+def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, flags: str) -> str:
+    """The card as Markdown."""
+    task = Task.from_json(about["task"])
+    parts = [_what(task, about, metrics), _files(task, models), _scores(task, metrics), _data(metrics)]
+    parts += [_use(task, models), _limits(task, about, models), _made(task, models, flags), _LICENCE]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_LICENCE = """## Licence
+
+The code that made these files, kd_keras, is under the Apache License 2.0. Data sets and teachers have licences of their
+own, which may limit what a model made from them is for: look there. No text of the data is in these files, beyond the
+single word pieces or words of the vocabulary."""
+
+
+def _what(task: Task, about: Mapping[str, Any], metrics: dict) -> str:
+    teacher, student = metrics.get("teacher", {}), metrics.get("student", {})
+    by = f"distilled from the teacher {_public(teacher['name'])}" if "name" in teacher else "distilled from BERT"
+    texts = "pairs of texts" if task.is_pair else "single texts"
+    gives = "predicts a score" if task.is_regression else f"tells apart: {', '.join(task.labels)}"
+    sizes = [
+        f"The {who} has {part['parameters']:,} parameters."
+        for who, part in (("student", student), ("teacher", teacher))
+        if "parameters" in part
+    ]
+    vocabulary = f"{about['vocab_size']:,} {'words' if about['tokenizer']['kind'] == 'words' else 'word pieces'}"
+    return f"# {task.name}: a small BiLSTM for TFLite\n\n" + " ".join(
+        [f"A BiLSTM, {by}, that reads {texts} and {gives}. Its vocabulary has {vocabulary}.", *sizes]
+    )
+
+
+def _files(task: Task, models: Mapping[str, dict]) -> str:
+    same = "same score" if task.is_regression else "same label"
+    head = ["file", "bytes", "tokens", same, _titled(task.metric), "of Keras", "texts", "checked on"]
+    lines = []
+    for name, entry in models.items():
+        v = entry["verification"]
+        gold = [_number(task.metric, v[part][task.metric]) if v.get(part) else "" for part in _OF_A_FILE]
+        length = str(entry["length"] or "any")
+        agreement = f"{v['agreement']:.2%}"
+        lines.append([name, f"{entry['bytes']:,}", length, agreement, *gold, f"{v['rows']:,}", entry["checked_on"]])
+    return f"""## Files
+
+{markdown_table(head, lines)}
+
+Each file was run beside the Keras model on these texts when it was exported; {same}: share of them on which the two
+agree. Longer texts are cut to the tokens that a file reads. Files with a fixed number are unrolled, the others loop.
+`metadata.json` has more."""
+
+
+_OF_A_FILE = ("metrics", "keras_metrics")
+
+
+def _scores(task: Task, metrics: dict) -> str:
+    """Teacher, baseline and student; and the one of several seeds that is in the files."""
+    splits = [s for s in metrics.get("rows", {}) if s in metrics.get("student", {})]
+    seeds = metrics.get("seeds", [])
+    rows = {}
+    for kind, title in TITLES.items():
+        part = metrics.get(kind, {})
+        spread = part.get("spread", {}) if len(seeds) > 1 else {}
+        rows[title] = [_cell(part, spread, s, m) for s in splits for m in task.metrics]
+    if len(seeds) > 1:
+        chosen = metrics.get("chosen_seed")
+        per_seed = metrics.get("student", {}).get("per_seed", {})
+        mine = {s: next((r for r in found if r["seed"] == chosen), {}) for s, found in per_seed.items()}
+        rows[f"in these files: distilled, seed {chosen}"] = [
+            _cell(mine, {}, s, m) for s in splits for m in task.metrics
+        ]
+    rows = {title: cells for title, cells in rows.items() if any(cells)}
+    if not rows:
+        return ""
+    head = ["", *(f"{s} {_titled(m)}" for s in splits for m in task.metrics)]
+    over = f", means of {len(seeds)} seeds ± standard deviation" if len(seeds) > 1 else ""
+    return f"""## Scores
+
+{markdown_table(head, [[title, *cells] for title, cells in rows.items()])}
+
+Of the Keras models{over}. Weights were chosen by dev {task.metric}, so dev scores are a little high."""
+
+
+def _cell(part: Mapping[str, dict], spread: Mapping[str, dict], split: str, metric: str) -> str:
+    value, around = part.get(split, {}).get(metric), spread.get(split, {}).get(metric)
+    if value is None:
+        return ""
+    return _number(metric, value) + ("" if around is None else f" ± {_number(metric, around)}")
+
+
+def _titled(metric: str) -> str:
+    return f"{metric}, %" if _percent(metric) else metric
+
+
+def _number(metric: str, value: float) -> str:
+    return f"{100 * value:.2f}" if _percent(metric) else f"{value:.4f}"
+
+
+def _percent(metric: str) -> bool:
+    return metric in known_metrics.names() and known_metrics.get(metric).percent
+
+
+def _data(metrics: dict) -> str:
+    lines = [f"- Source: {_public(metrics['source'])}"] if "source" in metrics else []
+    for title, rows in (("Rows", metrics.get("rows")), ("More text, which the teacher labelled", _more(metrics))):
+        if rows:
+            lines.append(f"- {title}: {', '.join(f'{name} {count:,}' for name, count in rows.items())}")
+    return "\n".join(["## Data", "", *lines]) if lines else ""
+
+
+def _more(metrics: dict) -> dict[str, int]:
+    titles = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
+    return {titles.get(n, f"augmented ({n})"): count for n, count in metrics.get("transfer_rows", {}).items()}
+
+
+def _use(task: Task, models: Mapping[str, dict]) -> str:
+    first = next(iter(models))
+    second = ' --text_b="second text"' if task.is_pair else ""
+    alike: dict[str, list[str]] = {}
+    for name, entry in models.items():
+        shapes = ", ".join(f"`{x['name']}` {x['dtype']} {x['shape']}" for x in entry["inputs"])
+        out = entry["output"]
+        reads = f"{shapes} → `{out['name']}` {out['dtype']} {out['shape']}. {entry['reads']}."
+        alike.setdefault(reads, []).append(name)
+    inputs = "\n".join(f"- {', '.join(names)}: {reads}" for reads, names in alike.items())
+    mediapipe = [name for name, entry in models.items() if entry["mediapipe"] == "TextClassifier"]
+    tasks = f"MediaPipe Tasks' `TextClassifier` takes as they are: {', '.join(mediapipe)}.\n\n" if mediapipe else ""
+    return f"""## Use
+
+With kd_keras, without TensorFlow:
+
+```
+python -m kd_keras.predict --model={first} "a text"{second}
+```
+
+{tasks}A plain interpreter (−1: any size; ids are numbers of lines in `vocab.txt`, from 0):
+
+{inputs}"""
+
+
+def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) -> str:
+    integers = [name for name, entry in models.items() if entry["precision"] in ("dynamic", "int8")]
+    lines = [
+        "Made for texts like those it was trained on; others were not measured.",
+        f"Reads at most {about['tokenizer']['max_length']} tokens of a text, fewer where the table says so.",
+        "What is not in the vocabulary is [UNK] to it, other languages above all.",
+        "It has its teacher's errors, and its data's.",
+    ]
+    if not task.is_regression:
+        lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean right nine times of ten.")
+    if integers:
+        lines.append(f"8-bit weights move scores a little, and with them close calls: {', '.join(integers)}.")
+    return "\n".join(["## Limits", "", *(f"- {line}" for line in lines)])
+
+
+def _made(task: Task, models: Mapping[str, dict], flags: str) -> str:
+    formats = ",".join(entry["format"] for entry in models.values())
+    calibration = " --calibration_file=TEXTS" if any(e["precision"] == "int8" for e in models.values()) else ""
+    export = f"python -m kd_keras.export --model_dir=RUN --formats={formats}{calibration}"
+    given = [line for line in flags.splitlines() if line.startswith("--")]
+    if not flags:
+        return f"## Made by\n\n```\n{export}\n```"
+    if not any(line.startswith("--task=") for line in given):
+        given.insert(0, f"--task={task.name}")
+    train = " \\\n    ".join(["python -m kd_keras.train", *map(_flag, given)])
+    return f"""## Made by
+
+```
+{train}
+{export}
+```
+
+Folders of the machine are left out of file names."""
+
+
+def _flag(line: str) -> str:
+    """A line of flags.txt for a shell, with the last part of absolute paths only."""
+    name, equals, value = line.partition("=")
+    parts = [PurePath(part).name if part.startswith(("/", "~")) else part for part in value.split(",")]
+    return f"{name}{equals}{shlex.quote(','.join(parts))}" if equals else line
+
+
+def _public(text: str) -> str:
+    """``text`` with the last part of absolute paths only."""
+    return _PATH.sub(lambda found: PurePath(found[0]).name, text)

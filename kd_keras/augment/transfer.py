@@ -221,8 +221,8 @@ def save(transfer: Transfer, path: Path, key: dict) -> None:
         pq.write_table(table.replace_schema_metadata({_KEY: about.encode()}), temp, compression="zstd")
 
 
-def load(path: Path, key: dict, label: np.dtype) -> Transfer | None:
-    """What :func:`save` wrote for ``key``; None where there is none, or another.
+def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
+    """What :func:`save` wrote for ``key`` (None: for any); None where there is none, or another.
 
     Raises:
       UserError: the file is damaged.
@@ -236,7 +236,7 @@ def load(path: Path, key: dict, label: np.dtype) -> Transfer | None:
         raise UserError(
             f"{path}: damaged transfer set ({files.tail(str(e), 90)}); delete it to make it again"
         ) from None
-    if about["key"] != key:
+    if key is not None and about["key"] != key:
         return None
     text_b = table["text_b"].to_pylist() if about["pair"] else None
     empty = np.full(table.num_rows, np.nan if label.kind == "f" else -1, label)

@@ -94,6 +94,15 @@ class RunLayout:
         """Results of the benchmark; ``models/`` in it has files made for timing alone."""
         return self.root / "benchmark"
 
+    @property
+    def compression(self) -> Path:
+        """What pruning or clustering made of another run's student."""
+        return self.root / "compress.json"
+
+    def transfer_sets(self) -> list[Path]:
+        """Every transfer set that is there: ``transfer/all.parquet``, ``unlabeled.parquet``."""
+        return sorted((self.root / "transfer").glob("*.parquet"))
+
     def augmented(self, rules: str) -> Path:
         """Rows that the rules (``--augment``) made: ``transfer/all.parquet``."""
         return self.root / "transfer" / f"{rules}.parquet"

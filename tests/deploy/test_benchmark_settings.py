@@ -57,3 +57,5 @@ def test_flags_of_a_run():
     want = TaskSettings(task="custom", train_file="my data/a=b.csv", regression=True, on_bad_row="skip")
     assert task_settings(text) == want
     assert task_settings("--noregression\n--task=sst2\n") == TaskSettings(task="sst2")
+    few = task_settings("--labels_per_class=50\n--labels_seed=2\n")
+    assert few == TaskSettings(labels_per_class=50, labels_seed=2), "numbers, not their digits"

@@ -1,0 +1,43 @@
+"""Prunes or clusters a trained student while it follows its teacher, and writes a run folder that every command takes.
+
+python -m kd_keras.compress --model_dir=RUN --output_dir=RUN2 --method=prune --sparsity=0.5
+python -m kd_keras.compress --model_dir=RUN --output_dir=RUN3 --method=cluster --clusters=16
+
+What is gained is bytes once packed: a download, or an .apk that packs its assets, packs zeros and repeated values. The
+files themselves stay as large, and TensorFlow Lite computes with zeros as with other numbers: expect no speed. The
+student learns from RUN/signals; what was stopped begins anew.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.errors import UserError
+from kd_keras.deploy.settings import CompressSettings
+
+FLAGS = flags.FLAGS
+define_flags(CompressSettings)
+define_string("model_dir", None, "run folder of train, with its signals.")
+define_string("output_dir", None, "run folder to write; it must not exist, or be empty.")
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    settings = from_flags(CompressSettings)
+    if not FLAGS.model_dir:
+        raise UserError("--model_dir=DIR is needed: a run folder of train")
+    if not FLAGS.output_dir:
+        raise UserError("--output_dir=DIR is needed: the run folder to write")
+
+    from kd_keras.deploy import compressing
+
+    plan = compressing.check(FLAGS.model_dir, FLAGS.output_dir, settings)
+    cli.import_tensorflow()
+    print(compressing.table(compressing.run(plan)), flush=True)
+    print(f"\nexport it: python -m kd_keras.export --model_dir={FLAGS.output_dir}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

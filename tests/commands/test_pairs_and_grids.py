@@ -162,7 +162,9 @@ def test_stages_of_a_pair_run_are_in_its_history(files, runs, run_verb):
         "labels"
     ]
     assert "dev_loss" in history["epochs"][0] and "dev_accuracy" in history["epochs"][-1]
-    assert "follows the recipe staged_unfreeze (representation, projection → " in (files / "staged/report.md").read_text()
+    assert (
+        "follows the recipe staged_unfreeze (representation, projection → " in (files / "staged/report.md").read_text()
+    )
     manifest = json.loads((files / "staged" / "signals" / "train" / "manifest.json").read_text())
     assert manifest["hidden"]["pooling"] == "cls"
     (printed,) = run_verb("train", ["--task=mrpc", "--recipe=staged_unfreeze", "--print_recipe"])

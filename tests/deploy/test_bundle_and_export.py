@@ -141,7 +141,13 @@ def test_a_wrong_file_is_removed_and_named(copy, monkeypatch):
     assert not done.files and len(done.failures) == 2
     assert "tflite/float32.tflite: differs from Keras by" in done.failures[0]
     assert "tflite/loop_dynamic.tflite: gives Keras' label on" in done.failures[1]
-    assert {p.name for p in (copy / "tflite").iterdir()} == {"int8.tflite", "metadata.json", "labels.txt", "vocab.txt", "README.md"}
+    assert {p.name for p in (copy / "tflite").iterdir()} == {
+        "int8.tflite",
+        "metadata.json",
+        "labels.txt",
+        "vocab.txt",
+        "README.md",
+    }
     assert set(json.loads((copy / "tflite" / "metadata.json").read_text())["models"]) == {"int8.tflite"}
 
 

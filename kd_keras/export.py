@@ -1,7 +1,9 @@
 """Exports a trained student: SavedModel and TFLite, each file compared with Keras at once.
 
 python -m kd_keras.export --model_dir=RUN
-python -m kd_keras.export --model_dir=RUN --formats=tflite_dynamic,tflite_int8 --calibration_file=FILE --check_file=DEV
+python -m kd_keras.export --model_dir=RUN --formats=tflite_dynamic,tflite_int8 --check_file=labelled.tsv
+
+Files are compared on the run's dev split, and int8 ranges come from its training rows, unless files are named.
 
 RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits) and "ids" (ids → logits).
 RUN/tflite/ has a .tflite file for each format with labels.txt, vocab.txt and metadata.json; the unrolled ones hold
@@ -34,14 +36,16 @@ def main(argv: list[str]) -> None:
         if FLAGS[name].value:
             require_file(FLAGS[name].value, f"--{name}")
 
+    from kd_keras.deploy import export_texts
     from kd_keras.deploy.runner import read_task
 
     task = read_task(FLAGS.model_dir)
+    texts = export_texts.read(FLAGS.model_dir, settings, task)
     cli.import_tensorflow()
     from kd_keras.deploy.exporting import export
     from kd_keras.deploy.verify import table
 
-    done = export(FLAGS.model_dir, settings)
+    done = export(FLAGS.model_dir, settings, texts)
     if done.files:
         print(table(done.files, task.metric), flush=True)
     if done.failures:

@@ -12,11 +12,11 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
-from kd_keras.deploy import bundle, check_texts, mediapipe, model_card
+from kd_keras.deploy import bundle, export_texts, mediapipe, model_card
 from kd_keras.deploy.formats import SAVED_MODEL, Format, names
 from kd_keras.deploy.inputs import READS
 from kd_keras.deploy.litert import LiteRT
-from kd_keras.deploy.runner import Runner, scores_of
+from kd_keras.deploy.runner import Runner, read_task, scores_of
 from kd_keras.deploy.saved_model import LoadedModel, write_saved_model
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.tflite import convert
@@ -24,13 +24,9 @@ from kd_keras.deploy.verify import Verification, compare, cut_ids, require_agree
 from kd_keras.deploy.weights import student_weights
 from kd_keras.distill.loop import predict
 from kd_keras.students.inputs import student_ids
-from kd_keras.tasks import Rows, Task, read_labelled, read_texts
-from kd_keras.tasks.records import Columns
-from kd_keras.tasks.tables import BadRows, open_table, table_format
+from kd_keras.tasks import Rows
 from kd_keras.text.token_ids import TokenIds
 
-# More calibration texts move the ranges no further; more check texts take long in an interpreter of one text a call.
-MOST_CALIBRATION, MOST_CHECKS = 500, 2000
 # A file of any length is asked with so many different amounts of padding.
 _PADDINGS = 4
 # Of the check texts, the share that a SavedModel's tokenizer may split otherwise (see in_graph).
@@ -50,16 +46,21 @@ class Exported:
     failures: list[str]
 
 
-def export(model_dir: str | Path, settings: ExportSettings) -> Exported:
+def export(model_dir: str | Path, settings: ExportSettings, texts: export_texts.Texts | None = None) -> Exported:
     """Writes and verifies the formats of ``settings``; one that fails does not keep the others from being written.
+
+    Args:
+      model_dir: a run folder.
+      settings: what to write.
+      texts: what ``export_texts.read`` gives for both; read here if not given.
 
     Raises:
       UserError: ``model_dir`` is no run, or a file of text cannot be read.
     """
-    formats = settings.chosen()
+    texts = texts or export_texts.read(model_dir, settings, read_task(model_dir))
+    formats, source, rows = texts.formats, texts.source, texts.check
     runner = Runner.load(model_dir)
-    source, rows = read_check_texts(settings, runner.task)
-    calibration = read_calibration(settings, runner) if any(f.precision == "int8" for f in formats) else None
+    calibration = texts.calibration and student_ids(runner.tokenizer, texts.calibration)
     job = _Job(runner, RunLayout(Path(model_dir)), settings.tflite_length, calibration, source, rows)
     unrolled = [f for f in formats if f.form == "unrolled"]
     if unrolled and (reason := mediapipe.why_not(runner.task, runner.tokenizer, unrolled[0])):
@@ -74,57 +75,6 @@ def export(model_dir: str | Path, settings: ExportSettings) -> Exported:
             done.failures.append(str(e))
     model_card.write(job.layout, job.about, job.models)
     return done
-
-
-def read_check_texts(settings: ExportSettings, task: Task) -> tuple[str, Rows]:
-    """Where the check texts are from, and the texts with an empty one among them."""
-    path = settings.check_file or settings.calibration_file
-    if path is None:
-        return "invented sentences", check_texts.with_edge_cases(task, check_texts.built_in(task))
-    if settings.check_file:
-        flag = "--check_file"
-        rows = read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else _texts(path, task, flag)
-    else:
-        rows = _with_labels_if_any(path, task, "--calibration_file")
-    return Path(path).name, check_texts.with_edge_cases(task, _spread(rows, MOST_CHECKS))
-
-
-def read_calibration(settings: ExportSettings, runner: Runner) -> dict[str, TokenIds]:
-    """Ids of the calibration texts."""
-    rows = _texts(settings.calibration_file, runner.task, "--calibration_file")
-    return student_ids(runner.tokenizer, check_texts.with_edge_cases(runner.task, _spread(rows, MOST_CALIBRATION)))
-
-
-def _texts(path: str, task: Task, flag: str) -> Rows:
-    rows = read_texts(path, task=task, flag=flag)
-    if not any(rows.text):
-        raise UserError(f"{flag}={path}: holds no text")
-    return rows
-
-
-def _with_labels_if_any(path: str, task: Task, flag: str) -> Rows:
-    """Calibration needs text only: labels that are not the task's are no fault."""
-    texts = _texts(path, task, flag)
-    try:
-        return read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else texts
-    except UserError:
-        return texts
-
-
-def _has_labels(path: str, task: Task, flag: str) -> bool:
-    files.require_file(path, flag)
-    if table_format(path) is None:
-        return False
-    columns: Columns = task.columns
-    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: columns.label in first)
-    return columns.label in names
-
-
-def _spread(rows: Rows, most: int) -> Rows:
-    """At most ``most`` rows, evenly from all of the file."""
-    if len(rows) <= most:
-        return rows
-    return rows.take(np.linspace(0, len(rows) - 1, most).astype(np.int64))
 
 
 class _Job:

@@ -16,7 +16,7 @@ class ExportSettings(Checked):
     formats: str | None = setting(
         None,
         f"formats to write, with commas: {', '.join(EXPORTS)}. All of them if not given, tflite_int8 only with "
-        "--calibration_file. tflite_… are unrolled to --tflite_length tokens (one subgraph, for MediaPipe), "
+        "text for its ranges. tflite_… are unrolled to --tflite_length tokens (one subgraph, for MediaPipe), "
         "tflite_loop_… take any length.",
     )
     tflite_length: int = setting(
@@ -25,25 +25,18 @@ class ExportSettings(Checked):
     calibration_file: str | None = setting(
         None,
         "text like that of the app, for tflite_int8's ranges: a line a text, or .csv, .tsv, .jsonl (labels are not "
-        "looked at).",
+        "looked at). The run's training rows if not given.",
     )
     check_file: str | None = setting(
         None,
-        "text to compare every file with Keras on, labelled or not; --calibration_file if not given, else a list of "
-        "invented sentences.",
+        "text to compare every file with Keras on, labelled or not. The run's dev split if not given; where that is "
+        "not found, --calibration_file, else a list of invented sentences.",
     )
+    data_dir: str | None = setting(None, "where the run's data is now, if not where the run found it.")
 
     def chosen(self) -> list[Format]:
-        """The formats to write; UserError where one is unknown or lacks what it needs."""
-        if self.formats is None:
-            return [f for f in EXPORTS.values() if f.precision != "int8" or self.calibration_file]
-        found = parse_formats(self.formats, EXPORTS)
-        if any(f.precision == "int8" for f in found) and not self.calibration_file:
-            raise UserError(
-                "--formats=tflite_int8 needs --calibration_file=FILE: some hundred texts like those of the app, by "
-                "which the ranges of its integers are chosen"
-            )
-        return found
+        """The formats that are asked for; UserError where one is unknown."""
+        return parse_formats(self.formats, EXPORTS) if self.formats else list(EXPORTS.values())
 
 
 METHODS = ("prune", "cluster", "prune_cluster")

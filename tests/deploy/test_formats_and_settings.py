@@ -32,10 +32,7 @@ def test_parsing():
         parse_formats("", EXPORTS)
 
 
-def test_int8_needs_text_to_calibrate_on():
-    assert [f.name for f in ExportSettings().chosen()] == ["saved_model", *(n for n in TFLITE if n != "tflite_int8")]
-    assert [f.name for f in ExportSettings(calibration_file="x").chosen()] == ["saved_model", *TFLITE]
-    with pytest.raises(UserError, match="tflite_int8 needs --calibration_file=FILE"):
-        ExportSettings(formats="tflite_int8").chosen()
+def test_all_formats_are_asked_for_if_none_is_named():
+    assert [f.name for f in ExportSettings().chosen()] == ["saved_model", *TFLITE]
     with pytest.raises(UserError, match="--tflite_length=0: expected at least 1"):
         ExportSettings(tflite_length=0)

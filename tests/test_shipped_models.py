@@ -1,0 +1,68 @@
+"""The trained students in saved_models/: small, whole, and they answer right after installation."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kd_keras.common.layout import BundleLayout
+from kd_keras.deploy.runner import Runner
+from kd_keras.tasks import Rows
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLES = [
+    ROOT / "saved_models" / "sst2" / "mobile" / "tflite",
+    ROOT / "saved_models" / "rotten_tomatoes" / "mobile" / "tflite",
+]
+FILES = [pytest.param(b / "dynamic.tflite", id=b.parts[-3]) for b in BUNDLES]
+SAID = {"a gorgeous, witty and moving film": "positive", "a dull mess of a movie": "negative"}
+
+
+def test_together_they_are_small():
+    sizes = {p: p.stat().st_size for b in BUNDLES for p in b.rglob("*") if p.is_file()}
+    assert sum(sizes.values()) < 8e6
+    assert all(size <= 2e6 for path, size in sizes.items() if path.suffix == ".tflite")
+
+
+def test_what_is_committed_is_the_bundles_and_no_more():
+    listed = subprocess.run(["git", "ls-files", "saved_models"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git work tree")
+    folders = {str((ROOT / p).parent) for p in listed.stdout.split()}
+    assert folders == {str(ROOT / "saved_models"), *map(str, BUNDLES)}
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=[b.parts[-3] for b in BUNDLES])
+def test_the_bundle_is_whole(bundle):
+    layout = BundleLayout(bundle)
+    about = json.loads(layout.metadata.read_text())
+    assert {p.name for p in bundle.iterdir()} == {
+        *about["models"],
+        *(p.name for p in (layout.card, layout.metadata, layout.labels, layout.vocab)),
+    }
+    card = layout.card.read_text()
+    for name, entry in about["models"].items():
+        assert (bundle / name).stat().st_size == entry["bytes"] and f"{entry['bytes']:,}" in card
+        assert entry["verification"]["agreement"] >= 0.995 and entry["checked_on"] == "dev split"
+    assert "student, distilled" in card and "Apache License 2.0" in card
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_it_tells_praise_from_blame(path):
+    runner = Runner.load_file(path)
+    rows = Rows(["0", "1"], list(SAID), None, np.full(2, -1, np.int32))
+    called = [runner.task.labels[i] for i in runner.scores(rows).argmax(-1)]
+    assert called == list(SAID.values())
+
+
+def test_predict_takes_it_without_tensorflow(run_verb):
+    texts = list(SAID)
+    for bundle in BUNDLES:
+        (answer,) = run_verb("predict", [f"--model={bundle / 'dynamic.tflite'}", *texts])
+        assert answer["code"] == 0 and not answer["tf"], answer["err"]
+        lines = [json.loads(line) for line in answer["out"].splitlines()]
+        assert [line["label"] for line in lines] == list(SAID.values())

@@ -83,7 +83,7 @@ def run(main: Callable[[list[str]], None]) -> None:
             print(f"error: {e}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            say("\nstopped; the same command goes on from the last checkpoint")
+            say("\nstopped; what was finished is kept, and the same command goes on")
             return 130
         except BrokenPipeError:  # `predict … | head` is no fault
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

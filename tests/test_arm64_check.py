@@ -139,3 +139,6 @@ def test_how_it_judges(check, capsys):
     assert verdict("tflite_int8", row2=[0.495, 0.505]) == 0, "a close call"
     assert "same label on 3 of 4" in capsys.readouterr().out
     assert verdict("tflite_int8", row1=[0.4, 0.6]) == 1
+    rows, want = check.unlabelled(TASK, ["a"] * 120, None), 30 * want
+    assert verdict("tflite_int8", row1=[0.4, 0.6]) == 0, "one clear label of 90: export allows that"
+    assert verdict("tflite_dynamic", row1=[0.4, 0.6]) == 1

@@ -53,13 +53,8 @@ def texts_for(task: Task, path: str | None, most: int) -> tuple[str, Rows]:
             rows = Rows(rows.ids, rows.text, rows.text[1:] + rows.text[:1], rows.label)
     if not len(rows):
         raise UserError(f"--input={path}: holds no text")
-    rows = rows.take(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))
-    return source, check_texts.with_edge_cases(task, unlabelled(task, rows.text, rows.text_b))
-
-
-def unlabelled(task: Task, text: list[str], text_b: list[str] | None) -> Rows:
-    label = np.full(len(text), np.nan, np.float32) if task.is_regression else np.full(len(text), -1, np.int32)
-    return Rows([f"text-{i}" for i in range(len(text))], text, text_b, label)
+    rows = check_texts.spread(rows, most)
+    return source, check_texts.with_edge_cases(task, check_texts.unlabelled(task, rows.text, rows.text_b))
 
 
 def answer(models: list[Path], text: list[str], text_b: list[str] | None) -> dict:
@@ -67,7 +62,7 @@ def answer(models: list[Path], text: list[str], text_b: list[str] | None) -> dic
     scores = {}
     for path in models:
         runner = Runner.load_file(path)
-        scores[path.name] = runner.scores(unlabelled(runner.task, text, text_b)).tolist()
+        scores[path.name] = runner.scores(check_texts.unlabelled(runner.task, text, text_b)).tolist()
     return {"machine": platform.machine(), "litert": version("ai-edge-litert"), "scores": scores}
 
 

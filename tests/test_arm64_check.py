@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
+from kd_keras.deploy.check_texts import unlabelled
 from kd_keras.tasks import Columns, Rows, Task
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,7 +105,7 @@ def test_which_files_and_texts(check, tmp_path):
     assert source == "dev.tsv" and rows.text == ["text 0", "text 3", "", ".", "text 6", "text 9"]
     assert set(rows.label) == {-1}, "labels of another task would not fit"
     score = Task("toy", "regression", (), "pearson", ("pearson",), columns=Columns(("text",), "text_b"))
-    assert np.isnan(check.unlabelled(score, ["a"], ["b"]).label).all()
+    assert np.isnan(unlabelled(score, ["a"], ["b"]).label).all()
 
 
 def test_both_sides_answer_by_predict_s_own_code(check, monkeypatch, tmp_path):
@@ -123,7 +124,7 @@ def test_both_sides_answer_by_predict_s_own_code(check, monkeypatch, tmp_path):
 
 
 def test_how_it_judges(check, capsys):
-    rows = check.unlabelled(TASK, ["a"] * 4, None)
+    rows = unlabelled(TASK, ["a"] * 4, None)
     want = [[0.2, 0.8], [0.7, 0.3], [0.505, 0.495], [0.1, 0.9]]
 
     def verdict(fmt: str, **changed: list[float]) -> int:
@@ -139,6 +140,6 @@ def test_how_it_judges(check, capsys):
     assert verdict("tflite_int8", row2=[0.495, 0.505]) == 0, "a close call"
     assert "same label on 3 of 4" in capsys.readouterr().out
     assert verdict("tflite_int8", row1=[0.4, 0.6]) == 1
-    rows, want = check.unlabelled(TASK, ["a"] * 120, None), 30 * want
+    rows, want = unlabelled(TASK, ["a"] * 120, None), 30 * want
     assert verdict("tflite_int8", row1=[0.4, 0.6]) == 0, "one clear label of 90: export allows that"
     assert verdict("tflite_dynamic", row1=[0.4, 0.6]) == 1

@@ -78,12 +78,12 @@ def built_in(task: Task) -> Rows:
     """The texts as rows without labels; of a pair task, each with another one further down the list."""
     count = len(TEXTS)
     text_b = [TEXTS[(7 * i + 3) % count] for i in range(count)] if task.is_pair else None
-    return _rows(task, list(TEXTS), text_b)
+    return unlabelled(task, list(TEXTS), text_b)
 
 
 def with_edge_cases(task: Task, rows: Rows) -> Rows:
     """``rows``, and between them, so that they have neighbours, an empty text and one of a single mark."""
-    empty = _rows(task, ["", "."], ["", ""] if task.is_pair else None)
+    empty = unlabelled(task, ["", "."], ["", ""] if task.is_pair else None)
     half = len(rows) // 2
     parts = [rows.take(range(half)), empty, rows.take(range(half, len(rows)))]
     text_b = [t for p in parts for t in p.text_b] if task.is_pair else None
@@ -95,6 +95,14 @@ def with_edge_cases(task: Task, rows: Rows) -> Rows:
     )
 
 
-def _rows(task: Task, text: list[str], text_b: list[str] | None) -> Rows:
+def spread(rows: Rows, most: int) -> Rows:
+    """At most ``most`` rows, evenly from all of them."""
+    if len(rows) <= most:
+        return rows
+    return rows.take(np.linspace(0, len(rows) - 1, most).astype(np.int64))
+
+
+def unlabelled(task: Task, text: list[str], text_b: list[str] | None) -> Rows:
+    """Texts as rows without labels."""
     nothing = np.full(len(text), np.nan, np.float32) if task.is_regression else np.full(len(text), -1, np.int32)
     return Rows([f"check-{i}" for i in range(len(text))], text, text_b, nothing)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
@@ -91,9 +89,7 @@ def _check(settings: ExportSettings, task: Task, data: TaskData | None, reason: 
 
 def _ready(task: Task, rows: Rows, most: int) -> Rows:
     """At most ``most`` rows, evenly from all of them, and edge cases between."""
-    if len(rows) > most:
-        rows = rows.take(np.linspace(0, len(rows) - 1, most).astype(np.int64))
-    return check_texts.with_edge_cases(task, rows)
+    return check_texts.with_edge_cases(task, check_texts.spread(rows, most))
 
 
 def _texts(path: str, task: Task, flag: str) -> Rows:

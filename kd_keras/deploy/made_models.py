@@ -19,7 +19,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.deploy import teacher_tflite
-from kd_keras.deploy.check_texts import with_edge_cases
+from kd_keras.deploy.check_texts import spread, with_edge_cases
 from kd_keras.deploy.formats import Format
 from kd_keras.deploy.litert import LiteRT
 from kd_keras.deploy.runner import Runner, scores_of
@@ -53,8 +53,7 @@ class MadeModels:
 
     def __init__(self, layout: RunLayout, task: Task, rows: Rows):
         self._layout, self._task = layout, task
-        some = np.linspace(0, len(rows) - 1, min(CHECKS, len(rows))).astype(np.int64)
-        self._rows = with_edge_cases(task, rows.take(some))
+        self._rows = with_edge_cases(task, spread(rows, CHECKS))
         self._folder = layout.benchmark / "models"
         self._index = self._folder / "models.json"
         self._known = files.read_json(self._index) if self._index.is_file() else {}

@@ -15,7 +15,7 @@ from kd_keras import metrics as known_metrics
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout, RunLayout
-from kd_keras.distill.report import TITLES, markdown_table
+from kd_keras.distill.report import SETS, TITLES, markdown_table
 from kd_keras.tasks import Task
 
 # An absolute path, or one from a home folder, in running text; not the // of an address.
@@ -151,8 +151,7 @@ def _data(metrics: dict) -> str:
 
 
 def _more(metrics: dict) -> dict[str, int]:
-    titles = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
-    return {titles.get(n, f"augmented ({n})"): count for n, count in metrics.get("transfer_rows", {}).items()}
+    return {SETS.get(n, f"augmented ({n})"): count for n, count in metrics.get("transfer_rows", {}).items()}
 
 
 def _use(task: Task, models: Mapping[str, dict]) -> str:

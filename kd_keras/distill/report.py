@@ -28,7 +28,7 @@ TITLES = {
     "student": "student, distilled",
 }
 # What rows of transfer sets are; those of other names were made by augmentation.
-_SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
+SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
 
 
 def write_report(
@@ -216,7 +216,7 @@ def _markdown(job: Job, metrics: dict) -> str:
     agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
-    more = "".join(f", {_SETS.get(name, 'made by augmentation')} {n:,}" for name, n in metrics["transfer_rows"].items())
+    more = "".join(f", {SETS.get(name, 'made by augmentation')} {n:,}" for name, n in metrics["transfer_rows"].items())
     text = "the whole transfer set, the baseline from the training rows" if more else "the training rows"
     learns = "learns from the teacher's logits"
     if student["recipe"] != "soft":

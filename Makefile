@@ -60,7 +60,7 @@ train: install ## installs, then distils (FLAGFILE=flags/quickstart.txt, ARGS='-
 	$(PY) -m kd_keras.train --flagfile=$(FLAGFILE) $(ARGS)
 
 test: install-dev ## installs, then runs the default tests (ARGS='tests/test_packaging.py -k pins')
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow-test: install-dev ## runs the tests marked slow
 	$(PY) -m pytest -m slow $(ARGS)

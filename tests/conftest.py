@@ -198,8 +198,26 @@ class TrainedRun:
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory, bert_folder, write_csv, run_python) -> TrainedRun:
-    """One run of the whole job with two seeds, which many tests look at."""
-    away = tmp_path_factory.mktemp("job")
+    """One run of the whole job with two seeds, which many tests look at; trained once for all of xdist's workers."""
+    import json
+
+    from filelock import FileLock
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # a worker's own folder is in that of the session
+    said = shared / "trained-run.json"
+    with FileLock(shared / "trained-run.lock"):
+        if not said.exists():
+            made = _train(tmp_path_factory.mktemp("job"), bert_folder, write_csv, run_python)
+            said.write_text(json.dumps(made), encoding="utf-8")
+    made = json.loads(said.read_text(encoding="utf-8"))
+    run = TrainedRun(Path(made["folder"]), {k: Path(v) for k, v in made["files"].items()}, made["arguments"])
+    run.stdout, run.stderr = made["stdout"], made["stderr"]
+    return run
+
+
+def _train(away: Path, bert_folder: Path, write_csv, run_python) -> dict:
     files = {
         split: write_csv(away / f"{split}.csv", *sentences(count, seed))
         for split, count, seed in (("train", 96, 0), ("dev", 30, 1), ("test", 20, 2))
@@ -210,8 +228,13 @@ def trained_run(tmp_path_factory, bert_folder, write_csv, run_python) -> Trained
         "--teacher_max_length=16", "--student_max_length=12", "--shard_rows=16", "--label_batch_tokens=64", "--epochs=2", "--batch_size=8",
         "--learning_rate=0.02", "--embedding_size=8", "--hidden_size=6", "--dense_size=8", "--alpha=0.25", "--seeds=2",
     ]  # fmt: skip
-    run = TrainedRun(away / "runs" / "one", files, arguments)
-    done = run_python("-m", "kd_keras.train", *arguments, f"--output_dir={run.folder}", cwd=away)
+    folder = away / "runs" / "one"
+    done = run_python("-m", "kd_keras.train", *arguments, f"--output_dir={folder}", cwd=away)
     assert done.returncode == 0, done.stderr[-3000:]
-    run.stdout, run.stderr = done.stdout, done.stderr
-    return run
+    return {
+        "folder": str(folder),
+        "files": {split: str(path) for split, path in files.items()},
+        "arguments": arguments,
+        "stdout": done.stdout,
+        "stderr": done.stderr,
+    }

@@ -38,7 +38,10 @@ def convert(teacher: Any, fmt: Format, length: int) -> bytes:
 
         signature = {name: tf.TensorSpec((1, length), tf.int32, name=name) for name in BERT_INPUTS}
         function = tf.function(logits).get_concrete_function(**signature)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], teacher.model)
+        # The weights alone: given the model, the converter would save it whole and trace every layer again.
+        holder = tf.Module()
+        holder.weights = teacher.model.weights
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
         if fmt.precision == "dynamic":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         content = converter.convert()

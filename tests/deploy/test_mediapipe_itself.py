@@ -19,11 +19,11 @@ import pytest
 from kd_keras.deploy.formats import EXPORTS
 from kd_keras.deploy.litert import LiteRT
 from kd_keras.deploy.mediapipe import accented, add_metadata
-from kd_keras.deploy.runner import softmax
+from kd_keras.deploy.runner import Runner, softmax
 from kd_keras.deploy.tflite import convert
 from kd_keras.deploy.weights import student_weights
 from kd_keras.students.settings import StudentSettings
-from kd_keras.tasks import Task
+from kd_keras.tasks import Rows, Task
 from kd_keras.text.tokenizers import RE2_WORD_DELIMITER, WordPiece, Words, cut_wordpiece, read_vocab, word_vocab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,6 +171,20 @@ def test_answers_of_a_student_of_words(classify, sentences, make_model):
     # With text in small letters, as BUILD.md advises, there is no difference left.
     lower = classify({"words": content}, [t.lower() for t in texts])["words"]
     np.testing.assert_array_equal(lower, want)
+
+
+@pytest.mark.parametrize("name", ["sst2", "rotten_tomatoes"])
+def test_answers_of_the_shipped_students(classify, sentences, name):
+    path = ROOT / "saved_models" / name / "mobile" / "tflite" / "dynamic.tflite"
+    runner = Runner.load_file(path)
+    texts = ["", *sentences["films"], *sentences["typed"]]
+    rows = Rows([str(n) for n in range(len(texts))], texts, None, np.full(len(texts), -1, np.int32))
+    want = runner.scores(rows)
+    got = classify({name: path.read_bytes()}, texts, runner.task.labels)[name]
+    plain = np.array([ascii_text(t) for t in texts])
+    assert plain.sum() > 1500 and np.bincount(want.argmax(1)).min() > 300
+    np.testing.assert_array_equal(got[plain], want[plain])
+    assert (got.argmax(1) == want.argmax(1)).mean() >= 0.995
 
 
 def probe(tokenizer, names) -> bytes:

@@ -31,6 +31,16 @@ class Killed(BaseException):
     pass
 
 
+@pytest.fixture(autouse=True)
+def eagerly():
+    """No graph is traced for each of the many teachers of a few updates: tracing would take most of the time."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture
 def make_job(bert_folder, toy_data):
     data = toy_data()
@@ -38,7 +48,7 @@ def make_job(bert_folder, toy_data):
     def make(folder, signals=None, label=LABEL, **teacher) -> Job:
         settings = TeacherSettings(
             **({"teacher": str(bert_folder), "teacher_epochs": 1, "teacher_batch_size": 8, "teacher_learning_rate": 1e-2,
-                "checkpoint_seconds": 0.0} | teacher)
+                "checkpoint_seconds": 1e9} | teacher)
         )  # fmt: skip
         student = StudentSettings(embedding_size=8, hidden_size=6, dense_size=8)
         job = JobSettings(output_dir=str(folder), signals=signals and str(signals))
@@ -139,7 +149,7 @@ def test_more_seeds_cost_only_the_new_teachers(make_job, tmp_path, work):
 def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work, monkeypatch):
     whole = run(make_job(tmp_path / "a" / "whole", teacher_seeds=2))
     broken = tmp_path / "b" / "broken"
-    run(make_job(broken))
+    run(make_job(broken, checkpoint_seconds=0.0))
     real = finetune._Run._update_function
 
     def build(self):
@@ -155,7 +165,7 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
     with monkeypatch.context() as patch:
         patch.setattr(finetune._Run, "_update_function", build)
         with pytest.raises(Killed):
-            run(make_job(broken, teacher_seeds=2))
+            run(make_job(broken, teacher_seeds=2, checkpoint_seconds=0.0))
     assert [p.name for p in RunLayout(broken).every_teacher()] == ["teacher"], "half a teacher must not be found"
     assert any(broken.glob(".teacher-2-checkpoint-*"))
     write = SignalStore.write_shard
@@ -169,11 +179,11 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
     with monkeypatch.context() as patch:
         patch.setattr(SignalStore, "write_shard", die)
         with pytest.raises(Killed):
-            run(make_job(broken, teacher_seeds=2))
+            run(make_job(broken, teacher_seeds=2, checkpoint_seconds=0.0))
     kept = {p: p.stat().st_mtime_ns for p in RunLayout(broken).signals("train", 2).glob("*.parquet")}
     assert len(kept) == 2 and work["tuned"] == [2]
     work["tuned"].clear(), work["labelled"].clear()
-    resumed = run(make_job(broken, teacher_seeds=2))
+    resumed = run(make_job(broken, teacher_seeds=2, checkpoint_seconds=0.0))
     assert work["tuned"] == [] and [s for _, s in work["labelled"]] == ["train, teacher 2", "dev, teacher 2"]
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
     for split in ("train", "dev"):

@@ -31,6 +31,7 @@ def main(argv: list[str]) -> None:
     for name in ("teacher_dir", "input", "output_dir"):
         if not FLAGS[name].value:
             raise UserError(f"--{name}=… is needed")
+    settings.check_machine()
     checkpoint = find_checkpoint(FLAGS.teacher_dir)
     made = checkpoint.manifest()
     if not made or "key" not in made:

@@ -12,6 +12,18 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself (AVX512-BF16, AMX, or arm64's BF16), as Linux tells."""
+    try:
+        said = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    flags = {
+        word for line in said.splitlines() if line.lower().startswith(("flags", "features")) for word in line.split()
+    }
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def memory_mb() -> dict[str, float]:
     """{"now", "peak"}: resident memory of this process in MB (10⁶ bytes).
 

@@ -91,6 +91,7 @@ def check(job: Job) -> RunLayout:
     task, layout = job.task, RunLayout(job.folder())
     if task.kind == "tagging":
         raise UserError(f"task {task.name}: kind {task.kind} has no student yet; train takes sentences and pairs")
+    job.label.check_machine()
     student_name(job.student, task.is_pair)
     check_truncation("teacher_truncation", job.teacher.teacher_truncation, task.name, task.is_pair)
     check_truncation("student_truncation", job.student.student_truncation, task.name, task.is_pair)

@@ -14,6 +14,7 @@ from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
 from kd_keras.teachers.bert import Teacher, token_batches
+from kd_keras.teachers.precision import checked_bfloat16
 from kd_keras.teachers.settings import LabelSettings
 from kd_keras.teachers.signals import Signals, SignalStore, text_hashes
 
@@ -32,6 +33,7 @@ def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettin
         "rows": len(rows),
         "batch_tokens": settings.label_batch_tokens,
         "shard_rows": settings.shard_rows,
+        **({} if settings.label_precision == "float32" else {"precision": settings.label_precision}),
     }
 
 
@@ -86,6 +88,8 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, settings: LabelSett
     encoded = teacher.encode(rows.take(first))
     shards = plan(encoded.ids.lengths, settings)
 
+    if settings.label_precision == "bfloat16":
+        teacher = checked_bfloat16(teacher, encoded, settings.label_batch_tokens)
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
     for n in done:
         store.read_shard(n)  # a damaged one must stop the run now, not at its end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kd_keras.common import machine
 from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError
 from kd_keras.text.truncation import TRUNCATIONS
@@ -46,9 +47,21 @@ class TeacherSettings(Checked):
 
 @dataclass(frozen=True)
 class LabelSettings(Checked):
-    """How text is labelled. None of this changes a label beyond float rounding."""
+    """How text is labelled. None of this changes a logit beyond the rounding of ``label_precision``."""
 
     hidden: str = setting("none", "sentence vector to store beside the logits.", choices=("none", "cls", "mean"))
     hidden_layer: int = setting(-1, "layer of the sentence vector; -1 is the last, 0 the embeddings.", low=-1)
     label_batch_tokens: int = setting(2048, "tokens in one forward pass.", low=16)
     shard_rows: int = setting(4096, "distinct texts in one Parquet shard: what a kill can cost.", low=1)
+    label_precision: str = setting(
+        "float32", "arithmetic of labelling; bfloat16 needs a processor that has it, and is refused where it moves "
+        "labels: first a sample is labelled both ways.", choices=("float32", "bfloat16"), late=True,
+    )  # fmt: skip
+
+    def check_machine(self) -> None:
+        """UserError where ``label_precision`` is not for this processor: emulated, it is slower than float32."""
+        if self.label_precision == "bfloat16" and not machine.has_bfloat16():
+            raise UserError(
+                "--label_precision=bfloat16: this processor has none (no avx512_bf16, amx_bf16 or bf16 in "
+                "/proc/cpuinfo); take float32"
+            )

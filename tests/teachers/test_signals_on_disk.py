@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from kd_keras.common import machine
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
-from kd_keras.teachers import labelling, signals
+from kd_keras.teachers import labelling, precision, signals
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.labelling import label
 from kd_keras.teachers.settings import LabelSettings
@@ -251,3 +252,38 @@ def test_the_plan_has_each_text_once_and_never_changes():
     assert sorted(flat.tolist()) == list(range(100))
     assert flat.tolist() == np.concatenate([b for s in labelling.plan(lengths, SETTINGS) for b in s]).tolist()
     assert all(sum(map(len, s)) >= 8 for s in shards[:-1])
+
+
+def test_bfloat16_labels_are_near_and_say_what_they_are(teacher, rows, tmp_path, capsys):
+    lower = replace(SETTINGS, label_precision="bfloat16")
+    whole, rough = run(teacher, rows, tmp_path / "whole"), run(teacher, rows, tmp_path / "rough", lower)
+    moved = np.abs(rough.logits - whole.logits)
+    assert 0 < moved.max() < 0.05 * np.abs(whole.logits).max() and rough.logits.dtype == np.float32
+    assert (rough.logits.argmax(-1) == whole.logits.argmax(-1)).all()
+    said = capsys.readouterr().err
+    assert "labels in bfloat16: of " in said and " 100.00% get float32's label, logits differ by 0.0" in said
+    assert "precision" not in whole.manifest and rough.manifest["precision"] == "bfloat16"
+    with pytest.raises(UserError, match="precision"):
+        run(teacher, rows, tmp_path / "whole", lower)
+
+
+@pytest.mark.parametrize("bound, value", [("AGREEMENT", 1.01), ("DRIFT", 1e-9)])
+def test_bfloat16_that_moves_labels_is_refused(teacher, rows, tmp_path, monkeypatch, bound, value):
+    monkeypatch.setattr(precision, bound, value)
+    with pytest.raises(UserError, match=r"get float32's label, .*; take --label_precision=float32"):
+        run(teacher, rows, tmp_path / "s", replace(SETTINGS, label_precision="bfloat16"))
+    assert not list((tmp_path / "s").glob("*.parquet"))
+
+
+def test_a_processor_without_bfloat16_is_told(monkeypatch, tmp_path):
+    lower = replace(SETTINGS, label_precision="bfloat16")
+    for words, has in (("avx2 fma", False), ("avx2 avx512_bf16 fma", True), ("amx_bf16", True)):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nmodel name : bf16 9000\nflags\t\t: {words}\n\n")
+        monkeypatch.setattr(machine, "Path", lambda _: tmp_path / "cpuinfo")
+        assert machine.has_bfloat16() == has
+        if has:
+            lower.check_machine()
+        else:
+            SETTINGS.check_machine()
+            with pytest.raises(UserError, match="--label_precision=bfloat16: this processor has none"):
+                lower.check_machine()

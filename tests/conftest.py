@@ -98,14 +98,16 @@ def bert_folder(make_teacher, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_python():
-    """(*arguments, input=None, **environment) → CompletedProcess with bytes decoded as UTF-8."""
+    """(*arguments, input=None, cwd=None, timeout=600) → CompletedProcess with bytes decoded as UTF-8."""
 
-    def run(*arguments: object, input: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    def run(
+        *arguments: object, input: str | None = None, cwd: Path | None = None, timeout: float = 600
+    ) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             input=input, env=environment, cwd=cwd or ROOT, capture_output=True, text=True, encoding="utf-8",
-            timeout=600,
+            timeout=timeout,
         )  # fmt: skip
 
     return run

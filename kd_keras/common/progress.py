@@ -7,6 +7,23 @@ from typing import Any
 
 from tqdm import tqdm
 
+# The line of this process's bars, where several processes share a terminal.
+_line: int | None = None
+
+
+def lock(context: Any) -> Any:
+    """A lock for the bars of this process and of those that :func:`share` gets it in."""
+    made = context.RLock()
+    tqdm.set_lock(made)
+    return made
+
+
+def share(lock: Any, line: int) -> None:
+    """The bars of this process are drawn on ``line`` from now on."""
+    global _line
+    tqdm.set_lock(lock)
+    _line = line
+
 
 class _Lines:
     """A log file's view of tqdm: one line an update instead of carriage returns."""
@@ -46,7 +63,8 @@ def progress(total: int | None, what: str, unit: str = "examples", initial: int 
         dynamic_ncols=live,
         # In a log the line is as long as it needs to be: a cut one would hide the dev score at its end.
         ncols=None,
-        leave=True,
+        leave=_line is None or not live,
+        position=_line if live else None,
         **kwargs,
     )
 
@@ -54,3 +72,9 @@ def progress(total: int | None, what: str, unit: str = "examples", initial: int 
 def say(text: str) -> None:
     """A line for the person who watches; standard output stays free for results."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_above(text: str) -> None:
+    """:func:`say` while other processes draw bars: these come again below it."""
+    with tqdm.get_lock():
+        say(f"\r\x1b[J{text}" if sys.stderr.isatty() else text)

@@ -16,6 +16,7 @@ from kd_keras.common import files
 from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.machine import cpus
 from kd_keras.common.progress import say
 from kd_keras.common.seeds import rng
 from kd_keras.distill.inputs import Inputs
@@ -161,53 +162,98 @@ def train_arms(job: Job, layout: RunLayout, inputs: Inputs, plans: Sequence[Plan
     largest = max(len(p.data) for p in plans)
     updates = max(1, round(steps_per_epoch(largest, job.train.batch_size) * job.train.epochs))
     rounds = max(1, round(job.train.epochs * job.train.evals_per_epoch))
+    todo = [Todo(p, seed, updates, rounds) for seed in seeds_of(job.job) for p in plans]
+    trainer = Trainer(job, layout, inputs, dev)
+    if (workers := min(job.job.parallel_students, cpus(), len(todo))) > 1:
+        from kd_keras.distill.parallel import train_side_by_side
+
+        train_side_by_side(trainer, todo, workers, timings)
     arms = []
-    for seed in seeds_of(job.job):
-        for p in plans:
-            what = f"{p.title}, seed {seed}"
-            with timings.step(f"student ({what})"):
-                todo = partial(_stages, p, updates, rounds, job.train.learning_rate)
-                arms.append(_train(job, layout, inputs, p, todo, dev, seed, what))
+    for each in todo:
+        with timings.step(f"student ({each.what})"):
+            arms.append(trainer.arm(each))
     return arms
 
 
-def _stages(plan: Plan, updates: int, rounds: int, learning_rate: float) -> tuple[Stage, ...]:
-    return stages(plan.recipe(), plan.data, plan.labelled, updates, rounds, learning_rate)
+@dataclass(frozen=True)
+class Todo:
+    """A student that is to be trained."""
+
+    plan: Plan
+    seed: int
+    updates: int
+    rounds: int
+
+    @property
+    def what(self) -> str:
+        return f"{self.plan.title}, seed {self.seed}"
 
 
-def _train(
-    job: Job,
-    layout: RunLayout,
-    inputs: Inputs,
-    plan: Plan,
-    todo: Callable[[], tuple[Stage, ...]],
-    dev: DevSet,
-    seed: int,
-    what: str,
-) -> Arm:
-    folder = layout.arm(plan.name, seed)
-    about = [stage.describe() for stage in todo()]
-    # JSON and back: what is read from disk has lists for tuples.
-    key = files.hash_of(about, asdict(job.train), key_of(job.student), inputs.tokenizer.fingerprint(), seed, plan.about)
-    done, saved = folder / "history.json", folder / "student.keras"
-    if done.is_file() and saved.is_file() and (found := files.read_json(done)).get("key") == key:
-        student, history = load_student(saved), found
-        say(f"student ({what}): found in {folder}")
-    else:
-        student = build_student(job.student, inputs.matrix, job.task.num_outputs, seed, job.task.is_pair)
+class Trainer:
+    """What all students of a run have in common. Workers get a copy of it, so it holds data only.
+
+    Attributes:
+      known: folders of students that this very command has trained, which need no word when they are found.
+    """
+
+    def __init__(self, job: Job, layout: RunLayout, inputs: Inputs, dev: DevSet):
+        self.job, self.layout, self.inputs, self.dev = job, layout, inputs, dev
+        self.known: set[Path] = set()
+
+    def folder(self, todo: Todo) -> Path:
+        return self.layout.arm(todo.plan.name, todo.seed)
+
+    def _stages(self, todo: Todo) -> tuple[Stage, ...]:
+        plan = todo.plan
+        return stages(plan.recipe(), plan.data, plan.labelled, todo.updates, todo.rounds, self.job.train.learning_rate)
+
+    def _about(self, todo: Todo) -> list[dict]:
+        return [stage.describe() for stage in self._stages(todo)]
+
+    def _key(self, todo: Todo) -> str:
+        # JSON and back: what is read from disk has lists for tuples.
+        job, tokenizer = self.job, self.inputs.tokenizer.fingerprint()
+        return files.hash_of(
+            self._about(todo), asdict(job.train), key_of(job.student), tokenizer, todo.seed, todo.plan.about
+        )
+
+    def found(self, todo: Todo) -> dict | None:
+        """The history of the very student, if it is trained."""
+        done = self.folder(todo) / "history.json"
+        if done.is_file() and (self.folder(todo) / "student.keras").is_file():
+            history = files.read_json(done)
+            return history if history.get("key") == self._key(todo) else None
+        return None
+
+    def train(self, todo: Todo) -> tuple[keras.Model, dict]:
+        """The student, trained to its end, and its history; both are in its folder then."""
+        job, folder = self.job, self.folder(todo)
+        student = build_student(job.student, self.inputs.matrix, job.task.num_outputs, todo.seed, job.task.is_pair)
         if job.task.is_regression:  # or the first updates only look for the scores' level
-            student.get_layer("logits").bias.assign([float(np.nanmean(plan.data.y["label"]))])
-        board = layout.tensorboard / folder.name if job.job.tensorboard else None
-        history = run_stages(student, todo(), dev, job.train, folder, seed, what, board)
-        with files.atomic_path(saved) as temp:
+            student.get_layer("logits").bias.assign([float(np.nanmean(todo.plan.data.y["label"]))])
+        board = self.layout.tensorboard / folder.name if job.job.tensorboard else None
+        history = run_stages(student, self._stages(todo), self.dev, job.train, folder, todo.seed, todo.what, board)
+        with files.atomic_path(folder / "student.keras") as temp:
             student.save(temp)
-        history |= {"key": key, "recipe": about}
-        files.write_json(done, history)
+        history |= {"key": self._key(todo), "recipe": self._about(todo)}
+        files.write_json(folder / "history.json", history)
         (folder / "state.npz").unlink(missing_ok=True)
         for old in folder.glob("stage-*"):
             shutil.rmtree(old)
-    logits = {split: predict(student, inputs.ids[split]) for split in inputs.splits if split != "train"}
-    return Arm(plan, seed, folder, history, logits, parameters(student))
+        return student, history
+
+    def arm(self, todo: Todo) -> Arm:
+        """Found again, or trained now."""
+        folder = self.folder(todo)
+        if history := self.found(todo):
+            student = load_student(folder / "student.keras")
+            if folder not in self.known:
+                say(f"student ({todo.what}): found in {folder}")
+        else:
+            student, history = self.train(todo)
+        scored = [split for split in self.inputs.splits if split != "train"]
+        logits = {split: predict(student, self.inputs.ids[split]) for split in scored}
+        return Arm(todo.plan, todo.seed, folder, history, logits, parameters(student))
 
 
 def load_student(path: Path) -> keras.Model:

@@ -31,7 +31,7 @@ from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 from kd_keras.text.truncation import check_truncation
 
 # Where to write, what to find and how many to train change no student.
-_NO_SETTINGS = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard")
+_NO_SETTINGS = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard", "parallel_students")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Job:
             "teacher": key_of(self.teacher, leave_out=("checkpoint_seconds",)),
             "augment": self.augment.key(),
             "unlabeled": asdict(self.unlabeled),
-            "label": asdict(self.label),
+            "label": key_of(self.label),
             "student": key_of(self.student),
             "train": asdict(self.train),
             "job": key_of(self.job, leave_out=_NO_SETTINGS),

@@ -78,6 +78,11 @@ class JobSettings(Checked):
     )
     seed: int = setting(1, "seed of the first student.", low=0)
     seeds: int = setting(1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1)
+    parallel_students: int = setting(
+        1, "students trained at the same time, each in a process of its own with its share of the CPUs. Small matrices "
+        "keep few CPUs busy, so N CPUs train N students in less time than one after the other; each takes 1 to 2 GB.",
+        low=1, high=64, late=True,
+    )  # fmt: skip
     baseline: bool = setting(True, "also train the same student without distillation.")
     ablate: str = setting(
         "none",

@@ -68,8 +68,8 @@ def test_a_few_steps_with_the_packaged_teacher(tmp_path):
 @needs_packages
 def test_the_main_job_on_rotten_tomatoes(run_python, tmp_path):
     done = run_python(
-        "-m", "kd_keras.train", "--task=rotten_tomatoes", "--teacher_epochs=0.1", "--teacher_max_length=32",
-        "--epochs=3", f"--output_dir={tmp_path / 'run'}", cwd=tmp_path, timeout=3000,
+        "-m", "kd_keras.train", "--task=rotten_tomatoes", "--teacher_epochs=0.5", "--teacher_max_length=32",
+        "--epochs=3", "--embedding_size=64", "--hidden_size=64", f"--output_dir={tmp_path / 'run'}", cwd=tmp_path, timeout=3000,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())

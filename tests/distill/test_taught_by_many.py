@@ -125,8 +125,17 @@ def test_one_teacher_is_what_it_always_was(make_job, tmp_path):
         "teacher", "signals", "vocab.txt", "tokenizer.json", "timings.json",
     }  # fmt: skip
     key = job.key()
-    later = {"teacher_seeds", "teacher_truncation", "student_truncation", "rest"}
-    assert not later & {*key, *key["teacher"], *key["student"]}, "runs of before must be found again"
+    later = {
+        "teacher_seeds",
+        "teacher_truncation",
+        "student_truncation",
+        "rest",
+        "label_precision",
+        "parallel_students",
+    }
+    assert not later & {*key, *key["teacher"], *key["student"], *key["label"], *key["job"]}, (
+        "runs of before must be found again"
+    )
     assert make_job(tmp_path, teacher_seeds=2).key()["teacher"] == key["teacher"] | {"teacher_seeds": 2}
 
 

@@ -90,6 +90,7 @@ def test_a_finished_run_is_found_again_and_another_refused(done, away):
     assert other["code"] == 2 and "clusters: 4 there, 5 here" in other["err"]
 
 
+@pytest.mark.slow
 def test_every_command_takes_the_compressed_run(done, away, run_verb, trained_run):
     model = f"--model_dir={away / 'run'}"
     (exported,) = run_verb("export", [model, "--formats=tflite_dynamic,tflite_loop_float32"])

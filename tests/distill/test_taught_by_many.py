@@ -155,6 +155,7 @@ def test_more_seeds_cost_only_the_new_teachers(make_job, tmp_path, work):
     assert (last.signals["train"].logits == three.each_teacher[2]["train"]).all()
 
 
+@pytest.mark.slow
 def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work, monkeypatch):
     whole = run(make_job(tmp_path / "a" / "whole", teacher_seeds=2))
     broken = tmp_path / "b" / "broken"

@@ -65,9 +65,9 @@ def label(
                         files.link_or_copy(f, temp / f.name)
                 say(f"signals ({split}): labelled before, taken from {place}")
                 break
-    store.begin(wanted)
+    store.check(wanted)
     if not store.is_complete:
-        _label(teacher, rows, store, settings, split)
+        _label(teacher, rows, store, wanted, settings, split)
     return store.read(rows, wanted)
 
 
@@ -79,7 +79,7 @@ def _same(place: Path, wanted: dict) -> bool:
     return True
 
 
-def _label(teacher: Teacher, rows: Rows, store: SignalStore, settings: LabelSettings, split: str) -> None:
+def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
     hashes = text_hashes(rows)
     members: dict[str, list[int]] = {}
     for i, h in enumerate(hashes):
@@ -90,6 +90,7 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, settings: LabelSett
 
     if settings.label_precision == "bfloat16":
         teacher = checked_bfloat16(teacher, encoded, settings.label_batch_tokens)
+    store.begin(wanted)  # last, so that what was refused leaves nothing behind
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
     for n in done:
         store.read_shard(n)  # a damaged one must stop the run now, not at its end

@@ -36,7 +36,7 @@ def checked_bfloat16(teacher: Teacher, encoded: Encoded, tokens_per_batch: int) 
     if same < AGREEMENT or moved > allowed:
         raise UserError(
             f"--label_precision=bfloat16: {found}; wanted: at least {AGREEMENT:.1%}, and at most {allowed:.4f}; "
-            "take --label_precision=float32"
+            "take --label_precision=float32 (train: and another --output_dir beside this one; it finds the teacher)"
         )
     say(f"labels in bfloat16: {found}; {slow / fast:.2f} × the speed of float32")
     return lowered

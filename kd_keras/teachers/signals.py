@@ -71,22 +71,23 @@ class SignalStore:
         path = self.folder / MANIFEST
         return files.read_json(path) if path.is_file() else None
 
-    def begin(self, manifest: dict) -> None:
-        """Writes the manifest, or checks that an earlier run's is the same.
+    def check(self, manifest: dict) -> None:
+        """Whether signals of ``manifest`` may be written here; writes nothing.
 
         Raises:
           UserError: the folder holds signals of another teacher, text or setting.
         """
-        manifest = {"format": FORMAT, **manifest}
         found = self.manifest()
-        if found is None:
-            if any(self.folder.glob("shard-*.parquet")):
-                raise UserError(
-                    f"{self.folder}: has shards but no {MANIFEST}, so nobody knows what made them; delete them"
-                )
-            files.write_json(self.folder / MANIFEST, manifest)
-        elif found != manifest:
-            raise UserError(f"{self.folder}: {difference(found, manifest)}; choose another folder or delete this one")
+        if found is None and any(self.folder.glob("shard-*.parquet")):
+            raise UserError(f"{self.folder}: has shards but no {MANIFEST}, so nobody knows what made them; delete them")
+        if found is not None and (said := difference(found, {"format": FORMAT, **manifest})):
+            raise UserError(f"{self.folder}: {said}; choose another folder or delete this one")
+
+    def begin(self, manifest: dict) -> None:
+        """Writes the manifest where there is none yet; raises as :meth:`check`."""
+        self.check(manifest)
+        if self.manifest() is None:
+            files.write_json(self.folder / MANIFEST, {"format": FORMAT, **manifest})
 
     def write_shard(
         self, number: int, ids: list[str], hashes: list[str], logits: np.ndarray, hidden: np.ndarray | None

@@ -103,7 +103,7 @@ def measure(given: argparse.Namespace) -> dict:
         for at in plan(name)[::every]:
             x = encoded[name].batch(at) if name == "A" else padded_batch(encoded["B"], at, given.length)
             cells[name] += x["input_ids"].size
-            answers[name][at] = teacher.predict_batch(x)["logits"].numpy()
+            answers[name][at] = teacher.predict_batch(x, cls_only=True)["logits"].numpy()
 
     for name in "AB":
         run(name, every=max(1, len(plan(name)) // _WARM_UP_BATCHES))

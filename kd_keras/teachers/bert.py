@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
+from kd_keras.teachers.lean import lean
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import WordPiece, read_vocab
 from kd_keras.text.truncation import HEAD
@@ -22,8 +23,7 @@ from kd_keras.text.truncation import HEAD
 # Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
 tf_keras.backend.experimental.enable_tf_random_generator()
 
-# Shapes are rounded up to this many tokens: fewer distinct sizes for the matrix library to plan.
-PAD_TO = 4
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class Encoded:
@@ -41,9 +41,9 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """int32[batch, time] input_ids, attention_mask and token_type_ids."""
-        ids = self.ids.padded(rows, PAD_TO)
+    def batch(self, rows: np.ndarray, multiple: int = 1) -> dict[str, np.ndarray]:
+        """int32[batch, time] input_ids, attention_mask and token_type_ids; time is a multiple of ``multiple``."""
+        ids = self.ids.padded(rows, multiple)
         mask = (ids != 0).astype(np.int32)
         types = (np.arange(ids.shape[1]) >= self.first[rows][:, None]).astype(np.int32) * mask
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
@@ -179,26 +179,32 @@ class Teacher:
         return Teacher(bert, self.tokenizer, self.name)
 
     @functools.cached_property
-    def _forward(self):
-        spec = tf.TensorSpec((None, None), tf.int32)
-        names = ("input_ids", "attention_mask", "token_type_ids")
+    def _forward(self) -> dict[bool, Callable]:
+        """By ``cls_only``."""
+        spec = dict.fromkeys(_INPUTS, tf.TensorSpec((None, None), tf.int32))
 
-        @tf.function(input_signature=[{n: spec for n in names}])
-        def forward(batch):
-            return self.model(batch, training=False)
+        def traced(cls_only: bool) -> Callable:
+            @tf.function(input_signature=[spec])
+            def forward(batch):
+                with lean(self.bert, cls_only):
+                    return self.model(batch, training=False)
 
-        return forward
+            return forward
 
-    def predict_batch(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """One padded batch → {"logits": float32[batch, labels], "hidden_<l>": float32[batch, time, width]}."""
-        wanted = {k: tf.constant(v) for k, v in batch.items()}
-        return self._forward(wanted)
+        return {cls_only: traced(cls_only) for cls_only in (False, True)}
+
+    def predict_batch(self, batch: dict[str, np.ndarray], cls_only: bool = False) -> dict[str, tf.Tensor]:
+        """One padded batch → {"logits": float32[batch, labels], "hidden_<l>": float32[batch, time, width]}.
+
+        With ``cls_only`` the last hidden state is [CLS]'s alone, float32[batch, 1, width], which is faster.
+        """
+        return self._forward[cls_only]({k: tf.constant(v) for k, v in batch.items()})
 
     def logits(self, encoded: Encoded, tokens_per_batch: int = 4096) -> np.ndarray:
         """float32[rows, labels] for all rows, batched by length; the order is the rows'."""
         out = np.zeros((len(encoded), self.num_labels), np.float32)
         for rows in token_batches(encoded.ids.lengths, tokens_per_batch):
-            out[rows] = self.predict_batch(encoded.batch(rows))["logits"].numpy()
+            out[rows] = self.predict_batch(encoded.batch(rows), cls_only=True)["logits"].numpy()
         return out
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
@@ -241,9 +247,7 @@ def functional(bert: TFBertForSequenceClassification) -> tf_keras.Model:
 
     hidden_0 are the embeddings. Outputs that nobody reads cost nothing: a tf.function prunes them.
     """
-    inputs = {
-        n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in ("input_ids", "attention_mask", "token_type_ids")
-    }
+    inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in _INPUTS}
     out = bert(inputs, output_hidden_states=True, return_dict=True)
     hidden = {f"hidden_{i}": h for i, h in enumerate(out.hidden_states)}
     return tf_keras.Model(inputs, {"logits": out.logits, **hidden}, name="teacher")
@@ -261,12 +265,8 @@ def token_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
     batches, start = [], 0
     while start < len(order):
         end = start + 1
-        while end < len(order) and (end + 1 - start) * _rounded(lengths[order[end]]) <= tokens:
+        while end < len(order) and (end + 1 - start) * lengths[order[end]] <= tokens:
             end += 1
         batches.append(order[start:end])
         start = end
     return batches
-
-
-def _rounded(length: int) -> int:
-    return -(-int(length) // PAD_TO) * PAD_TO

@@ -20,6 +20,7 @@ from kd_keras.metrics import score
 from kd_keras.tasks import TaskData, has_label
 from kd_keras.teachers.bert import Encoded, Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
+from kd_keras.teachers.lean import lean
 from kd_keras.teachers.optimizer import FusedAdamW
 from kd_keras.teachers.settings import TeacherSettings
 from kd_keras.text.batches import steps_per_epoch, training_plan
@@ -28,6 +29,8 @@ from kd_keras.text.batches import steps_per_epoch, training_plan
 _NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds")
 # Dev is scored at least this often, so that a large set's best point is not missed.
 _EVAL_EXAMPLES = 17_000
+# Batches are as many tokens long as a multiple of this.
+_PAD_TO = 4
 
 
 class WarmupLinear(tf_keras.optimizers.schedules.LearningRateSchedule):
@@ -231,15 +234,15 @@ class _Run:
         files.write_json(self.folder / "teacher.json", manifest | done)
 
     def _update_function(self):
-        model, optimizer, regression = self.teacher.model, self.optimizer, self.regression
-        variables = self.teacher.bert.trainable_variables
+        bert, optimizer, regression = self.teacher.bert, self.optimizer, self.regression
+        variables = bert.trainable_variables
         spec = tf.TensorSpec((None, None), tf.int32)
         x_spec = {n: spec for n in ("input_ids", "attention_mask", "token_type_ids")}
 
         @tf.function(input_signature=[x_spec, tf.TensorSpec((None,), tf.float32 if regression else tf.int32)])
         def update(x, y):
-            with tf.GradientTape() as tape:
-                logits = model(x, training=True)["logits"]
+            with tf.GradientTape() as tape, lean(bert, cls_only=True):
+                logits = bert(x, training=True).logits
                 if regression:
                     loss = tf.reduce_mean(tf.square(logits[:, 0] - y))
                 else:
@@ -251,7 +254,7 @@ class _Run:
 
 
 def _tensors(encoded: Encoded, rows: np.ndarray) -> dict[str, tf.Tensor]:
-    return {k: tf.constant(v) for k, v in encoded.batch(rows).items()}
+    return {k: tf.constant(v) for k, v in encoded.batch(rows, multiple=_PAD_TO).items()}
 
 
 def _remove(path: str | Path) -> None:

@@ -92,12 +92,14 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
         teacher = checked_bfloat16(teacher, encoded, settings.label_batch_tokens)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
-    for n in done:
-        store.read_shard(n)  # a damaged one must stop the run now, not at its end
+    for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
+        store.check_shard(n, [rows.ids[i] for b in shards[n] for t in b for i in members[hashes[first[t]]]])
     skipped = sum(len(b) for n in done for b in shards[n])
     if done:
         say(f"signals ({split}): going on with shard {len(done) + 1} of {len(shards)}")
-    layer = teacher.bert.config.num_hidden_layers if settings.hidden_layer == -1 else settings.hidden_layer
+    layers = teacher.bert.config.num_hidden_layers
+    layer = layers if settings.hidden_layer == -1 else settings.hidden_layer
+    cls_only = not (settings.hidden == "mean" and layer == layers)
     with progress(len(first), f"labelling {split}", "texts", initial=skipped) as bar:
         for n, batches in enumerate(shards):
             if n in done:
@@ -105,7 +107,7 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
             at, logits, hidden = [], [], []
             for batch in batches:
                 x = encoded.batch(batch)
-                out = teacher.predict_batch(x)
+                out = teacher.predict_batch(x, cls_only)
                 at.append(batch)
                 logits.append(out["logits"].numpy())
                 if settings.hidden != "none":

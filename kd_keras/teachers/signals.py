@@ -11,7 +11,7 @@ text hash together, and is refused where the two disagree.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +115,14 @@ class SignalStore:
                 f"{path}: damaged Parquet shard ({files.tail(reason, 90)}); delete this file "
                 f"(and {COMPLETE} beside it) and run the same command: only its rows are labelled again"
             ) from None
+
+    def check_shard(self, number: int, ids: Sequence[str]) -> None:
+        """Raises UserError where a shard is damaged, or holds other rows than ``ids``, in any order."""
+        if set(self.read_shard(number)["id"].to_pylist()) != set(ids):
+            raise UserError(
+                f"{self.shard(number)}: holds other rows than this version of the program puts there; "
+                "delete the folder and run the same command"
+            )
 
     def finish(self, shards: int) -> None:
         """The completion marker, after a last look at every shard."""

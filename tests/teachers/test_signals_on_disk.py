@@ -41,9 +41,9 @@ def calls(monkeypatch):
     taken: list[int] = []
     real = Teacher.predict_batch
 
-    def count(self, batch):
+    def count(self, batch, cls_only=False):
         taken.append(len(batch["input_ids"]))
-        return real(self, batch)
+        return real(self, batch, cls_only)
 
     monkeypatch.setattr(Teacher, "predict_batch", count)
     return taken
@@ -221,6 +221,17 @@ def test_signals_are_taken_from_another_run_only_where_they_fit(teacher, make_te
     path.write_bytes(raw[:-1])
     calls.clear()
     assert (run(teacher, rows, tmp_path / "e", known=[tmp_path / "a"]).logits == first.logits).all() and calls
+
+
+def test_shards_of_another_plan_stop_a_resumed_run(teacher, rows, tmp_path, calls):
+    run(teacher, rows, tmp_path / "s")
+    (tmp_path / "s" / "complete.json").unlink()
+    first, second = (tmp_path / "s" / f"shard-0000{n}.parquet" for n in (0, 1))
+    second.write_bytes(first.read_bytes())
+    calls.clear()
+    with pytest.raises(UserError, match=r"shard-00001\.parquet: holds other rows .* delete the folder"):
+        run(teacher, rows, tmp_path / "s")
+    assert not calls
 
 
 @pytest.mark.parametrize("layer", [-1, 0, 1])

@@ -1,0 +1,79 @@
+"""BERT's forward pass with less work: the layers and weights of transformers, without what a classifier never reads.
+
+While a graph is traced, some layers get another ``call``, which gives the same numbers but for rounding.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+import tf_keras
+from transformers import TFBertForSequenceClassification
+from transformers.models.bert.modeling_tf_bert import TFBertIntermediate, TFBertLayer
+
+
+@contextmanager
+def lean(bert: TFBertForSequenceClassification, cls_only: bool) -> Iterator[None]:
+    """Layers of ``bert`` that are called in this context do no more than is needed.
+
+    Args:
+      cls_only: the last layer works for [CLS] alone, all that the classifier reads; its hidden state is then
+        float32[batch, 1, width].
+    """
+    changed: list[tf_keras.layers.Layer] = []
+
+    def put(layer: tf_keras.layers.Layer, call: Callable) -> None:
+        layer.call = functools.partial(call, layer)
+        changed.append(layer)
+
+    for layer in bert.submodules:
+        # A layer that already has its own call (bfloat16's) keeps it.
+        if isinstance(layer, tf_keras.layers.Dense) and "call" not in vars(layer):
+            put(layer, _dense)
+        elif isinstance(layer, TFBertIntermediate) and "call" not in vars(layer.dense):
+            put(layer, _intermediate)
+    if cls_only:
+        put(bert.bert.encoder.layer[-1], _cls_layer)
+    try:
+        yield
+    finally:
+        for layer in changed:
+            del layer.call
+
+
+def _matrix(layer: tf_keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
+    """float32[batch × time, units]: as a matrix, product, bias and a GELU behind them become one operation."""
+    return tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, layer.kernel.shape[0])), layer.kernel), layer.bias)
+
+
+def _shaped(rows: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(rows, tf.concat([tf.shape(like)[:-1], rows.shape[1:]], 0))
+
+
+def _dense(layer: tf_keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
+    return _shaped(layer.activation(_matrix(layer, inputs)), inputs)
+
+
+def _intermediate(layer: TFBertIntermediate, hidden_states: tf.Tensor) -> tf.Tensor:
+    return _shaped(layer.intermediate_act_fn(_matrix(layer.dense, hidden_states)), hidden_states)
+
+
+def _cls_layer(
+    layer: TFBertLayer,
+    hidden_states: tf.Tensor,
+    attention_mask: tf.Tensor,
+    head_mask: tf.Tensor | None,
+    training: bool = False,
+    **_: object,
+) -> tuple[tf.Tensor]:
+    # As cross-attention from [CLS] to all tokens: the same queries, keys and values, one query instead of all.
+    attended = layer.attention(
+        input_tensor=hidden_states[:, :1], attention_mask=None, head_mask=head_mask,
+        encoder_hidden_states=hidden_states, encoder_attention_mask=attention_mask, past_key_value=None,
+        output_attentions=False, training=training,
+    )[0]  # fmt: skip
+    inner = layer.intermediate(hidden_states=attended)
+    return (layer.bert_output(hidden_states=inner, input_tensor=attended, training=training),)

@@ -73,9 +73,9 @@ def work(monkeypatch):
         done["tuned"].append(self.settings.teacher_seed)
         go(self)
 
-    def labelled(teacher, rows, store, settings, split):
+    def labelled(teacher, rows, store, wanted, settings, split):
         done["labelled"].append((teacher.fingerprint()["weights"], split))
-        label(teacher, rows, store, settings, split)
+        label(teacher, rows, store, wanted, settings, split)
 
     monkeypatch.setattr(finetune._Run, "go", tuned)
     monkeypatch.setattr(labelling, "_label", labelled)

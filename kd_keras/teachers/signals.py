@@ -77,11 +77,12 @@ class SignalStore:
         Raises:
           UserError: the folder holds signals of another teacher, text or setting.
         """
+        manifest = {"format": FORMAT, **manifest}
         found = self.manifest()
         if found is None and any(self.folder.glob("shard-*.parquet")):
             raise UserError(f"{self.folder}: has shards but no {MANIFEST}, so nobody knows what made them; delete them")
-        if found is not None and (said := difference(found, {"format": FORMAT, **manifest})):
-            raise UserError(f"{self.folder}: {said}; choose another folder or delete this one")
+        if found not in (None, manifest):
+            raise UserError(f"{self.folder}: {difference(found, manifest)}; choose another folder or delete this one")
 
     def begin(self, manifest: dict) -> None:
         """Writes the manifest where there is none yet; raises as :meth:`check`."""

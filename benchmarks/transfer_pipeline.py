@@ -1,16 +1,19 @@
 """Rows a second and peak memory of each step that unlabelled text goes through, each step in a process of its own.
 
-    python benchmarks/transfer_pipeline.py --files=a.txt.gz,b.txt.gz [--rows=1000000] [--teacher=DIR]
+    python benchmarks/transfer_pipeline.py --files=a.txt.gz,b.txt.gz [--rows=1000000] [--teacher=DIR] [--kill]
 
 Files have one document a line. All rows are read, split, kept apart from repeats, written, joined with signals,
 tokenized and batched; the teacher labels --label_rows of them, from which the hours for all are reckoned. The
-signals of the other steps are made up: what they cost does not depend on their values.
+signals of the other steps are made up: what they cost does not depend on their values. With --kill each step is
+done once more, killed after half of its time and started again, which must give the same files.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
@@ -29,7 +32,7 @@ def read(folder: Path, args: argparse.Namespace) -> int:
     from kd_keras.tasks import get
 
     settings = UnlabeledSettings(unlabeled_files=args.files, max_unlabeled=args.rows)
-    return len(unlabeled(get("sst2"), None, settings, [], folder / "rows.parquet"))
+    return len(unlabeled(get("sst2"), None, settings, [], [], folder / "rows.parquet"))
 
 
 def label(folder: Path, args: argparse.Namespace) -> int:
@@ -108,26 +111,60 @@ def _measured(name: str, folder: Path, args: argparse.Namespace, answers) -> Non
     answers.put((rows, time.perf_counter() - started, memory_mb()["peak"]))
 
 
+def _made(folder: Path) -> dict[Path, str]:
+    """The data files there are, with digests of their bytes."""
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*.parquet"))}
+
+
+def _start(name: str, folder: Path, args: argparse.Namespace):
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=_measured, args=(name, folder, args, answers))
+    process.start()
+    return process, answers
+
+
+def _finish(name: str, process, answers) -> tuple[int, float, float]:
+    process.join()
+    if process.exitcode:
+        sys.exit(f"{name}: ended with exit code {process.exitcode}")
+    return answers.get()
+
+
+def _killed(name: str, folder: Path, args: argparse.Namespace, before: dict, after: dict, seconds: float) -> str:
+    """Kills the step at half of ``seconds``, starts it again, and says how long that took and whether it did as well."""
+    for place in {p.relative_to(folder).parts[0] for p in set(after) - set(before)}:
+        shutil.rmtree(folder / place) if (folder / place).is_dir() else (folder / place).unlink()
+    process, _ = _start(name, folder, args)
+    process.join(seconds / 2 + 2)  # the new process takes about 2 s to begin
+    if process.exitcode is not None:
+        sys.exit(f"{name}: ended before it was killed (exit code {process.exitcode})")
+    process.kill()
+    process.join()
+    seconds = _finish(name, *_start(name, folder, args))[1]
+    if _made(folder) != after:
+        sys.exit(f"{name}: killed and started again, it made other files")
+    return f" {seconds:.0f} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--files", required=True)
     parser.add_argument("--rows", type=int, default=None)
     parser.add_argument("--teacher", default="minilm-l6")
-    parser.add_argument("--label_rows", type=int, default=3000)
+    parser.add_argument("--label_rows", type=int, default=20_000)
+    parser.add_argument("--kill", action="store_true")
     args = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
     print(f"python {' '.join(sys.argv)}")
-    print("| step | rows | s | rows/s | peak MB |\n| --- | ---: | ---: | ---: | ---: |")
-    with tempfile.TemporaryDirectory() as folder:
+    print(f"| step | rows | s | rows/s | peak MB |{' s after a kill |' if args.kill else ''}")
+    print(f"| --- | ---: | ---: | ---: | ---: |{' ---: |' if args.kill else ''}", flush=True)
+    with tempfile.TemporaryDirectory() as temp:
+        folder = Path(temp)
         for name in STEPS:
-            answers = context.Queue()
-            process = context.Process(target=_measured, args=(name, Path(folder), args, answers))
-            process.start()
-            process.join()
-            if process.exitcode:
-                sys.exit(f"{name}: ended with exit code {process.exitcode}")
-            rows, seconds, peak = answers.get()
-            print(f"| {name} | {rows:,} | {seconds:.0f} | {rows / seconds:,.0f} | {peak:,.0f} |", flush=True)
+            before = _made(folder)
+            rows, seconds, peak = _finish(name, *_start(name, folder, args))
+            again = _killed(name, folder, args, before, _made(folder), seconds) if args.kill else ""
+            print(f"| {name} | {rows:,} | {seconds:.0f} | {rows / seconds:,.0f} | {peak:,.0f} |{again}", flush=True)
 
 
 if __name__ == "__main__":

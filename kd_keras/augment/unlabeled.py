@@ -26,6 +26,10 @@ from kd_keras.tasks.carve import normalised
 from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_format
 from kd_keras.tasks.unlabeled import task_documents
 
+# Texts with so many words in a row in common overlap (Brown et al. 2020, appendix C).
+RUN_OF_WORDS = 13
+_WORD = re.compile(r"\w+")
+
 # A sentence ends with . ! ? and closing marks before a space and no small letter; "Mr." and "J." do not end one.
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^a-z\s])")
 _NO_END = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|vs|jr|sr|prof|etc|e\.g|i\.e|[a-z]))\.$", re.IGNORECASE)
@@ -85,14 +89,26 @@ def check_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSetting
         raise UserError(f"--unlabeled_files={settings.unlabeled_files}: hold no text")
 
 
-def read_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings, known: Iterable[Rows]) -> Transfer:
+def _runs(text: str) -> Iterator[str]:
+    words = _WORD.findall(text.lower())
+    return (" ".join(words[i : i + RUN_OF_WORDS]) for i in range(len(words) - RUN_OF_WORDS + 1))
+
+
+def read_unlabeled(
+    task: Task, data_dir: str | None, settings: UnlabeledSettings, known: Iterable[Rows], held_out: Iterable[Rows] = ()
+) -> Transfer:
     """Transfer rows of unlabelled text.
 
     Args:
-      known: rows whose texts must not come again: train, dev and, so that nothing learns from it, test. Texts that are
-        equal but for case, punctuation and space count as the same.
+      known: rows whose texts must not come again, those of train for example. Texts that are equal but for case,
+        punctuation and space count as the same.
+      held_out: dev and test, from which nothing may learn: texts that share 13 words in a row with one of
+        theirs do not come either.
     """
     about, found = documents(task, data_dir, settings)
+    held_out = list(held_out)
+    known = [*known, *held_out]
+    held_runs = {run for rows in held_out for text in rows.text for run in _runs(text)}
     seen = {_digest(t) for rows in known for t in rows.text}
     given = len(seen)
     counts: Counter[str] = Counter()
@@ -111,6 +127,9 @@ def read_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings
                 if digest in seen:
                     counts["repeats"] += 1
                     continue
+                if held_runs and not held_runs.isdisjoint(_runs(text)):
+                    counts["overlaps"] += 1
+                    continue
                 seen.add(digest)
                 rank = (digest ^ (settings.unlabeled_seed * 0x9E3779B97F4A7C15)) & (2**64 - 1)
                 entry = (-rank, counts["texts"], text)
@@ -122,7 +141,7 @@ def read_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings
         raise UserError(
             f"unlabelled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} have "
             f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
-            f"{counts['repeats']:,} are repeats"
+            f"{counts['repeats']:,} are repeats, {counts['overlaps']:,} overlap with dev or test"
         )
     chosen = sorted((n, text) for _, n, text in kept)
     new = len(seen) - given
@@ -130,7 +149,8 @@ def read_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings
         f"unlabelled text: {', '.join(about)}: {counts['texts']:,} "
         f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
         f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each other "
-        f"or of train, dev or test; {len(chosen):,} of the {new:,} that are left are used"
+        f"or of train, dev or test, {counts['overlaps']:,} with {RUN_OF_WORDS} words in a row of dev or test; "
+        f"{len(chosen):,} of the {new:,} that are left are used"
     ]
     rows = Rows(
         [f"unlabeled-{n}" for n, _ in chosen],
@@ -150,6 +170,7 @@ def unlabeled(
     data_dir: str | None,
     settings: UnlabeledSettings,
     known_rows: Sequence[Rows],
+    held_out: Sequence[Rows],
     path: Path,
     known: Sequence[Path] = (),
 ) -> Transfer:
@@ -159,6 +180,7 @@ def unlabeled(
         "files": [files.sha256_file(p) for p in unlabeled_files(settings)],
         "source": task_documents(task, data_dir)[0] if settings.unlabeled == "task" else None,
         "apart_from": [rows.fingerprint() for rows in known_rows],
+        "held_out": [RUN_OF_WORDS, *(rows.fingerprint() for rows in held_out)],
     }
     label = np.dtype(np.float32 if task.is_regression else np.int32)
-    return find_or_make(path, key, label, lambda: read_unlabeled(task, data_dir, settings, known_rows), known)
+    return find_or_make(path, key, label, lambda: read_unlabeled(task, data_dir, settings, known_rows, held_out), known)

@@ -80,8 +80,10 @@ def unlabeled_set(job: Job, layout: RunLayout, timings: Timings) -> Transfer:
     """The unlabelled text, none of which any split, or the training rows without labels, hold."""
     with timings.step("unlabelled text"):
         known = [s.augmented("unlabeled") for s in sibling_runs(layout, job.task.name)]
-        path, apart = layout.augmented("unlabeled"), [*job.splits().values(), *(s.rows for s in rest_set(job).values())]
-        return unlabeled(job.task, job.data_dir, job.unlabeled, apart, path, known)
+        apart = [job.data.train, *(s.rows for s in rest_set(job).values())]
+        held_out = [rows for split, rows in job.splits().items() if split != "train"]
+        path = layout.augmented("unlabeled")
+        return unlabeled(job.task, job.data_dir, job.unlabeled, apart, held_out, path, known)
 
 
 def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: Timings) -> Inputs:

@@ -77,10 +77,11 @@ def recipe(settings: JobSettings, regression: bool = False, units: int = 384) ->
         return (Step("hard", (TeacherLabels(confidence=settings.confidence),)),)
     # GELU, as in the papers, where negative values are not needed: see Representation.
     activation = "gelu" if settings.distance == "kl" else "linear"
-    represent = Representation(1.0, settings.distance, units, activation)
     if name == "joint":
         labels = HardScores() if regression else HardLabels(unlabelled="teacher")
+        represent = Representation(settings.representation_weight, settings.distance, units, activation)
         return (Step("joint", (*soft, labels, represent)),)
+    represent = Representation(1.0, settings.distance, units, activation)
     gold = _gold(regression)
     if name == "staged":
         return (

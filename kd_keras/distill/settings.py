@@ -71,6 +71,13 @@ class JobSettings(Checked):
         choices=DISTANCES,
         late=True,
     )
+    representation_weight: float = setting(
+        1.0,
+        "--recipe=joint: weight of the representation's loss beside the logits' and the labels'.",
+        low=0.0,
+        high=1e4,
+        late=True,
+    )
     signals: str | None = setting(
         None,
         "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "

@@ -176,6 +176,13 @@ def test_the_command_writes_rows_that_label_reads(run_python, tmp_path, toy_rows
     assert all(
         set(line) == {"id", "text", "source", "rule"} and line["id"].startswith(line["source"]) for line in lines
     )
+    text = tmp_path / "text.txt"
+    text.write_text(f"Quite another text. And one more of them.\n{rows.text[0]}\n", encoding="utf-8")
+    done = run_python("-m", "kd_keras.transfer", *arguments, f"--unlabeled_files={text}")
+    assert done.returncode == 0 and "1 repeats" in done.stderr, done.stderr
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["text"] for line in lines] == ["Quite another text.", "And one more of them."]
+    assert {(line["source"], line["rule"]) for line in lines} == {(None, "unlabeled")}
     for wrong, said in (([], "--augment=none makes no text"), (["--augment=all", "--n_iter=0"], "--n_iter=0")):
         refused = run_python("-m", "kd_keras.transfer", *arguments, *wrong)
         assert refused.returncode == 2 and said in refused.stderr and refused.stderr.count("\n") == 1

@@ -54,6 +54,25 @@ def test_repeats_and_known_texts_are_left_out_and_counted(settings):
     assert "4 repeats" in made.notes[0] and "98 of the 98" in made.notes[0]
 
 
+def test_what_overlaps_with_dev_or_test_is_left_out(tmp_path):
+    words = [f"word{n}" for n in range(20)]
+    path = tmp_path / "more.txt"
+    lines = [
+        "He wrote: " + " ".join(words[:13]).upper() + "!",  # 13 in a row, other case
+        "He wrote: " + " ".join(words[5:17]) + ".",  # 12
+        ", ".join(words[:6]) + " and " + ", ".join(words[6:]),  # 6, then 14
+        "Nothing in common with it.",
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    settings = UnlabeledSettings(unlabeled_files=str(path))
+    held_out = rows(" ".join(words), "nothing in COMMON with it")
+    made = read_unlabeled(TASK, None, settings, [], [held_out])
+    assert made.rows.text == [lines[1]]
+    assert "1 repeats" in made.notes[0] and "2 with 13 words in a row of dev or test" in made.notes[0]
+    # Train may overlap: its rows teach anyway.
+    assert len(read_unlabeled(TASK, None, settings, [held_out]).rows) == 3
+
+
 def test_a_cap_is_a_fair_draw_that_grows(settings):
     whole = read_unlabeled(TASK, None, settings, [])
     few, more = (read_unlabeled(TASK, None, replace(settings, max_unlabeled=n), []).rows.text for n in (20, 40))
@@ -81,14 +100,14 @@ def test_columns_packed_files_and_patterns(tmp_path):
 
 def test_found_again_for_the_same_files_only(settings, tmp_path, monkeypatch):
     path = tmp_path / "run" / "unlabeled.parquet"
-    first = unlabeled(TASK, None, settings, [rows("x y z")], path)
+    first = unlabeled(TASK, None, settings, [rows("x y z")], [], path)
     made = []
     monkeypatch.setattr("kd_keras.augment.unlabeled.read_unlabeled", lambda *a: made.append(a) or first)
-    assert unlabeled(TASK, None, settings, [rows("x y z")], path).rows.text == first.rows.text and not made
-    unlabeled(TASK, None, settings, [rows("another dev split")], path)
+    assert unlabeled(TASK, None, settings, [rows("x y z")], [], path).rows.text == first.rows.text and not made
+    unlabeled(TASK, None, settings, [], [rows("another dev split")], path)
     with open(settings.unlabeled_files, "a") as f:
         f.write("One line more.\n")
-    unlabeled(TASK, None, settings, [rows("another dev split")], path)
+    unlabeled(TASK, None, settings, [], [rows("another dev split")], path)
     assert len(made) == 2
 
 

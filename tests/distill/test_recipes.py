@@ -76,6 +76,15 @@ def test_shares_add_up_and_every_step_can_be_printed(name):
     assert abs(sum(s.steps for s in made(name, 1000)) - 1000) <= len(steps)
 
 
+def test_joint_weighs_the_representation():
+    (step,) = recipe(JobSettings(recipe="joint", representation_weight=5.0, distance="cosine"), units=WIDTH)
+    logits, labels, vectors = step.objectives
+    assert isinstance(logits, LogitMSE) and isinstance(labels, HardLabels) and labels.unlabelled == "teacher"
+    assert (vectors.weight, vectors.distance, vectors.units) == (5.0, "cosine", WIDTH)
+    with pytest.raises(UserError, match="--representation_weight=-1"):
+        JobSettings(representation_weight=-1.0)
+
+
 def test_the_staged_recipe_is_representation_then_logits_then_labels():
     first, second, third = made("staged")
     assert [o.title for s in (first, second, third) for o in s.objectives] == ["representation", "mse", "hard"]

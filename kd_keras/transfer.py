@@ -6,6 +6,9 @@ python -m kd_keras.transfer --task=NAME [--augment=all --n_iter=20] [--unlabeled
 from __future__ import annotations
 
 import json
+import tempfile
+from itertools import repeat
+from pathlib import Path
 
 from absl import flags
 
@@ -39,27 +42,32 @@ def main(argv: list[str]) -> None:
         check_tagger(settings.tagger)
 
     from kd_keras.augment.transfer import augment
-    from kd_keras.augment.unlabeled import check_unlabeled, read_unlabeled
+    from kd_keras.augment.unlabeled import check_unlabeled, unlabeled
 
     check_unlabeled(task, tasks.data_dir, more)
     data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
-    sets = [augment(data.train, settings)] if settings.augment != "none" else []
-    if more.wanted:
-        test = load_test(task, tasks.data_dir, tasks.on_bad_row)
-        held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
-        known = [data.train, *([data.rest] if data.rest else [])]
-        sets.append(read_unlabeled(task, tasks.data_dir, more, known, held_out))
-    with files.atomic_path(FLAGS.output) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
+    known = [data.train, *([data.rest] if data.rest else [])]
+    test = load_test(task, tasks.data_dir, tasks.on_bad_row)
+    held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
+    sets = []
+    if settings.augment != "none":
+        sets.append(augment(data.train, settings))
+        for note in sets[0].notes:
+            say(note)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        files.atomic_path(FLAGS.output) as temp,
+        open(temp, "w", encoding="utf-8", newline="\n") as f,
+    ):
+        if more.wanted:
+            sets.append(unlabeled(task, tasks.data_dir, more, known, held_out, Path(folder) / "unlabeled.parquet"))
         for made in sets:
-            for note in made.notes:
-                say(note)
             rows = made.rows
-            for i in range(len(made)):
-                row = {"id": rows.ids[i], "text": rows.text[i]}
-                if rows.text_b is not None:
-                    row["text_b"] = rows.text_b[i]
-                source = data.train.ids[made.source[i]] if made.source[i] >= 0 else None
-                row |= {"source": source, "rule": made.rule[i]}
+            for row_id, text, text_b, source, rule in zip(
+                rows.ids, rows.text, rows.text_b or repeat(None), made.source.tolist(), made.rule, strict=False
+            ):
+                row = {"id": row_id, "text": text} | ({} if text_b is None else {"text_b": text_b})
+                row |= {"source": data.train.ids[source] if source >= 0 else None, "rule": rule}
                 f.write(json.dumps(row, ensure_ascii=False) + "\n")
     print(f"{sum(map(len, sets)):,} new rows beside the {len(data.train):,} of train in {FLAGS.output}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from kd_keras.augment.rules import Chances, Lexicon, Split, vary
 from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
 from kd_keras.common import files
+from kd_keras.common.columns import ArrowColumn, ParquetColumn
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
 from kd_keras.common.progress import progress, say
@@ -29,6 +30,10 @@ from kd_keras.tasks import Rows
 
 _CHUNK = 500
 _KEY = b"kd_keras"
+ROW_GROUP = 20_000
+_SCHEMA = pa.schema(
+    {"id": pa.string(), "text": pa.string(), "text_b": pa.string(), "source": pa.int64(), "rule": pa.string()}
+)
 _SIDES = ((True, False), (False, True), (True, True))  # a pair's draws change first, second, both, in turn
 
 
@@ -45,7 +50,7 @@ class Transfer:
 
     rows: Rows
     source: np.ndarray
-    rule: list[str]
+    rule: Sequence[str]
     notes: list[str]
 
     def __len__(self) -> int:
@@ -207,22 +212,34 @@ def _vary(shared, chunk) -> list[list[tuple[int, str, tuple[str, ...]]] | None]:
 def save(transfer: Transfer, path: Path, key: dict) -> None:
     """One Parquet file, whole or not at all; ``key`` says what made it."""
     rows = transfer.rows
-    table = pa.table(
-        {
-            "id": pa.array(rows.ids, pa.string()),
-            "text": pa.array(rows.text, pa.string()),
-            "text_b": pa.array(rows.text_b or [None] * len(rows), pa.string()),
-            "source": pa.array(transfer.source, pa.int64()),
-            "rule": pa.array(transfer.rule, pa.string()),
-        }
+    columns = {
+        "id": rows.ids,
+        "text": rows.text,
+        "text_b": rows.text_b or [None] * len(rows),
+        "source": transfer.source,
+        "rule": transfer.rule,
+    }
+    parts = (
+        {name: column[start : start + ROW_GROUP] for name, column in columns.items()}
+        for start in range(0, len(rows), ROW_GROUP)
     )
-    about = json.dumps({"key": key, "notes": transfer.notes, "pair": rows.text_b is not None})
-    with files.atomic_path(path) as temp:
-        pq.write_table(table.replace_schema_metadata({_KEY: about.encode()}), temp, compression="zstd")
+    write(path, key, transfer.notes, rows.text_b is not None, parts)
+
+
+def write(path: Path, key: dict, notes: list[str], pair: bool, parts: Iterable[dict]) -> None:
+    """As :func:`save`, of rows that come in parts, {"id", "text", "text_b", "source", "rule"} of equally many each."""
+    about = json.dumps({"key": key, "notes": notes, "pair": pair})
+    schema = _SCHEMA.with_metadata({_KEY: about.encode()})
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with files.atomic_path(path) as temp, pq.ParquetWriter(temp, schema, **options) as writer:
+        for part in parts:
+            writer.write_table(pa.table(part, schema=schema))
 
 
 def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
     """What :func:`save` wrote for ``key`` (None: for any); None where there is none, or another.
+
+    Its texts stay on disk.
 
     Raises:
       UserError: the file is damaged.
@@ -230,24 +247,27 @@ def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
     if not path.is_file():
         return None
     try:
-        table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {})[_KEY])
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            about = json.loads((file.schema_arrow.metadata or {})[_KEY])
+            if key is not None and about["key"] != key:
+                return None
+            for part in file.iter_batches():  # a damaged one must stop the run here
+                del part
+            table = file.read(columns=["id", "source"])
     except (pa.ArrowException, OSError, KeyError, ValueError) as e:
         raise UserError(
             f"{path}: damaged transfer set ({files.tail(str(e), 90)}); delete it to make it again"
         ) from None
-    if key is not None and about["key"] != key:
-        return None
-    text_b = table["text_b"].to_pylist() if about["pair"] else None
+    text_b = ParquetColumn(path, "text_b") if about["pair"] else None
     empty = np.full(table.num_rows, np.nan if label.kind == "f" else -1, label)
-    rows = Rows(table["id"].to_pylist(), table["text"].to_pylist(), text_b, empty)
-    return Transfer(rows, table["source"].to_numpy(), table["rule"].to_pylist(), about["notes"])
+    rows = Rows(ArrowColumn(table["id"]), ParquetColumn(path, "text"), text_b, empty)
+    return Transfer(rows, table["source"].to_numpy(), ParquetColumn(path, "rule"), about["notes"])
 
 
 def find_or_make(
-    path: Path, key: dict, label: np.dtype, make: Callable[[], Transfer], known: Sequence[Path] = ()
+    path: Path, key: dict, label: np.dtype, make: Callable[[dict], None], known: Sequence[Path] = ()
 ) -> Transfer:
-    """The rows at ``path`` if they are those of ``key``, else taken from ``known``, else made and kept there."""
+    """The rows at ``path`` if they are those of ``key``, else taken from ``known``, else made there by ``make(key)``."""
     key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
     for place in (path, *known):
         if (found := load(place, key, label)) is not None:
@@ -255,8 +275,9 @@ def find_or_make(
                 files.link_or_copy(place, path)
             break
     else:
-        found = make()
-        save(found, path, key)
+        make(key)
+    found = load(path, key, label)
+    assert found is not None
     for note in found.notes:
         say(note)
     return found
@@ -265,4 +286,4 @@ def find_or_make(
 def augmented(train: Rows, settings: AugmentSettings, path: Path, known: Sequence[Path] = ()) -> Transfer:
     """What the rules make of ``train``, found again where it exists."""
     key = {"data": train.fingerprint(), **settings.key()}
-    return find_or_make(path, key, train.label.dtype, lambda: augment(train, settings), known)
+    return find_or_make(path, key, train.label.dtype, lambda k: save(augment(train, settings), path, k), known)

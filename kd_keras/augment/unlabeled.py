@@ -6,19 +6,23 @@ Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from glob import glob
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from kd_keras.augment.settings import UnlabeledSettings
-from kd_keras.augment.transfer import Transfer, find_or_make
+from kd_keras.augment.transfer import ROW_GROUP, Transfer, find_or_make, write
 from kd_keras.common import files
+from kd_keras.common.columns import DigestSet, batched
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows, Task
@@ -29,6 +33,8 @@ from kd_keras.tasks.unlabeled import task_documents
 # Texts with so many words in a row in common overlap (Brown et al. 2020, appendix C).
 RUN_OF_WORDS = 13
 _WORD = re.compile(r"\w+")
+_DOCUMENTS = 2_000  # read at a time
+_FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
 
 # A sentence ends with . ! ? and closing marks before a space and no small letter; "Mr." and "J." do not end one.
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^a-z\s])")
@@ -89,80 +95,140 @@ def check_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSetting
         raise UserError(f"--unlabeled_files={settings.unlabeled_files}: hold no text")
 
 
-def _runs(text: str) -> Iterator[str]:
-    words = _WORD.findall(text.lower())
-    return (" ".join(words[i : i + RUN_OF_WORDS]) for i in range(len(words) - RUN_OF_WORDS + 1))
-
-
 def read_unlabeled(
-    task: Task, data_dir: str | None, settings: UnlabeledSettings, known: Iterable[Rows], held_out: Iterable[Rows] = ()
-) -> Transfer:
-    """Transfer rows of unlabelled text.
+    task: Task,
+    data_dir: str | None,
+    settings: UnlabeledSettings,
+    known: Iterable[Rows],
+    held_out: Iterable[Rows],
+    path: Path,
+    key: dict | None = None,
+) -> None:
+    """Writes a transfer set of unlabelled text, which memory never holds: 16 bytes a text are what grows.
 
     Args:
       known: rows whose texts must not come again, those of train for example. Texts that are equal but for case,
         punctuation and space count as the same.
       held_out: dev and test, from which nothing may learn: texts that share 13 words in a row with one of
         theirs do not come either.
+      path: of the file that :func:`kd_keras.augment.transfer.load` reads.
+      key: what makes it, kept in the file.
+
+    Raises:
+      UserError: no text is left.
     """
     about, found = documents(task, data_dir, settings)
-    held_out = list(held_out)
-    known = [*known, *held_out]
-    held_runs = {run for rows in held_out for text in rows.text for run in _runs(text)}
-    seen = {_digest(t) for rows in known for t in rows.text}
-    given = len(seen)
-    counts: Counter[str] = Counter()
-    # A cap keeps the rows of lowest hash: a fair draw that needs one pass and no more memory than it keeps.
-    kept: list[tuple[int, int, str]] = []
-    with progress(None, "reading unlabelled text", "documents") as bar:
-        for document in found:
-            bar.update(1)
-            for text in sentences(document) if settings.split_sentences else (document,):
+    known, held_out = list(known), list(held_out)
+    texts = _Texts(settings, known, held_out)
+    # Without a name, so that even a kill leaves nothing behind.
+    with files.disk_errors(path), _beside(path) as temp:
+        with pq.ParquetWriter(temp, _FOUND, compression="zstd") as writer:
+            with progress(None, "reading unlabelled text", "documents") as bar:
+                for some in batched(_watched(found, bar), _DOCUMENTS):
+                    numbers, new = texts.new(some)
+                    if new:
+                        writer.write_table(pa.table({"number": numbers, "text": new}, schema=_FOUND), ROW_GROUP)
+        ranks, counts = np.concatenate([*texts.ranks, np.zeros(0, np.uint64)]), texts.counts
+        if not len(ranks):
+            raise UserError(
+                f"unlabelled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} have "
+                f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
+                f"{counts['repeats']:,} are repeats, {counts['overlaps']:,} overlap with dev or test"
+            )
+        # A cap keeps the rows of lowest hash: a fair draw, in which a smaller one is part of a larger.
+        count = min(len(ranks), settings.max_unlabeled or len(ranks))
+        keep = ranks <= np.partition(ranks, count - 1)[count - 1]
+        notes = [
+            f"unlabelled text: {', '.join(about)}: {counts['texts']:,} "
+            f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
+            f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each "
+            f"other or of train, dev or test, {counts['overlaps']:,} with {RUN_OF_WORDS} words in a row of dev or "
+            f"test; {count:,} of the {len(ranks):,} that are left are used"
+        ]
+        write(path, key or {}, notes, False, _kept(temp, keep))
+
+
+def _watched(found: Iterable[str], bar) -> Iterator[str]:
+    for document in found:
+        bar.update(1)
+        yield document
+
+
+def _beside(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=path.parent)
+
+
+def _kept(found: IO[bytes], keep: np.ndarray) -> Iterator[dict]:
+    """The rows of a transfer set, of those in the file ``found`` that ``keep`` marks."""
+    start = 0
+    with pq.ParquetFile(found) as file:
+        for part in file.iter_batches(ROW_GROUP):
+            chosen = part.filter(pa.array(keep[start : start + len(part)]))
+            start += len(part)
+            if len(chosen):
+                yield {
+                    "id": [f"unlabeled-{n}" for n in chosen["number"].to_pylist()],
+                    "text": chosen["text"],
+                    "text_b": pa.nulls(len(chosen), pa.string()),
+                    "source": np.full(len(chosen), -1, np.int64),
+                    "rule": ["unlabeled"] * len(chosen),
+                }
+
+
+class _Texts:
+    """Tells which texts are new.
+
+    Attributes:
+      counts: "texts" that were seen, and those of them left out: "length", "repeats", "overlaps".
+      ranks: uint64 arrays, a number drawn for each new text.
+    """
+
+    def __init__(self, settings: UnlabeledSettings, known: Sequence[Rows], held_out: Sequence[Rows]):
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        self.ranks: list[np.ndarray] = []
+        self._seen = DigestSet()
+        for rows in (*known, *held_out):
+            for some in batched(rows.text, 10_000):
+                self._seen.add(_digests(some))
+        self._runs = {run for rows in held_out for text in rows.text for run in _runs(text)}
+        self._seed = np.uint64(settings.unlabeled_seed * 0x9E3779B97F4A7C15 & (2**64 - 1))
+
+    def new(self, documents: Sequence[str]) -> tuple[list[int], list[str]]:
+        """Numbers and texts of the new ones in ``documents``."""
+        s, counts = self.settings, self.counts
+        numbers, texts = [], []
+        for document in documents:
+            for text in sentences(document) if s.split_sentences else (document,):
                 counts["texts"] += 1
-                words = text.count(" ") + 1
-                if not settings.min_words <= words <= settings.max_words:
-                    counts["length"] += 1
-                    continue
-                digest = _digest(text)
-                if digest in seen:
-                    counts["repeats"] += 1
-                    continue
-                if held_runs and not held_runs.isdisjoint(_runs(text)):
-                    counts["overlaps"] += 1
-                    continue
-                seen.add(digest)
-                rank = (digest ^ (settings.unlabeled_seed * 0x9E3779B97F4A7C15)) & (2**64 - 1)
-                entry = (-rank, counts["texts"], text)
-                if settings.max_unlabeled is None or len(kept) < settings.max_unlabeled:
-                    heapq.heappush(kept, entry)
+                if text and s.min_words <= text.count(" ") + 1 <= s.max_words:
+                    numbers.append(counts["texts"])
+                    texts.append(text)
                 else:
-                    heapq.heappushpop(kept, entry)
-    if not kept:
-        raise UserError(
-            f"unlabelled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} have "
-            f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
-            f"{counts['repeats']:,} are repeats, {counts['overlaps']:,} overlap with dev or test"
-        )
-    chosen = sorted((n, text) for _, n, text in kept)
-    new = len(seen) - given
-    notes = [
-        f"unlabelled text: {', '.join(about)}: {counts['texts']:,} "
-        f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
-        f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each other "
-        f"or of train, dev or test, {counts['overlaps']:,} with {RUN_OF_WORDS} words in a row of dev or test; "
-        f"{len(chosen):,} of the {new:,} that are left are used"
-    ]
-    rows = Rows(
-        [f"unlabeled-{n}" for n, _ in chosen],
-        [text for _, text in chosen],
-        None,
-        np.full(len(chosen), np.nan if task.is_regression else -1, np.float32 if task.is_regression else np.int32),
-    )
-    return Transfer(rows, np.full(len(rows), -1, np.int64), ["unlabeled"] * len(rows), notes)
+                    counts["length"] += 1
+        digests = _digests(texts)
+        first = self._seen.add(digests)
+        counts["repeats"] += len(texts) - int(first.sum())
+        if self._runs:
+            apart = [bool(f) and self._runs.isdisjoint(_runs(t)) for t, f in zip(texts, first, strict=True)]
+            apart = np.array(apart, bool)
+            counts["overlaps"] += int((first & ~apart).sum())
+            first = apart
+        self.ranks.append(digests[first] ^ self._seed)
+        where = np.flatnonzero(first).tolist()
+        return [numbers[i] for i in where], [texts[i] for i in where]
 
 
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(normalised(text), digest_size=8).digest(), "little")
+def _digests(texts: Sequence[str]) -> np.ndarray:
+    """uint64[texts], equal for texts that are equal but for case, punctuation and space."""
+    blob = b"".join(hashlib.blake2b(normalised(t), digest_size=8).digest() for t in texts)
+    return np.frombuffer(blob, "<u8")
+
+
+def _runs(text: str) -> Iterator[str]:
+    words = _WORD.findall(text.lower())
+    return (" ".join(words[i : i + RUN_OF_WORDS]) for i in range(len(words) - RUN_OF_WORDS + 1))
 
 
 def unlabeled(
@@ -183,4 +249,8 @@ def unlabeled(
         "held_out": [RUN_OF_WORDS, *(rows.fingerprint() for rows in held_out)],
     }
     label = np.dtype(np.float32 if task.is_regression else np.int32)
-    return find_or_make(path, key, label, lambda: read_unlabeled(task, data_dir, settings, known_rows, held_out), known)
+
+    def make(key: dict) -> None:
+        read_unlabeled(task, data_dir, settings, known_rows, held_out, path, key)
+
+    return find_or_make(path, key, label, make, known)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.columns import JoinedArray
 from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
@@ -99,7 +100,7 @@ def training_set(
         "teacher_logits": np.concatenate([inputs.signals[n].logits for n in names]),
     }
     if job.job.needs_hidden:
-        y["teacher_hidden"] = np.concatenate([inputs.signals[n].hidden for n in names])
+        y["teacher_hidden"] = JoinedArray([inputs.signals[n].hidden for n in names])
     data = TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
     if limit is None or limit >= len(data) - len(train):
         return data
@@ -124,14 +125,17 @@ def plan(
     settings: JobSettings | None = None,
     limit: int | None = None,
     title: str | None = None,
+    data: TrainingSet | None = None,
 ) -> Plan:
     """An arm of ``kind`` on the training rows and the transfer ``sets``.
 
     Args:
       settings: whose recipe it follows; the job's own if not given.
       limit: see :func:`training_set`.
+      data: what that gives, where another arm has it already.
     """
-    data = training_set(job, inputs, sets, kind == BASELINE, limit)
+    if data is None:
+        data = training_set(job, inputs, sets, kind == BASELINE, limit)
     about = {
         "data": job.data.fingerprint,
         "transfer": [inputs.signals[s].manifest["data"] for s in sets],
@@ -157,7 +161,7 @@ def train_arms(job: Job, layout: RunLayout, inputs: Inputs, plans: Sequence[Plan
     signals = inputs.signals["dev"]
     y = {"label": job.data.dev.label, "teacher_logits": signals.logits}
     if signals.hidden is not None:
-        y["teacher_hidden"] = signals.hidden
+        y["teacher_hidden"] = np.asarray(signals.hidden)
     dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics, y)
     largest = max(len(p.data) for p in plans)
     updates = max(1, round(steps_per_epoch(largest, job.train.batch_size) * job.train.epochs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def _reading(
     """The student's tokenizer, all texts as its ids, its first embeddings, and a note on these."""
     with timings.step("student inputs"):
         rows = [splits["train"], *(s.rows for s in sets.values())]
-        tokenizer = _tokenizer(job, teacher, [t for r in rows for part in (r.text, r.text_b or []) for t in part])
+        tokenizer = _tokenizer(job, teacher, (t for r in rows for part in (r.text, r.text_b or []) for t in part))
         ids = {name: student_ids(tokenizer, r) for name, r in splits.items()}
         ids |= {name: student_ids(tokenizer, s.rows) for name, s in sets.items()}
         counts = np.bincount(np.concatenate([t.values for t in ids["train"].values()]), minlength=len(tokenizer))
@@ -185,7 +185,7 @@ def _signals(
     return signals
 
 
-def _tokenizer(job: Job, teacher: Teacher | None, texts: Sequence[str]) -> Tokenizer:
+def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Tokenizer:
     settings = job.student
     length = settings.student_max_length or job.task.max_length
     if teacher is not None:

@@ -13,7 +13,7 @@ from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill import plots
 from kd_keras.distill.ablation import cell
-from kd_keras.distill.arms import plan, train_arms
+from kd_keras.distill.arms import plan, train_arms, training_set
 from kd_keras.distill.inputs import Inputs
 from kd_keras.distill.job import Job, Timings, seeds_of
 from kd_keras.distill.report import arm_scores, ending, markdown_table, scored_splits, teacher_scores
@@ -37,10 +37,11 @@ def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timing
     recipes = [r for r in RECIPES if not (r == "hard" and job.task.is_regression)]
     plans = {(BASELINE, 0): plan(job, inputs, BASELINE, [], BASELINE)}
     for size in sizes:
+        data = training_set(job, inputs, sets if size else [], limit=size)
         for name in recipes:
             plans[name, size] = plan(
                 job, inputs, DISTILLED, sets if size else [], f"{name}-{size}", replace(job.job, recipe=name),
-                size, f"{name}, {size:,} rows more",
+                size, f"{name}, {size:,} rows more", data,
             )  # fmt: skip
     arms = train_arms(job, layout, inputs, list(plans.values()), timings)
     cells = {key: [a for a in arms if a.plan is p] for key, p in plans.items()}

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.columns import JoinedArray
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.distill.distiller import Distiller
@@ -29,15 +30,17 @@ class TrainingSet:
     Attributes:
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
       y: {"label": int32[rows] (a regression: float32[rows]), "teacher_logits": float32[rows, classes],
-        "teacher_hidden": float16[rows, width]}, as far as the objectives need them.
+        "teacher_hidden": float16[rows, width]}, as far as the objectives need them; arrays, or what stays on disk.
     """
 
     ids: Mapping[str, TokenIds]
-    y: Mapping[str, np.ndarray]
+    y: Mapping[str, np.ndarray | JoinedArray]
 
     def take(self, rows: np.ndarray) -> TrainingSet:
         """The chosen rows, in that order."""
-        return TrainingSet({k: t.take(rows) for k, t in self.ids.items()}, {k: v[rows] for k, v in self.y.items()})
+        return TrainingSet(
+            {k: t.take(rows) for k, t in self.ids.items()}, {k: v.take(rows, 0) for k, v in self.y.items()}
+        )
 
     def __len__(self) -> int:
         return len(next(iter(self.ids.values())))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import hash_of
+from kd_keras.common.files import hash_of, hash_of_columns
 
 KINDS = ("single", "pair", "regression", "tagging")
 
@@ -19,15 +19,16 @@ class Rows:
     """Text with labels; row ``i`` of every member belongs together.
 
     Attributes:
-      ids: stable names, unique within a task's train and dev, e.g. "train-17".
+      ids: stable names, unique within a task's train and dev, e.g. "train-17". Strings may be a list, or a column
+        that stays on disk (common/columns.py).
       text: the sentence, or the first of a pair.
       text_b: the second of a pair, or None.
       label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression.
     """
 
-    ids: list[str]
-    text: list[str]
-    text_b: list[str] | None
+    ids: Sequence[str]
+    text: Sequence[str]
+    text_b: Sequence[str] | None
     label: np.ndarray
 
     def __post_init__(self) -> None:
@@ -51,7 +52,7 @@ class Rows:
 
     def fingerprint(self) -> str:
         """16 hex digits that change when an id, a text, a label or the order changes."""
-        return hash_of(self.ids, self.text, self.text_b, self.label.tolist())
+        return hash_of_columns(self.ids, self.text, self.text_b, self.label)
 
 
 def has_label(rows: Rows) -> np.ndarray:

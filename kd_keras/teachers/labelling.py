@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.columns import Picked
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
@@ -62,7 +62,8 @@ def label(
             if must_be_known or _same(place, wanted):
                 with files.atomic_dir(folder) as temp:
                     for f in place.iterdir():
-                        files.link_or_copy(f, temp / f.name)
+                        if f != SignalStore(place).hidden:
+                            files.link_or_copy(f, temp / f.name)
                 say(f"signals ({split}): labelled before, taken from {place}")
                 break
     store.check(wanted)
@@ -81,11 +82,8 @@ def _same(place: Path, wanted: dict) -> bool:
 
 def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
     hashes = text_hashes(rows)
-    members: dict[str, list[int]] = {}
-    for i, h in enumerate(hashes):
-        members.setdefault(h, []).append(i)
-    first = np.array([m[0] for m in members.values()])
-    encoded = teacher.encode(rows.take(first))
+    texts = DistinctTexts(hashes)
+    encoded = teacher.encode(rows if len(texts) == len(rows) else _picked(rows, texts.first))
     shards = plan(encoded.ids.lengths, settings)
 
     if settings.label_precision == "bfloat16":
@@ -93,14 +91,14 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
     for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
-        store.check_shard(n, [rows.ids[i] for b in shards[n] for t in b for i in members[hashes[first[t]]]])
+        store.check_shard(n, [rows.ids[i] for i in texts.rows(np.concatenate(shards[n]))[0].tolist()])
     skipped = sum(len(b) for n in done for b in shards[n])
     if done:
         say(f"signals ({split}): going on with shard {len(done) + 1} of {len(shards)}")
     layers = teacher.bert.config.num_hidden_layers
     layer = layers if settings.hidden_layer == -1 else settings.hidden_layer
     cls_only = not (settings.hidden == "mean" and layer == layers)
-    with progress(len(first), f"labelling {split}", "texts", initial=skipped) as bar:
+    with progress(len(texts), f"labelling {split}", "texts", initial=skipped) as bar:
         for n, batches in enumerate(shards):
             if n in done:
                 continue
@@ -114,22 +112,47 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
                     states = out[f"hidden_{layer}"].numpy()
                     hidden.append(pool(states, x["attention_mask"], settings.hidden))
                 bar.update(len(batch))
-            texts = np.concatenate(at)
             # A text that several rows share is written once for each of them.
-            owners = [members[hashes[first[t]]] for t in texts]
-            repeat = np.repeat(np.arange(len(texts)), [len(o) for o in owners])
-            flat = [i for o in owners for i in o]
+            where, repeat = texts.rows(np.concatenate(at))
             vectors = np.concatenate(hidden)[repeat] if hidden else None
-            store.write_shard(
-                n,
-                [rows.ids[i] for i in flat],
-                [hashes[i] for i in flat],
-                np.concatenate(logits)[repeat],
-                vectors,
-            )
+            ids = [rows.ids[i] for i in where.tolist()]
+            store.write_shard(n, ids, hashes[where].astype(str).tolist(), np.concatenate(logits)[repeat], vectors)
     store.finish(len(shards))
-    twice = sum(c - 1 for c in Counter(hashes).values())
-    say(f"signals ({split}): {len(rows):,} rows, {len(first):,} distinct texts ({twice:,} repeats labelled once)")
+    twice = len(rows) - len(texts)
+    say(f"signals ({split}): {len(rows):,} rows, {len(texts):,} distinct texts ({twice:,} repeats labelled once)")
+
+
+class DistinctTexts:
+    """Rows that share a text, by the texts' hashes; texts are numbered as they first come.
+
+    Attributes:
+      first: int64[texts], the first row of each.
+    """
+
+    def __init__(self, hashes: np.ndarray):
+        _, first, text = np.unique(hashes, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        number = np.empty(len(order), np.int64)
+        number[order] = np.arange(len(order))
+        self.first = first[order]
+        text = number[text]
+        self._rows = np.argsort(text, kind="stable")
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(text, minlength=len(first)))])
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def rows(self, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of ``texts``, text by text, and for each row which of ``texts`` it has."""
+        counts = self._starts[texts + 1] - self._starts[texts]
+        which = np.repeat(np.arange(len(texts)), counts)
+        begin = np.cumsum(counts) - counts
+        return self._rows[np.arange(len(which)) - begin[which] + self._starts[texts][which]], which
+
+
+def _picked(rows: Rows, where: np.ndarray) -> Rows:
+    text_b = None if rows.text_b is None else Picked(rows.text_b, where)
+    return Rows(Picked(rows.ids, where), Picked(rows.text, where), text_b, rows.label[where])
 
 
 def pool(states: np.ndarray, mask: np.ndarray, how: str) -> np.ndarray:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kd_keras.common import files
+from kd_keras.common.columns import MappedArray
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
 
@@ -33,12 +36,12 @@ class Signals:
 
     Attributes:
       logits: float32[rows, labels].
-      hidden: float16[rows, width] (the teacher's sentence vector) or None.
+      hidden: float16[rows, width] (the teacher's sentence vector), which stay on disk, or None.
       manifest: what made them.
     """
 
     logits: np.ndarray
-    hidden: np.ndarray | None
+    hidden: MappedArray | None
     manifest: dict
 
 
@@ -48,10 +51,11 @@ def text_hash(text: str, text_b: str | None = None) -> str:
     return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def text_hashes(rows: Rows) -> list[str]:
-    if rows.text_b is None:
-        return [text_hash(t) for t in rows.text]
-    return [text_hash(a, b) for a, b in zip(rows.text, rows.text_b, strict=True)]
+def text_hashes(rows: Rows) -> np.ndarray:
+    """bytes16[rows], the hex digits of :func:`text_hash`."""
+    texts_b: Iterable[str | None] = repeat(None) if rows.text_b is None else rows.text_b
+    hashes = (text_hash(a, b).encode() for a, b in zip(rows.text, texts_b, strict=False))
+    return np.fromiter(hashes, "S16", len(rows))
 
 
 class SignalStore:
@@ -62,6 +66,11 @@ class SignalStore:
 
     def shard(self, number: int) -> Path:
         return self.folder / f"shard-{number:05d}.parquet"
+
+    @property
+    def hidden(self) -> Path:
+        """The hidden states in the order of the rows that were read last, for random access; made of the shards."""
+        return self.folder / "hidden.npy"
 
     @property
     def is_complete(self) -> bool:
@@ -165,21 +174,58 @@ class SignalStore:
         """
         manifest = self.verify(expected)
         shards = len(files.read_json(self.folder / COMPLETE)["shards"])
-        tables = pa.concat_tables([self.read_shard(n) for n in range(shards)])
-        position = {i: n for n, i in enumerate(tables["id"].to_pylist())}
-        stored = tables["text_hash"].to_pylist()
-        order = np.empty(len(rows), np.int64)
-        for n, (row_id, wanted) in enumerate(zip(rows.ids, text_hashes(rows), strict=True)):
-            at = position.get(row_id)
-            if at is None:
-                raise UserError(f"{self.folder}: no signal for row {row_id!r}; these are signals of other data")
-            if stored[at] != wanted:
-                raise UserError(
-                    f"{self.folder}: the signal of row {row_id!r} was made for another text; label this data again"
-                )
-            order[n] = at
-        hidden = _array(tables["hidden"])[order] if "hidden" in tables.column_names else None
-        return Signals(_array(tables["logits"])[order].astype(np.float32), hidden, manifest)
+        wanted, find = text_hashes(rows), _Places(rows.ids)
+        there, logits = np.zeros(len(rows), bool), np.zeros((len(rows), 0), np.float32)
+        with ExitStack() as stack:
+            hidden = None
+            for n in range(shards):
+                table = self.read_shard(n)
+                at, known = find(table["id"].to_pylist())
+                hashes = np.asarray(table["text_hash"].to_pylist(), "S16")
+                if len(other := np.flatnonzero(hashes[known] != wanted[at])):
+                    raise UserError(
+                        f"{self.folder}: the signal of row {rows.ids[int(at[other[0]])]!r} was made for another text; "
+                        "label this data again"
+                    )
+                there[at] = True
+                values = _array(table["logits"]).astype(np.float32)
+                if not logits.shape[1]:
+                    logits = np.zeros((len(rows), values.shape[1]), np.float32)
+                logits[at] = values[known]
+                if "hidden" in table.column_names:
+                    states = _array(table["hidden"])
+                    if hidden is None:
+                        shape = (len(rows), states.shape[1])
+                        temp = stack.enter_context(files.atomic_path(self.hidden))
+                        hidden = np.lib.format.open_memmap(temp, "w+", np.float16, shape)
+                    hidden[at] = states[known]
+            if not there.all():
+                missing = rows.ids[int(np.argmin(there))]
+                raise UserError(f"{self.folder}: no signal for row {missing!r}; these are signals of other data")
+            if hidden is not None:
+                hidden.flush()
+        return Signals(logits, None if hidden is None else MappedArray(self.hidden), manifest)
+
+
+class _Places:
+    """Finds rows by their ids, of which it keeps 16 bytes each."""
+
+    def __init__(self, ids: Sequence[str]):
+        digests = _id_digests(ids)
+        self._order = np.argsort(digests, kind="stable")
+        self._sorted = digests[self._order]
+
+    def __call__(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The row of each id that there is, and where in ``ids`` these are."""
+        digests = _id_digests(ids)
+        near = np.minimum(np.searchsorted(self._sorted, digests), len(self._sorted) - 1)
+        known = np.flatnonzero(self._sorted[near] == digests) if len(self._sorted) else np.zeros(0, np.int64)
+        return self._order[near[known]], known
+
+
+def _id_digests(ids: Sequence[str]) -> np.ndarray:
+    digests = (int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest(), "little") for i in ids)
+    return np.fromiter(digests, np.uint64, len(ids))
 
 
 def difference(found: dict, wanted: dict) -> str:

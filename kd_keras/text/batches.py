@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kd_keras.common.columns import JoinedArray
 from kd_keras.common.seeds import rng
 from kd_keras.text.token_ids import TokenIds
 
@@ -59,7 +60,7 @@ def training_plan(lengths: np.ndarray, batch_size: int, seed: int, start_step: i
 
 def training_batches(
     ids: Mapping[str, TokenIds],
-    y: Mapping[str, np.ndarray],
+    y: Mapping[str, np.ndarray | JoinedArray],
     batch_size: int,
     seed: int,
     start_step: int = 0,

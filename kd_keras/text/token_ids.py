@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
+from kd_keras.common.columns import batched
 from kd_keras.text.truncation import HEAD, ends
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.fromiter(chain.from_iterable(rows), np.int32), np.fromiter(map(len, rows), np.int64, len(rows))
 
 
 @dataclass(frozen=True)
@@ -24,10 +30,10 @@ class TokenIds:
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[int]]) -> TokenIds:
-        rows = [np.asarray(r, np.int32) for r in rows]
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(r) for r in rows], out=offsets[1:])
-        return cls(np.concatenate(rows) if rows else np.zeros(0, np.int32), offsets)
+        # A few rows at a time: each row's own overhead is more than its ids.
+        parts = [_flat(some) for some in batched(rows, 10_000)] or [_flat([])]
+        lengths = np.concatenate([n for _, n in parts])
+        return cls(np.concatenate([v for v, _ in parts]), np.concatenate([[0], np.cumsum(lengths)]))
 
     @classmethod
     def concatenate(cls, parts: Sequence[TokenIds]) -> TokenIds:
@@ -43,7 +49,10 @@ class TokenIds:
 
     def take(self, rows: np.ndarray) -> TokenIds:
         """The chosen rows, in that order."""
-        return TokenIds.of([self[i] for i in rows])
+        starts, lengths = self.offsets[:-1][rows], self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        where = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return TokenIds(self.values[where], offsets)
 
     @property
     def lengths(self) -> np.ndarray:

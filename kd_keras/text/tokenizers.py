@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kd_keras.common import files
+from kd_keras.common.columns import batched
 from kd_keras.common.errors import UserError
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.truncation import HEAD, cut, ends
@@ -22,11 +23,6 @@ WORD_DELIMITER = r"[^\w']+"
 # The same rule for RE2 (TensorFlow, MediaPipe), whose \w is ASCII's; Python's has every letter and number.
 RE2_WORD_DELIMITER = r"[^\p{L}\p{N}_']+"
 _CHUNK = 20_000
-
-
-def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]
 
 
 class Tokenizer:
@@ -60,7 +56,7 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Ids without [CLS] and [SEP], at most ``max_length`` a text; an empty text has none."""
-        return TokenIds.of(row for chunk in _chunks(texts) for row in self._encode(chunk))
+        return TokenIds.of(row for chunk in batched(texts, _CHUNK) for row in self._encode(chunk))
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         raise NotImplementedError
@@ -121,21 +117,24 @@ class WordPiece(Tokenizer):
             raise UserError(f"truncation {self.truncation!r}: is for single texts; pairs take {HEAD}")
         room = self.max_length - (2 if texts_b is None else 3)
         cls, sep = self.index[CLS], self.index[SEP]
-        rows, first = [], []
-        for chunk in range(0, len(texts), _CHUNK):
-            a = self._backend.encode_batch(list(texts[chunk : chunk + _CHUNK]), add_special_tokens=False)
-            if texts_b is None:
-                for e in a:
-                    row = [cls, *cut(e.ids, room, self.truncation), sep]
-                    rows.append(row)
-                    first.append(len(row))
-                continue
-            b = self._backend.encode_batch(list(texts_b[chunk : chunk + _CHUNK]), add_special_tokens=False)
-            for e, f in zip(a, b, strict=True):
-                ids, ids_b = _truncate_longest_first(e.ids, f.ids, room)
-                rows.append([cls, *ids, sep, *ids_b, sep])
-                first.append(len(ids) + 2)
-        return TokenIds.of(rows), first
+        first: list[int] = []
+
+        def rows() -> Iterator[list[int]]:
+            for chunk in range(0, len(texts), _CHUNK):
+                a = self._backend.encode_batch(list(texts[chunk : chunk + _CHUNK]), add_special_tokens=False)
+                if texts_b is None:
+                    for e in a:
+                        row = [cls, *cut(e.ids, room, self.truncation), sep]
+                        first.append(len(row))
+                        yield row
+                    continue
+                b = self._backend.encode_batch(list(texts_b[chunk : chunk + _CHUNK]), add_special_tokens=False)
+                for e, f in zip(a, b, strict=True):
+                    ids, ids_b = _truncate_longest_first(e.ids, f.ids, room)
+                    first.append(len(ids) + 2)
+                    yield [cls, *ids, sep, *ids_b, sep]
+
+        return TokenIds.of(rows()), first
 
 
 def _truncate_longest_first(a: list[int], b: list[int], room: int) -> tuple[list[int], list[int]]:
@@ -204,7 +203,7 @@ def read_vocab(path: Path) -> list[str]:
 
 
 def cut_wordpiece(
-    whole: WordPiece, texts: Sequence[str], max_length: int, size: int | None = None, truncation: str = HEAD
+    whole: WordPiece, texts: Iterable[str], max_length: int, size: int | None = None, truncation: str = HEAD
 ) -> WordPiece:
     """``whole`` cut down to the pieces that ``texts`` use, with every single character kept.
 
@@ -218,7 +217,7 @@ def cut_wordpiece(
     """
     counts: collections.Counter[int] = collections.Counter()
     uncut = WordPiece(whole.vocab, 1 << 30, whole.lowercase)
-    for chunk in _chunks(texts):
+    for chunk in batched(texts, _CHUNK):
         counts.update(uncut.encode(chunk).values.tolist())
     kept = [*SPECIAL, *(p for p in whole.vocab if len(p.removeprefix("##")) == 1)]
     taken = set(kept)
@@ -234,7 +233,7 @@ def cut_wordpiece(
 
 
 def word_vocab(
-    texts: Sequence[str], max_length: int, size: int | None = None, min_count: int = 2, truncation: str = HEAD
+    texts: Iterable[str], max_length: int, size: int | None = None, min_count: int = 2, truncation: str = HEAD
 ) -> Words:
     """The most frequent words of ``texts`` (those seen ``min_count`` times), after [PAD], [UNK] and [MASK]."""
     splitter = Words([PAD, UNK], max_length)

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kd_keras.augment.settings import UnlabeledSettings
+from kd_keras.augment.transfer import Transfer, load
 from kd_keras.augment.unlabeled import check_unlabeled, read_unlabeled, sentences, unlabeled
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Columns, Rows, Task
 
 TASK = Task("toy", "single", ("neg", "pos"))
+
+
+def read(settings, known=(), held_out=(), task=TASK) -> Transfer:
+    """What :func:`read_unlabeled` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "unlabeled.parquet"
+        read_unlabeled(task, None, settings, known, held_out, path)
+        assert [p.name for p in Path(folder).iterdir()] == [path.name], "nothing else is left"
+        made = load(path, None, np.dtype(np.int32))
+        return replace(made, rows=made.rows.take(range(len(made))), rule=list(made.rule))
 
 
 def rows(*texts: str) -> Rows:
@@ -45,7 +58,7 @@ def settings(tmp_path):
 
 
 def test_repeats_and_known_texts_are_left_out_and_counted(settings):
-    made = read_unlabeled(TASK, None, settings, [rows("sentence NUMBER 3 is here!"), rows("and a second one of 4 .")])
+    made = read(settings, [rows("sentence NUMBER 3 is here!"), rows("and a second one of 4 .")])
     texts = made.rows.text
     assert len(texts) == 98 and "Sentence number 3 is here." not in texts and "And a second one of 4." not in texts
     assert len(set(texts)) == 98 and (made.rows.label == -1).all() and (made.source == -1).all()
@@ -66,18 +79,18 @@ def test_what_overlaps_with_dev_or_test_is_left_out(tmp_path):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     settings = UnlabeledSettings(unlabeled_files=str(path))
     held_out = rows(" ".join(words), "nothing in COMMON with it")
-    made = read_unlabeled(TASK, None, settings, [], [held_out])
+    made = read(settings, [], [held_out])
     assert made.rows.text == [lines[1]]
     assert "1 repeats" in made.notes[0] and "2 with 13 words in a row of dev or test" in made.notes[0]
     # Train may overlap: its rows teach anyway.
-    assert len(read_unlabeled(TASK, None, settings, [held_out]).rows) == 3
+    assert len(read(settings, [held_out]).rows) == 3
 
 
 def test_a_cap_is_a_fair_draw_that_grows(settings):
-    whole = read_unlabeled(TASK, None, settings, [])
-    few, more = (read_unlabeled(TASK, None, replace(settings, max_unlabeled=n), []).rows.text for n in (20, 40))
+    whole = read(settings)
+    few, more = (read(replace(settings, max_unlabeled=n)).rows.text for n in (20, 40))
     assert len(few) == 20 and set(few) < set(more) < set(whole.rows.text), "a larger cap keeps what a smaller one drew"
-    other = read_unlabeled(TASK, None, replace(settings, max_unlabeled=20, unlabeled_seed=2), []).rows.text
+    other = read(replace(settings, max_unlabeled=20, unlabeled_seed=2)).rows.text
     assert set(other) != set(few)
     order = {t: n for n, t in enumerate(whole.rows.text)}
     assert [order[t] for t in few] == sorted(order[t] for t in few), "in the order of the files"
@@ -93,7 +106,7 @@ def test_columns_packed_files_and_patterns(tmp_path):
     (tmp_path / "c2.txt").write_text("fourteen fifteen sixteen\n")
     names = f"{tmp_path}/a.csv.gz, {tmp_path}/b.jsonl,{tmp_path}/c*.txt"
     settings = UnlabeledSettings(unlabeled_files=names, unlabeled_column="review", split_sentences=False)
-    assert read_unlabeled(TASK, None, settings, []).rows.text == [
+    assert read(settings).rows.text == [
         "one two three four", "five six seven", "eight nine ten", "eleven twelve thirteen", "fourteen fifteen sixteen",
     ]  # fmt: skip
 
@@ -101,8 +114,8 @@ def test_columns_packed_files_and_patterns(tmp_path):
 def test_found_again_for_the_same_files_only(settings, tmp_path, monkeypatch):
     path = tmp_path / "run" / "unlabeled.parquet"
     first = unlabeled(TASK, None, settings, [rows("x y z")], [], path)
-    made = []
-    monkeypatch.setattr("kd_keras.augment.unlabeled.read_unlabeled", lambda *a: made.append(a) or first)
+    made, really = [], read_unlabeled
+    monkeypatch.setattr("kd_keras.augment.unlabeled.read_unlabeled", lambda *a: made.append(a) or really(*a))
     assert unlabeled(TASK, None, settings, [rows("x y z")], [], path).rows.text == first.rows.text and not made
     unlabeled(TASK, None, settings, [], [rows("another dev split")], path)
     with open(settings.unlabeled_files, "a") as f:
@@ -124,4 +137,4 @@ def test_refusals(settings, tmp_path):
     with pytest.raises(UserError, match="--min_words=9 and --max_words=4"):
         UnlabeledSettings(min_words=9, max_words=4)
     with pytest.raises(UserError, match="none of 104 is left; 104 have fewer than --min_words=100"):
-        read_unlabeled(TASK, None, replace(settings, min_words=100, max_words=200), [])
+        read(replace(settings, min_words=100, max_words=200))

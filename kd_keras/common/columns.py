@@ -1,0 +1,182 @@
+"""Columns of millions of strings and vectors that stay on disk, read in order or by row."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def batched(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of ``size`` items, the last one shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+class _Strings(Sequence):
+    """Equal to any sequence of the same strings."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class ArrowColumn(_Strings):
+    """Strings without a Python object for each: some 8 bytes a row and their letters."""
+
+    def __init__(self, array: pa.ChunkedArray):
+        self._array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, i):
+        found = self._array[i]
+        return found.to_pylist() if isinstance(i, slice) else found.as_py()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), 10_000):
+            yield from self._array[start : start + 10_000].to_pylist()
+
+
+class ParquetColumn(_Strings):
+    """Strings in a Parquet file, of which one row group is in memory: for reading in order, or in slices."""
+
+    def __init__(self, path: Path, name: str):
+        self.path, self.name = path, name
+        meta = pq.read_metadata(path)
+        sizes = [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
+        self._starts = np.cumsum([0, *sizes]).tolist()
+        self._last: tuple[int, list[str]] = (-1, [])
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_last": (-1, [])}
+
+    def _group(self, number: int) -> list[str]:
+        if self._last[0] != number:
+            column = pq.ParquetFile(self.path).read_row_group(number, columns=[self.name])[self.name]
+            self._last = (number, column.to_pylist())
+        return self._last[1]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, i):
+        if not isinstance(i, slice):
+            i = range(len(self))[i]
+            group = bisect_right(self._starts, i) - 1
+            return self._group(group)[i - self._starts[group]]
+        where = range(len(self))[i]
+        if where.step != 1:
+            return [self[j] for j in where]
+        out: list[str] = []
+        while len(out) < len(where):
+            at = where.start + len(out)
+            group = bisect_right(self._starts, at) - 1
+            begin = self._starts[group]
+            out += self._group(group)[at - begin : where.stop - begin]
+        return out
+
+    def __iter__(self) -> Iterator[str]:
+        for group in range(len(self._starts) - 1):
+            yield from self._group(group)
+
+
+class Picked(_Strings):
+    """The items of ``base`` at ``rows``, looked up when they are asked for."""
+
+    def __init__(self, base: Sequence[str], rows: np.ndarray):
+        self.base, self.rows = base, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return [self.base[j] for j in self.rows[i].tolist()] if isinstance(i, slice) else self.base[int(self.rows[i])]
+
+
+class DigestSet:
+    """64-bit digests that were seen, in 8 bytes each."""
+
+    def __init__(self) -> None:
+        self._sorted: list[np.ndarray] = []  # each at least twice as long as the next
+
+    def add(self, digests: np.ndarray) -> np.ndarray:
+        """bool[n]: where ``digests`` (uint64[n]) has one for the first time."""
+        unique, first = np.unique(digests, return_index=True)
+        seen = np.zeros(len(unique), bool)
+        for old in self._sorted:
+            at = np.minimum(np.searchsorted(old, unique), len(old) - 1)
+            seen |= old[at] == unique
+        new = np.zeros(len(digests), bool)
+        new[first[~seen]] = True
+        if not seen.all():
+            self._sorted.append(unique[~seen])
+        while len(self._sorted) > 1 and 2 * len(self._sorted[-1]) > len(self._sorted[-2]):
+            last = self._sorted.pop()
+            self._sorted[-1] = np.sort(np.concatenate([self._sorted[-1], last]), kind="stable")
+        return new
+
+
+class MappedArray:
+    """An array in a ``.npy`` file, of which memory has what was looked at. Sent to a process as its path."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._map: Any = np.load(path, mmap_mode="r")
+
+    def __getstate__(self) -> Path:
+        return self.path
+
+    def __setstate__(self, path: Path) -> None:
+        self.__init__(path)  # type: ignore[misc]
+
+    shape = property(lambda self: self._map.shape)
+    dtype = property(lambda self: self._map.dtype)
+
+    def __len__(self) -> int:
+        return len(self._map)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        return np.asarray(self._map[rows])
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self._map, dtype)
+
+
+class JoinedArray:
+    """Arrays one after the other as one, or some of its rows, without a copy; an index array gives real rows."""
+
+    def __init__(self, parts: Sequence, rows: np.ndarray | None = None):
+        self.parts, self.rows = list(parts), rows
+        self._starts = np.cumsum([0, *(len(p) for p in parts)])
+        self.dtype = parts[0].dtype
+        self.shape = (len(self), *parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1]) if self.rows is None else len(self.rows)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        if self.rows is not None:
+            rows = self.rows[rows]
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        owner = np.searchsorted(self._starts, rows, side="right") - 1
+        for n, part in enumerate(self.parts):
+            mine = owner == n
+            if mine.any():
+                out[mine] = part[rows[mine] - self._starts[n]]
+        return out
+
+    def take(self, rows: np.ndarray, axis: int = 0) -> JoinedArray:
+        """As NumPy's, of axis 0."""
+        return JoinedArray(self.parts, rows if self.rows is None else self.rows[rows])

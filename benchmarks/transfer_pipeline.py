@@ -54,12 +54,13 @@ def write_signals(folder: Path, args: argparse.Namespace) -> int:
     from kd_keras.teachers.signals import SignalStore, text_hashes
 
     rows, store = _rows(folder), SignalStore(folder / "signals")
-    hashes, size = text_hashes(rows), 4096
+    hashes, size = text_hashes(rows).astype(str), 4096
     store.begin({"teacher": "made up"})
     for n, start in enumerate(range(0, len(rows), size)):
         part = slice(start, start + size)
         count = len(rows.ids[part])
-        store.write_shard(n, rows.ids[part], hashes[part], np.ones((count, 2), np.float32), None)
+        logits, hidden = np.ones((count, 2), np.float32), np.ones((count, 384), np.float16)
+        store.write_shard(n, rows.ids[part], hashes[part].tolist(), logits, hidden)
     store.finish(n + 1)
     return len(rows)
 
@@ -72,27 +73,27 @@ def join_signals(folder: Path, args: argparse.Namespace) -> int:
 
 def tokenize_and_batch(folder: Path, args: argparse.Namespace) -> int:
     """A vocabulary of the rows, their ids, and one epoch of batches of 128, read and thrown away."""
+    from kd_keras.common.columns import JoinedArray, MappedArray
     from kd_keras.students.inputs import student_ids
     from kd_keras.teachers.checkpoints import find_checkpoint
+    from kd_keras.teachers.signals import SignalStore
     from kd_keras.text.batches import steps_per_epoch, training_batches
     from kd_keras.text.tokenizers import WordPiece, cut_wordpiece, read_vocab
 
     cli.import_tensorflow()
     rows, whole = _rows(folder), WordPiece(read_vocab(find_checkpoint("minilm-l6").vocab), 128)
     ids = student_ids(cut_wordpiece(whole, rows.text, 64), rows)
-    y = {"teacher_logits": np.ones((len(rows), 2), np.float32)}
+    hidden = MappedArray(SignalStore(folder / "signals").hidden)  # what the step before put in order
+    y = {"teacher_logits": np.ones((len(rows), 2), np.float32), "teacher_hidden": JoinedArray([hidden])}
     for _ in training_batches(ids, y, 128, 1).take(steps_per_epoch(len(rows), 128)):
         pass
     return len(rows)
 
 
 def _rows(folder: Path):
-    import pyarrow.parquet as pq
+    from kd_keras.augment.transfer import load
 
-    from kd_keras.tasks import Rows
-
-    table = pq.read_table(folder / "rows.parquet", columns=["id", "text"])
-    return Rows(table["id"].to_pylist(), table["text"].to_pylist(), None, np.full(table.num_rows, -1, np.int32))
+    return load(folder / "rows.parquet", None, np.dtype(np.int32)).rows
 
 
 STEPS: dict[str, Callable] = {
@@ -112,8 +113,9 @@ def _measured(name: str, folder: Path, args: argparse.Namespace, answers) -> Non
 
 
 def _made(folder: Path) -> dict[Path, str]:
-    """The data files there are, with digests of their bytes."""
-    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*.parquet"))}
+    """The data files there are, with digests of their bytes; a kill may leave a half of one under a name with a dot."""
+    found = sorted(p for p in folder.rglob("*.parquet") if not p.name.startswith("."))
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
 
 
 def _start(name: str, folder: Path, args: argparse.Namespace):
@@ -132,7 +134,7 @@ def _finish(name: str, process, answers) -> tuple[int, float, float]:
 
 
 def _killed(name: str, folder: Path, args: argparse.Namespace, before: dict, after: dict, seconds: float) -> str:
-    """Kills the step at half of ``seconds``, starts it again, and says how long that took and whether it did as well."""
+    """Kills the step at half of ``seconds`` and starts it again: it must make the same. Says how long that took."""
     for place in {p.relative_to(folder).parts[0] for p in set(after) - set(before)}:
         shutil.rmtree(folder / place) if (folder / place).is_dir() else (folder / place).unlink()
     process, _ = _start(name, folder, args)

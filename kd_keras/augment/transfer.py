@@ -267,7 +267,7 @@ def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
 def find_or_make(
     path: Path, key: dict, label: np.dtype, make: Callable[[dict], None], known: Sequence[Path] = ()
 ) -> Transfer:
-    """The rows at ``path`` if they are those of ``key``, else taken from ``known``, else made there by ``make(key)``."""
+    """The rows at ``path`` if they are those of ``key``, else from ``known``, else made there by ``make(key)``."""
     key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
     for place in (path, *known):
         if (found := load(place, key, label)) is not None:

@@ -33,7 +33,8 @@ from kd_keras.tasks.unlabeled import task_documents
 # Texts with so many words in a row in common overlap (Brown et al. 2020, appendix C).
 RUN_OF_WORDS = 13
 _WORD = re.compile(r"\w+")
-_DOCUMENTS = 2_000  # read at a time
+_DOCUMENTS = 500  # read at a time
+_READING = "reading unlabelled text"
 _FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
 
 # A sentence ends with . ! ? and closing marks before a space and no small letter; "Mr." and "J." do not end one.
@@ -122,12 +123,15 @@ def read_unlabeled(
     texts = _Texts(settings, known, held_out)
     # Without a name, so that even a kill leaves nothing behind.
     with files.disk_errors(path), _beside(path) as temp:
-        with pq.ParquetWriter(temp, _FOUND, compression="zstd") as writer:
-            with progress(None, "reading unlabelled text", "documents") as bar:
-                for some in batched(_watched(found, bar), _DOCUMENTS):
-                    numbers, new = texts.new(some)
-                    if new:
-                        writer.write_table(pa.table({"number": numbers, "text": new}, schema=_FOUND), ROW_GROUP)
+        with pq.ParquetWriter(temp, _FOUND, compression="zstd") as writer, progress(None, _READING, "documents") as bar:
+            parts = []
+            for some in batched(found, _DOCUMENTS):
+                parts.append(pa.table(texts.new(some), schema=_FOUND))
+                bar.update(len(some))
+                if sum(map(len, parts)) >= ROW_GROUP:
+                    writer.write_table(pa.concat_tables(parts))
+                    parts = []
+            writer.write_table(pa.concat_tables([*parts, _FOUND.empty_table()]))
         ranks, counts = np.concatenate([*texts.ranks, np.zeros(0, np.uint64)]), texts.counts
         if not len(ranks):
             raise UserError(
@@ -148,12 +152,6 @@ def read_unlabeled(
         write(path, key or {}, notes, False, _kept(temp, keep))
 
 
-def _watched(found: Iterable[str], bar) -> Iterator[str]:
-    for document in found:
-        bar.update(1)
-        yield document
-
-
 def _beside(path: Path) -> IO[bytes]:
     path.parent.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=path.parent)
@@ -161,12 +159,14 @@ def _beside(path: Path) -> IO[bytes]:
 
 def _kept(found: IO[bytes], keep: np.ndarray) -> Iterator[dict]:
     """The rows of a transfer set, of those in the file ``found`` that ``keep`` marks."""
-    start = 0
+    start, parts = 0, []
     with pq.ParquetFile(found) as file:
-        for part in file.iter_batches(ROW_GROUP):
-            chosen = part.filter(pa.array(keep[start : start + len(part)]))
+        for group in range(file.num_row_groups):
+            part = file.read_row_group(group)
+            parts.append(part.filter(pa.array(keep[start : start + len(part)])))
             start += len(part)
-            if len(chosen):
+            if sum(map(len, parts)) >= ROW_GROUP or group + 1 == file.num_row_groups:
+                chosen, parts = pa.concat_tables(parts), []
                 yield {
                     "id": [f"unlabeled-{n}" for n in chosen["number"].to_pylist()],
                     "text": chosen["text"],
@@ -195,8 +195,8 @@ class _Texts:
         self._runs = {run for rows in held_out for text in rows.text for run in _runs(text)}
         self._seed = np.uint64(settings.unlabeled_seed * 0x9E3779B97F4A7C15 & (2**64 - 1))
 
-    def new(self, documents: Sequence[str]) -> tuple[list[int], list[str]]:
-        """Numbers and texts of the new ones in ``documents``."""
+    def new(self, documents: Sequence[str]) -> dict[str, list]:
+        """{"number", "text"} of the new ones in ``documents``."""
         s, counts = self.settings, self.counts
         numbers, texts = [], []
         for document in documents:
@@ -217,7 +217,7 @@ class _Texts:
             first = apart
         self.ranks.append(digests[first] ^ self._seed)
         where = np.flatnonzero(first).tolist()
-        return [numbers[i] for i in where], [texts[i] for i in where]
+        return {"number": [numbers[i] for i in where], "text": [texts[i] for i in where]}
 
 
 def _digests(texts: Sequence[str]) -> np.ndarray:

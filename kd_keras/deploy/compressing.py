@@ -84,7 +84,7 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
 def _logits(layout: RunLayout, name: str, rows: Rows) -> np.ndarray:
     """The teacher's logits; of several teachers their mean."""
     folders = layout.every_signals(name) or [layout.signals(name)]  # which says that there are none
-    return ensemble.mean([SignalStore(folder).read(rows) for folder in folders]).logits
+    return ensemble.mean([SignalStore(folder).read(rows, with_hidden=False) for folder in folders]).logits
 
 
 def run(plan: Plan) -> dict:

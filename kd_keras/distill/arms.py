@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -141,7 +140,7 @@ def plan(
         "transfer": [inputs.signals[s].manifest["data"] for s in sets],
         "limit": limit,
         "teacher": inputs.signals["train"].manifest["teacher"],
-        "embeddings": hashlib.sha256(inputs.matrix.tobytes()).hexdigest()[:16],
+        "embeddings": inputs.matrix_key,
     }
     regression = job.task.is_regression
     hidden = inputs.signals["train"].hidden

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from kd_keras.augment.transfer import Transfer, augmented
 from kd_keras.augment.unlabeled import unlabeled
+from kd_keras.common import files
 from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.progress import say
 from kd_keras.distill.job import Job, Timings, sibling_runs
@@ -39,6 +41,7 @@ class Inputs:
     teacher: what reports say of it.
     tokenizer: the student's.
     matrix: float32[vocab, embedding_size], the first embeddings.
+    matrix_key: equal for equal matrices, and for those of one SVD, whose last bits change with the number of threads.
     ids: as ``signals``, {"ids": TokenIds} or {"ids_a", "ids_b"}.
     notes: what the report says of teachers, text, vocabulary and embeddings.
     each_teacher: the logits of each teacher by itself, for every split; more than one where ``teacher`` has "seeds".
@@ -50,6 +53,7 @@ class Inputs:
     teacher: dict
     tokenizer: Tokenizer
     matrix: np.ndarray
+    matrix_key: str
     ids: Mapping[str, Mapping[str, TokenIds]]
     notes: list[str]
     each_teacher: Sequence[Mapping[str, np.ndarray]] = ()
@@ -93,7 +97,7 @@ def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: 
     if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
         reads = _reading(job, None, splits, sets, timings)
     teacher, signals, each = _taught(job, layout, splits, sets, timings)
-    tokenizer, ids, matrix, note = reads or _reading(job, teacher, splits, sets, timings)
+    tokenizer, ids, matrix, matrix_key, note = reads or _reading(job, teacher, splits, sets, timings)
     about, length = teacher.about(), teacher.tokenizer.max_length
     if len(each) > 1:
         about["seeds"] = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
@@ -104,7 +108,7 @@ def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: 
         say(line)
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
     tokenizer.save(layout.vocab, layout.tokenizer)
-    return Inputs(splits, sets, signals, about, tokenizer, matrix, ids, notes, each)
+    return Inputs(splits, sets, signals, about, tokenizer, matrix, matrix_key, ids, notes, each)
 
 
 def _reading(
@@ -113,8 +117,8 @@ def _reading(
     splits: Mapping[str, Rows],
     sets: Mapping[str, Transfer],
     timings: Timings,
-) -> tuple[Tokenizer, dict[str, dict[str, TokenIds]], np.ndarray, str]:
-    """The student's tokenizer, all texts as its ids, its first embeddings, and a note on these."""
+) -> tuple[Tokenizer, dict[str, dict[str, TokenIds]], np.ndarray, str, str]:
+    """The student's tokenizer, all texts as its ids, its first embeddings with their key, and a note on these."""
     with timings.step("student inputs"):
         rows = [splits["train"], *(s.rows for s in sets.values())]
         tokenizer = _tokenizer(job, teacher, (t for r in rows for part in (r.text, r.text_b or []) for t in part))
@@ -209,13 +213,16 @@ def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds]) -> list[str]:
 
 def _matrix(
     settings: StudentSettings, tokenizer: Tokenizer, teacher: Teacher | None, seed: int, counts: np.ndarray
-) -> tuple[np.ndarray, str]:
+) -> tuple[np.ndarray, str, str]:
     if settings.embeddings == "teacher":
         assert isinstance(tokenizer, WordPiece) and teacher is not None
         rows = [teacher.tokenizer.index[p] for p in tokenizer.vocab]
         matrix = embeddings.from_teacher(teacher.word_embeddings(), rows, settings.width())
-        return matrix, f"embeddings: the fine-tuned teacher's, by SVD to {settings.width()}"
+        key = files.hash_of("svd", teacher.fingerprint(), tokenizer.vocab, settings.width())
+        return matrix, key, f"embeddings: the fine-tuned teacher's, by SVD to {settings.width()}"
     if settings.embeddings == "vectors":
         matrix, coverage = embeddings.from_vectors(settings.vectors, tokenizer.vocab, seed, counts)
-        return matrix, f"embeddings: {settings.vectors}, {coverage}"
-    return embeddings.random_matrix(len(tokenizer), settings.width(), seed), "embeddings: random"
+        note = f"embeddings: {settings.vectors}, {coverage}"
+    else:
+        matrix, note = embeddings.random_matrix(len(tokenizer), settings.width(), seed), "embeddings: random"
+    return matrix, hashlib.sha256(matrix.tobytes()).hexdigest()[:16], note

@@ -166,8 +166,12 @@ class SignalStore:
                 )
         return manifest
 
-    def read(self, rows: Rows, expected: dict | None = None) -> Signals:
+    def read(self, rows: Rows, expected: dict | None = None, with_hidden: bool = True) -> Signals:
         """The signals of ``rows``, in their order, joined by id and text hash.
+
+        Args:
+          expected: the manifest that must be there.
+          with_hidden: also the sentence vectors, where there are any; they are put in order in :attr:`hidden`.
 
         Raises:
           UserError: as :meth:`verify`; or a row without a signal; or a signal of another text.
@@ -192,7 +196,7 @@ class SignalStore:
                 if not logits.shape[1]:
                     logits = np.zeros((len(rows), values.shape[1]), np.float32)
                 logits[at] = values[known]
-                if "hidden" in table.column_names:
+                if with_hidden and "hidden" in table.column_names:
                     states = _array(table["hidden"])
                     if hidden is None:
                         shape = (len(rows), states.shape[1])

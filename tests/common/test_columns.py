@@ -34,7 +34,15 @@ def strings(request, column):
 def test_a_column_is_a_sequence_of_strings(strings):
     assert len(strings) == 25 and list(strings) == WORDS and strings == WORDS and strings != WORDS[1:]
     assert [strings[i] for i in (0, 24, 7, 6, -1, 13)] == [WORDS[i] for i in (0, 24, 7, 6, -1, 13)]
-    for where in (slice(0, 7), slice(5, 16), slice(20, 99), slice(9, 9), slice(12, 3), slice(None), slice(None, None, 5)):
+    for where in (
+        slice(0, 7),
+        slice(5, 16),
+        slice(20, 99),
+        slice(9, 9),
+        slice(12, 3),
+        slice(None),
+        slice(None, None, 5),
+    ):
         assert list(strings[where]) == WORDS[where], where
     with pytest.raises(IndexError):
         strings[25]

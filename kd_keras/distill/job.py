@@ -206,7 +206,7 @@ def run(job: Job) -> dict:
     if job.unlabeled.wanted:
         sets["unlabeled"] = unlabeled_set(job, layout, timings)
     inputs = prepare(job, layout, sets, timings)
-    if job.job.ablate == "recipes":
+    if job.job.ablate in ("recipes", "transfer_sizes"):
         from kd_keras.distill.recipe_grid import run_recipe_grid
 
         return run_recipe_grid(job, layout, inputs, timings)

@@ -1,5 +1,7 @@
 """``--ablate=recipes``: {no distillation, hard, soft, joint, staged, staged_unfreeze} × transfer sizes.
 
+``--ablate=transfer_sizes``: the same with one recipe.
+
 Every arm has the same student, first weights, number of updates and dev scores. Each size draws its rows from the
 whole transfer set, a larger size holding the smaller ones, and the arm without distillation learns the training rows'
 gold labels.
@@ -35,6 +37,8 @@ def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timing
     whole = sum(len(s) for s in inputs.transfer.values())
     sizes = sorted({min(whole, whole if s is None else s) for s in job.job.sizes()})
     recipes = [r for r in RECIPES if not (r == "hard" and job.task.is_regression)]
+    if job.job.ablate == "transfer_sizes":
+        recipes = [job.job.recipe]
     plans = {(BASELINE, 0): plan(job, inputs, BASELINE, [], BASELINE)}
     for size in sizes:
         data = training_set(job, inputs, sets if size else [], limit=size)

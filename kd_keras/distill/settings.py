@@ -8,7 +8,7 @@ from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError
 
 BASELINE, DISTILLED = "baseline", "distilled"
-ABLATIONS = ("none", "augmentation", "recipes")
+ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
 # How the student follows the teacher: stages as data, see recipes.py.
 RECIPES = ("soft", "hard", "joint", "staged", "staged_unfreeze")
 NEED_HIDDEN = ("joint", "staged", "staged_unfreeze")
@@ -95,12 +95,13 @@ class JobSettings(Checked):
         "none",
         "instead of one student and its baseline, train a whole grid and tabulate it: augmentation is "
         "{no distillation, distillation} × {no augmentation, mask, pos, ngram, all}; recipes is {no distillation, "
-        "every --recipe} × --transfer_sizes.",
+        "every --recipe} × --transfer_sizes; transfer_sizes is the same for --recipe alone.",
         choices=ABLATIONS,
     )
     transfer_sizes: str = setting(
         "all",
-        "with --ablate=recipes: how many rows beyond the training rows, as 0,30000,all; each holds the smaller.",
+        "with --ablate=recipes or transfer_sizes: how many rows beyond the training rows, as 0,30000,all; each holds "
+        "the smaller.",
         late=True,
     )
     tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
@@ -112,7 +113,7 @@ class JobSettings(Checked):
     @property
     def needs_hidden(self) -> bool:
         """Whether the teacher's sentence vectors must be stored."""
-        return self.ablate == "recipes" or (self.ablate == "none" and self.recipe in NEED_HIDDEN)
+        return self.ablate == "recipes" or (self.ablate != "augmentation" and self.recipe in NEED_HIDDEN)
 
     def sizes(self) -> list[int | None]:
         """``transfer_sizes`` as numbers, None for all."""

@@ -60,6 +60,13 @@ def runs(files, bert_folder, run_verb):
             "--transfer_sizes=0,10,all",
             "--distance=kl",
         ],
+        "sizes": [
+            *single,
+            f"--unlabeled_files={files}/more.txt",
+            "--ablate=transfer_sizes",
+            "--transfer_sizes=0,all",
+            "--recipe=hard",
+        ],
         "staged": [*pairs, "--label_column=same", "--recipe=staged_unfreeze", "--nobaseline", "--evals_per_epoch=9"],
         "unlabelled": [*single, f"--unlabeled_files={files}/more.txt", "--nobaseline", "--max_unlabeled=30"],
     }
@@ -153,6 +160,13 @@ def test_the_grid_of_recipes_has_every_recipe_at_every_size(files, runs):
     assert [c.strip() for c in line.strip("|").split("|")][5] == f"{100 * value:.2f}"
     assert (folder / "plots" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
     assert not list((folder / "arms").rglob("*.npz")), "checkpoints of finished students are gone"
+
+
+def test_sizes_of_one_recipe_are_a_grid_of_their_own(files, runs):
+    grid = json.loads((files / "sizes" / "ablation.json").read_text())
+    more = grid["transfer_rows"]["unlabeled"]
+    assert set(grid["arms"]) == {"baseline-0", "hard-0", f"hard-{more}"} and set(grid["recipes"]) == {"hard"}
+    assert "hard (teacher's labels)" in runs["sizes"]["out"] and "staged" not in runs["sizes"]["out"]
 
 
 def test_stages_of_a_pair_run_are_in_its_history(files, runs, run_verb):

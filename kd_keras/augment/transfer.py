@@ -269,14 +269,15 @@ def find_or_make(
 ) -> Transfer:
     """The rows at ``path`` if they are those of ``key``, else from ``known``, else made there by ``make(key)``."""
     key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
-    for place in (path, *known):
-        if (found := load(place, key, label)) is not None:
-            if place != path:
-                files.link_or_copy(place, path)
-            break
-    else:
-        make(key)
     found = load(path, key, label)
+    if found is None:
+        for place in known:
+            if load(place, key, label) is not None:
+                files.link_or_copy(place, path)
+                break
+        else:
+            make(key)
+        found = load(path, key, label)
     assert found is not None
     for note in found.notes:
         say(note)

@@ -1,4 +1,7 @@
-"""Columns of millions of strings and vectors that stay on disk, read in order or by row."""
+"""Columns of millions of strings and vectors that stay on disk, read in order or by row.
+
+pyarrow is imported by what opens a file: predict needs this module, and should start fast.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:
@@ -53,6 +57,8 @@ class ParquetColumn(_Strings):
     """Strings in a Parquet file, of which one row group is in memory: for reading in order, or in slices."""
 
     def __init__(self, path: Path, name: str):
+        import pyarrow.parquet as pq
+
         self.path, self.name = path, name
         meta = pq.read_metadata(path)
         sizes = [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
@@ -63,6 +69,8 @@ class ParquetColumn(_Strings):
         return self.__dict__ | {"_last": (-1, [])}
 
     def _group(self, number: int) -> list[str]:
+        import pyarrow.parquet as pq
+
         if self._last[0] != number:
             column = pq.ParquetFile(self.path).read_row_group(number, columns=[self.name])[self.name]
             self._last = (number, column.to_pylist())

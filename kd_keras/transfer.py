@@ -46,9 +46,6 @@ def main(argv: list[str]) -> None:
 
     check_unlabeled(task, tasks.data_dir, more)
     data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
-    known = [data.train, *([data.rest] if data.rest else [])]
-    test = load_test(task, tasks.data_dir, tasks.on_bad_row)
-    held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
     sets = []
     if settings.augment != "none":
         sets.append(augment(data.train, settings))
@@ -60,6 +57,9 @@ def main(argv: list[str]) -> None:
         open(temp, "w", encoding="utf-8", newline="\n") as f,
     ):
         if more.wanted:
+            test = load_test(task, tasks.data_dir, tasks.on_bad_row)
+            known = [data.train, *([data.rest] if data.rest else [])]
+            held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
             sets.append(unlabeled(task, tasks.data_dir, more, known, held_out, Path(folder) / "unlabeled.parquet"))
         for made in sets:
             rows = made.rows

@@ -113,7 +113,7 @@ class JobSettings(Checked):
     @property
     def needs_hidden(self) -> bool:
         """Whether the teacher's sentence vectors must be stored."""
-        return self.ablate == "recipes" or (self.ablate != "augmentation" and self.recipe in NEED_HIDDEN)
+        return self.ablate == "recipes" or self.recipe in NEED_HIDDEN
 
     def sizes(self) -> list[int | None]:
         """``transfer_sizes`` as numbers, None for all."""

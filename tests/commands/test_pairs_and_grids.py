@@ -52,7 +52,7 @@ def runs(files, bert_folder, run_verb):
     cases = {
         "pairs": [*pairs, "--label_column=same", "--augment=all", "--n_iter=3"],
         "scores": [*pairs, "--label_column=score", "--regression", "--alpha=0.3"],
-        "grid": [*single, "--ablate=augmentation", "--n_iter=2", "--seeds=2"],
+        "grid": [*single, "--ablate=augmentation", "--n_iter=2", "--seeds=2", "--recipe=joint"],
         "recipes": [
             *single,
             f"--unlabeled_files={files}/more.txt",
@@ -132,7 +132,8 @@ def test_the_grid_has_every_arm_at_the_same_cost(files, runs):
             stages[f"baseline-{rules}"]["rows"] == stages[f"distilled-{rules}"]["rows"] == 64 + grid["made_rows"][rules]
         )
     for name in names:
-        assert [o["objective"] for o in stages[name]["objectives"]] == ["hard" if "baseline" in name else "mse"]
+        parts = ["hard"] if "baseline" in name else ["mse", "hard", "representation"]
+        assert [o["objective"] for o in stages[name]["objectives"]] == parts
     table = [[c.strip() for c in row.strip("|").split("|")] for row in runs["grid"]["out"].splitlines() if "|" in row]
     for row, rules in zip(table[2:], ("none", "mask", "pos", "ngram", "all"), strict=True):
         for cell, kind in zip(row[2:4], ("baseline", "distilled"), strict=True):

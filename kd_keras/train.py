@@ -34,12 +34,13 @@ def main(argv: list[str]) -> None:
     if settings.needs_hidden and label.hidden == "none":
         label = replace(label, hidden="cls")  # what the teacher's own classifier reads
     task = resolve(tasks)
-    find_checkpoint(teacher.teacher)
+    checkpoint = find_checkpoint(teacher.teacher)
     if flags.FLAGS.print_recipe:
         cli.import_tensorflow()
         from kd_keras.distill.recipes import recipe
 
-        print("\n".join(f"{n}. {step}" for n, step in enumerate(recipe(settings, task.is_regression), 1)))
+        width = checkpoint.config["hidden_size"]
+        print("\n".join(f"{n}. {step}" for n, step in enumerate(recipe(settings, task.is_regression, width), 1)))
         return
 
     from kd_keras.distill.job import Job, check
@@ -47,7 +48,8 @@ def main(argv: list[str]) -> None:
     data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)
-    job = Job(data, test, teacher, label, student, train, settings, augment, unlabeled, tasks.data_dir, said)
+    more = {"data_dir": tasks.data_dir, "flags_text": said, "on_bad_row": tasks.on_bad_row}
+    job = Job(data, test, teacher, label, student, train, settings, augment, unlabeled, **more)
     check(job)  # before TensorFlow is imported, which takes seconds
 
     cli.import_tensorflow()

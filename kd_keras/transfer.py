@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.augment.transfer import augment
     from kd_keras.augment.unlabeled import check_unlabeled, unlabeled
 
-    check_unlabeled(task, tasks.data_dir, more)
+    check_unlabeled(task, tasks.data_dir, more, tasks.on_bad_row)
     data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
     sets = []
     if settings.augment != "none":
@@ -60,7 +60,8 @@ def main(argv: list[str]) -> None:
             test = load_test(task, tasks.data_dir, tasks.on_bad_row)
             known = [data.train, *([data.rest] if data.rest else [])]
             held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
-            sets.append(unlabeled(task, tasks.data_dir, more, known, held_out, Path(folder) / "unlabeled.parquet"))
+            path = Path(folder) / "unlabeled.parquet"
+            sets.append(unlabeled(task, tasks.data_dir, more, known, held_out, path, on_bad_row=tasks.on_bad_row))
         for made in sets:
             rows = made.rows
             for row_id, text, text_b, source, rule in zip(

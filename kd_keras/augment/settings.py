@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError
 
 RULES = ("mask", "pos", "ngram")
+# Tasks whose rows are longer than a sentence: what they distil on is whole texts too.
+WHOLE_TEXTS = ("ag_news", "dbpedia", "imdb")
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,28 @@ class UnlabeledSettings(Checked):
         ".csv, .tsv, .jsonl; .gz and .bz2 too.",
     )  # fmt: skip
     unlabeled_column: str = setting("text", "column of the text in .csv, .tsv and .jsonl.")
-    split_sentences: bool = setting(True, "documents are split into sentences; off for tasks of whole documents.")
+    split_sentences: bool | None = setting(
+        None, "whether documents are split into sentences; if not given, for all tasks but those of whole texts "
+        f"({', '.join(WHOLE_TEXTS)}).",
+    )  # fmt: skip
     min_words: int = setting(3, "shortest unlabelled text.", low=1)
-    max_words: int = setting(60, "longest unlabelled text.", low=1)
+    max_words: int | None = setting(
+        None, "longest unlabelled text; if not given, 60 for sentences, 2,500 for whole texts.", low=1
+    )
     max_unlabeled: int | None = setting(None, "most unlabelled texts; a seeded draw of them.", low=1)
     unlabeled_seed: int = setting(1, "seed of that draw.", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.min_words > self.max_words:
+        if self.max_words is not None and self.min_words > self.max_words:
             raise UserError(
                 f"--min_words={self.min_words} and --max_words={self.max_words}: expected the first to be the smaller"
             )
+
+    def for_task(self, name: str) -> UnlabeledSettings:
+        """With what was not given decided for the task called ``name``."""
+        split = name not in WHOLE_TEXTS if self.split_sentences is None else self.split_sentences
+        return replace(self, split_sentences=split, max_words=self.max_words or (60 if split else 2500))
 
     @property
     def wanted(self) -> bool:

@@ -272,7 +272,11 @@ def find_or_make(
     found = load(path, key, label)
     if found is None:
         for place in known:
-            if load(place, key, label) is not None:
+            try:
+                known_one = load(place, key, label)
+            except UserError:  # another run's damage is not this one's
+                continue
+            if known_one is not None:
                 files.link_or_copy(place, path)
                 break
         else:

@@ -6,6 +6,7 @@ Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
 from collections import Counter
@@ -19,21 +20,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kd_keras.augment.overlap import LONGEST, SHORTEST, Overlaps, plain
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.transfer import ROW_GROUP, Transfer, find_or_make, write
 from kd_keras.common import files
-from kd_keras.common.columns import DigestSet, batched
+from kd_keras.common.columns import DigestSet, batched, batched_texts
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows, Task
 from kd_keras.tasks.carve import normalised
+from kd_keras.tasks.readers import read_cell
 from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_format
 from kd_keras.tasks.unlabeled import task_documents
 
-# Texts with so many words in a row in common overlap (Brown et al. 2020, appendix C).
-RUN_OF_WORDS = 13
-_WORD = re.compile(r"\w+")
-_DOCUMENTS = 500  # read at a time
+_DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
 _READING = "reading unlabelled text"
 _FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
 
@@ -58,42 +58,50 @@ def unlabeled_files(settings: UnlabeledSettings) -> list[Path]:
     found = []
     for name in (n.strip() for n in (settings.unlabeled_files or "").split(",")):
         if name:
+            name = os.path.expanduser(name)
             paths = sorted(glob(name)) or [name]
             found += [files.require_file(p, "--unlabeled_files") for p in paths]
     return found
 
 
-def documents(task: Task, data_dir: str | None, settings: UnlabeledSettings) -> tuple[list[str], Iterator[str]]:
-    """What the text is, in words, and its documents."""
+def documents(
+    task: Task, data_dir: str | None, settings: UnlabeledSettings, bad: BadRows
+) -> tuple[list[str], Iterator[str]]:
+    """What the text is, in words, and its documents; ``bad`` is told of rows of tables that have none."""
     about: list[str] = []
     parts: list[Iterable[str]] = []
     if settings.unlabeled == "task":
-        source, own = task_documents(task, data_dir)
-        about.append(source)
-        parts.append(own)
+        own = task_documents(task, data_dir)
+        about.append(own.about)
+        parts.append(own.documents)
     for path in unlabeled_files(settings):
         about.append(str(path))
-        parts.append(_read(path, settings.unlabeled_column))
+        parts.append(_read(path, settings.unlabeled_column, bad))
     return about, (d for part in parts for d in part)
 
 
-def _read(path: Path, column: str) -> Iterator[str]:
+def _read(path: Path, column: str, bad: BadRows) -> Iterator[str]:
     if table_format(path) is None:
         yield from (line.strip() for line in files.utf8_lines(path))
         return
-    names, records = open_table(path, BadRows("stop"))
+    names, records = open_table(path, bad)
     if column not in names:
         raise missing_column(path, column, names, "--unlabeled_column")
-    yield from (str(values[column]).strip() for _, _, values in records)
+    cells = (read_cell(path, line, values, column, bad) for _, line, values in records)
+    yield from (cell for cell in cells if cell is not None)
 
 
-def check_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings) -> None:
+def check_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings, on_bad_row: str = "stop") -> None:
     """Raises the UserError that :func:`read_unlabeled` would raise for missing files or text; reads nothing whole."""
     if settings.wanted and task.is_pair:
         raise UserError(f"--unlabeled…: task {task.name} reads pairs; unlabelled text is for single-sentence tasks")
-    _, found = documents(task, data_dir, settings)
+    about, found = documents(task, data_dir, settings.for_task(task.name), _bad_rows(on_bad_row))
     if settings.wanted and next(found, None) is None:
-        raise UserError(f"--unlabeled_files={settings.unlabeled_files}: hold no text")
+        raise UserError(f"unlabelled text ({', '.join(about)}): holds no text")
+
+
+def _bad_rows(policy: str) -> BadRows:
+    return BadRows(policy, " (--on_bad_row=skip leaves such rows out)")
 
 
 def read_unlabeled(
@@ -104,28 +112,32 @@ def read_unlabeled(
     held_out: Iterable[Rows],
     path: Path,
     key: dict | None = None,
+    on_bad_row: str = "stop",
 ) -> None:
-    """Writes a transfer set of unlabelled text, which memory never holds: 16 bytes a text are what grows.
+    """Writes a transfer set of unlabelled text, which memory never holds: what grows is 16 bytes a text, and 16 a word
+    of dev and test.
 
     Args:
       known: rows whose texts must not come again, those of train for example. Texts that are equal but for case,
         punctuation and space count as the same.
       held_out: dev and test, from which nothing may learn: texts that share 13 words in a row with one of
-        theirs do not come either.
+        theirs, or hold one of 8 to 12 words, do not come either.
       path: of the file that :func:`kd_keras.augment.transfer.load` reads.
       key: what makes it, kept in the file.
+      on_bad_row: of a table; "skip" counts and lists them in the notes.
 
     Raises:
-      UserError: no text is left.
+      UserError: no text is left; a bad row.
     """
-    about, found = documents(task, data_dir, settings)
+    settings, bad = settings.for_task(task.name), _bad_rows(on_bad_row)
+    about, found = documents(task, data_dir, settings, bad)
     known, held_out = list(known), list(held_out)
     texts = _Texts(settings, known, held_out)
     # Without a name, so that even a kill leaves nothing behind.
     with files.disk_errors(path), _beside(path) as temp:
         with pq.ParquetWriter(temp, _FOUND, compression="zstd") as writer, progress(None, _READING, "documents") as bar:
             parts = []
-            for some in batched(found, _DOCUMENTS):
+            for some in batched_texts(found, _DOCUMENTS, _LETTERS):
                 parts.append(pa.table(texts.new(some), schema=_FOUND))
                 bar.update(len(some))
                 if sum(map(len, parts)) >= ROW_GROUP:
@@ -139,15 +151,17 @@ def read_unlabeled(
                 f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
                 f"{counts['repeats']:,} are repeats, {counts['overlaps']:,} overlap with dev or test"
             )
-        # A cap keeps the rows of lowest hash: a fair draw, in which a smaller one is part of a larger.
+        # A cap keeps the rows of lowest digest: a fair draw, in which a smaller one is part of a larger.
         count = min(len(ranks), settings.max_unlabeled or len(ranks))
         keep = ranks <= np.partition(ranks, count - 1)[count - 1]
         notes = [
             f"unlabelled text: {', '.join(about)}: {counts['texts']:,} "
             f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
             f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each "
-            f"other or of train, dev or test, {counts['overlaps']:,} with {RUN_OF_WORDS} words in a row of dev or "
-            f"test; {count:,} of the {len(ranks):,} that are left are used"
+            f"other or of train, dev or test, {counts['overlaps']:,} with {LONGEST} words in a row of dev or test, or "
+            f"with a whole text of theirs from {SHORTEST} words on; {count:,} of the {len(ranks):,} that are left are "
+            "used",
+            *bad.notes(),
         ]
         write(path, key or {}, notes, False, _kept(temp, keep))
 
@@ -191,9 +205,14 @@ class _Texts:
         self._seen = DigestSet()
         for rows in (*known, *held_out):
             for some in batched(rows.text, 10_000):
-                self._seen.add(_digests(some))
-        self._runs = {run for rows in held_out for text in rows.text for run in _runs(text)}
-        self._seed = np.uint64(settings.unlabeled_seed * 0x9E3779B97F4A7C15 & (2**64 - 1))
+                self._seen.add(self._digests(some))
+        self._overlap = Overlaps(rows.text for rows in held_out)
+
+    def _digests(self, texts: Sequence[str]) -> np.ndarray:
+        """uint64[texts], equal for texts that are equal but for case, punctuation and space; each seed has its own."""
+        seed = str(self.settings.unlabeled_seed).encode()[:64]
+        each = (hashlib.blake2b(normalised(plain(t)), digest_size=8, key=seed).digest() for t in texts)
+        return np.frombuffer(b"".join(each), "<u8")
 
     def new(self, documents: Sequence[str]) -> dict[str, list]:
         """{"number", "text"} of the new ones in ``documents``."""
@@ -202,33 +221,19 @@ class _Texts:
         for document in documents:
             for text in sentences(document) if s.split_sentences else (document,):
                 counts["texts"] += 1
-                if text and s.min_words <= text.count(" ") + 1 <= s.max_words:
+                if s.min_words <= len(text.split()) <= s.max_words:
                     numbers.append(counts["texts"])
                     texts.append(text)
                 else:
                     counts["length"] += 1
-        digests = _digests(texts)
-        first = self._seen.add(digests)
-        counts["repeats"] += len(texts) - int(first.sum())
-        if self._runs:
-            apart = [bool(f) and self._runs.isdisjoint(_runs(t)) for t, f in zip(texts, first, strict=True)]
-            apart = np.array(apart, bool)
-            counts["overlaps"] += int((first & ~apart).sum())
-            first = apart
-        self.ranks.append(digests[first] ^ self._seed)
-        where = np.flatnonzero(first).tolist()
-        return {"number": [numbers[i] for i in where], "text": [texts[i] for i in where]}
-
-
-def _digests(texts: Sequence[str]) -> np.ndarray:
-    """uint64[texts], equal for texts that are equal but for case, punctuation and space."""
-    blob = b"".join(hashlib.blake2b(normalised(t), digest_size=8).digest() for t in texts)
-    return np.frombuffer(blob, "<u8")
-
-
-def _runs(text: str) -> Iterator[str]:
-    words = _WORD.findall(text.lower())
-    return (" ".join(words[i : i + RUN_OF_WORDS]) for i in range(len(words) - RUN_OF_WORDS + 1))
+        digests = self._digests(texts)
+        new = np.flatnonzero(self._seen.add(digests))
+        counts["repeats"] += len(texts) - len(new)
+        overlap = self._overlap([texts[i] for i in new.tolist()])
+        counts["overlaps"] += int(overlap.sum())
+        new = new[~overlap]
+        self.ranks.append(digests[new])
+        return {"number": [numbers[i] for i in new.tolist()], "text": [texts[i] for i in new.tolist()]}
 
 
 def unlabeled(
@@ -239,18 +244,21 @@ def unlabeled(
     held_out: Sequence[Rows],
     path: Path,
     known: Sequence[Path] = (),
+    on_bad_row: str = "stop",
 ) -> Transfer:
     """:func:`read_unlabeled`, found again where it was read before from the same files."""
+    settings = settings.for_task(task.name)
     key = {
         "settings": asdict(settings),
         "files": [files.sha256_file(p) for p in unlabeled_files(settings)],
-        "source": task_documents(task, data_dir)[0] if settings.unlabeled == "task" else None,
+        "source": task_documents(task, data_dir).version if settings.unlabeled == "task" else None,
         "apart_from": [rows.fingerprint() for rows in known_rows],
-        "held_out": [RUN_OF_WORDS, *(rows.fingerprint() for rows in held_out)],
+        "held_out": [[SHORTEST, LONGEST], *(rows.fingerprint() for rows in held_out)],
+        "on_bad_row": on_bad_row,
     }
     label = np.dtype(np.float32 if task.is_regression else np.int32)
 
     def make(key: dict) -> None:
-        read_unlabeled(task, data_dir, settings, known_rows, held_out, path, key)
+        read_unlabeled(task, data_dir, settings, known_rows, held_out, path, key, on_bad_row)
 
     return find_or_make(path, key, label, make, known)

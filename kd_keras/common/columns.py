@@ -24,6 +24,20 @@ def batched(items: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
+def batched_texts(texts: Iterable[str], size: int, letters: int) -> Iterator[list[str]]:
+    """Lists of at most ``size`` texts, and of not much more than ``letters`` characters."""
+    batch: list[str] = []
+    total = 0
+    for text in texts:
+        batch.append(text)
+        total += len(text)
+        if len(batch) == size or total >= letters:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
+
+
 class _Strings(Sequence):
     """Equal to any sequence of the same strings."""
 
@@ -119,13 +133,18 @@ class DigestSet:
     def __init__(self) -> None:
         self._sorted: list[np.ndarray] = []  # each at least twice as long as the next
 
+    def has(self, digests: np.ndarray) -> np.ndarray:
+        """bool[n]: which of ``digests`` (uint64[n]) were added."""
+        seen = np.zeros(len(digests), bool)
+        for old in self._sorted:
+            at = np.minimum(np.searchsorted(old, digests), len(old) - 1)
+            seen |= old[at] == digests
+        return seen
+
     def add(self, digests: np.ndarray) -> np.ndarray:
         """bool[n]: where ``digests`` (uint64[n]) has one for the first time."""
         unique, first = np.unique(digests, return_index=True)
-        seen = np.zeros(len(unique), bool)
-        for old in self._sorted:
-            at = np.minimum(np.searchsorted(old, unique), len(old) - 1)
-            seen |= old[at] == unique
+        seen = self.has(unique)
         new = np.zeros(len(digests), bool)
         new[first[~seen]] = True
         if not seen.all():

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def utf8_lines(path: PathLike) -> Iterator[str]:
                         f"{path}, line {number}: not UTF-8 (byte 0x{raw[e.start]:02x} at position {e.start + 1}); "
                         "convert it, for example with: iconv -f LATIN1 -t UTF-8"
                     ) from None
-    except (EOFError, gzip.BadGzipFile, OSError) as e:
+    except (EOFError, gzip.BadGzipFile, zlib.error, OSError) as e:
         raise UserError(f"{path}: cannot be read ({e})") from None
 
 

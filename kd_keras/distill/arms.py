@@ -155,7 +155,8 @@ def plan(
 def train_arms(job: Job, layout: RunLayout, inputs: Inputs, plans: Sequence[Plan], timings: Timings) -> list[Arm]:
     """The students of ``plans`` at every seed, finished ones found again.
 
-    All make as many updates, and are scored on dev as often: as ``epochs`` over the largest set ask for.
+    All make as many updates as ``epochs`` over the largest set ask for, and are scored on dev as often, but that each
+    stage of a recipe has one score at least.
     """
     signals = inputs.signals["dev"]
     y = {"label": job.data.dev.label, "teacher_logits": signals.logits}
@@ -235,10 +236,11 @@ class Trainer:
         if job.task.is_regression:  # or the first updates only look for the scores' level
             student.get_layer("logits").bias.assign([float(np.nanmean(todo.plan.data.y["label"]))])
         board = self.layout.tensorboard / folder.name if job.job.tensorboard else None
-        history = run_stages(student, self._stages(todo), self.dev, job.train, folder, todo.seed, todo.what, board)
+        key = self._key(todo)
+        history = run_stages(student, self._stages(todo), self.dev, job.train, folder, todo.seed, todo.what, board, key)
         with files.atomic_path(folder / "student.keras") as temp:
             student.save(temp)
-        history |= {"key": self._key(todo), "recipe": self._about(todo)}
+        history |= {"key": key, "recipe": self._about(todo)}
         files.write_json(folder / "history.json", history)
         (folder / "state.npz").unlink(missing_ok=True)
         for old in folder.glob("stage-*"):

@@ -57,7 +57,9 @@ class Distiller(keras.Model):
         self._inputs = [tensor.name for tensor in student.inputs]
         self._classes = student.output["logits"].shape[-1]
         self.loss_tracker = keras.metrics.Mean(name="loss")
-        self.part_trackers = [keras.metrics.Mean(name=f"loss_{o.title}") for o in self.objectives]
+        titles = [o.title for o in self.objectives]
+        names = [t if titles.count(t) == 1 else f"{t}_{n}" for n, t in enumerate(titles, 1)]
+        self.part_trackers = [keras.metrics.Mean(name=f"loss_{name}") for name in names]
         self.accuracy = keras.metrics.Mean(name="accuracy")
 
     @property

@@ -87,7 +87,7 @@ def unlabeled_set(job: Job, layout: RunLayout, timings: Timings) -> Transfer:
         apart = [job.data.train, *(s.rows for s in rest_set(job).values())]
         held_out = [rows for split, rows in job.splits().items() if split != "train"]
         path = layout.augmented("unlabeled")
-        return unlabeled(job.task, job.data_dir, job.unlabeled, apart, held_out, path, known)
+        return unlabeled(job.task, job.data_dir, job.unlabeled, apart, held_out, path, known, job.on_bad_row)
 
 
 def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: Timings) -> Inputs:

@@ -49,6 +49,7 @@ class Job:
     unlabeled: UnlabeledSettings = field(default_factory=UnlabeledSettings)
     data_dir: str | None = None
     flags_text: str = ""
+    on_bad_row: str = "stop"
 
     @property
     def task(self) -> Task:
@@ -101,6 +102,16 @@ def check(job: Job) -> RunLayout:
         raise UserError(f"--recipe=hard: task {task.name} is a regression, whose teacher gives no labels; take another")
     if job.job.ablate == "augmentation" and job.augment.augment != "none":
         raise UserError(f"--augment={job.augment.augment}: --ablate={job.job.ablate} tries every --augment by itself")
+    if job.job.ablate == "augmentation" and job.unlabeled.wanted:
+        raise UserError(
+            "--unlabeled… with --ablate=augmentation: half of its students learn from labels alone, which unlabelled "
+            "text does not have; add --unlabeled=none, or take --ablate=transfer_sizes"
+        )
+    if job.job.recipe == "joint" and job.job.alpha:
+        raise UserError(
+            f"--alpha={job.job.alpha:g}: --recipe=joint adds the labels' loss to that of the logits, each with weight "
+            "1; leave --alpha out"
+        )
     if job.job.ablate == "recipes" and job.job.recipe != "soft":
         raise UserError(f"--recipe={job.job.recipe}: --ablate=recipes tries every recipe by itself")
     if job.job.ablate == "augmentation" and job.data.rest is not None:
@@ -110,7 +121,7 @@ def check(job: Job) -> RunLayout:
         )
     if job.job.ablate == "augmentation" or job.augment.chance("pos"):
         check_tagger(job.augment.tagger)
-    check_unlabeled(task, job.data_dir, job.unlabeled)
+    check_unlabeled(task, job.data_dir, job.unlabeled, job.on_bad_row)
     checkpoint = find_checkpoint(job.teacher.teacher)
     if checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
         checkpoint.check_reading(job.teacher)

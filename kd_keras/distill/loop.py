@@ -15,6 +15,7 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
@@ -90,11 +91,12 @@ class Loop(keras.callbacks.Callback):
         every: int,
         per_epoch: int,
         start_score: float | None,
+        key: str,
     ):
         super().__init__()
         self.distiller, self.dev, self.settings, self.select = distiller, dev, settings, select
         self.folder, self.state, self.done = folder, folder / "state.npz", folder / "done.npz"
-        self.every, self.per_epoch = every, per_epoch
+        self.every, self.per_epoch, self.key = every, per_epoch, key
         self.info: dict = {"epochs": [], "best": start_score, "best_step": 0, "seconds": 0.0}
         self.best: list[np.ndarray] = [] if start_score is None else _values(self._weights())
         self.finished = False
@@ -119,11 +121,15 @@ class Loop(keras.callbacks.Callback):
         return bool(patience) and last - self.info["best_step"] >= patience * self.every
 
     def restore(self) -> None:
+        """Goes on from what a killed run left, if that was this very stage."""
         path = self.done if self.done.is_file() else self.state
         if not path.is_file():
             return
         try:
             with np.load(path, allow_pickle=False) as saved:
+                if str(saved["key"]) != self.key:
+                    say(f"{path}: of other data or settings; this student begins anew")
+                    return
                 self.info = json.loads(str(saved["info"]))
                 self.best = [saved[f"b{n}"] for n in range(len(self._weights()))]
                 if path == self.done:
@@ -183,7 +189,7 @@ class Loop(keras.callbacks.Callback):
     def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         arrays |= {f"b{n}": v for n, v in enumerate(self.best)}
         with files.atomic_path(path) as temp:
-            np.savez(temp, info=json.dumps(self.info), **arrays)
+            np.savez(temp, key=self.key, info=json.dumps(self.info), **arrays)
 
     def restore_best(self) -> None:
         _assign(self._weights(), self.best)

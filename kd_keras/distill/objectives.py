@@ -157,7 +157,8 @@ class HardScores(Objective):
 
 @register
 class LogitMSE(Objective):
-    """Mean squared error of the logits (Tang et al. 2019, equation 2), the mean over classes."""
+    """Mean squared error of the logits: Tang et al. 2019's equation 2, but the mean over the classes, not their sum, so
+    that a weight means the same for any number of them."""
 
     title = "mse"
     needs = ("teacher_logits",)

@@ -115,9 +115,9 @@ def _markdown(job: Job, result: dict, tables: str) -> str:
 Percent; means over seeds {seeds}{spread}.
 Teacher: {result["teacher"]["name"]}, {teacher}.
 
-All arms have the same student, first weights, at most {result["updates"]:,} updates and the same number of
-dev scores; weights were chosen by dev {metric}. The arm without distillation learns the gold labels
-of the {result["rows"]["train"]:,} training rows; the rows beyond these have none.
+All arms have the same student, first weights and at most {result["updates"]:,} updates; weights were chosen by dev
+{metric}, in recipes of several stages anew in each. The arm without distillation learns the gold labels of the
+{result["rows"]["train"]:,} training rows; the rows beyond these have none.
 
 ![scores over transfer rows](plots/ablation.png)
 

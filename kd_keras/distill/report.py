@@ -217,10 +217,18 @@ def _markdown(job: Job, metrics: dict) -> str:
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
     more = "".join(f", {SETS.get(name, 'made by augmentation')} {n:,}" for name, n in metrics["transfer_rows"].items())
-    text = "the whole transfer set, the baseline from the training rows" if more else "the training rows"
+    alone = "baseline" not in metrics
+    text = "the training rows"
+    if more:
+        text = "the whole transfer set" + ("" if alone else ", the baseline from the training rows")
+    same = "The student" if alone else (
+        "The two students have the same shape, first weights, number of updates and seeds; the distilled one"
+    )  # fmt: skip
+    test = "; the test split was read for this table only" if "test" in student else ""
     learns = "learns from the teacher's logits"
     if student["recipe"] != "soft":
-        learns = f"follows the recipe {student['recipe']} ({' → '.join(student['stages'])})"
+        learns = f"follows the recipe {student['recipe']}"
+        learns += f" ({' → '.join(student['stages'])})" if len(student["stages"]) > 1 else ""
     config = job.student
     agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
     bare = "parameters_without_embeddings"
@@ -238,11 +246,10 @@ def _markdown(job: Job, metrics: dict) -> str:
 
 {summary(metrics)}
 
-Percent; {over}. {taught} The two students have the same
-shape, first weights, number of updates and seeds; the distilled one {learns} on
-{text}. Best weights, and the student that was kept (seed
-{metrics["chosen_seed"]}), were chosen by dev {job.task.metric}, so dev scores are a little high for every
-row alike; the test split was read for this table only.
+Percent; {over}. {taught}
+{same} {learns} on {text}.
+Best weights, and the student that was kept (seed {metrics["chosen_seed"]}), were chosen by dev {job.task.metric},
+so dev scores are a little high for every row alike{test}.
 
 ## Data
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -94,12 +94,16 @@ def run_stages(
     seed: int,
     what: str,
     tensorboard: Path | None = None,
+    key: str = "",
 ) -> dict:
     """Trains ``student`` through ``stages`` in their order; each starts from the best dev weights of the one before.
 
     A stage whose start nothing beats on dev keeps it, where both are chosen by the metric (or by the loss of the same
     objectives). A killed run goes on inside the stage it was in. Objectives that several stages share, share their
     projection.
+
+    Args:
+      key: of data and settings that ``stages`` do not describe; a killed run goes on only where it is the same.
 
     Returns:
       As :func:`run_stage`, over all stages, each entry of "epochs" with its "stage"; and "stages":
@@ -117,7 +121,7 @@ def run_stages(
         board = None if tensorboard is None or len(stages) == 1 else tensorboard / f"{n + 1}-{stage.name}"
         info = run_stage(
             student, stage, dev, settings, place, seed + 7919 * n, said, board or tensorboard,
-            history["best"] if kept else None, keep=len(stages) > 1,
+            history["best"] if kept else None, keep=len(stages) > 1, key=key,
         )  # fmt: skip
         start = history["epochs"][-1]["step"] if history["epochs"] else 0
         for entry in info["epochs"]:
@@ -155,6 +159,7 @@ def run_stage(
     tensorboard: Path | None = None,
     start_score: float | None = None,
     keep: bool = False,
+    key: str = "",
 ) -> dict:
     """Trains the layers of ``student`` that learn through one stage and leaves it with its best dev weights.
 
@@ -165,6 +170,7 @@ def run_stage(
     Args:
       start_score: what the first weights have on dev; they are kept where nothing beats them.
       keep: leave ``folder/done.npz``, with which a finished stage is found again, in place of the state.
+      key: see :func:`run_stages`.
 
     Returns:
       {"epochs": [{"step", "loss", "dev_<metric>" or "dev_loss", …}, …], "best": …, "best_step": …, "seconds": …};
@@ -181,7 +187,8 @@ def run_stage(
     optimizer = make_optimizer(settings, steps, stage.learning_rate)
     optimizer.build(distiller.trained_variables)
     distiller.compile(optimizer=optimizer)
-    loop = Loop(distiller, dev, settings, stage.select, folder, every, per_epoch, start_score)
+    key = files.hash_of(key, stage.describe(), asdict(settings), seed)
+    loop = Loop(distiller, dev, settings, stage.select, folder, every, per_epoch, start_score, key)
     with files.disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         loop.restore()

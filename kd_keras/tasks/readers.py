@@ -6,6 +6,7 @@ Text is stripped of white space at its ends. No row is dropped silently: see :cl
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_for
 # Tried where the task's own column is not there.
 TEXT_COLUMNS = ("text", "sentence")
 PAIR_COLUMNS = (("text", "text_b"), ("sentence1", "sentence2"))
+# JSON's escapes can leave half a character (an emoji cut in two), which UTF-8 cannot hold.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class LabelReader:
@@ -60,7 +63,7 @@ class LabelReader:
 def as_text(value: Any) -> str | None:
     """A cell as text; None where a JSON value is neither text nor a number."""
     if isinstance(value, str):
-        return value.strip()
+        return _HALF.sub("\ufffd", value).strip()
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     return None

@@ -58,8 +58,14 @@ def _rows(count: int) -> str:
 
 
 def table_format(path: PathLike) -> str | None:
-    """ "csv", "tsv" or "jsonl" by the file's name (``.gz`` and ``.bz2`` put aside), else None."""
+    """ "csv", "tsv" or "jsonl" by the file's name (``.gz`` and ``.bz2`` put aside), else None.
+
+    UserError for .json, which would be read as plain text, braces and all.
+    """
     name = str(path).lower().removesuffix(".gz").removesuffix(".bz2")
+    if name.endswith(".json"):
+        raise UserError(f"{path}: .json is not read; write one object a line and call it .jsonl")
+    name = name.removesuffix(".ndjson") + ".jsonl" if name.endswith(".ndjson") else name
     return next((form for form in ("csv", "tsv", "jsonl") if name.endswith("." + form)), None)
 
 

@@ -3,47 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import utf8_lines
+from kd_keras.common.files import sha256_file, utf8_lines
 from kd_keras.tasks.official import expand, without_breaks
 from kd_keras.tasks.packages import imdb_reviews
 from kd_keras.tasks.records import Task
 
-Documents = Iterator[str]
+
+@dataclass(frozen=True)
+class TaskText:
+    """Unlabelled text.
+
+    Attributes:
+      about: what it is, in words.
+      documents: one after the other.
+      version: JSON-able, another one for other text.
+    """
+
+    about: str
+    documents: Iterator[str]
+    version: Any
 
 
-def _packaged_reviews(data_dir: str | None) -> tuple[str, Documents]:
+def _packaged_reviews(data_dir: str | None) -> TaskText:
     """IMDB reviews of an installed package: film talk, as in the sentences of sst2 and rotten_tomatoes."""
     name, reviews = imdb_reviews()
-    return f"{len(reviews):,} IMDB reviews of the installed package {name}", iter(reviews)
+    about = f"{len(reviews):,} IMDB reviews of the installed package {name}"
+    return TaskText(about, iter(reviews), about)
 
 
-def _imdb_unsupervised(data_dir: str | None) -> tuple[str, Documents]:
+def _imdb_unsupervised(data_dir: str | None) -> TaskText:
     """aclImdb's train/unsup, or unlabeled.txt (one review a line; .gz too)."""
     root = Path(expand(data_dir) or ".")
     for name in ("unlabeled.txt", "unlabeled.txt.gz"):
-        if data_dir and (root / name).is_file():
-            return f"{root / name}", (without_breaks(line).strip() for line in utf8_lines(root / name))
+        if data_dir and (path := root / name).is_file():
+            lines = (without_breaks(line).strip() for line in utf8_lines(path))
+            return TaskText(str(path), lines, sha256_file(path))
     for folder in (root / "train" / "unsup", root / "aclImdb" / "train" / "unsup"):
         if data_dir and folder.is_dir():
             found = sorted(folder.glob("*.txt"))
-            return f"{folder}", (without_breaks("".join(utf8_lines(p))).strip() for p in found)
+            reviews = (without_breaks("".join(utf8_lines(p))).strip() for p in found)
+            return TaskText(str(folder), reviews, [[p.name, p.stat().st_size] for p in found])
     raise UserError(
         "--unlabeled=task: task imdb needs --data_dir=DIR with train/unsup/*.txt or unlabeled.txt (one review a line)"
     )
 
 
-_DEFAULTS: dict[str, Callable[[str | None], tuple[str, Documents]]] = {
+_DEFAULTS: dict[str, Callable[[str | None], TaskText]] = {
     "rotten_tomatoes": _packaged_reviews,
     "sst2": _packaged_reviews,
     "imdb": _imdb_unsupervised,
 }
 
 
-def task_documents(task: Task, data_dir: str | None) -> tuple[str, Documents]:
-    """Where the task's unlabelled text comes from, and its documents.
+def task_documents(task: Task, data_dir: str | None) -> TaskText:
+    """The task's own unlabelled text.
 
     Raises:
       UserError: the task has none, or it is not on this machine.

@@ -92,6 +92,10 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
         "an ablation of what is given": (
             [*custom, teacher, "--augment=mask", "--ablate=augmentation"], ("--augment=mask", "--ablate=augmentation"),
         ),
+        "unlabelled text for half of a grid": (
+            [*custom, teacher, f"--unlabeled_files={torn}", "--ablate=augmentation"], ("--unlabeled", "--ablate=augmentation"),
+        ),
+        "labels twice": ([*custom, teacher, "--recipe=joint", "--alpha=0.5"], ("--alpha=0.5", "--recipe=joint")),
         "a student of pairs": ([*custom, teacher, "--student=siamese"], ("--student=siamese", "bilstm")),
         "unequal pair columns": (
             ["--task=custom", f"--train_file={unequal}", "--text_b_column=second", teacher],

@@ -83,7 +83,10 @@ def metrics(folder):
 def test_a_pair_run_has_a_siamese_student_and_its_transfer_set(files, runs, run_verb):
     found = metrics(files / "pairs")
     assert found["transfer_rows"]["all"] > 60 and set(found["student"]) >= {"dev", "spread"}
-    assert "siamese" in (files / "pairs" / "report.md").read_text()
+    report = (files / "pairs" / "report.md").read_text()
+    assert "siamese" in report and "The two students" in report and "test split" not in report
+    alone = (files / "unlabelled" / "report.md").read_text()
+    assert "The student learns" in alone and "two students" not in alone
     history = json.loads((files / "pairs" / "history.json").read_text())
     rows = {name: h["recipe"][0]["rows"] for name, h in history.items()}
     assert rows["baseline-seed1"] == 64 and rows["distilled-seed1"] == 64 + found["transfer_rows"]["all"]

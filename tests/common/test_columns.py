@@ -10,7 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kd_keras.common.columns import ArrowColumn, DigestSet, JoinedArray, MappedArray, ParquetColumn, Picked, batched
+from kd_keras.common.columns import (
+    ArrowColumn,
+    DigestSet,
+    JoinedArray,
+    MappedArray,
+    ParquetColumn,
+    Picked,
+    batched,
+    batched_texts,
+)  # fmt: skip
 from kd_keras.common.files import hash_of, hash_of_columns
 
 WORDS = [f"wörd {n}" * (n % 3) for n in range(25)]
@@ -97,3 +106,19 @@ def test_a_hash_read_piece_by_piece_is_the_hash_of_the_whole(rows):
     label = np.where(np.arange(rows) % 3, np.arange(rows), math.nan).astype(np.float32)
     for third in (None, text):
         assert hash_of_columns(text, third, label) == hash_of(text, third, label.tolist())
+
+
+def test_texts_come_in_lists_of_few_letters():
+    texts = ["a" * n for n in (1, 1, 1, 9, 4, 4, 4)]
+    assert [list(map(len, b)) for b in batched_texts(iter(texts), 3, 8)] == [[1, 1, 1], [9], [4, 4], [4]]
+    assert list(batched_texts([], 3, 8)) == []
+
+
+def test_digests_are_looked_up_without_being_added():
+    some = DigestSet()
+    assert some.has(np.array([1, 2], np.uint64)).tolist() == [False, False]
+    for start in range(0, 500, 7):
+        some.add(np.arange(start, start + 5, dtype=np.uint64))
+    asked = np.array([3, 5, 4, 3, 10_000, 494], np.uint64)
+    assert some.has(asked).tolist() == [True, False, True, True, False, True]
+    assert not some.has(np.array([5], np.uint64)).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import os
@@ -111,6 +112,15 @@ def test_only_newlines_end_a_line(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("a\u2028b\x0bc\x85d\n".encode())
     assert list(files.utf8_lines(path)) == ["a\u2028b\x0bc\x85d\n"]
+
+
+def test_damage_anywhere_in_a_gz_is_named(tmp_path):
+    whole = gzip.compress(bytes(range(32, 127)) * 300 + b"\n")
+    path = tmp_path / "a.gz"
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + bytes(8) + whole[at + 8 :])
+        with contextlib.suppress(UserError):  # anything else is a failure; not every byte matters
+            list(files.utf8_lines(path))
 
 
 def test_a_truncated_or_false_gz_is_named(tmp_path):

@@ -227,6 +227,21 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
         run(student(), tmp_path / "a", stage(steps=8))
 
 
+def test_what_a_killed_run_left_of_other_data_is_not_taken(tmp_path, monkeypatch, capsys):
+    """After a change of data or settings the student begins anew."""
+    with monkeypatch.context() as patch:
+        scored(patch, [0.5])
+        patch.setattr(loop.Loop, "_save", lambda self, save=loop.Loop._save: (save(self), 1 / 0))
+        with pytest.raises(ZeroDivisionError):
+            run(student(), tmp_path / "a")
+    anew, clean = student(), student()
+    history = run_stage(anew, stage(), DEV, SETTINGS, tmp_path / "a", 1, "test", key="other data")
+    assert "of other data or settings" in capsys.readouterr().err
+    assert history["epochs"][0]["step"] == 8
+    run_stage(clean, stage(), DEV, SETTINGS, tmp_path / "b", 1, "test", key="other data")
+    assert equal(variables(anew), variables(clean))
+
+
 def test_only_the_named_layers_learn(tmp_path):
     model = student()
     before = {v.path: np.array(v) for v in model.weights}

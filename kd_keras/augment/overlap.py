@@ -1,0 +1,78 @@
+"""Which texts hold what dev or test hold: runs of words that both have.
+
+Brown et al. 2020, "Language Models are Few-Shot Learners", appendix C: 13 words in a row, or the whole of a shorter
+text, down to 8 words. Below that, what two texts share is common phrases.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from kd_keras.common.columns import DigestSet, batched
+
+SHORTEST, LONGEST = 8, 13
+_WORD = re.compile(r"\w+")
+# The same sentence, tokenized ("does n't", "it 's") or not.
+_SPLIT_OFF = re.compile(r"\s+(?=(?:n't|'(?:s|m|d|re|ve|ll))\b)")
+_QUOTES = str.maketrans("‘’‚‛“”„–—", "''''\"\"\"--")
+
+
+def plain(text: str) -> str:
+    """``text`` with ASCII quotes and dashes, and other signs in Unicode's compatible form."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text.translate(_QUOTES))
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words; "does n't" and "doesn’t" are the same one."""
+    text = plain(text).lower()
+    if "'" in text:
+        text = _SPLIT_OFF.sub("", text).replace("'", "")
+    return _WORD.findall(text)
+
+
+class Overlaps:
+    """Tells which texts share 13 words in a row with one of ``held_out``, or hold one of 8 to 12 words whole.
+
+    16 bytes of memory for each word of ``held_out``.
+    """
+
+    def __init__(self, held_out: Iterable[Sequence[str]]):
+        # A run is looked for only where its first words are found, or all lengths would have to be tried everywhere.
+        self._heads, self._runs = DigestSet(), DigestSet()
+        for texts in held_out:
+            for some in batched(texts, 10_000):
+                found = [run for text in some for run in _runs(words(text))]
+                self._heads.add(_hashes(run[:SHORTEST] for run in found))
+                self._runs.add(_hashes(found))
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """bool[texts]."""
+        split = [words(text) for text in texts]
+        heads = [max(0, len(w) - SHORTEST + 1) for w in split]
+        hits = self._heads.has(
+            _hashes(tuple(w[i : i + SHORTEST]) for w, n in zip(split, heads, strict=True) for i in range(n))
+        )
+        owner, first = np.repeat(np.arange(len(split)), heads), np.cumsum([0, *heads])
+        out = np.zeros(len(split), bool)
+        for at in np.flatnonzero(hits):
+            text = owner[at]
+            rest = split[text][at - first[text] :][:LONGEST]
+            tries = [tuple(rest[:n]) for n in range(SHORTEST, len(rest) + 1)]
+            out[text] |= self._runs.has(_hashes(tries)).any()
+        return out
+
+
+def _runs(found: list[str]) -> Iterator[tuple[str, ...]]:
+    length = min(LONGEST, len(found))
+    if length >= SHORTEST:
+        for start in range(len(found) - length + 1):
+            yield tuple(found[start : start + length])
+
+
+def _hashes(runs: Iterable[tuple[str, ...]]) -> np.ndarray:
+    # Python's own: differs from process to process, but so fast that all of IMDB takes seconds.
+    return np.fromiter(map(hash, runs), np.int64).view(np.uint64)

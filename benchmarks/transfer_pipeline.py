@@ -139,12 +139,14 @@ def _finish(name: str, process, answers) -> tuple[int, float, float]:
     return answers.get()
 
 
-def _killed(
-    name: str, folder: Path, args: argparse.Namespace, before: dict, after: dict, end: float, took: float
-) -> str:
-    """Kills the step, which ends ``end`` s after its process starts and takes ``took`` s of these, half way, and starts it
-    again: it must make the same. Says how long that took."""
-    made = set(after) - set(before)
+def _killed(name: str, folder: Path, args: argparse.Namespace, made: set, after: dict, end: float, took: float) -> str:
+    """Kills the step half way and starts it again: it must make the same. Says how long that took.
+
+    Args:
+      made: the files it makes.
+      after: all that there are when it is done.
+      end: seconds after its process starts; ``took`` of these are the step's own.
+    """
     if not made:
         sys.exit(f"{name}: made no file, so a kill shows nothing")
     for left in (1 / 2, 2 / 3, 5 / 6):  # a step may be faster than it was
@@ -182,7 +184,10 @@ def main() -> None:
             started = time.perf_counter()
             rows, seconds, peak = _finish(name, *_start(name, folder, args))
             end = time.perf_counter() - started
-            again = _killed(name, folder, args, before, _made(folder), end, seconds) if args.kill else ""
+            again = ""
+            if args.kill:
+                after = _made(folder)
+                again = _killed(name, folder, args, set(after) - set(before), after, end, seconds)
             print(f"| {name} | {rows:,} | {seconds:.0f} | {rows / seconds:,.0f} | {peak:,.0f} |{again}", flush=True)
 
 

@@ -59,12 +59,15 @@ single word pieces or words of the vocabulary."""
 
 def _what(task: Task, about: Mapping[str, Any], metrics: dict) -> str:
     teacher, student = metrics.get("teacher", {}), metrics.get("student", {})
-    by = f"distilled from the teacher {_public(teacher['name'])}" if "name" in teacher else "distilled from BERT"
+    many = len(teacher.get("seeds", ()))
+    by = "distilled from BERT"
+    if "name" in teacher:
+        by = f"distilled from {f'{many} teachers' if many else 'the teacher'} {_public(teacher['name'])}"
     texts = "pairs of texts" if task.is_pair else "single texts"
     gives = "predicts a score" if task.is_regression else f"tells apart: {', '.join(task.labels)}"
     sizes = [
-        f"The {who} has {part['parameters']:,} parameters."
-        for who, part in (("student", student), ("teacher", teacher))
+        f"{who} has {part['parameters']:,} parameters."
+        for who, part in (("The student", student), ("Each teacher" if many else "The teacher", teacher))
         if "parameters" in part
     ]
     vocabulary = f"{about['vocab_size']:,} {'words' if about['tokenizer']['kind'] == 'words' else 'word pieces'}"
@@ -103,6 +106,8 @@ def _scores(task: Task, metrics: dict) -> str:
     for kind, title in TITLES.items():
         part = metrics.get(kind, {})
         spread = part.get("spread", {}) if len(seeds) > 1 else {}
+        if kind == "teacher" and (many := len(part.get("seeds", ()))):
+            title = f"{many} teachers together"
         rows[title] = [_cell(part, spread, s, m) for s in splits for m in task.metrics]
     if len(seeds) > 1:
         chosen = metrics.get("chosen_seed")

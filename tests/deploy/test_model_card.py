@@ -101,6 +101,15 @@ def test_a_second_export_describes_all_that_is_there(run):
     assert not (run.tflite / "README.md").exists(), "nothing left to describe"
 
 
+def test_several_teachers_are_said_to_be_several(run):
+    about = json.loads((run.tflite / "metadata.json").read_text())
+    files.write_json(run.metrics, METRICS | {"teacher": METRICS["teacher"] | {"seeds": [1, 2]}})
+    model_card.write(run, about, about["models"])
+    text = card(run)
+    assert row(text, "2 teachers together")[1] == "91.23"
+    assert "distilled from 2 teachers my-bert" in text and "Each teacher has 7,654,321 parameters." in text
+
+
 @pytest.mark.parametrize(
     "found",
     [None, "{}", "[]", "{not json", '{"teacher": {"name": "bert"}}', '{"rows": {"dev": 3}, "student": {"dev": {}}}'],

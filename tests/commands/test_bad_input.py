@@ -140,7 +140,7 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
             ("--embedding_size=4", "expected 3"),
         ),
         "no unlabelled file": ([*custom, teacher, f"--unlabeled_files={away}/none.txt"], ("--unlabeled_files", "none.txt")),
-        "an unlabelled file without text": ([*custom, teacher, f"--unlabeled_files={blank}"], ("hold no text",)),
+        "an unlabelled file without text": ([*custom, teacher, f"--unlabeled_files={blank}"], ("holds no text", "blank")),
         "no unlabelled text of its own": ([*custom, teacher, "--unlabeled=task"], ("--unlabeled=task", "--unlabeled_files")),
         "no unlabelled column": (
             [*custom, teacher, f"--unlabeled_files={fine}", "--unlabeled_column=txt"], ("'txt'", "--unlabeled_column"),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from kd_keras.common.columns import DigestSet, batched
+from kd_keras.common.columns import DigestSet, batched_texts
 
 SHORTEST, LONGEST = 8, 13
 _WORD = re.compile(r"\w+")
@@ -44,7 +44,7 @@ class Overlaps:
         # A run is looked for only where its first words are found, or all lengths would have to be tried everywhere.
         self._heads, self._runs = DigestSet(), DigestSet()
         for texts in held_out:
-            for some in batched(texts, 10_000):
+            for some in batched_texts(texts, 10_000, 1_000_000):  # a run is a tuple until it is hashed
                 found = [run for text in some for run in _runs(words(text))]
                 self._heads.add(_hashes(run[:SHORTEST] for run in found))
                 self._runs.add(_hashes(found))

@@ -271,21 +271,20 @@ def find_or_make(
     key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
     found = load(path, key, label)
     if found is None:
-        for place in known:
-            try:
-                known_one = load(place, key, label)
-            except UserError:  # another run's damage is not this one's
-                continue
-            if known_one is not None:
-                files.link_or_copy(place, path)
-                break
-        else:
-            make(key)
+        place = next((p for p in known if _holds(p, key, label)), None)
+        files.link_or_copy(place, path) if place else make(key)
         found = load(path, key, label)
     assert found is not None
     for note in found.notes:
         say(note)
     return found
+
+
+def _holds(place: Path, key: dict, label: np.dtype) -> bool:
+    try:
+        return load(place, key, label) is not None
+    except UserError:  # another run's damage is not this one's
+        return False
 
 
 def augmented(train: Rows, settings: AugmentSettings, path: Path, known: Sequence[Path] = ()) -> Transfer:

@@ -6,7 +6,6 @@ Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import tempfile
 from collections import Counter
@@ -29,8 +28,9 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows, Task
 from kd_keras.tasks.carve import normalised
+from kd_keras.tasks.official import expand
 from kd_keras.tasks.readers import read_cell
-from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_format
+from kd_keras.tasks.tables import SKIP_HINT, BadRows, missing_column, open_table, table_format
 from kd_keras.tasks.unlabeled import task_documents
 
 _DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
@@ -58,8 +58,7 @@ def unlabeled_files(settings: UnlabeledSettings) -> list[Path]:
     found = []
     for name in (n.strip() for n in (settings.unlabeled_files or "").split(",")):
         if name:
-            name = os.path.expanduser(name)
-            paths = sorted(glob(name)) or [name]
+            paths = sorted(glob(expand(name))) or [expand(name)]
             found += [files.require_file(p, "--unlabeled_files") for p in paths]
     return found
 
@@ -95,13 +94,9 @@ def check_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSetting
     """Raises the UserError that :func:`read_unlabeled` would raise for missing files or text; reads nothing whole."""
     if settings.wanted and task.is_pair:
         raise UserError(f"--unlabeled…: task {task.name} reads pairs; unlabelled text is for single-sentence tasks")
-    about, found = documents(task, data_dir, settings.for_task(task.name), _bad_rows(on_bad_row))
+    about, found = documents(task, data_dir, settings.for_task(task.name), BadRows(on_bad_row, SKIP_HINT))
     if settings.wanted and next(found, None) is None:
         raise UserError(f"unlabelled text ({', '.join(about)}): holds no text")
-
-
-def _bad_rows(policy: str) -> BadRows:
-    return BadRows(policy, " (--on_bad_row=skip leaves such rows out)")
 
 
 def read_unlabeled(
@@ -129,7 +124,7 @@ def read_unlabeled(
     Raises:
       UserError: no text is left; a bad row.
     """
-    settings, bad = settings.for_task(task.name), _bad_rows(on_bad_row)
+    settings, bad = settings.for_task(task.name), BadRows(on_bad_row, SKIP_HINT)
     about, found = documents(task, data_dir, settings, bad)
     known, held_out = list(known), list(held_out)
     texts = _Texts(settings, known, held_out)
@@ -251,7 +246,7 @@ def unlabeled(
     key = {
         "settings": asdict(settings),
         "files": [files.sha256_file(p) for p in unlabeled_files(settings)],
-        "source": task_documents(task, data_dir).version if settings.unlabeled == "task" else None,
+        "source": task_documents(task, data_dir).version() if settings.unlabeled == "task" else None,
         "apart_from": [rows.fingerprint() for rows in known_rows],
         "held_out": [[SHORTEST, LONGEST], *(rows.fingerprint() for rows in held_out)],
         "on_bad_row": on_bad_row,

@@ -8,9 +8,7 @@ from kd_keras.tasks.carve import carve
 from kd_keras.tasks.few_labels import check_few_labels, few_labels
 from kd_keras.tasks.official import expand
 from kd_keras.tasks.records import Rows, Source, Task, TaskData
-from kd_keras.tasks.tables import BadRows
-
-_SKIP_HINT = " (--on_bad_row=skip leaves such rows out)"
+from kd_keras.tasks.tables import SKIP_HINT, BadRows
 
 
 def choose(task: Task, data_dir: str | None = None) -> tuple[Source, str]:
@@ -54,7 +52,7 @@ def load(
     check_few_labels(task, labels_per_class)
     data_dir = expand(data_dir)
     source, sentence = choose(task, data_dir)
-    bad = BadRows(on_bad_row, _SKIP_HINT)
+    bad = BadRows(on_bad_row, SKIP_HINT)
     train = source.load(task, "train", data_dir, bad)
     dev = source.load(task, "dev", data_dir, bad)
     extra = {split: source.load(task, split, data_dir, bad) for split in task.extra_splits}
@@ -71,7 +69,7 @@ def load(
 def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:
     """The test split where the task has one with gold labels, else None. Training code never calls this."""
     data_dir = expand(data_dir)
-    bad = BadRows(on_bad_row, _SKIP_HINT)
+    bad = BadRows(on_bad_row, SKIP_HINT)
     rows = choose(task, data_dir)[0].load(task, "test", data_dir, bad)
     for note in bad.notes():
         say(f"test: {note}")

@@ -16,6 +16,9 @@ Record = tuple[int, int, dict[str, Any]]  # row number from 0, line number from 
 # One text may be longer than the csv module's default of 131,072 characters.
 csv.field_size_limit(1 << 27)
 
+SKIP_HINT = " (--on_bad_row=skip leaves such rows out)"
+_FORMATS = {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}
+
 
 @dataclass
 class BadRows:
@@ -65,8 +68,7 @@ def table_format(path: PathLike) -> str | None:
     name = str(path).lower().removesuffix(".gz").removesuffix(".bz2")
     if name.endswith(".json"):
         raise UserError(f"{path}: .json is not read; write one object a line and call it .jsonl")
-    name = name.removesuffix(".ndjson") + ".jsonl" if name.endswith(".ndjson") else name
-    return next((form for form in ("csv", "tsv", "jsonl") if name.endswith("." + form)), None)
+    return next((form for ending, form in _FORMATS.items() if name.endswith("." + ending)), None)
 
 
 def _tsv(path: PathLike) -> Iterator[tuple[int, list[str]]]:

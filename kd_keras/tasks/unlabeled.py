@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +22,41 @@ class TaskText:
     Attributes:
       about: what it is, in words.
       documents: one after the other.
-      version: JSON-able, another one for other text.
+      version: gives what is JSON-able, and another one for other text.
     """
 
     about: str
     documents: Iterator[str]
-    version: Any
+    version: Callable[[], Any]
 
 
 def _packaged_reviews(data_dir: str | None) -> TaskText:
     """IMDB reviews of an installed package: film talk, as in the sentences of sst2 and rotten_tomatoes."""
     name, reviews = imdb_reviews()
     about = f"{len(reviews):,} IMDB reviews of the installed package {name}"
-    return TaskText(about, iter(reviews), about)
+    return TaskText(about, iter(reviews), lambda: about)
 
 
 def _imdb_unsupervised(data_dir: str | None) -> TaskText:
     """aclImdb's train/unsup, or unlabeled.txt (one review a line; .gz too)."""
     root = Path(expand(data_dir) or ".")
     for name in ("unlabeled.txt", "unlabeled.txt.gz"):
-        if data_dir and (path := root / name).is_file():
+        path = root / name
+        if data_dir and path.is_file():
             lines = (without_breaks(line).strip() for line in utf8_lines(path))
-            return TaskText(str(path), lines, sha256_file(path))
+            return TaskText(str(path), lines, partial(sha256_file, path))
     for folder in (root / "train" / "unsup", root / "aclImdb" / "train" / "unsup"):
         if data_dir and folder.is_dir():
             found = sorted(folder.glob("*.txt"))
             reviews = (without_breaks("".join(utf8_lines(p))).strip() for p in found)
-            return TaskText(str(folder), reviews, [[p.name, p.stat().st_size] for p in found])
+            return TaskText(str(folder), reviews, partial(_names_and_sizes, found))
     raise UserError(
         "--unlabeled=task: task imdb needs --data_dir=DIR with train/unsup/*.txt or unlabeled.txt (one review a line)"
     )
+
+
+def _names_and_sizes(paths: list[Path]) -> list:
+    return [[p.name, p.stat().st_size] for p in paths]
 
 
 _DEFAULTS: dict[str, Callable[[str | None], TaskText]] = {

@@ -129,6 +129,8 @@ def test_a_damaged_file_is_named(toy_rows, tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"all\.parquet: damaged transfer set .* delete it"):
         augmented(toy_rows(10), ALL, path)
+    here = tmp_path / "run" / "all.parquet"
+    assert len(augmented(toy_rows(10), ALL, here, [path])) and here.is_file(), "another run's damage stops no run"
 
 
 def test_hanta_tags_english_words():

@@ -14,6 +14,7 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.deploy import bundle
 from kd_keras.deploy.formats import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.deploy.litert import LiteRT
+from kd_keras.metrics import softmax
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
@@ -135,9 +136,3 @@ def require_export(model_dir: str | Path, fmt: Format) -> None:
 def scores_of(task: Task, logits: np.ndarray) -> np.ndarray:
     """Softmax of float32[rows, classes]; of a regression the number itself."""
     return logits if task.is_regression else softmax(logits)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """float64[rows, classes], each row adding up to 1."""
-    e = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)

@@ -12,10 +12,12 @@ import numpy as np
 from kd_keras.augment.transfer import Transfer, augmented
 from kd_keras.augment.unlabeled import unlabeled
 from kd_keras.common import files
+from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.progress import say
 from kd_keras.distill.job import Job, Timings, sibling_runs
-from kd_keras.metrics import score
+from kd_keras.distill.settings import JobSettings
+from kd_keras.metrics import score, softmax
 from kd_keras.students.inputs import student_ids
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows
@@ -103,7 +105,8 @@ def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: 
         about["seeds"] = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
     longer = of_longer(length - 2, teacher.tokenizer.truncation)
     read = f"teacher's texts: at most {length} pieces with [CLS] and [SEP]{longer}"
-    notes = [*_about_teachers(job, signals, each, about), read, *_about_text(tokenizer, ids["dev"]), note]
+    sure = about_confidence(job.job, np.concatenate([signals[name].logits for name in ("train", *sets)]))
+    notes = [*_about_teachers(job, signals, each, about), *sure, read, *_about_text(tokenizer, ids["dev"]), note]
     for line in notes:
         say(line)
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
@@ -163,6 +166,25 @@ def _about_teachers(
     metric, gold = job.task.metric, job.data.dev.label
     alone = ensemble.scores([metric], {"dev": gold}, each, about["seeds"])
     return [ensemble.in_words(metric, alone, score([metric], gold, signals["dev"].logits)[metric])]
+
+
+def about_confidence(settings: JobSettings, logits: np.ndarray) -> list[str]:
+    """How many rows the hard labels teach, of ``logits`` float[rows, classes]; nothing without ``--confidence``.
+
+    Raises:
+      UserError: none is as sure.
+    """
+    least = settings.confidence
+    if not least or not (settings.recipe == "hard" or settings.ablate == "recipes"):
+        return []
+    surest = softmax(logits).max(axis=-1)
+    count = int(np.sum(surest >= least))
+    if not count:
+        raise UserError(
+            f"--confidence={least:g}: the teacher gives none of {len(surest):,} rows a label so probable, its surest "
+            f"has {surest.max():.4f}; choose less"
+        )
+    return [f"hard labels: {count:,} of {len(surest):,} rows have one that the teacher gives {least:g} or more"]
 
 
 def _signals(

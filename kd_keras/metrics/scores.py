@@ -97,6 +97,12 @@ get = _REGISTRY.get
 names = _REGISTRY.names
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """float64[rows, classes], each row adding up to 1."""
+    e = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
 def predictions_of(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """int64[n] by argmax of logits float[n, classes]; float[n] for a regression (labels are float)."""
     if np.issubdtype(labels.dtype, np.floating):

@@ -211,7 +211,8 @@ def test_signals_and_teacher_of_another_run_are_taken(trained_run, later):
 
 
 def test_predict(trained_run, run_verb, tmp_path):
-    from kd_keras.deploy.runner import Runner, softmax
+    from kd_keras.deploy.runner import Runner
+    from kd_keras.metrics import softmax
     from kd_keras.tasks import read_labelled
 
     long = "good film " * 5000

@@ -6,7 +6,9 @@ import csv
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from scipy.special import softmax
 from scipy.stats import pearsonr, spearmanr
 
 SMALL = [
@@ -14,6 +16,7 @@ SMALL = [
     "--student_max_length=6", "--epochs=1", "--batch_size=32", "--learning_rate=0.02", "--embedding_size=8", "--hidden_size=6",
     "--dense_size=8",
 ]  # fmt: skip
+SURE = 0.515
 
 
 def rows_of(path):
@@ -66,6 +69,7 @@ def runs(files, bert_folder, run_verb):
             "--ablate=transfer_sizes",
             "--transfer_sizes=0,all",
             "--recipe=hard",
+            f"--confidence={SURE}",
         ],
         "staged": [*pairs, "--label_column=same", "--recipe=staged_unfreeze", "--nobaseline", "--evals_per_epoch=9"],
         "unlabelled": [*single, f"--unlabeled_files={files}/more.txt", "--nobaseline", "--max_unlabeled=30"],
@@ -166,11 +170,21 @@ def test_the_grid_of_recipes_has_every_recipe_at_every_size(files, runs):
     assert not list((folder / "arms").rglob("*.npz")), "checkpoints of finished students are gone"
 
 
-def test_sizes_of_one_recipe_are_a_grid_of_their_own(files, runs):
+def test_sizes_of_one_recipe_are_a_grid_of_their_own(files, runs, run_verb):
     grid = json.loads((files / "sizes" / "ablation.json").read_text())
     more = grid["transfer_rows"]["unlabeled"]
     assert set(grid["arms"]) == {"baseline-0", "hard-0", f"hard-{more}"} and set(grid["recipes"]) == {"hard"}
     assert "hard (teacher's labels)" in runs["sizes"]["out"] and "staged" not in runs["sizes"]["out"]
+    shards = [p for name in ("train", "unlabeled") for p in (files / "sizes" / "signals" / name).glob("*.parquet")]
+    logits = np.concatenate([np.array(pq.read_table(p)["logits"].to_pylist()) for p in shards])
+    surest = softmax(logits, axis=1).max(axis=1)
+    count = int((surest >= SURE).sum())
+    assert 0 < count <= len(logits) == 64 + more
+    assert any(f"{count} of {len(logits)} rows" in note for note in grid["notes"])
+    run = files / "sizes"
+    again = [f"--flagfile={run / 'flags.txt'}", "--confidence=0.999", f"--output_dir={files / 'too-sure'}"]
+    (refused,) = run_verb("train", [*again, f"--teacher={run / 'teacher'}", f"--signals={run / 'signals'}"])
+    assert refused["code"] == 2 and f"its surest has {surest.max():.4f}" in refused["err"]
 
 
 def test_stages_of_a_pair_run_are_in_its_history(files, runs, run_verb):

@@ -19,9 +19,10 @@ import pytest
 from kd_keras.deploy.formats import EXPORTS
 from kd_keras.deploy.litert import LiteRT
 from kd_keras.deploy.mediapipe import accented, add_metadata
-from kd_keras.deploy.runner import Runner, softmax
+from kd_keras.deploy.runner import Runner
 from kd_keras.deploy.tflite import convert
 from kd_keras.deploy.weights import student_weights
+from kd_keras.metrics import softmax
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.tokenizers import RE2_WORD_DELIMITER, WordPiece, Words, cut_wordpiece, read_vocab, word_vocab

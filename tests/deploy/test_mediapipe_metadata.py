@@ -16,10 +16,11 @@ from kd_keras.deploy.formats import EXPORTS
 from kd_keras.deploy.inputs import bert_inputs, model_inputs
 from kd_keras.deploy.litert import LiteRT
 from kd_keras.deploy.mediapipe import accented, add_metadata, why_not, word_ids
-from kd_keras.deploy.runner import Runner, softmax
+from kd_keras.deploy.runner import Runner
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.tflite import convert
 from kd_keras.deploy.weights import student_weights
+from kd_keras.metrics import softmax
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Columns, Rows, Task
 from kd_keras.text.token_ids import TokenIds

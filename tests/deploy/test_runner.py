@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.deploy.runner import Runner, read_task, softmax
+from kd_keras.deploy.runner import Runner, read_task
+from kd_keras.metrics import softmax
 from kd_keras.tasks import Rows
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.deploy.runner import Runner, softmax
+from kd_keras.deploy.runner import Runner
 from kd_keras.deploy.settings import ExportSettings
+from kd_keras.metrics import softmax
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows
 

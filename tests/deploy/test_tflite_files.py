@@ -10,9 +10,9 @@ import pytest
 from kd_keras.common.errors import UserError
 from kd_keras.deploy.formats import EXPORTS, Format
 from kd_keras.deploy.litert import LiteRT
-from kd_keras.deploy.runner import softmax
 from kd_keras.deploy.tflite import check_graph, convert, describe
 from kd_keras.deploy.weights import student_weights
+from kd_keras.metrics import softmax
 from kd_keras.students.settings import READS_PAIRS, StudentSettings
 from kd_keras.text.token_ids import TokenIds
 

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from kd_keras.deploy.runner import Runner, softmax
+from kd_keras.deploy.runner import Runner
 from kd_keras.deploy.settings import ExportSettings
+from kd_keras.metrics import softmax
 from kd_keras.tasks import Rows
 from kd_keras.text.tokenizers import WordPiece, Words
 

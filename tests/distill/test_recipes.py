@@ -7,10 +7,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from kd_keras.common.errors import UserError
 from kd_keras.distill import loop
 from kd_keras.distill.distiller import Distiller
+from kd_keras.distill.inputs import about_confidence
 from kd_keras.distill.loop import DevSet, dev_loss, predict
 from kd_keras.distill.objectives import HardLabels, LogitMSE, Representation
 from kd_keras.distill.recipes import Step, baseline, recipe, stages
@@ -216,6 +218,19 @@ def test_a_regression_has_no_labels_to_follow():
         recipe(JobSettings(recipe="hard"), regression=True)
     titles = [o.title for s in recipe(JobSettings(recipe="staged"), regression=True) for o in s.objectives]
     assert titles[-1] == "score" and baseline(True)[0].objectives[0].title == "score"
+
+
+def test_rows_that_are_sure_enough_are_counted():
+    logits = DRAW.normal(size=(500, 3)).astype(np.float32)
+    surest = softmax(logits, axis=1).max(axis=1)
+    hard = JobSettings(recipe="hard", confidence=0.5)
+    (note,) = about_confidence(hard, logits)
+    count = int((surest >= 0.5).sum())
+    assert 0 < count < 500 and f": {count} of 500 rows" in note
+    assert about_confidence(replace(hard, recipe="soft", ablate="recipes"), logits) == [note]
+    assert about_confidence(replace(hard, recipe="joint"), logits) == about_confidence(JobSettings(), logits) == []
+    with pytest.raises(UserError, match=rf"none of 500 rows .* surest has {surest.max():.4f}"):
+        about_confidence(replace(hard, confidence=0.998), logits)
 
 
 def test_the_projection_trains_in_plain_fit():

@@ -105,7 +105,8 @@ def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: 
         about["seeds"] = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
     longer = of_longer(length - 2, teacher.tokenizer.truncation)
     read = f"teacher's texts: at most {length} pieces with [CLS] and [SEP]{longer}"
-    sure = about_confidence(job.job, np.concatenate([signals[name].logits for name in ("train", *sets)]))
+    learnt = (signals[name].logits for name in ("train", *sets))
+    sure = about_confidence(job.job, job.task.is_regression, learnt)
     notes = [*_about_teachers(job, signals, each, about), *sure, read, *_about_text(tokenizer, ids["dev"]), note]
     for line in notes:
         say(line)
@@ -168,16 +169,16 @@ def _about_teachers(
     return [ensemble.in_words(metric, alone, score([metric], gold, signals["dev"].logits)[metric])]
 
 
-def about_confidence(settings: JobSettings, logits: np.ndarray) -> list[str]:
-    """How many rows the hard labels teach, of ``logits`` float[rows, classes]; nothing without ``--confidence``.
+def about_confidence(settings: JobSettings, regression: bool, logits: Iterable[np.ndarray]) -> list[str]:
+    """How many rows the hard labels teach, of ``logits`` float[rows, classes] each; nothing without ``--confidence``.
 
     Raises:
       UserError: none is as sure.
     """
     least = settings.confidence
-    if not least or not (settings.recipe == "hard" or settings.ablate == "recipes"):
+    if not least or "hard" not in settings.recipes(regression):
         return []
-    surest = softmax(logits).max(axis=-1)
+    surest = softmax(np.concatenate(list(logits))).max(axis=-1)
     count = int(np.sum(surest >= least))
     if not count:
         raise UserError(

@@ -19,7 +19,7 @@ from kd_keras.distill.arms import plan, train_arms, training_set
 from kd_keras.distill.inputs import Inputs
 from kd_keras.distill.job import Job, Timings, seeds_of
 from kd_keras.distill.report import arm_scores, ending, markdown_table, scored_splits, teacher_scores
-from kd_keras.distill.settings import BASELINE, DISTILLED, RECIPES
+from kd_keras.distill.settings import BASELINE, DISTILLED
 
 _TITLE = {
     BASELINE: "no distillation",
@@ -36,9 +36,7 @@ def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timing
     sets = list(inputs.transfer)
     whole = sum(len(s) for s in inputs.transfer.values())
     sizes = sorted({min(whole, whole if s is None else s) for s in job.job.sizes()})
-    recipes = [r for r in RECIPES if not (r == "hard" and job.task.is_regression)]
-    if job.job.ablate == "transfer_sizes":
-        recipes = [job.job.recipe]
+    recipes = job.job.recipes(job.task.is_regression)
     plans = {(BASELINE, 0): plan(job, inputs, BASELINE, [], BASELINE)}
     for size in sizes:
         data = training_set(job, inputs, sets if size else [], limit=size)

@@ -110,10 +110,14 @@ class JobSettings(Checked):
         super().__post_init__()
         self.sizes()
 
+    def recipes(self, regression: bool) -> list[str]:
+        """The recipes that are trained; a regression has no labels of the teacher's to follow."""
+        return [r for r in RECIPES if not (r == "hard" and regression)] if self.ablate == "recipes" else [self.recipe]
+
     @property
     def needs_hidden(self) -> bool:
         """Whether the teacher's sentence vectors must be stored."""
-        return self.ablate == "recipes" or self.recipe in NEED_HIDDEN
+        return any(r in NEED_HIDDEN for r in self.recipes(False))
 
     def sizes(self) -> list[int | None]:
         """``transfer_sizes`` as numbers, None for all."""

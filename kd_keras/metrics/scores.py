@@ -1,6 +1,6 @@
 """Scores in NumPy. They agree with scikit-learn and SciPy; where those say NaN, these say 0.
 
-Every function takes gold labels and predictions, both int[n] (regression: float[n]), n > 0.
+Every metric takes gold labels and predictions, both int[n] (regression: float[n]), n > 0.
 """
 
 from __future__ import annotations

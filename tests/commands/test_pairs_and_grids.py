@@ -170,11 +170,16 @@ def test_the_grid_of_recipes_has_every_recipe_at_every_size(files, runs):
     assert not list((folder / "arms").rglob("*.npz")), "checkpoints of finished students are gone"
 
 
-def test_sizes_of_one_recipe_are_a_grid_of_their_own(files, runs, run_verb):
+def test_sizes_of_one_recipe_are_a_grid_of_their_own(files, runs):
     grid = json.loads((files / "sizes" / "ablation.json").read_text())
     more = grid["transfer_rows"]["unlabeled"]
     assert set(grid["arms"]) == {"baseline-0", "hard-0", f"hard-{more}"} and set(grid["recipes"]) == {"hard"}
     assert "hard (teacher's labels)" in runs["sizes"]["out"] and "staged" not in runs["sizes"]["out"]
+
+
+def test_rows_as_sure_as_confidence_are_counted(files, runs, run_verb):
+    grid = json.loads((files / "sizes" / "ablation.json").read_text())
+    more = grid["transfer_rows"]["unlabeled"]
     shards = [p for name in ("train", "unlabeled") for p in (files / "sizes" / "signals" / name).glob("*.parquet")]
     logits = np.concatenate([np.array(pq.read_table(p)["logits"].to_pylist()) for p in shards])
     surest = softmax(logits, axis=1).max(axis=1)

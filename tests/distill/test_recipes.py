@@ -223,14 +223,16 @@ def test_a_regression_has_no_labels_to_follow():
 def test_rows_that_are_sure_enough_are_counted():
     logits = DRAW.normal(size=(500, 3)).astype(np.float32)
     surest = softmax(logits, axis=1).max(axis=1)
-    hard = JobSettings(recipe="hard", confidence=0.5)
-    (note,) = about_confidence(hard, logits)
+    hard, parts = JobSettings(recipe="hard", confidence=0.5), [logits[:100], logits[100:]]
+    grid = replace(hard, recipe="soft", ablate="recipes")
+    (note,) = about_confidence(hard, False, parts)
     count = int((surest >= 0.5).sum())
     assert 0 < count < 500 and f": {count} of 500 rows" in note
-    assert about_confidence(replace(hard, recipe="soft", ablate="recipes"), logits) == [note]
-    assert about_confidence(replace(hard, recipe="joint"), logits) == about_confidence(JobSettings(), logits) == []
+    assert about_confidence(grid, False, parts) == [note]
+    for settings, regression in ((replace(hard, recipe="joint"), False), (JobSettings(), False), (grid, True)):
+        assert about_confidence(settings, regression, parts) == []
     with pytest.raises(UserError, match=rf"none of 500 rows .* surest has {surest.max():.4f}"):
-        about_confidence(replace(hard, confidence=0.998), logits)
+        about_confidence(replace(hard, confidence=0.998), False, parts)
 
 
 def test_the_projection_trains_in_plain_fit():

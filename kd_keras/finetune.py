@@ -5,12 +5,13 @@ python -m kd_keras.finetune --output_dir=DIR [--task=NAME] [--data_dir=DIR] [--t
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from absl import flags
 
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.config import define_flags, define_string, from_flags, set_flags
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import TaskSettings, load, resolve
 from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
@@ -40,13 +41,23 @@ def main(argv: list[str]) -> None:
     data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
 
     cli.import_tensorflow()
-    from kd_keras.teachers.finetune import fine_tune
+    from kd_keras.teachers.finetune import fine_tune, teacher_key
 
+    if (folder / MANIFEST).is_file():
+        there = files.read_json(folder / MANIFEST).get("key") or {}
+        here = teacher_key(checkpoint, data, settings, settings.teacher_max_length or task.max_length)
+        if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # is taken as it is
+            here = checkpoint.manifest()["key"]
+        if said := files.differences(there, here):
+            raise UserError(
+                f"--output_dir={folder}: holds a teacher with other settings ({'; '.join(said[:4])}); choose another "
+                "folder, or delete this one"
+            )
     fine_tune(checkpoint, data, settings, folder)
     manifest = files.read_json(folder / MANIFEST)
     metric, best = next(iter(manifest["dev"].items()))
     print(f"teacher in {folder}: dev {metric} {100 * best:.2f}, {manifest['seconds']:.0f} s")
-    print(f"use it: python -m kd_keras.train --task={tasks.task} --teacher={folder}")
+    print(f"use it: python -m kd_keras.train {set_flags(TaskSettings)} --teacher={shlex.quote(str(folder))}")
 
 
 if __name__ == "__main__":

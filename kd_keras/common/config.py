@@ -13,6 +13,7 @@ Limits are checked when the object is made, so a notebook gets the same one-line
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 import typing
 from collections.abc import Sequence
@@ -111,6 +112,12 @@ def from_flags(cls: type[T], **overrides: Any) -> T:
     """An object of ``cls`` from the parsed flags."""
     names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]
     return cls(**{n: flags.FLAGS[n].value for n in names} | overrides)
+
+
+def set_flags(cls: type) -> str:
+    """The flags of ``cls`` that are not at their defaults, as one would type them."""
+    chosen = [flags.FLAGS[f.name] for f in dataclasses.fields(cls) if "help" in f.metadata]
+    return " ".join(shlex.quote(flag.serialize()) for flag in chosen if flag.value != flag.default)
 
 
 def flags_text(values: Any, classes: Sequence[type]) -> str:

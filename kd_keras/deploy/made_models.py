@@ -153,7 +153,7 @@ class RunTeacher:
             )
         self.checkpoint = checkpoint
         self.length = int(made["key"]["max_length"])
-        self.positions = int(checkpoint.config.get("max_position_embeddings", 512))
+        self.positions = checkpoint.positions
         self.tokenizer = WordPiece(read_vocab(checkpoint.vocab), self.length, checkpoint.lowercase)
 
 

@@ -1,6 +1,6 @@
 """``--ablate=augmentation``: {no distillation, distillation} × {no augmentation, mask, pos, ngram, all}.
 
-The grid that Tang et al. 2019 do not print. Every arm has the same student, first weights, number of updates and
+The grid that Tang et al. 2019 do not print. Every arm has the same student, first weights, most updates and
 dev scores; the arms without distillation learn a made row with its source row's gold label, so that the two columns
 differ in what teaches, not in what is read.
 """
@@ -38,7 +38,8 @@ def run_ablation(job: Job, layout: RunLayout, timings: Timings) -> dict:
         "task": job.task.name,
         "source": job.data.source,
         "seeds": seeds_of(job.job),
-        "updates": arms[0].history["epochs"][-1]["step"],
+        "updates": arms[0].most_updates,
+        "recipe": job.job.recipe,
         "teacher": teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "made_rows": {name: len(s) for name, s in inputs.transfer.items()},
@@ -99,7 +100,8 @@ def _markdown(job: Job, result: dict, table: str) -> str:
     )  # fmt: skip
     notes = "\n".join(f"- {n}" for n in result["notes"])
     spread = " ± standard deviation; a gain is taken seed by seed" if len(result["seeds"]) > 1 else ""
-    metric = job.task.metric
+    metric, recipe = job.task.metric, job.job.recipe
+    learn = "learn the teacher's logits" if recipe == "soft" else f"follow the recipe {recipe}"
     return f"""# {job.task.name}: what distillation and augmentation give, each by itself
 
 {table}
@@ -107,9 +109,9 @@ def _markdown(job: Job, result: dict, table: str) -> str:
 Percent; means over seeds {seeds}{spread}.
 Teacher: {result["teacher"]["name"]}, {teacher}.
 
-All arms have the same student, first weights, {result["updates"]:,} updates and number of dev scores;
-weights were chosen by dev {metric}. Arms without distillation learn the gold labels; a made row has its
-source row's. Distilled arms learn the teacher's logits on the same rows. The last column answers: is
+All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each by
+itself); weights were chosen by dev {metric}. Arms without distillation learn the gold labels; a made row has its
+source row's. Distilled arms {learn} on the same rows. The last column answers: is
 distillation better than plain training on the same text?
 
 ![scores of all arms](plots/ablation.png)

@@ -81,6 +81,15 @@ class Arm:
     def name(self) -> str:
         return f"{self.plan.name}-seed{self.seed}"
 
+    @property
+    def updates(self) -> int:
+        """Made, in all stages; ``patience`` may have ended them early."""
+        return self.history["epochs"][-1]["step"]
+
+    @property
+    def most_updates(self) -> int:
+        return sum(stage["steps"] for stage in self.history["recipe"])
+
 
 def training_set(
     job: Job, inputs: Inputs, sets: Sequence[str], source_labels: bool = False, limit: int | None = None
@@ -155,8 +164,8 @@ def plan(
 def train_arms(job: Job, layout: RunLayout, inputs: Inputs, plans: Sequence[Plan], timings: Timings) -> list[Arm]:
     """The students of ``plans`` at every seed, finished ones found again.
 
-    All make as many updates as ``epochs`` over the largest set ask for, and are scored on dev as often, but that each
-    stage of a recipe has one score at least.
+    All make as many updates as ``epochs`` over the largest set ask for, if ``patience`` does not end them before, and
+    are scored on dev as often, but that each stage of a recipe has one score at least.
     """
     signals = inputs.signals["dev"]
     y = {"label": job.data.dev.label, "teacher_logits": signals.logits}

@@ -101,8 +101,8 @@ def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: 
     teacher, signals, each = _taught(job, layout, splits, sets, timings)
     tokenizer, ids, matrix, matrix_key, note = reads or _reading(job, teacher, splits, sets, timings)
     about, length = teacher.about(), teacher.tokenizer.max_length
-    if len(each) > 1:
-        about["seeds"] = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
+    seeds = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
+    about |= {"seeds": seeds} if len(seeds) > 1 else {"seed": seeds[0]}
     longer = of_longer(length - 2, teacher.tokenizer.truncation)
     read = f"teacher's texts: at most {length} pieces with [CLS] and [SEP]{longer}"
     learnt = (signals[name].logits for name in ("train", *sets))
@@ -154,9 +154,10 @@ def _teacher(job: Job, layout: RunLayout, timings: Timings, number: int) -> Teac
         return fine_tune(checkpoint, job.data, settings, layout.teacher_of(number), known)
 
 
-def _seed_of(teacher: Path) -> int:
-    """Also of a teacher that was given, which ``teacher_seed`` says nothing of."""
-    return from_folder(str(teacher), teacher).manifest()["key"]["teacher_seed"]
+def _seed_of(teacher: Path) -> int | None:
+    """Also of a teacher that was given, which ``teacher_seed`` says nothing of; None where nothing was fine-tuned."""
+    key = from_folder(str(teacher), teacher).manifest()["key"]
+    return key["teacher_seed"] if key["teacher_epochs"] else None
 
 
 def _about_teachers(

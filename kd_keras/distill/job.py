@@ -6,6 +6,7 @@ Every step finds what an earlier run of the same command finished, and goes on f
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.text.tokenizers import check_vocab_size, read_vocab
 from kd_keras.text.truncation import check_truncation
 
 # Where to write, what to find and how many to train change no student.
@@ -107,11 +109,11 @@ def check(job: Job) -> RunLayout:
             "--unlabeled… with --ablate=augmentation: half of its students learn from labels alone, which unlabelled "
             "text does not have; add --unlabeled=none, or take --ablate=transfer_sizes"
         )
-    if job.job.recipe == "joint" and job.job.alpha:
-        raise UserError(
-            f"--alpha={job.job.alpha:g}: --recipe=joint adds the labels' loss to that of the logits, each with weight "
-            "1; leave --alpha out"
-        )
+    unmixed = {"joint": "adds the labels' loss to that of the logits, each with weight 1",
+               "hard": "follows the teacher's labels alone"}  # fmt: skip
+    for name in job.job.recipes(task.is_regression):
+        if job.job.alpha and name in unmixed:
+            raise UserError(f"--alpha={job.job.alpha:g}: the recipe {name} {unmixed[name]}; leave --alpha out")
     if job.job.ablate == "recipes" and job.job.recipe != "soft":
         raise UserError(f"--recipe={job.job.recipe}: --ablate=recipes tries every recipe by itself")
     if job.job.ablate == "augmentation" and job.data.rest is not None:
@@ -119,12 +121,25 @@ def check(job: Job) -> RunLayout:
             "--labels_per_class with --ablate=augmentation: half of its students learn from labels alone, which the "
             "other training rows do not have; leave one of the two out"
         )
+    more = job.augment.augment != "none" or job.unlabeled.wanted or job.data.rest is not None
+    if job.job.ablate == "transfer_sizes" and not more:
+        raise UserError("--ablate=transfer_sizes: there is no transfer text; add --unlabeled=task, --augment=all, …")
+    if any(job.job.sizes()) and not more:
+        raise UserError(
+            f"--transfer_sizes={job.job.transfer_sizes}: there is no transfer text to draw rows from; add "
+            "--unlabeled=task, --augment=all, …"
+        )
     if job.job.ablate == "augmentation" or job.augment.chance("pos"):
         check_tagger(job.augment.tagger)
     check_unlabeled(task, job.data_dir, job.unlabeled, job.on_bad_row)
     checkpoint = find_checkpoint(job.teacher.teacher)
+    job.label.check_layer(checkpoint.layers)
+    if job.student.tokenizer == "wordpiece":
+        check_vocab_size(job.student.vocab_size, read_vocab(checkpoint.vocab))
     if checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
         checkpoint.check_reading(job.teacher)
+    else:
+        checkpoint.check_length(job.teacher.teacher_max_length or task.max_length)
     teachers = ensemble.checkpoints(checkpoint, task.name, job.data.fingerprint, job.teacher.teacher_seeds)
     if job.job.signals is not None:
         _check_signals(job, Path(job.job.signals), teachers)
@@ -231,8 +246,13 @@ def run(job: Job) -> dict:
 def sibling_runs(layout: RunLayout, task: str) -> list[RunLayout]:
     """Other run folders of the same task, where a teacher or signals may be found again."""
     places = {layout.root.resolve().parent, (Path("saved_models") / task).resolve()}
-    runs = [p for place in sorted(places) if place.is_dir() for p in sorted(place.iterdir())]
-    return [RunLayout(p) for p in runs if p.is_dir() and p.resolve() != layout.root.resolve()]
+    runs = [p for place in sorted(places) if _readable(place) for p in sorted(place.iterdir())]
+    return [RunLayout(p) for p in runs if _readable(p) and p.resolve() != layout.root.resolve()]
+
+
+def _readable(folder: Path) -> bool:
+    """Other people's folders may lie beside a run (/tmp)."""
+    return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
 
 
 def seeds_of(settings: JobSettings) -> list[int]:

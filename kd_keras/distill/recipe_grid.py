@@ -2,7 +2,7 @@
 
 ``--ablate=transfer_sizes``: the same with one recipe.
 
-Every arm has the same student, first weights, number of updates and dev scores. Each size draws its rows from the
+Every arm has the same student, first weights, most updates and dev scores. Each size draws its rows from the
 whole transfer set, a larger size holding the smaller ones, and the arm without distillation learns the training rows'
 gold labels.
 """
@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.progress import say
 from kd_keras.distill import plots
 from kd_keras.distill.ablation import cell
 from kd_keras.distill.arms import plan, train_arms, training_set
@@ -37,6 +38,10 @@ def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timing
     whole = sum(len(s) for s in inputs.transfer.values())
     sizes = sorted({min(whole, whole if s is None else s) for s in job.job.sizes()})
     recipes = job.job.recipes(job.task.is_regression)
+    short = [f"{s:,}" for s in job.job.sizes() if s is not None and s > whole]
+    notes = [f"transfer sizes: {', '.join(short)} asked for, {whole:,} rows is all there is"] if short else []
+    for line in notes:
+        say(line)
     plans = {(BASELINE, 0): plan(job, inputs, BASELINE, [], BASELINE)}
     for size in sizes:
         data = training_set(job, inputs, sets if size else [], limit=size)
@@ -53,14 +58,14 @@ def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timing
         "task": job.task.name,
         "source": job.data.source,
         "seeds": seeds_of(job.job),
-        "updates": max(a.history["epochs"][-1]["step"] for a in arms),
+        "updates": max(a.most_updates for a in arms),
         "teacher": teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "transfer_sizes": sizes,
         "arms": {f"{name}-{size}": s for (name, size), s in scores.items()},
         "recipes": {name: [str(step) for step in plans[name, sizes[0]].recipe()] for name in recipes},
-        "notes": [*job.data.notes, *inputs.notes],
+        "notes": [*job.data.notes, *inputs.notes, *notes],
         "seconds": timings.seconds,
     }
     files.write_json(layout.ablation, result)
@@ -113,9 +118,9 @@ def _markdown(job: Job, result: dict, tables: str) -> str:
 Percent; means over seeds {seeds}{spread}.
 Teacher: {result["teacher"]["name"]}, {teacher}.
 
-All arms have the same student, first weights and at most {result["updates"]:,} updates; weights were chosen by dev
-{metric}, in recipes of several stages anew in each. The arm without distillation learns the gold labels of the
-{result["rows"]["train"]:,} training rows; the rows beyond these have none.
+All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each stage
+by itself); weights were chosen by dev {metric}, in recipes of several stages anew in each. The arm without distillation
+learns the gold labels of the {result["rows"]["train"]:,} training rows; the rows beyond these have none.
 
 ![scores over transfer rows](plots/ablation.png)
 

@@ -51,6 +51,7 @@ def write_report(
         "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "seeds": seeds_of(job.job),
         "chosen_seed": chosen.seed,
+        "most_updates": chosen.most_updates,
         "teacher": {
             **teacher_scores(job, inputs),
             **inputs.teacher,
@@ -109,7 +110,7 @@ def _agreement(job: Job, inputs: Inputs, chosen: Arm) -> dict[str, float]:
 
 def arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:
     """split → metric → mean over seeds, with "spread" (standard deviation) and "per_seed" beside it."""
-    out: dict = {"spread": {}, "per_seed": {}, **arms[0].size}
+    out: dict = {"spread": {}, "per_seed": {}, **arms[0].size, "updates": [a.updates for a in arms]}
     for split, rows in scored.items():
         each = [score(job.task.metrics, rows.label, a.logits[split]) for a in arms]
         out["per_seed"][split] = [{"seed": a.seed, **e} for a, e in zip(arms, each, strict=True)]
@@ -222,19 +223,24 @@ def _markdown(job: Job, metrics: dict) -> str:
     if more:
         text = "the whole transfer set" + ("" if alone else ", the baseline from the training rows")
     same = "The student" if alone else (
-        "The two students have the same shape, first weights, number of updates and seeds; the distilled one"
+        "The two students have the same shape, first weights, seeds and most updates; the distilled one"
     )  # fmt: skip
     test = "; the test split was read for this table only" if "test" in student else ""
     learns = "learns from the teacher's logits"
     if student["recipe"] != "soft":
         learns = f"follows the recipe {student['recipe']}"
         learns += f" ({' → '.join(student['stages'])})" if len(student["stages"]) > 1 else ""
+    made = "; ".join(
+        f"{TITLES[kind]} {', '.join(f'{n:,}' for n in metrics[kind]['updates'])}"
+        for kind in ("baseline", "student") if kind in metrics
+    )  # fmt: skip
     config = job.student
     agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
     bare = "parameters_without_embeddings"
     many = len(teacher.get("seeds", ()))
     disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")
-    taught = f"Teacher: one, seed {job.teacher.teacher_seed}."
+    seed = teacher["seed"]
+    taught = "Teacher: one, as it is." if seed is None else f"Teacher: one, seed {seed}."
     if many:
         each = ", ".join(map(str, teacher["seeds"]))
         taught = f"Teachers: {many}, seeds {each}; what they say together is the mean of their logits."
@@ -248,6 +254,7 @@ def _markdown(job: Job, metrics: dict) -> str:
 
 Percent; {over}. {taught}
 {same} {learns} on {text}.
+Updates, at most {metrics["most_updates"]:,} (--patience ends each student by itself): {made}.
 Best weights, and the student that was kept (seed {metrics["chosen_seed"]}), were chosen by dev {job.task.metric},
 so dev scores are a little high for every row alike{test}.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -182,7 +181,8 @@ def run_stage(
     per_epoch = steps_per_epoch(len(stage.data), settings.batch_size)
     rounds = stage.rounds or round(stage.steps / per_epoch * settings.evals_per_epoch)
     rounds = max(1, min(rounds, stage.steps))
-    every = math.ceil(stage.steps / rounds)
+    every = stage.steps // rounds
+    rounds = stage.steps // every  # as many as fit: never more updates than were asked for
     steps = rounds * every
     optimizer = make_optimizer(settings, steps, stage.learning_rate)
     optimizer.build(distiller.trained_variables)

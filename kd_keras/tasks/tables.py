@@ -179,6 +179,8 @@ def _jsonl(path: PathLike, bad: BadRows) -> tuple[list[str], Iterator[Record]]:
                 value = json.loads(text)
             except json.JSONDecodeError as e:
                 bad.report(f"{path}, line {line}, position {e.colno}: not JSON ({e.msg})")
+            except (ValueError, RecursionError) as e:  # numbers of thousands of digits, brackets thousands deep
+                bad.report(f"{path}, line {line}: JSON that cannot be read ({e})")
             else:
                 if isinstance(value, dict):
                     yield number, line, value

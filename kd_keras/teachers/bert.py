@@ -85,9 +85,7 @@ class Teacher:
           UserError: the weights cannot be loaded, ``max_length`` is over the checkpoint's positions, or
             the classifier that is asked for is not there.
         """
-        longest = checkpoint.config.get("max_position_embeddings", 512)
-        if max_length > longest:
-            raise UserError(f"--teacher_max_length={max_length}: {checkpoint.name} reads at most {longest} tokens")
+        checkpoint.check_length(max_length)
         tf_keras.utils.set_random_seed(seed)
         try:
             bert, info = TFBertForSequenceClassification.from_pretrained(

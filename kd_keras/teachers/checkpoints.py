@@ -44,6 +44,19 @@ class Checkpoint:
     def config(self) -> dict:
         return files.read_json(self.path / "config.json")
 
+    @property
+    def layers(self) -> int:
+        return int(self.config.get("num_hidden_layers", 12))
+
+    @property
+    def positions(self) -> int:
+        return int(self.config.get("max_position_embeddings", 512))
+
+    def check_length(self, max_length: int) -> None:
+        """UserError where it has fewer positions than ``max_length``."""
+        if max_length > self.positions:
+            raise UserError(f"--teacher_max_length={max_length}: {self.name} reads at most {self.positions} tokens")
+
     def manifest(self) -> dict | None:
         """What our own fine-tuning wrote beside the weights, or None for anyone else's checkpoint."""
         path = self.path / MANIFEST

@@ -100,6 +100,9 @@ def fine_tune(
                 say(f"teacher: found in {folder}")
             return Teacher.load_finished(found)
 
+    if before := (checkpoint.manifest() or {}).get("key"):
+        other = f"task {before['task']}" if before["task"] != task.name else "other data of this task"
+        say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
     as_it_is = settings.teacher_epochs == 0
     teacher = Teacher.load(
         checkpoint, num_labels, max_length, regression, settings.teacher_seed, as_it_is, settings.teacher_truncation

@@ -22,9 +22,8 @@ from kd_keras.teachers.signals import Signals, SignalStore, text_hashes
 def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettings) -> dict:
     """What the signals depend on."""
     layers = teacher.bert.config.num_hidden_layers
+    settings.check_layer(layers)
     layer = layers if settings.hidden_layer == -1 else settings.hidden_layer
-    if layer > layers:
-        raise UserError(f"--hidden_layer={layer}: the teacher has layers 0 to {layers}")
     return {
         "task": task_name,
         "teacher": teacher.fingerprint(),

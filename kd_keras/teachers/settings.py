@@ -58,6 +58,11 @@ class LabelSettings(Checked):
         "labels: first a sample is labelled both ways.", choices=("float32", "bfloat16"), late=True,
     )  # fmt: skip
 
+    def check_layer(self, layers: int) -> None:
+        """UserError where the teacher, of so many ``layers``, has no ``hidden_layer``."""
+        if self.hidden_layer > layers:
+            raise UserError(f"--hidden_layer={self.hidden_layer}: the teacher has layers 0 to {layers}")
+
     def check_machine(self) -> None:
         """UserError where ``label_precision`` is not for this processor: emulated, it is slower than float32."""
         if self.label_precision == "bfloat16" and not machine.has_bfloat16():

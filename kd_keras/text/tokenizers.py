@@ -202,6 +202,18 @@ def read_vocab(path: Path) -> list[str]:
     return [line.rstrip("\r\n") for line in files.utf8_lines(path)]
 
 
+def _always_kept(vocab: Sequence[str]) -> list[str]:
+    """With every single character no word becomes unknown that the whole vocabulary can spell."""
+    return [*SPECIAL, *(p for p in vocab if len(p.removeprefix("##")) == 1)]
+
+
+def check_vocab_size(size: int | None, vocab: Sequence[str]) -> None:
+    """UserError where ``size`` pieces are too few for what :func:`cut_wordpiece` keeps of ``vocab`` in any case."""
+    least = len(_always_kept(vocab))
+    if size is not None and size < least:
+        raise UserError(f"--vocab_size={size}: the special tokens and single characters alone are {least}; take more")
+
+
 def cut_wordpiece(
     whole: WordPiece, texts: Iterable[str], max_length: int, size: int | None = None, truncation: str = HEAD
 ) -> WordPiece:
@@ -219,12 +231,9 @@ def cut_wordpiece(
     uncut = WordPiece(whole.vocab, 1 << 30, whole.lowercase)
     for chunk in batched(texts, _CHUNK):
         counts.update(uncut.encode(chunk).values.tolist())
-    kept = [*SPECIAL, *(p for p in whole.vocab if len(p.removeprefix("##")) == 1)]
+    check_vocab_size(size, whole.vocab)
+    kept = _always_kept(whole.vocab)
     taken = set(kept)
-    if size is not None and size < len(kept):
-        raise UserError(
-            f"--vocab_size={size}: the special tokens and single characters alone are {len(kept)}; take more"
-        )
     # Ties go to the teacher's order, which is by frequency in its own corpus.
     by_count = sorted((i for i in counts if whole.vocab[i] not in taken), key=lambda i: (-counts[i], i))
     if size is not None:

@@ -95,7 +95,18 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
         "unlabelled text for half of a grid": (
             [*custom, teacher, f"--unlabeled_files={torn}", "--ablate=augmentation"], ("--unlabeled", "--ablate=augmentation"),
         ),
-        "labels twice": ([*custom, teacher, "--recipe=joint", "--alpha=0.5"], ("--alpha=0.5", "--recipe=joint")),
+        "labels twice": ([*custom, teacher, "--recipe=joint", "--alpha=0.5"], ("--alpha=0.5", "the recipe joint adds")),
+        "no gold labels": ([*custom, teacher, "--recipe=hard", "--alpha=0.5"], ("--alpha=0.5", "the recipe hard follows")),
+        "labels twice in a grid": ([*custom, teacher, "--ablate=recipes", "--alpha=0.5"], ("--alpha=0.5", "recipe")),
+        "sizes of nothing": ([*custom, teacher, "--ablate=transfer_sizes"], ("no transfer text", "--unlabeled=task")),
+        "rows of nothing": (
+            [*custom, teacher, "--ablate=recipes", "--transfer_sizes=0,9"], ("--transfer_sizes=0,9", "no transfer text"),
+        ),
+        "too few pieces": ([*custom, teacher, "--vocab_size=8"], ("--vocab_size=8", "single characters alone")),
+        "no such layer": ([*custom, teacher, "--hidden_layer=3"], ("--hidden_layer=3", "layers 0 to 2")),
+        "longer than a teacher reads": (
+            [*custom, teacher, "--teacher_max_length=65"], ("--teacher_max_length=65", "at most 64 tokens"),
+        ),
         "a student of pairs": ([*custom, teacher, "--student=siamese"], ("--student=siamese", "bilstm")),
         "unequal pair columns": (
             ["--task=custom", f"--train_file={unequal}", "--text_b_column=second", teacher],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -317,15 +318,25 @@ def test_finetune_alone(trained_run, run_verb, tmp_path):
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     shared = [a for a in trained_run.arguments if a.split("=")[0] in (
         "--task", "--train_file", "--dev_file", "--teacher", "--teacher_batch_size", "--teacher_learning_rate", "--teacher_max_length")]  # fmt: skip
-    first, again, refused, two = run_verb(
+    few, made_in = [*shared, "--teacher_epochs=1", "--labels_per_class=9", "--teacher_seed=7"], tmp_path / "my teacher"
+    first, again, other, refused, two, onward = run_verb(
         "finetune",
-        [*shared, "--teacher_epochs=1", f"--output_dir={tmp_path / 'teacher'}"],
-        [*shared, "--teacher_epochs=1", f"--output_dir={tmp_path / 'teacher'}"],
+        [*few, f"--output_dir={made_in}"],
+        [*few, f"--output_dir={made_in}"],
+        [*few, "--teacher_learning_rate=1e-3", f"--output_dir={made_in}"],
         [*shared, f"--output_dir={tmp_path / 'mine'}"],
         [*shared, "--teacher_seeds=2", f"--output_dir={tmp_path / 'two'}"],
+        [*shared, "--teacher_epochs=0.1", f"--teacher={made_in}", f"--output_dir={tmp_path / 'onward'}"],
     )
-    made = strict_json(tmp_path / "teacher" / "teacher.json")
-    assert (first["code"], again["code"], refused["code"]) == (0, 0, 2), first["err"]
+    made = strict_json(made_in / "teacher.json")
+    assert (first["code"], again["code"], other["code"], refused["code"]) == (0, 0, 2, 2), first["err"]
+    assert "teacher with other settings (teacher_learning_rate: 0.01 there, 0.001 here)" in other["err"]
+    assert onward["code"] == 0 and "was fine-tuned for other data of this task; fine-tuning goes on" in onward["err"]
+    hint = shlex.split(first["out"].splitlines()[-1].removeprefix("use it: python -m kd_keras.train "))
+    small = ["--epochs=1", "--embedding_size=8", "--hidden_size=6", f"--output_dir={tmp_path / 'run'}", "--nobaseline"]
+    (used,) = run_verb("train", [*hint, *small])
+    assert used["code"] == 0 and "it is used as it is" in used["err"], used["err"]
+    assert "Teacher: one, seed 7." in (tmp_path / "run" / "report.md").read_text()
     assert f"dev accuracy {100 * made['dev']['accuracy']:.2f}" in first["out"]
     assert "fine-tuning" in first["err"] and "fine-tuning" not in again["err"]
     assert refused["err"].count("\n") == 1 and "--output_dir" in refused["err"]

@@ -164,6 +164,16 @@ def test_averaged_weights_are_those_of_numpy(tmp_path, monkeypatch):
     assert equal(raw[-1], raw[len(raw) // 2 - 1]), "averaging must not change the path of the training"
 
 
+@pytest.mark.parametrize(
+    ("steps", "rounds", "ends"), [(7, 3, [2, 4, 6]), (6, 4, [1, 2, 3, 4, 5, 6]), (6, 9, [1, 2, 3, 4, 5, 6]), (8, 2, [4, 8])]
+)  # fmt: skip
+def test_never_more_updates_than_were_asked_for(tmp_path, monkeypatch, steps, rounds, ends):
+    made = []
+    monkeypatch.setattr(loop.Loop, "on_train_batch_end", lambda self, batch, logs=None: made.append(1))
+    history = run(student(), tmp_path / "a", stage(steps=steps, rounds=rounds))
+    assert [e["step"] for e in history["epochs"]] == ends and len(made) == ends[-1]
+
+
 @pytest.mark.parametrize(("patience", "rounds"), [(0, 8), (1, 3), (2, 7), (3, 8)])
 def test_patience_ends_the_training(tmp_path, monkeypatch, patience, rounds):
     seen = scored(monkeypatch, [0.5, 0.6, 0.6, 0.7, 0.8, 0.7, 0.7, 0.7])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ import pytest
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.inputs import prepare
-from kd_keras.distill.job import Job, Timings, check
+from kd_keras.distill.job import Job, Timings, check, sibling_runs
 from kd_keras.distill.settings import JobSettings, TrainSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.teachers import finetune, labelling
@@ -232,3 +233,11 @@ def test_a_given_ensemble_teaches_as_the_run_that_made_it(make_job, tmp_path, wo
         check(wrong)
     assert not (tmp_path / "yours" / "wrong").exists()
     assert json.loads((folder / "teacher-2" / "teacher.json").read_text())["key"]["teacher_seed"] == 2
+
+
+def test_folders_of_others_beside_a_run_are_left_alone(tmp_path, monkeypatch):
+    for name in ("mine", "older", "locked"):
+        (tmp_path / name / "teacher").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "locked")
+    found = sibling_runs(RunLayout(tmp_path / "mine"), "custom")
+    assert [run.root.name for run in found] == ["older"]

@@ -79,6 +79,8 @@ BAD_FILES = [
     ("a.tsv", b"text\tlabel\nx\tneg\ncaf\xe9\tpos\n", r"line 3: not UTF-8 \(byte 0xe9 at position 4\)"),
     ("a.jsonl", GOOD + "[1]\n", r"line 2: expected a JSON object, found '\[1\]'"),
     ("a.jsonl", GOOD + '{"text": \n', r"line 2, position \d+: not JSON"),
+    ("a.jsonl", GOOD + '{"text": ' + "9" * 5000 + "}\n", r"line 2: JSON that cannot be read"),
+    ("a.jsonl", GOOD + "[" * 100_000 + "\n", r"line 2: JSON that cannot be read"),
     ("a.jsonl", GOOD + '{"text": "y"}\n', r"line 2: no key 'label'; the keys are: text"),
     ("a.jsonl", '{"text": ["x"], "label": "neg"}\n', r"column 'text': expected text, found \['x'\]"),
     ("a.jsonl", '{"text": "x", "label": null}\n', r"line 1, column 'label': expected text, found None"),

@@ -57,7 +57,8 @@ def main(argv: list[str]) -> None:
     manifest = files.read_json(folder / MANIFEST)
     metric, best = next(iter(manifest["dev"].items()))
     print(f"teacher in {folder}: dev {metric} {100 * best:.2f}, {manifest['seconds']:.0f} s")
-    print(f"use it: python -m kd_keras.train {set_flags(TaskSettings)} --teacher={shlex.quote(str(folder))}")
+    again = [*set_flags(TaskSettings), shlex.quote(f"--teacher={folder}")]
+    print(f"use it: python -m kd_keras.train {' '.join(again)}")
 
 
 if __name__ == "__main__":

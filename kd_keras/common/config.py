@@ -114,10 +114,10 @@ def from_flags(cls: type[T], **overrides: Any) -> T:
     return cls(**{n: flags.FLAGS[n].value for n in names} | overrides)
 
 
-def set_flags(cls: type) -> str:
+def set_flags(cls: type) -> list[str]:
     """The flags of ``cls`` that are not at their defaults, as one would type them."""
-    chosen = [flags.FLAGS[f.name] for f in dataclasses.fields(cls) if "help" in f.metadata]
-    return " ".join(shlex.quote(flag.serialize()) for flag in chosen if flag.value != flag.default)
+    every = [flags.FLAGS[f.name] for f in dataclasses.fields(cls) if "help" in f.metadata]
+    return [shlex.quote(flag.serialize()) for flag in every if flag.value != flag.default]
 
 
 def flags_text(values: Any, classes: Sequence[type]) -> str:

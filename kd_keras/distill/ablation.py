@@ -1,6 +1,6 @@
 """``--ablate=augmentation``: {no distillation, distillation} × {no augmentation, mask, pos, ngram, all}.
 
-The grid that Tang et al. 2019 do not print. Every arm has the same student, first weights, most updates and
+The grid that Tang et al. 2019 do not print. Every arm has the same student, first weights, budget of updates and
 dev scores; the arms without distillation learn a made row with its source row's gold label, so that the two columns
 differ in what teaches, not in what is read.
 """

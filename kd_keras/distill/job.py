@@ -138,8 +138,6 @@ def check(job: Job) -> RunLayout:
         check_vocab_size(job.student.vocab_size, read_vocab(checkpoint.vocab))
     if checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
         checkpoint.check_reading(job.teacher)
-    else:
-        checkpoint.check_length(job.teacher.teacher_max_length or task.max_length)
     teachers = ensemble.checkpoints(checkpoint, task.name, job.data.fingerprint, job.teacher.teacher_seeds)
     if job.job.signals is not None:
         _check_signals(job, Path(job.job.signals), teachers)
@@ -162,6 +160,8 @@ def check(job: Job) -> RunLayout:
             )
     elif layout.root.is_dir() and any(layout.root.iterdir()):
         raise UserError(f"--output_dir={layout.root}: is not empty and holds no run of train; choose another folder")
+    if not checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
+        checkpoint.check_length(job.teacher.teacher_max_length or task.max_length)
     return layout
 
 

@@ -2,7 +2,7 @@
 
 ``--ablate=transfer_sizes``: the same with one recipe.
 
-Every arm has the same student, first weights, most updates and dev scores. Each size draws its rows from the
+Every arm has the same student, first weights, budget of updates and dev scores. Each size draws its rows from the
 whole transfer set, a larger size holding the smaller ones, and the arm without distillation learns the training rows'
 gold labels.
 """

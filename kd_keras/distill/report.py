@@ -223,7 +223,7 @@ def _markdown(job: Job, metrics: dict) -> str:
     if more:
         text = "the whole transfer set" + ("" if alone else ", the baseline from the training rows")
     same = "The student" if alone else (
-        "The two students have the same shape, first weights, seeds and most updates; the distilled one"
+        "The two students have the same shape, first weights, budget of updates and seeds; the distilled one"
     )  # fmt: skip
     test = "; the test split was read for this table only" if "test" in student else ""
     learns = "learns from the teacher's logits"
@@ -239,9 +239,10 @@ def _markdown(job: Job, metrics: dict) -> str:
     bare = "parameters_without_embeddings"
     many = len(teacher.get("seeds", ()))
     disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")
-    seed = teacher["seed"]
-    taught = "Teacher: one, as it is." if seed is None else f"Teacher: one, seed {seed}."
-    if many:
+    if not many:
+        seed = teacher["seed"]
+        taught = "Teacher: one, as it is." if seed is None else f"Teacher: one, seed {seed}."
+    else:
         each = ", ".join(map(str, teacher["seeds"]))
         taught = f"Teachers: {many}, seeds {each}; what they say together is the mean of their logits."
 

@@ -14,7 +14,14 @@ from kd_keras.distill import plots
 from kd_keras.distill.arms import Arm, plan, train_arms
 from kd_keras.distill.inputs import Inputs, prepare, transfer_sets
 from kd_keras.distill.job import Job, Timings, mean_and_spread, seeds_of
-from kd_keras.distill.report import arm_scores, ending, markdown_table, scored_splits, teacher_scores
+from kd_keras.distill.report import (
+    arm_scores,
+    ending,
+    markdown_table,
+    scored_splits,
+    seeds_in_words,
+    teacher_scores,
+)
 from kd_keras.distill.settings import BASELINE, DISTILLED
 
 GRID = ("none", *RULES, "all")
@@ -93,20 +100,19 @@ def cell(values: list[float], sign: str = "") -> str:
 
 
 def _markdown(job: Job, result: dict, table: str) -> str:
-    seeds = ", ".join(map(str, result["seeds"]))
     teacher = "; ".join(
         f"{s} {job.task.metric} {100 * v[job.task.metric]:.2f}"
         for s, v in result["teacher"].items() if s in result["rows"]
     )  # fmt: skip
     notes = "\n".join(f"- {n}" for n in result["notes"])
-    spread = " ± standard deviation; a gain is taken seed by seed" if len(result["seeds"]) > 1 else ""
+    over = seeds_in_words(result["seeds"])
     metric, recipe = job.task.metric, job.job.recipe
     learn = "learn the teacher's logits" if recipe == "soft" else f"follow the recipe {recipe}"
     return f"""# {job.task.name}: what distillation and augmentation give, each by itself
 
 {table}
 
-Percent; means over seeds {seeds}{spread}.
+Percent; {over}; gains are taken seed by seed.
 Teacher: {result["teacher"]["name"]}, {teacher}.
 
 All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each by

@@ -19,7 +19,14 @@ from kd_keras.distill.ablation import cell
 from kd_keras.distill.arms import plan, train_arms, training_set
 from kd_keras.distill.inputs import Inputs
 from kd_keras.distill.job import Job, Timings, seeds_of
-from kd_keras.distill.report import arm_scores, ending, markdown_table, scored_splits, teacher_scores
+from kd_keras.distill.report import (
+    arm_scores,
+    ending,
+    markdown_table,
+    scored_splits,
+    seeds_in_words,
+    teacher_scores,
+)
 from kd_keras.distill.settings import BASELINE, DISTILLED
 
 _TITLE = {
@@ -101,8 +108,7 @@ def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: 
 
 
 def _markdown(job: Job, result: dict, tables: str) -> str:
-    seeds = ", ".join(map(str, result["seeds"]))
-    spread = " ± standard deviation; a gain is taken seed by seed" if len(result["seeds"]) > 1 else ""
+    over = seeds_in_words(result["seeds"])
     metric = job.task.metric
     teacher = "; ".join(
         f"{s} {metric} {100 * v[metric]:.2f}" for s, v in result["teacher"].items() if s in result["rows"]
@@ -115,7 +121,7 @@ def _markdown(job: Job, result: dict, tables: str) -> str:
 
 {tables}
 
-Percent; means over seeds {seeds}{spread}.
+Percent; {over}; gains are taken seed by seed.
 Teacher: {result["teacher"]["name"]}, {teacher}.
 
 All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each stage

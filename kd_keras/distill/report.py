@@ -189,6 +189,13 @@ def markdown_table(head: list[str], lines: list[list[str]]) -> str:
     )
 
 
+def seeds_in_words(seeds: list[int]) -> str:
+    """What the numbers of a table are."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    return f"means over seeds {', '.join(map(str, seeds))} ± standard deviation"
+
+
 def ending(seconds: dict[str, float]) -> str:
     """The last part of a report: wall times, and the command that makes it again."""
     took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in seconds.items())
@@ -211,9 +218,6 @@ python -m kd_keras.train --flagfile=flags.txt
 def _markdown(job: Job, metrics: dict) -> str:
     teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
     names = [TITLES[k] for k in TITLES if k in metrics]
-    over = (
-        f"means over seeds {', '.join(map(str, seeds))} ± standard deviation" if len(seeds) > 1 else f"seed {seeds[0]}"
-    )
     agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
@@ -253,7 +257,7 @@ def _markdown(job: Job, metrics: dict) -> str:
 
 {summary(metrics)}
 
-Percent; {over}. {taught}
+Percent; {seeds_in_words(seeds)}. {taught}
 {same} {learns} on {text}.
 Updates, at most {metrics["most_updates"]:,} (--patience ends each student by itself): {made}.
 Best weights, and the student that was kept (seed {metrics["chosen_seed"]}), were chosen by dev {job.task.metric},

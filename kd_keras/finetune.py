@@ -48,11 +48,7 @@ def main(argv: list[str]) -> None:
         here = teacher_key(checkpoint, data, settings, settings.teacher_max_length or task.max_length)
         if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # is taken as it is
             here = checkpoint.manifest()["key"]
-        if said := files.differences(there, here):
-            raise UserError(
-                f"--output_dir={folder}: holds a teacher with other settings ({'; '.join(said[:4])}); choose another "
-                "folder, or delete this one"
-            )
+        files.refuse_other(folder, "teacher", there, here)
     fine_tune(checkpoint, data, settings, folder)
     manifest = files.read_json(folder / MANIFEST)
     metric, best = next(iter(manifest["dev"].items()))

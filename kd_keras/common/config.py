@@ -114,10 +114,13 @@ def from_flags(cls: type[T], **overrides: Any) -> T:
     return cls(**{n: flags.FLAGS[n].value for n in names} | overrides)
 
 
+def _flags(values: Any, cls: type) -> list[flags.Flag]:
+    return [values[f.name] for f in dataclasses.fields(cls) if "help" in f.metadata]
+
+
 def set_flags(cls: type) -> list[str]:
     """The flags of ``cls`` that are not at their defaults, as one would type them."""
-    every = [flags.FLAGS[f.name] for f in dataclasses.fields(cls) if "help" in f.metadata]
-    return [shlex.quote(flag.serialize()) for flag in every if flag.value != flag.default]
+    return [shlex.quote(flag.serialize()) for flag in _flags(flags.FLAGS, cls) if flag.value != flag.default]
 
 
 def flags_text(values: Any, classes: Sequence[type]) -> str:
@@ -128,12 +131,10 @@ def flags_text(values: Any, classes: Sequence[type]) -> str:
     """
     chosen, defaults = [], []
     for cls in classes:
-        for field in dataclasses.fields(cls):
-            if "help" in field.metadata:
-                flag = values[field.name]
-                line = flag.serialize()
-                if flag.value != field.default:
-                    chosen.append(line)
-                elif line:
-                    defaults.append(f"# {line}")
+        for flag in _flags(values, cls):
+            line = flag.serialize()
+            if flag.value != flag.default:
+                chosen.append(line)
+            elif line:
+                defaults.append(f"# {line}")
     return "\n".join([*chosen, "# at their defaults:", *defaults]) + "\n"

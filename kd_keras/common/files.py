@@ -182,6 +182,15 @@ def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
     return [] if found == wanted else [f"{name}: {found} there, {wanted} here"]
 
 
+def refuse_other(folder: PathLike, what: str, found: dict, wanted: dict) -> None:
+    """UserError where ``folder`` holds a ``what`` of settings ``found``, which are not those ``wanted``."""
+    if said := differences(found, wanted):
+        raise UserError(
+            f"--output_dir={folder}: holds a {what} with other settings ({'; '.join(said[:4])}); choose another "
+            "folder, or delete this one"
+        )
+
+
 def sha256_file(path: PathLike) -> str:
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()

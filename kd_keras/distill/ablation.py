@@ -10,18 +10,10 @@ from __future__ import annotations
 from kd_keras.augment.settings import RULES
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
-from kd_keras.distill import plots
+from kd_keras.distill import plots, report
 from kd_keras.distill.arms import Arm, plan, train_arms
 from kd_keras.distill.inputs import Inputs, prepare, transfer_sets
 from kd_keras.distill.job import Job, Timings, mean_and_spread, seeds_of
-from kd_keras.distill.report import (
-    arm_scores,
-    ending,
-    markdown_table,
-    scored_splits,
-    seeds_in_words,
-    teacher_scores,
-)
 from kd_keras.distill.settings import BASELINE, DISTILLED
 
 GRID = ("none", *RULES, "all")
@@ -47,7 +39,7 @@ def run_ablation(job: Job, layout: RunLayout, timings: Timings) -> dict:
         "seeds": seeds_of(job.job),
         "updates": arms[0].most_updates,
         "recipe": job.job.recipe,
-        "teacher": teacher_scores(job, inputs) | inputs.teacher,
+        "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "made_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "arms": scores,
@@ -67,13 +59,13 @@ def run_ablation(job: Job, layout: RunLayout, timings: Timings) -> dict:
 
 
 def _reported(inputs: Inputs, job: Job) -> tuple[str, str]:
-    return ("test" if "test" in scored_splits(inputs) else "dev"), job.task.metric
+    return ("test" if "test" in report.scored_splits(inputs) else "dev"), job.task.metric
 
 
 def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, dict]:
     """The grid as text, and every arm's scores."""
-    scored = scored_splits(inputs)
-    scores = {name: arm_scores(job, scored, arms) for name, arms in cells.items()}
+    scored = report.scored_splits(inputs)
+    scores = {name: report.arm_scores(job, scored, arms) for name, arms in cells.items()}
     metric = job.task.metric
     head = ["transfer set", "rows"]
     head += [f"{s} {metric}, {k}" for s in scored for k in ("no distillation", "distilled", "gain")]
@@ -90,7 +82,7 @@ def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, 
             gains = [d - b for b, d in zip(*each, strict=True)]
             line += [cell(values) for values in each] + [cell(gains, "+")]
         lines.append(line)
-    return markdown_table(head, lines), scores
+    return report.markdown_table(head, lines), scores
 
 
 def cell(values: list[float], sign: str = "") -> str:
@@ -100,12 +92,8 @@ def cell(values: list[float], sign: str = "") -> str:
 
 
 def _markdown(job: Job, result: dict, table: str) -> str:
-    teacher = "; ".join(
-        f"{s} {job.task.metric} {100 * v[job.task.metric]:.2f}"
-        for s, v in result["teacher"].items() if s in result["rows"]
-    )  # fmt: skip
     notes = "\n".join(f"- {n}" for n in result["notes"])
-    over = seeds_in_words(result["seeds"])
+    over = report.seeds_in_words(result["seeds"])
     metric, recipe = job.task.metric, job.job.recipe
     learn = "learn the teacher's logits" if recipe == "soft" else f"follow the recipe {recipe}"
     return f"""# {job.task.name}: what distillation and augmentation give, each by itself
@@ -113,7 +101,7 @@ def _markdown(job: Job, result: dict, table: str) -> str:
 {table}
 
 Percent; {over}; gains are taken seed by seed.
-Teacher: {result["teacher"]["name"]}, {teacher}.
+Teacher: {result["teacher"]["name"]}, {report.teacher_in_words(result, metric)}.
 
 All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each by
 itself); weights were chosen by dev {metric}. Arms without distillation learn the gold labels; a made row has its
@@ -128,4 +116,4 @@ distillation better than plain training on the same text?
 
 {notes}
 
-{ending(result["seconds"])}"""
+{report.ending(result["seconds"])}"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from kd_keras.distill.job import Job, Timings, seeds_of
 from kd_keras.distill.loop import DevSet, predict
 from kd_keras.distill.recipes import Step, baseline, recipe, stages
 from kd_keras.distill.settings import BASELINE, DISTILLED, JobSettings
-from kd_keras.distill.stages import Stage, TrainingSet, run_stages
+from kd_keras.distill.stages import Stage, TrainingSet, run_stages, whole_rounds
 from kd_keras.students.bilstm import build_student, parameters
 from kd_keras.students.inputs import join_ids
 from kd_keras.text.batches import steps_per_epoch
@@ -88,7 +89,8 @@ class Arm:
 
     @property
     def most_updates(self) -> int:
-        return sum(stage["steps"] for stage in self.history["recipe"])
+        """What it makes where ``patience`` does not end it."""
+        return sum(math.prod(whole_rounds(stage["steps"], stage["rounds"])) for stage in self.history["recipe"])
 
 
 def training_set(

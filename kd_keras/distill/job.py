@@ -29,7 +29,7 @@ from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
-from kd_keras.text.tokenizers import check_vocab_size, read_vocab
+from kd_keras.text.tokenizers import always_kept, read_vocab
 from kd_keras.text.truncation import check_truncation
 
 # Where to write, what to find and how many to train change no student.
@@ -135,7 +135,7 @@ def check(job: Job) -> RunLayout:
     checkpoint = find_checkpoint(job.teacher.teacher)
     job.label.check_layer(checkpoint.layers)
     if job.student.tokenizer == "wordpiece":
-        check_vocab_size(job.student.vocab_size, read_vocab(checkpoint.vocab))
+        always_kept(read_vocab(checkpoint.vocab), job.student.vocab_size)
     if checkpoint.fine_tuned_for(task.name, job.data.fingerprint):
         checkpoint.check_reading(job.teacher)
     teachers = ensemble.checkpoints(checkpoint, task.name, job.data.fingerprint, job.teacher.teacher_seeds)
@@ -152,12 +152,7 @@ def check(job: Job) -> RunLayout:
             )
     if layout.run.is_file():
         # run.json was JSON once, so tuples compare as lists.
-        said = files.differences(files.read_json(layout.run), json.loads(json.dumps(job.key())))
-        if said:
-            raise UserError(
-                f"--output_dir={layout.root}: holds a run with other settings ({'; '.join(said[:4])}); "
-                "choose another folder, or delete this one"
-            )
+        files.refuse_other(layout.root, "run", files.read_json(layout.run), json.loads(json.dumps(job.key())))
     elif layout.root.is_dir() and any(layout.root.iterdir()):
         raise UserError(f"--output_dir={layout.root}: is not empty and holds no run of train; choose another folder")
     if not checkpoint.fine_tuned_for(task.name, job.data.fingerprint):

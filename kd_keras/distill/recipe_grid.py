@@ -14,19 +14,11 @@ from dataclasses import replace
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
-from kd_keras.distill import plots
+from kd_keras.distill import plots, report
 from kd_keras.distill.ablation import cell
 from kd_keras.distill.arms import plan, train_arms, training_set
 from kd_keras.distill.inputs import Inputs
 from kd_keras.distill.job import Job, Timings, seeds_of
-from kd_keras.distill.report import (
-    arm_scores,
-    ending,
-    markdown_table,
-    scored_splits,
-    seeds_in_words,
-    teacher_scores,
-)
 from kd_keras.distill.settings import BASELINE, DISTILLED
 
 _TITLE = {
@@ -59,14 +51,14 @@ def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timing
             )  # fmt: skip
     arms = train_arms(job, layout, inputs, list(plans.values()), timings)
     cells = {key: [a for a in arms if a.plan is p] for key, p in plans.items()}
-    scored = scored_splits(inputs)
-    scores = {key: arm_scores(job, scored, each) for key, each in cells.items()}
+    scored = report.scored_splits(inputs)
+    scores = {key: report.arm_scores(job, scored, each) for key, each in cells.items()}
     result = {
         "task": job.task.name,
         "source": job.data.source,
         "seeds": seeds_of(job.job),
         "updates": max(a.most_updates for a in arms),
-        "teacher": teacher_scores(job, inputs) | inputs.teacher,
+        "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "transfer_sizes": sizes,
@@ -104,15 +96,12 @@ def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: 
             line += [cell(each), cell([d - b for b, d in zip(base, each, strict=True)], "+")]
         lines.append(line)
     head = [f"{split} {metric}", *(h for size in sizes for h in (f"{size:,} rows more", "gain"))]
-    return markdown_table(head, lines)
+    return report.markdown_table(head, lines)
 
 
 def _markdown(job: Job, result: dict, tables: str) -> str:
-    over = seeds_in_words(result["seeds"])
+    over = report.seeds_in_words(result["seeds"])
     metric = job.task.metric
-    teacher = "; ".join(
-        f"{s} {metric} {100 * v[metric]:.2f}" for s, v in result["teacher"].items() if s in result["rows"]
-    )
     notes = "\n".join(f"- {n}" for n in result["notes"])
     recipes = "\n".join(
         f"- {_TITLE[name]}\n" + "\n".join(f"  1. {s}" for s in each) for name, each in result["recipes"].items()
@@ -122,7 +111,7 @@ def _markdown(job: Job, result: dict, tables: str) -> str:
 {tables}
 
 Percent; {over}; gains are taken seed by seed.
-Teacher: {result["teacher"]["name"]}, {teacher}.
+Teacher: {result["teacher"]["name"]}, {report.teacher_in_words(result, metric)}.
 
 All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each stage
 by itself); weights were chosen by dev {metric}, in recipes of several stages anew in each. The arm without distillation
@@ -140,4 +129,4 @@ learns the gold labels of the {result["rows"]["train"]:,} training rows; the row
 
 {notes}
 
-{ending(result["seconds"])}"""
+{report.ending(result["seconds"])}"""

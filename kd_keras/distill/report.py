@@ -189,6 +189,12 @@ def markdown_table(head: list[str], lines: list[list[str]]) -> str:
     )
 
 
+def teacher_in_words(result: dict, metric: str) -> str:
+    """How the teacher of a grid does on each split."""
+    scored = {s: v for s, v in result["teacher"].items() if s in result["rows"]}
+    return "; ".join(f"{s} {metric} {100 * v[metric]:.2f}" for s, v in scored.items())
+
+
 def seeds_in_words(seeds: list[int]) -> str:
     """What the numbers of a table are."""
     if len(seeds) == 1:

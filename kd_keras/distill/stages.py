@@ -147,6 +147,12 @@ def _comparable(before: Stage, stage: Stage) -> bool:
     return before.select == stage.select and (stage.select == "metric" or before.objectives == stage.objectives)
 
 
+def whole_rounds(steps: int, rounds: int) -> tuple[int, int]:
+    """(updates a round, rounds): never more than ``steps`` updates, and ``rounds`` of one length or as many as fit."""
+    every = steps // max(1, min(rounds, steps))
+    return every, steps // every
+
+
 def run_stage(
     student: keras.Model,
     stage: Stage,
@@ -180,10 +186,8 @@ def run_stage(
     distiller = Distiller(student, stage.objectives)
     per_epoch = steps_per_epoch(len(stage.data), settings.batch_size)
     rounds = stage.rounds or round(stage.steps / per_epoch * settings.evals_per_epoch)
-    rounds = max(1, min(rounds, stage.steps))
-    every = stage.steps // rounds
-    rounds = stage.steps // every  # as many as fit: never more updates than were asked for
-    steps = rounds * every
+    every, rounds = whole_rounds(stage.steps, rounds)
+    steps = every * rounds
     optimizer = make_optimizer(settings, steps, stage.learning_rate)
     optimizer.build(distiller.trained_variables)
     distiller.compile(optimizer=optimizer)

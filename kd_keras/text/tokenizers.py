@@ -202,16 +202,18 @@ def read_vocab(path: Path) -> list[str]:
     return [line.rstrip("\r\n") for line in files.utf8_lines(path)]
 
 
-def _always_kept(vocab: Sequence[str]) -> list[str]:
-    """With every single character no word becomes unknown that the whole vocabulary can spell."""
-    return [*SPECIAL, *(p for p in vocab if len(p.removeprefix("##")) == 1)]
+def always_kept(vocab: Sequence[str], size: int | None) -> list[str]:
+    """What :func:`cut_wordpiece` keeps in any case: with every character no word becomes unknown that ``vocab`` spells.
 
-
-def check_vocab_size(size: int | None, vocab: Sequence[str]) -> None:
-    """UserError where ``size`` pieces are too few for what :func:`cut_wordpiece` keeps of ``vocab`` in any case."""
-    least = len(_always_kept(vocab))
-    if size is not None and size < least:
-        raise UserError(f"--vocab_size={size}: the special tokens and single characters alone are {least}; take more")
+    Raises:
+      UserError: that is more than ``size`` pieces.
+    """
+    kept = [*SPECIAL, *(p for p in vocab if len(p.removeprefix("##")) == 1)]
+    if size is not None and size < len(kept):
+        raise UserError(
+            f"--vocab_size={size}: the special tokens and single characters alone are {len(kept)}; take more"
+        )
+    return kept
 
 
 def cut_wordpiece(
@@ -231,8 +233,7 @@ def cut_wordpiece(
     uncut = WordPiece(whole.vocab, 1 << 30, whole.lowercase)
     for chunk in batched(texts, _CHUNK):
         counts.update(uncut.encode(chunk).values.tolist())
-    check_vocab_size(size, whole.vocab)
-    kept = _always_kept(whole.vocab)
+    kept = always_kept(whole.vocab, size)
     taken = set(kept)
     # Ties go to the teacher's order, which is by frequency in its own corpus.
     by_count = sorted((i for i in counts if whole.vocab[i] not in taken), key=lambda i: (-counts[i], i))

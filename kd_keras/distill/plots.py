@@ -6,17 +6,24 @@ Figures are made without pyplot, so no display is needed and a notebook's backen
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from kd_keras import metrics
 from kd_keras.common import files
 from kd_keras.distill.settings import BASELINE
 
 BLUE, ORANGE, GREY = "#1f6fb4", "#e07b26", "#777777"
 LABELS = {"baseline": "no distillation", "distilled": "distilled"}
+# Of scores that curves are set beside: none looks like another.
+LINES = (("--", "#444444"), (":", "#3a9c6d"), ("-.", "#a23b72"), ((0, (6, 2, 1, 2, 1, 2)), "#8c6d1f"))
+MATRIX_CLASSES = 15  # beyond them a matrix cannot be read
+PAIRS, BARS, WORST = 15, 40, 20
+NAME, INCHES = 26, 0.075  # characters of a label that are drawn, and about the width of one
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -30,23 +37,43 @@ def _clean(axes: Any) -> None:
     axes.grid(alpha=0.25)
 
 
-def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> Figure:
+def shortened(names: Sequence[str], most: int = NAME) -> list[str]:
+    """Names of at most ``most`` characters, cut in the middle; two that would look the same keep their number."""
+
+    def cut(name: str, end: str = "") -> str:
+        if len(name) + len(end) <= most:
+            return name + end
+        kept = most - 1 - len(end)
+        return name[: kept - kept // 2] + "…" + name[len(name) - kept // 2 :] + end
+
+    names = [" ".join(name.split()) for name in names]
+    short = [cut(name) for name in names]
+    alike = {s for s in short if short.count(s) > 1}
+    return [cut(name, f" #{n}") if s in alike else s for n, (name, s) in enumerate(zip(names, short, strict=True))]
+
+
+def learning_curves(
+    curves: list[tuple[str, int, list[dict]]], metric: str, lines: dict[str, float] | None = None
+) -> Figure:
     """Dev score, and the training loss of each arm on its own scale.
 
     Args:
       curves: (kind, seed, [{"step", "loss", "dev_<metric>"}, …]) of each student.
+      lines: name → dev score, a fraction as those of the curves, of what they are set beside: broken lines.
     """
     kinds = list(dict.fromkeys(kind for kind, _, _ in curves))
-    figure = Figure(figsize=(4.2 * (1 + len(kinds)), 3.4))
+    percent = metrics.get(metric).percent
+    scale = 100 if percent else 1
+    width = 4.2 * (1 + len(kinds))
+    figure = Figure(figsize=(width, 3.7), layout="constrained")
     axes = figure.subplots(1, 1 + len(kinds))
-    figure.subplots_adjust(wspace=0.32)
     for kind, seed, epochs in curves:
         color = ORANGE if kind == BASELINE else BLUE
         scored = [e for e in epochs if f"dev_{metric}" in e]  # not while a representation is learnt
         label = LABELS.get(kind, kind) if seed == curves[0][1] else None
         axes[0].plot(
             [e["step"] for e in scored],
-            [100 * e[f"dev_{metric}"] for e in scored],
+            [scale * e[f"dev_{metric}"] for e in scored],
             color=color,
             label=label,
             alpha=0.8,
@@ -54,8 +81,14 @@ def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> F
         axes[1 + kinds.index(kind)].plot(
             [e["step"] for e in epochs], [e["loss"] for e in epochs], color=color, alpha=0.8
         )
-    axes[0].set(title=f"dev {metric}, %", xlabel="updates")
-    axes[0].legend(frameon=False, loc="lower right")
+    for n, (name, value) in enumerate((lines or {}).items()):
+        style, color = LINES[n % len(LINES)]
+        axes[0].axhline(scale * value, ls=style, color=color, lw=1.3, label=name)
+    axes[0].set(title=f"dev {metric}" + (", %" if percent else ""), xlabel="updates")
+    handles, names = axes[0].get_legend_handles_labels()
+    names = shortened(names, 40)
+    columns = max(1, int(width / (0.7 + INCHES * max(map(len, names), default=0))))
+    figure.legend(handles, names, frameon=False, loc="outside lower center", ncols=columns)
     for kind, ax in zip(kinds, axes[1:], strict=True):
         ax.set(title=f"training loss, {LABELS.get(kind, kind)}", xlabel="updates")
         ax.set_ylim(bottom=0)
@@ -64,16 +97,25 @@ def learning_curves(curves: list[tuple[str, int, list[dict]]], metric: str) -> F
     return figure
 
 
+def errors(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
+    """Of int[gold, predicted] counts the matrix itself, or, of many classes, what is worst in it."""
+    return confusion(matrix, labels, title) if len(labels) <= MATRIX_CLASSES else worst(matrix, labels, title)
+
+
 def confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     """int[gold, predicted] counts, coloured by share of the gold class."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    side = max(3.2, 0.62 * len(labels) + 1.4)
-    figure = Figure(figsize=(side, side))
+    names = shortened(labels)
+    longest = max(map(len, names))
+    side, room = max(3.2, 0.62 * len(labels) + 1.4), INCHES * longest
+    slant = len(labels) > 3 or longest > 8
+    figure = Figure(figsize=(side + room, side + (0.7 * room if slant else 0)), layout="constrained")
     ax = figure.subplots()
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(labels))
-    ax.set_xticks(ticks, labels, rotation=45 if len(labels) > 3 else 0, ha="right" if len(labels) > 3 else "center")
-    ax.set_yticks(ticks, labels)
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slant else {}
+    ax.set_xticks(ticks, names, parse_math=False, **turned)
+    ax.set_yticks(ticks, names, parse_math=False)
     ax.set(xlabel="predicted", ylabel="gold", title=title)
     for i in ticks:
         for j in ticks:
@@ -81,6 +123,66 @@ def confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
                 dark = share[i, j] > 0.5
                 ax.text(j, i, f"{matrix[i, j]}", ha="center", va="center", color="white" if dark else "black")
     return figure
+
+
+def confused(matrix: np.ndarray, most: int = PAIRS) -> list[tuple[int, int, int]]:
+    """(gold, predicted, rows) of the classes that are taken for each other, most rows first."""
+    wrong = [(int(i), int(j), int(matrix[i, j])) for i, j in np.argwhere(matrix) if i != j]
+    return sorted(wrong, key=lambda pair: -pair[2])[:most]
+
+
+def class_f1(matrix: np.ndarray) -> np.ndarray:
+    """float[classes] of int[gold, predicted] counts; NaN of a class that is neither gold nor predicted anywhere."""
+    total = matrix.sum(0) + matrix.sum(1)
+    return np.where(total > 0, 2 * np.diag(matrix) / np.maximum(total, 1), np.nan)
+
+
+def worst(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
+    """The pairs of classes of int[gold, predicted] counts that are most confused, beside the F1 of each class."""
+    names = shortened(labels)
+    pairs, f1 = confused(matrix), 100 * class_f1(matrix)
+    seen = np.flatnonzero(np.isfinite(f1))
+    shown = seen[np.argsort(f1[seen], kind="stable")][: len(seen) if len(seen) <= BARS else WORST]
+    many = len(shown) < len(seen)
+
+    # A bar is as thick on either side.
+    slots = [max(n, 1) for n in (len(pairs), len(shown))]
+    figure = Figure(figsize=(13.5, 1.3 + 0.26 * max(slots)), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06)
+    grid = figure.add_gridspec(2, 2, height_ratios=(slots[0], max(slots[1] - slots[0], 1e-3)))
+    left = figure.add_subplot(grid[0, 0] if slots[0] < slots[1] else grid[:, 0])
+    right = figure.add_subplot(grid[:, 1])
+    _bars(
+        left,
+        [f"{names[i]} → {names[j]}" for i, j, _ in pairs],
+        [n for _, _, n in pairs],
+        [f"{n:,}" for _, _, n in pairs],
+        ORANGE,
+    )
+    how_many = f"{PAIRS} most" if len(pairs) == PAIRS else "all" if pairs else "no"
+    left.set_title(f"{how_many} confused pairs, gold → predicted", fontsize=11)
+    left.set(xlabel="rows", xlim=(0, 1.1 * pairs[0][2] if pairs else 1))
+    left.xaxis.get_major_locator().set_params(integer=True)
+    gold = matrix.sum(1)[shown]
+    said = [f"{f1[c]:.1f} ({n:,})" for c, n in zip(shown, gold, strict=True)]
+    _bars(right, [names[c] for c in shown], f1[shown], said, BLUE)
+    which = f"the {len(shown)} worst of {len(seen)} classes" if many else f"{len(shown)} classes, the worst first"
+    right.set_title(f"F1, %: {which} (gold rows)", fontsize=11)
+    right.set(xlabel="F1, %", xlim=(0, 118), xticks=range(0, 101, 20))  # what is said of a bar of 100 has room
+    figure.suptitle(title)
+    return figure
+
+
+def _bars(ax: Any, names: Sequence[str], values: Sequence[float], said: Sequence[str], color: str) -> None:
+    """Bars to the right, the first on top, each with what is said of it behind."""
+    bars = ax.barh(range(len(names)), values, height=0.72, color=color)
+    ax.bar_label(bars, said, padding=3, fontsize=9)
+    ax.set_yticks(range(len(names)), names, fontsize=9, parse_math=False)
+    ax.set_ylim(max(len(names), 1) - 0.5, -0.5)
+    _clean(ax)
+    ax.set_axisbelow(True)
+    ax.grid(False, axis="y")
+    ax.tick_params(axis="y", length=0)
 
 
 def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure:

@@ -135,10 +135,13 @@ def _draw(
         errors = plots.score_scatter(label, logits[:, 0], f"distilled student, {split}")
     else:
         matrix = confusion_matrix(label, logits.argmax(-1), len(job.task.labels))
-        errors = plots.confusion(matrix, list(job.task.labels), f"distilled student, {split}")
+        errors = plots.errors(matrix, list(job.task.labels), f"distilled student, {split}")
+    taught = score([job.task.metric], inputs.splits["dev"].label, inputs.signals["dev"].logits)
     pictures = {
         "learning_curves": plots.learning_curves(
-            [(a.kind, a.seed, a.history["epochs"]) for a in arms], job.task.metric
+            [(a.kind, a.seed, a.history["epochs"]) for a in arms],
+            job.task.metric,
+            lines={"teacher": taught[job.task.metric]},
         ),
         "errors": errors,
         "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"]),

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kd_keras import metrics
-from kd_keras.common import files
+from kd_keras.common import files, seeds
 from kd_keras.distill.settings import BASELINE
 
 BLUE, ORANGE, GREY = "#1f6fb4", "#e07b26", "#777777"
@@ -24,6 +24,7 @@ LINES = (("--", "#444444"), (":", "#3a9c6d"), ("-.", "#a23b72"), ((0, (6, 2, 1, 
 MATRIX_CLASSES = 15  # beyond them a matrix cannot be read
 PAIRS, BARS, WORST = 15, 40, 20
 NAME, INCHES = 26, 0.075  # characters of a label that are drawn, and about the width of one
+POINTS = 20_000
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -201,6 +202,7 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
     """Each logit of each row: the student's against the teacher's, and where they differ in label.
 
     Two classes are drawn as one margin (logit 1 − logit 0), the only thing that decides; a regression has one score.
+    Of more points than ``POINTS`` as many are drawn, the same ones each time; r is that of all.
     """
     figure = Figure(figsize=(4.6, 4.4))
     ax = figure.subplots()
@@ -215,12 +217,23 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
         what = "logits"
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--", zorder=1)
-    ax.scatter(x[same], y[same], s=7, alpha=0.35, color=BLUE, label="same label" if what != "score" else None, lw=0)
-    ax.scatter(x[~same], y[~same], s=9, alpha=0.6, color=ORANGE, label="another label", lw=0)
     r = np.corrcoef(x, y)[0, 1] if np.std(x) > 0 and np.std(y) > 0 else float("nan")
-    ax.set(xlabel=f"teacher: {what}", ylabel=f"student: {what}", title=f"dev, r = {r:.3f}")
+    title = f"dev, r = {r:.3f}"
+    if len(x) > POINTS:
+        title += f"\n{POINTS:,} of {len(x):,} points"
+        kept = seeds.rng(0, "points that are drawn").choice(len(x), POINTS, replace=False)
+        x, y, same = x[kept], y[kept], same[kept]
+    size, faint = (7, 1.0) if len(x) <= 5000 else (3, 0.5)
+    for which, area, color, alpha, label in (
+        (same, size, BLUE, 0.35, "same label" if what != "score" else None),
+        (~same, size + 2, ORANGE, 0.6, "another label"),
+    ):
+        ax.scatter(x[which], y[which], s=area, alpha=faint * alpha, color=color, label=label, lw=0, rasterized=True)
+    ax.set(xlabel=f"teacher: {what}", ylabel=f"student: {what}", title=title)
     if what != "score":
-        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=2)
+        legend = ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=2)
+        for handle in legend.legend_handles:
+            handle.set_alpha(0.8)
     _clean(ax)
     return figure
 

@@ -161,3 +161,24 @@ def test_learning_curves_without_lines():
     figure = plots.learning_curves(curves("accuracy")[2:], "accuracy")
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["distilled"]
     assert len(figure.axes) == 2 and len(figure.axes[0].lines) == 2
+
+
+def test_of_many_logits_some_are_drawn(tmp_path):
+    draw = np.random.default_rng(0)
+    teacher = draw.normal(size=(1000, 77))
+    student = teacher + draw.normal(size=teacher.shape)
+
+    def drawn(figure) -> np.ndarray:
+        return np.concatenate([np.asarray(c.get_offsets()) for c in figure.axes[0].collections])
+
+    figure = plots.logit_scatter(teacher, student)
+    points = drawn(figure)
+    assert len(points) == 20_000 and all(c.get_rasterized() for c in figure.axes[0].collections)
+    assert {tuple(p) for p in points} <= set(zip(teacher.reshape(-1), student.reshape(-1), strict=True))
+    np.testing.assert_array_equal(points, drawn(plots.logit_scatter(teacher, student)))
+    r = np.corrcoef(teacher.reshape(-1), student.reshape(-1))[0, 1]
+    assert figure.axes[0].get_title() == f"dev, r = {r:.3f}\n20,000 of 77,000 points", "r is that of all"
+    plots.save(figure, tmp_path / "logits.png")
+    assert (tmp_path / "logits.png").stat().st_size < 200_000
+    assert len(drawn(plots.logit_scatter(teacher[:100], student[:100]))) == 7700
+    assert len(drawn(plots.logit_scatter(teacher[:, :2], student[:, :2]))) == 1000, "margins"

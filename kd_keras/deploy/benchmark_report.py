@@ -179,6 +179,7 @@ def _figure(report: dict):
     percent = metrics.get(metric).percent
     points = [
         {
+            "name": m["name"],
             "who": m["who"],
             "form": m["form"],
             "precision": m["precision"],
@@ -192,7 +193,7 @@ def _figure(report: dict):
     if len(points) < 2:
         return None
     latency = f"median ms of a text ({_of(last)}, {_threads_text(threads)}, batch 1)"
-    return pareto(points, latency, f"dev {metric}" + (", %" if percent else ""))
+    return pareto(points, latency, f"dev {metric}" + (", %" if percent else ""), 100 if percent else 1)
 
 
 def _lengths(report: dict) -> list[int | None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from kd_keras.deploy import benchmark_report
-from kd_keras.deploy.benchmark_plots import front, pareto
+from kd_keras.deploy.benchmark_plots import front, pareto, score_range
 
 LENGTHS = (8, 32, None)
 
@@ -151,6 +153,7 @@ def test_the_front_is_what_nothing_beats():
 def test_the_plot_shows_every_model(report):
     models = [
         {
+            "name": m["name"],
             "who": m["who"],
             "form": m["form"],
             "precision": m["precision"],
@@ -175,3 +178,61 @@ def test_the_plot_shows_every_model(report):
         "dynamic range",
         "not beaten in both",
     ]
+
+
+def crowd(scores) -> list[dict]:
+    """Eight files of a student and two of a teacher; precisions lie close to each other, as they do."""
+    shapes = [("student", form, p) for form in ("unrolled", "loop") for p in ("float32", "float16", "dynamic", "int8")]
+    shapes += [("teacher", "unrolled", "float32"), ("teacher", "unrolled", "dynamic")]
+    ms = (0.31, 0.32, 0.25, 0.27, 0.62, 0.63, 0.5, 0.52, 7.1, 2.4)
+    mb = (18.7, 9.4, 4.87, 4.9, 18.7, 9.4, 4.87, 4.9, 90.4, 23.0)
+    return [
+        {"name": f"{w if w == 'teacher' else 'tflite'}{'_loop' * (f == 'loop')}_{p}", "who": w, "form": f, "precision": p,
+         "score": s, "ms": t, "mb": size}
+        for (w, f, p), s, t, size in zip(shapes, scores, ms, mb, strict=True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scores", [
+    [88.19, 88.19, 88.07, 87.96] * 2 + [90.0, 89.8], [100.0] * 10, [91.0 + n / 50 for n in range(10)], [50 + 5 * n for n in range(10)],
+])  # fmt: skip
+def test_every_point_is_named_and_names_keep_apart(scores):
+    models = crowd(scores)
+    figure = pareto(models, "ms", "dev accuracy, %")
+    figure.draw_without_rendering()
+    for ax, cost in zip(figure.axes, ("ms", "mb"), strict=True):
+        notes = [t for t in ax.texts if t.get_text()]
+        assert {(t.get_text(), *t.xy) for t in notes} == {(m["name"], m[cost], m["score"]) for m in models}
+        boxes, frame = [t.get_window_extent() for t in notes], ax.get_window_extent()
+        assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+        assert all(frame.x0 <= b.x0 and b.x1 <= frame.x1 and frame.y0 <= b.y0 and b.y1 <= frame.y1 for b in boxes)
+        dots = ax.transData.transform([(m[cost], m["score"]) for m in models])
+        assert not [b for b in boxes for dot in dots if b.contains(*dot)]
+        assert ax.get_xticks().size > 1
+        low, high = ax.get_ylim()
+        assert high <= 100 + 1e-9 and high - low >= 4 - 1e-9 and low <= min(scores) and max(scores) <= high
+
+
+def test_the_axis_makes_no_mountain_of_small_differences():
+    assert score_range([88.0, 88.2], 100) == pytest.approx((86.1, 90.1))
+    assert score_range([0.88, 0.882], 1) == pytest.approx((0.861, 0.901))
+    assert score_range([99.9, 100.0], 100) == pytest.approx((96, 100))
+    assert score_range([50.0, 90.0], 100) == pytest.approx((45.2, 94.8))
+    low, high = score_range([50.0, 99.0], 100)
+    assert high == 100 and low < 50
+
+
+def test_the_report_names_its_points_in_the_metrics_unit(report, monkeypatch):
+    given = []
+    monkeypatch.setattr(benchmark_report, "pareto", lambda *a: given.append(a))
+    benchmark_report._figure(report)
+    for m in report["models"]:
+        m["metrics"] = {"pearson": 0.81234}
+    benchmark_report._figure(report | {"metric": "pearson"})
+    (percent, _, said, hundred), (fraction, _, plain, one) = given
+    assert [p["name"] for p in percent] == ["tflite_dynamic", "tflite_loop_float32", "teacher_dynamic"]
+    assert [p["score"] for p in percent] == pytest.approx([88.07, 88.19, 89.79]) and (said, hundred) == (
+        "dev accuracy, %",
+        100,
+    )
+    assert {p["score"] for p in fraction} == {0.81234} and (plain, one) == ("dev pearson", 1)

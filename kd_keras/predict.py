@@ -5,7 +5,8 @@ python -m kd_keras.predict --model_dir=DIR "first text" --text_b="second text"
 python -m kd_keras.predict --model_dir=DIR --input=FILE|- [--output=FILE|-]
 python -m kd_keras.predict --model=FILE.tflite "a gorgeous film"
 
---model is a file of export, with the files beside it that export wrote; TensorFlow is not imported.
+--model is a file of export, with the files beside it that export wrote; TensorFlow is not imported. Of more than
+10 labels "scores" lists the best 5; --top_k asks for another number.
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ define_string("text_b", None, "second text of a pair whose first is the argument
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.")
 define_string("output", "-", "file for the JSON lines; - is standard output.")
+ALL, BEST = 10, 5
+flags.DEFINE_integer(
+    "top_k",
+    None,
+    'how many labels "scores" lists, the best first; 0 is all, in the order of the task. If not given: all where the '
+    f"task has {ALL} labels or fewer, else the {BEST} best.",
+    module_name=sys.argv[0],
+)
 
 
 def main(argv: list[str]) -> None:
@@ -38,12 +47,17 @@ def main(argv: list[str]) -> None:
     texts = argv[1:]
     if bool(texts) == bool(FLAGS.input):
         raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
+    if FLAGS.top_k is not None and FLAGS.top_k < 0:
+        raise UserError(f"--top_k={FLAGS.top_k}: expected a number of labels, or 0 for all of them")
 
     from kd_keras.deploy.runner import Runner, read_task
 
     runner = Runner.load_file(FLAGS.model) if FLAGS.model else None
     task = runner.task if runner else read_task(FLAGS.model_dir)
     _check_pair(task, texts)
+    if task.is_regression and FLAGS.top_k is not None:
+        where = FLAGS.model or FLAGS.model_dir
+        raise UserError(f"--top_k={FLAGS.top_k}: {where} gives one number, no labels (task {task.name}); leave it out")
     if texts:
         text_b = [FLAGS.text_b] if task.is_pair else None
         rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, np.full(len(texts), -1, np.int32))
@@ -53,11 +67,10 @@ def main(argv: list[str]) -> None:
         cli.import_tensorflow()
         runner = Runner.load(FLAGS.model_dir)
     scores = runner.scores(rows)
-    answers = [{"score": round(float(s[0]), 4)} for s in scores] if task.is_regression else []
-    if not task.is_regression:
-        for s in scores:
-            named = {n: round(float(p), 6) for n, p in zip(task.labels, s, strict=True)}
-            answers.append({"label": task.labels[s.argmax()], "scores": named})
+    if task.is_regression:
+        answers = [{"score": round(float(s[0]), 4)} for s in scores]
+    else:
+        answers = [_named(task.labels, s, FLAGS.top_k) for s in scores]
     lines = []
     for i, answer in enumerate(answers):
         read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
@@ -68,6 +81,14 @@ def main(argv: list[str]) -> None:
     else:
         files.write_text(FLAGS.output, text)
         say(f"{len(lines):,} predictions in {FLAGS.output}")
+
+
+def _named(labels: tuple[str, ...], scores: np.ndarray, top_k: int | None) -> dict:
+    """The best label, and float[labels] by name: ``top_k`` of them, the best first, or all in their order."""
+    if top_k is None:
+        top_k = 0 if len(labels) <= ALL else BEST
+    order = np.argsort(-scores, kind="stable")[:top_k] if top_k else range(len(labels))
+    return {"label": labels[scores.argmax()], "scores": {labels[i]: round(float(scores[i]), 6) for i in order}}
 
 
 def _check_pair(task: Task, texts: list[str]) -> None:

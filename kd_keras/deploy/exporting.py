@@ -134,7 +134,7 @@ class _Job:
             "reads": READS["bert" if bert else "ids"],
             "mediapipe": f"no: {no_mediapipe}" if no_mediapipe else "TextClassifier",
             "checked_on": self.source,
-            "verification": found.to_json(),
+            "verification": _verification(fmt, found),
         }
         bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
         return name, len(content), found
@@ -160,11 +160,14 @@ class _Job:
             found = compare(runner.task, rows, keras, got, keras, pieces_differ=int((~same).sum()))
             require_agreement(SAVED_MODEL, "saved_model", found)
             extra = temp / self.layout.saved_model_metadata.relative_to(folder)
-            files.write_json(
-                extra, self.about | {"reads": READS["ids"], "checked_on": self.source, "verification": found.to_json()}
-            )
+            said = {"reads": READS["ids"], "checked_on": self.source, "verification": _verification(SAVED_MODEL, found)}
+            files.write_json(extra, self.about | said)
             size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
         return "saved_model", size, found
+
+
+def _verification(fmt: Format, found: Verification) -> dict:
+    return found.to_json() | {"allowed": fmt.allowed()}
 
 
 def _same_pieces(model: LoadedModel, runner: Runner, rows: Rows) -> np.ndarray:

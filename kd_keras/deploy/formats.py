@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from kd_keras.common.errors import UserError, did_you_mean
 
+# Of all texts, so much less than of the clear ones may have another label: where two scores are near, it is chance.
+_CLOSE_CALLS = 0.03
+
 
 @dataclass(frozen=True)
 class Format:
@@ -16,7 +19,7 @@ class Format:
       name: as flags have it, "tflite_loop_dynamic".
       form: "unrolled" (fixed length, one subgraph) or "loop" (any length) of a TFLite graph, else "".
       precision: "float32", "float16", "dynamic" (int8 weights, float answers) or "int8".
-      tolerance: largest allowed difference of a score from Keras'; None: ``agreement`` counts.
+      tolerance: largest allowed difference of a score from Keras'; None: labels alone count.
       agreement: smallest allowed share, of the texts that Keras is clear about, with Keras' label.
     """
 
@@ -25,6 +28,11 @@ class Format:
     precision: str = "float32"
     tolerance: float | None = 1e-4
     agreement: float = 0.98
+
+    def allowed(self) -> dict[str, float]:
+        """What bounds a ``Verification``, by its field: the largest difference, and the smallest shares."""
+        most = {} if self.tolerance is None else {"max_score_difference": self.tolerance}
+        return most | {"clear_agreement": self.agreement, "agreement": round(self.agreement - _CLOSE_CALLS, 4)}
 
     @property
     def is_tflite(self) -> bool:

@@ -78,21 +78,29 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict) -> str:
 
 def _files(task: Task, models: Mapping[str, dict]) -> str:
     same = "same score" if task.is_regression else "same label"
-    head = ["file", "bytes", "tokens", same, _titled(task.metric), "of Keras", "texts", "checked on"]
+    head = ["file", "bytes", "tokens", same, _titled(task.metric), "of Keras", "texts", "checked on", "allowed"]
     lines = []
     for name, entry in models.items():
         v = entry["verification"]
         gold = [_number(task.metric, v[part][task.metric]) if v.get(part) else "" for part in _OF_A_FILE]
         length = str(entry["length"] or "any")
         agreement = f"{v['agreement']:.2%}"
-        lines.append([name, f"{entry['bytes']:,}", length, agreement, *gold, f"{v['rows']:,}", entry["checked_on"]])
+        checked = [f"{v['rows']:,}", entry["checked_on"], _allowed(v.get("allowed", {}))]
+        lines.append([name, f"{entry['bytes']:,}", length, agreement, *gold, *checked])
     return f"""## Files
 
 {markdown_table(head, lines)}
 
 Each file was run beside the Keras model on these texts when it was exported; {same}: share of them on which the two
-agree. Longer texts are cut to the tokens that a file reads. Files with a fixed number are unrolled, the others loop.
+agree. Allowed: the smallest such share and, where it is said, the largest difference of a score; a file beyond that is
+removed. Longer texts are cut to the tokens that a file reads. Files with a fixed number are unrolled, the others loop.
 `metadata.json` has more."""
+
+
+def _allowed(bounds: Mapping[str, float]) -> str:
+    """Of older files, nothing."""
+    share = [f"{bounds['agreement']:.0%}"] if "agreement" in bounds else []
+    return ", ".join(share + [f"± {bounds[k]:g}" for k in ("max_score_difference",) if k in bounds])
 
 
 _OF_A_FILE = ("metrics", "keras_metrics")

@@ -16,8 +16,9 @@ from kd_keras.text.truncation import HEAD
 
 # Logits are read back from scores; below this a score has too few digits for that.
 _READABLE = 1e-4
-# Where Keras' two best scores are nearer than this, which of them is called is chance.
-_CLEAR = 0.02
+# Where Keras' second score is nearer to its best than this part of it, which of them is called is chance. A part, as
+# scores of many labels are all small.
+_CLEAR = 0.04
 # A regression has no labels to agree on: this part of Keras' range counts as the same answer.
 _SAME_SCORE = 0.05
 
@@ -33,7 +34,8 @@ class Verification:
       max_logit_difference: largest difference of a logit, each row's mean taken off; None where no score can be read
         back (integers) or of a regression.
       agreement: share of rows with Keras' label; of a regression, share within 5 % of Keras' range.
-      clear_agreement: the same of the rows where Keras' best score leads by 0.02 or more: what decides.
+      clear: rows where Keras' best score leads the second by 4 % of itself or more; of a regression, all.
+      clear_agreement: the same share of these; where there are none, of all.
       metrics: of the file, cut text and all, over the rows with a gold label; None if there are none.
       keras_metrics: of Keras on the whole text.
       pieces_differ: of a SavedModel, rows that its own tokenizer splits otherwise; these are not compared.
@@ -44,6 +46,7 @@ class Verification:
     max_score_difference: float
     max_logit_difference: float | None
     agreement: float
+    clear: int
     clear_agreement: float
     metrics: dict[str, float] | None = None
     keras_metrics: dict[str, float] | None = None
@@ -92,7 +95,7 @@ def compare(
     else:
         same = got.argmax(-1) == want.argmax(-1)
         best = np.sort(want, -1)
-        clear = best[:, -1] - best[:, -2] >= _CLEAR
+        clear = best[:, -1] - best[:, -2] >= _CLEAR * best[:, -1]
         readable = np.minimum(got.min(-1), want.min(-1)) > _READABLE
         if readable.any():
             logits = float(np.abs(_centred_logits(got[readable]) - _centred_logits(want[readable])).max())
@@ -103,7 +106,8 @@ def compare(
         max_score_difference=float(difference.max()),
         max_logit_difference=logits,
         agreement=float(same.mean()),
-        clear_agreement=float(same[clear].mean()) if clear.any() else 1.0,
+        clear=int(clear.sum()),
+        clear_agreement=float(same[clear].mean() if clear.any() else same.mean()),
         metrics=score(task.metrics, rows.label, got) if labelled else None,
         keras_metrics=score(task.metrics, rows.label, whole) if labelled else None,
         pieces_differ=pieces_differ,
@@ -117,11 +121,13 @@ def require_agreement(fmt: Format, name: str, found: Verification) -> None:
             f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score, at most {fmt.tolerance:g} is "
             f"allowed (same label on {found.agreement:.1%} of {found.rows:,} texts); the file was removed"
         )
-    if not found.clear_agreement >= fmt.agreement:
+    allowed = fmt.allowed()
+    if any(getattr(found, which) < allowed[which] for which in ("clear_agreement", "agreement")):
         advice = "; calibrate on more text like that of the app" if fmt.precision == "int8" else ""
         raise UserError(
-            f"{name}: gives Keras' label on {found.clear_agreement:.1%} of texts that Keras is clear about, expected "
-            f"at least {fmt.agreement:.0%} ({found.agreement:.1%} of all {found.rows:,}; largest difference of a score "
+            f"{name}: gives Keras' label on {found.clear_agreement:.1%} of the {found.clear:,} texts that Keras is "
+            f"clear about, expected at least {allowed['clear_agreement']:.0%}, and on {found.agreement:.1%} of all "
+            f"{found.rows:,}, expected at least {allowed['agreement']:.0%} (largest difference of a score "
             f"{found.max_score_difference:.2g}); the file was removed{advice}"
         )
 

@@ -73,8 +73,9 @@ def test_its_numbers_are_those_of_the_json_files(exported):
     v = entry["verification"]
     assert row(text, "float32.tflite") == [
         "float32.tflite", f"{entry['bytes']:,}", str(entry["length"]), f"{v['agreement']:.2%}", f"{100 * v['metrics']['accuracy']:.2f}",
-        f"{100 * v['keras_metrics']['accuracy']:.2f}", str(v["rows"]), "dev.csv",
+        f"{100 * v['keras_metrics']['accuracy']:.2f}", str(v["rows"]), "dev.csv", "95%, ± 0.0001",
     ]  # fmt: skip
+    assert v["allowed"] == {"max_score_difference": 1e-4, "clear_agreement": 0.98, "agreement": 0.95}
     for tensor in entry["inputs"]:
         assert f"`{tensor['name']}` int32 {tensor['shape']}" in text
     assert entry["reads"] in text and "`TextClassifier` takes as they are: float32.tflite." in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,7 +59,7 @@ def test_what_is_beyond_tolerance():
     wrong[:2] = wrong[:2, ::-1]
     require_agreement(EXPORTS["tflite_dynamic"], "x", compare(TASK, rows([-1] * 100), want, wrong, want))
     wrong[2] = wrong[2, ::-1]
-    with pytest.raises(UserError, match="x: gives Keras' label on 97.0% .* at least 98%"):
+    with pytest.raises(UserError, match="x: gives Keras' label on 97.0% .* at least 98%, and on 97.0% of all 100"):
         require_agreement(EXPORTS["tflite_dynamic"], "x", compare(TASK, rows([-1] * 100), want, wrong, want))
     wrong[3] = np.nan
     with pytest.raises(UserError, match="NaN"):
@@ -86,3 +88,41 @@ def test_the_built_in_texts():
     more = with_edge_cases(PAIR, pair)
     assert len(more) == len(pair) + 2 and ("", "") in list(zip(more.text, more.text_b, strict=True))
     assert len(set(more.ids)) == len(more)
+
+
+def flat(classes: int, count: int, moved: int) -> list[np.ndarray]:
+    """Scores of many labels that are all alike, and those of a file that gives ``moved`` texts another label."""
+    logits = np.random.default_rng(0).normal(scale=0.01, size=(count, classes))
+    got = logits.copy()
+    for row in got[:moved]:
+        row[row.argmin()] = row.max() + 0.001
+    return [np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in (logits, got)]
+
+
+def test_flat_scores_of_many_labels_are_held_to_account():
+    """No score of 77 labels leads by 0.02: of such a student any file used to pass."""
+    want, got = flat(77, 1000, 453)
+    found = compare(TASK, rows([-1] * 1000), want, got, want)
+    assert found.agreement == 0.547 and found.max_score_difference < 0.02
+    for name in ("tflite_int8", "tflite_dynamic", "tflite_float16"):
+        with pytest.raises(UserError, match=r"on 54.7% of all 1,000, expected at least 95%.*the file was removed"):
+            require_agreement(EXPORTS[name], "x", replace(found, max_score_difference=0))
+    want, got = flat(77, 1000, 0)
+    require_agreement(EXPORTS["tflite_int8"], "x", compare(TASK, rows([-1] * 1000), want, got, want))
+
+
+def test_clear_is_a_part_of_the_best_score():
+    want = np.full((100, 77), 1 / 80)
+    want[:, 5] = 4 / 80  # far above the others, and still less than 0.05
+    got = want.copy()
+    got[:3] = np.roll(want[:3], 1, axis=1)
+    found = compare(TASK, rows([-1] * 100), want, got, want)
+    assert (found.clear, found.clear_agreement, found.agreement) == (100, 0.97, 0.97)
+    with pytest.raises(UserError, match="97.0% of the 100 texts that Keras is clear about, expected at least 98%"):
+        require_agreement(EXPORTS["tflite_int8"], "x", found)
+
+
+def test_nothing_clear_is_not_agreement():
+    want = np.full((100, 2), 0.5) + [[0.001, -0.001]]
+    found = compare(TASK, rows([-1] * 100), want, want[:, ::-1], want)
+    assert (found.clear, found.clear_agreement) == (0, 0.0)

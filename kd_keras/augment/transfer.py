@@ -6,10 +6,9 @@ On disk it is one Parquet file (id, text, text_b, source, rule) whose metadata h
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from kd_keras.common import files
 from kd_keras.common.columns import ArrowColumn, ParquetColumn
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
+from kd_keras.common.processes import Pool
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
@@ -142,14 +142,13 @@ class _Workers:
 
     def __init__(self, settings: AugmentSettings):
         self.count = settings.augment_workers or cpus()
-        self._pools: list[ProcessPoolExecutor] = []
+        self._pools = ExitStack()
 
     def __enter__(self) -> _Workers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for pool in self._pools:
-            pool.shutdown(cancel_futures=True)
+        self._pools.__exit__(*error)
 
     def map(self, work, chunks: Iterator, shared: object) -> Iterator[list]:
         """``work(shared, chunk)`` of each chunk, in order."""
@@ -158,10 +157,7 @@ class _Workers:
             ready = _prepared(work, shared)
             yield from (work(ready, chunk) for chunk in chunks)
             return
-        # "spawn": a fork of a process that runs TensorFlow's threads can hang.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.count, context, _start, (work, shared))
-        self._pools.append(pool)
+        pool = self._pools.enter_context(Pool(self.count, _start, (work, shared)))
         yield from pool.map(_run, chunks)
 
 

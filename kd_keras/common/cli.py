@@ -1,6 +1,6 @@
 """How every command starts and ends: quiet libraries, one-line errors, exit codes.
 
-Exit codes: 0 done, 2 the user can put it right (one line on standard error), 130 Ctrl-C.
+Exit codes: 0 done, 2 the user can put it right (one line on standard error), 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
+from kd_keras.common import stopping
 from kd_keras.common.errors import UserError
-from kd_keras.common.progress import say
 
 
 def quiet() -> None:
@@ -31,7 +31,7 @@ def quiet() -> None:
 def native_notes_held(most: int = 0) -> Iterator[None]:
     """Holds back what native libraries write to file descriptor 2, which no setting turns off.
 
-    Where something fails it is shown: its last ``most`` bytes, 0 being all.
+    Where something fails it is shown: its last ``most`` bytes, 0 being all. Ctrl-C is no failure.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -39,7 +39,7 @@ def native_notes_held(most: int = 0) -> Iterator[None]:
         os.dup2(notes.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             notes.seek(0)
             os.write(kept, notes.read()[-most:])
             raise
@@ -75,22 +75,29 @@ def _parse(argv: list[str]) -> list[str]:
 def run(main: Callable[[list[str]], None]) -> None:
     """``app.run`` with this project's exit codes. ``main`` gets argv, the command's name first."""
     quiet()
+    stopping.listen()
 
     def guarded(argv: list[str]) -> int:
         try:
             main(argv)
-        except UserError as e:
-            print(f"error: {e}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            say("\nstopped; what was finished is kept, and the same command goes on")
-            return 130
-        except BrokenPipeError:  # `predict … | head` is no fault
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        except Exception as e:
+            if stopping.asked():  # then it is what a library made of the interrupt
+                raise KeyboardInterrupt from None
+            if isinstance(e, UserError):
+                print(f"error: {e}", file=sys.stderr)
+                return 2
+            if isinstance(e, BrokenPipeError):  # `predict … | head` is no fault
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 0
+            raise
         return 0
 
-    app.run(guarded, flags_parser=_parse)
+    try:
+        app.run(guarded, flags_parser=_parse)
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        stopping.leave()
 
 
 def no_arguments(argv: list[str]) -> None:

@@ -21,6 +21,9 @@ from kd_keras.common.errors import UserError
 
 PathLike = str | os.PathLike[str]
 
+# What is being written beside its place.
+_unfinished: set[Path] = set()
+
 
 def require_file(path: PathLike, what: str) -> Path:
     """``path`` as a Path, or UserError naming ``what`` ("--train_file") where it is no readable file."""
@@ -91,6 +94,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     temp = final.with_name(f".{final.name}.{os.getpid()}.tmp{final.suffix}")
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
+        _unfinished.add(temp)
         try:
             yield temp
             with open(temp, "rb+") as f:
@@ -98,6 +102,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
             os.replace(temp, final)
         finally:
             temp.unlink(missing_ok=True)
+            _unfinished.discard(temp)
 
 
 @contextlib.contextmanager
@@ -108,14 +113,23 @@ def atomic_dir(path: PathLike) -> Iterator[Path]:
     with disk_errors(final):
         shutil.rmtree(temp, ignore_errors=True)
         temp.mkdir(parents=True)
+        _unfinished.add(temp)
         try:
             yield temp
+            _unfinished.discard(temp)  # whole: between the two renames it is all there is
             if final.exists():  # a folder cannot be renamed onto a full one: the old one steps aside first
                 os.replace(final, old)
             os.replace(temp, final)
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temp, ignore_errors=True)
+            _unfinished.discard(temp)
+
+
+def remove_unfinished() -> None:
+    """For a process that ends now, without coming back to what it is writing."""
+    for temp in list(_unfinished):
+        shutil.rmtree(temp, ignore_errors=True) if temp.is_dir() else temp.unlink(missing_ok=True)
 
 
 def write_text(path: PathLike, text: str) -> None:

@@ -18,6 +18,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.files import tail
 from kd_keras.common.progress import progress
 from kd_keras.common.seeds import rng
+from kd_keras.common.stopping import held
 
 # Texts answered before the clock runs, in each turn: another model has had the caches since the last one.
 WARM_UP = 5
@@ -39,11 +40,12 @@ class Worker:
         self.kind, self.threads = kind, threads
         self._notes = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
         paths = [str(Path(kd_keras.__file__).parents[1]), os.environ.get("PYTHONPATH")]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "from kd_keras.deploy.worker import main; main()"],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._notes, encoding="utf-8",
-        )  # fmt: skip
+        with held():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from kd_keras.deploy.worker import main; main()"],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._notes, encoding="utf-8",
+            )  # fmt: skip
 
     def __enter__(self) -> Worker:
         return self

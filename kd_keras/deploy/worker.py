@@ -19,6 +19,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import memory_mb
+from kd_keras.common.processes import end_with
 
 # One text, prepared → an answer; and ids by input name, row → the text, prepared.
 Answer = Callable[[Any], Any]
@@ -26,6 +27,7 @@ Prepare = Callable[[dict, int], Any]
 
 
 def main() -> None:
+    end_with(os.getppid())
     # Native libraries print where they like: answers have a descriptor of their own.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -8,18 +8,15 @@ a kill costs what it costs elsewhere, and the same command goes on.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from kd_keras.common import cli, progress
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
+from kd_keras.common.processes import Pool
 
 if TYPE_CHECKING:
     from kd_keras.distill.arms import Todo, Trainer
@@ -38,19 +35,15 @@ def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int, tim
     if len(missing) < 2:
         return  # one alone is faster with every CPU
     workers = min(workers, len(missing))
-    context = multiprocessing.get_context("spawn")  # a fork of a process with TensorFlow's threads hangs
+    context = multiprocessing.get_context("spawn")  # as Pool's
     given = context.Queue()
     given.cancel_join_thread()  # a process that dies before it reads must not keep this one
     for line in range(workers):
         given.put((line, trainer, missing))
     share = max(1, cpus() // workers)
     progress.say(f"{len(missing)} students, {workers} at a time with {share} CPU{'s' * (share > 1)} each")
-    others = set(multiprocessing.active_children())
-    start = (given, progress.lock(context), share, os.getpid())
-    with (
-        timings.step(f"students, {workers} at a time"),
-        ProcessPoolExecutor(workers, context, _begin, start) as pool,
-    ):
+    start = (given, progress.lock(context), share)
+    with timings.step(f"students, {workers} at a time"), Pool(workers, _begin, start) as pool:
         futures = {pool.submit(_train, n): t for n, t in enumerate(missing)}
         try:
             for future in as_completed(futures):
@@ -62,18 +55,11 @@ def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int, tim
                 f"--parallel_students={workers}: the process of a student was killed, as happens where memory runs "
                 "out; fewer at a time need less, and the same command goes on"
             ) from None
-        except BaseException:
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
-def _begin(given: Any, lock: Any, share: int, parent: int) -> None:
+def _begin(given: Any, lock: Any, share: int) -> None:
     """In each process, once."""
     global _job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches every process; the first one ends the others
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     cli.quiet()
     cli.import_tensorflow()
     import tensorflow as tf
@@ -82,13 +68,6 @@ def _begin(given: Any, lock: Any, share: int, parent: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(share)
     line, *_job = given.get()  # not an argument: what it holds would import TensorFlow before the lines above
     progress.share(lock, line)
-
-
-def _end_with(parent: int) -> None:
-    """A killed run leaves no process behind."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _train(number: int) -> tuple[int, float, float]:

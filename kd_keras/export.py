@@ -3,12 +3,15 @@
 python -m kd_keras.export --model_dir=RUN
 python -m kd_keras.export --model_dir=RUN --formats=tflite_dynamic,tflite_int8 --check_file=labelled.tsv
 
+python -m kd_keras.export --model_dir=RUN --arm=baseline-seed1
+
 Files are compared on the run's dev split, and int8 ranges come from its training rows, unless files are named.
 
 RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits) and "ids" (ids → logits).
 RUN/tflite/ has a .tflite file for each format with labels.txt, vocab.txt and metadata.json; the unrolled ones hold
 labels, vocabulary and tokenizer inside too, which is all that MediaPipe needs. Copy the folder, and
-python -m kd_keras.predict --model=FILE.tflite "text" works from it.
+python -m kd_keras.predict --model=FILE.tflite "text" works from it. With --arm, another student than the one that
+the run kept, both folders are in RUN/arms/ARM.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.deploy import export_texts
     from kd_keras.deploy.runner import read_task
 
-    task = read_task(FLAGS.model_dir)
+    task = read_task(FLAGS.model_dir, settings.arm)
     texts = export_texts.read(FLAGS.model_dir, settings, task)
     cli.import_tensorflow()
     from kd_keras.deploy.exporting import export

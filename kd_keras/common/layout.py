@@ -119,9 +119,21 @@ class RunLayout:
         others = sorted((self.root / "signals").glob(f"teacher-*/{split}"))
         return [p for p in (self.signals(split), *others) if p.is_dir()]
 
+    @property
+    def arms(self) -> Path:
+        return self.root / "arms"
+
     def arm(self, name: str, seed: int) -> Path:
         """A trained student's own folder: ``arms/distilled-seed1``."""
-        return self.root / "arms" / f"{name}-seed{seed}"
+        return self.arms / f"{name}-seed{seed}"
+
+    def trained_arms(self) -> list[str]:
+        """The names of the arms that are there, ``distilled-seed1``."""
+        return sorted(path.parent.name for path in self.arms.glob("*/student.keras"))
+
+    def of_arm(self, name: str) -> RunLayout:
+        """An arm's student and its exports, which have a run folder's names in the arm's own."""
+        return RunLayout(self.arms / name)
 
 
 def signals_in(folder: Path, split: str, teacher: int = 1) -> Path:

@@ -17,13 +17,14 @@ VERSION = 1
 _KINDS = {t.kind: t for t in (WordPiece, Words)}
 
 
-def describe(task: Task, tokenizer: Tokenizer, student: str) -> dict[str, Any]:
+def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = None) -> dict[str, Any]:
     """What is the same for all files of an export.
 
     Args:
       task: of the run.
       tokenizer: the student's.
       student: sha256 of student.keras.
+      arm: which of the run's students this is; None where nobody knows.
     """
     return {
         "version": VERSION,
@@ -42,6 +43,7 @@ def describe(task: Task, tokenizer: Tokenizer, student: str) -> dict[str, Any]:
         if task.is_regression
         else "softmax over the labels in the order of labels.txt",
         "student": student,
+        "arm": arm,
     }
 
 

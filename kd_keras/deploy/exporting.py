@@ -13,6 +13,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.deploy import bundle, export_texts, mediapipe, model_card
+from kd_keras.deploy.arms import kept_arm, read_metrics
 from kd_keras.deploy.formats import SAVED_MODEL, Format, names
 from kd_keras.deploy.inputs import READS
 from kd_keras.deploy.litert import LiteRT
@@ -57,11 +58,18 @@ def export(model_dir: str | Path, settings: ExportSettings, texts: export_texts.
     Raises:
       UserError: ``model_dir`` is no run, or a file of text cannot be read.
     """
-    texts = texts or export_texts.read(model_dir, settings, read_task(model_dir))
+    texts = texts or export_texts.read(model_dir, settings, read_task(model_dir, settings.arm))
     formats, source, rows = texts.formats, texts.source, texts.check
-    runner = Runner.load(model_dir)
+    run = RunLayout(Path(model_dir))
+    kept = kept_arm(run, read_metrics(run))
+    arm = settings.arm or kept
+    layout = run if arm == kept else run.of_arm(arm)
+    runner = Runner.load(model_dir, arm=None if arm == kept else arm)
+    if settings.arm:
+        say(f"{arm}{', which the run kept' if arm == kept else ''}: its files go to {layout.root}")
     calibration = texts.calibration and student_ids(runner.tokenizer, texts.calibration)
-    job = _Job(runner, RunLayout(Path(model_dir)), settings.tflite_length, calibration, source, rows)
+    about = bundle.describe(runner.task, runner.tokenizer, files.sha256_file(layout.student), arm)
+    job = _Job(runner, run, layout, about, settings.tflite_length, calibration, source, rows)
     unrolled = [f for f in formats if f.form == "unrolled"]
     if unrolled and (reason := mediapipe.why_not(runner.task, runner.tokenizer, unrolled[0])):
         say(f"{names(unrolled)}: without metadata for MediaPipe, as {reason}")
@@ -73,7 +81,7 @@ def export(model_dir: str | Path, settings: ExportSettings, texts: export_texts.
             done.files[name] = (size, found)
         except UserError as e:
             done.failures.append(str(e))
-    model_card.write(job.layout, job.about, job.models)
+    model_card.write(run, about, job.models, layout)
     return done
 
 
@@ -83,15 +91,16 @@ class _Job:
     def __init__(
         self,
         runner: Runner,
+        run: RunLayout,
         layout: RunLayout,
+        about: dict,
         length: int,
         calibration: dict[str, TokenIds] | None,
         source: str,
         rows: Rows,
     ):
-        self.runner, self.layout, self.length = runner, layout, length
+        self.runner, self.run, self.layout, self.about, self.length = runner, run, layout, about, length
         self.calibration, self.source, self.rows = calibration, source, rows
-        self.about = bundle.describe(runner.task, runner.tokenizer, files.sha256_file(layout.student))
         self.ids = student_ids(runner.tokenizer, rows)
         self.logits = predict(runner.student, self.ids)
         self.models = bundle.models_of(layout.tflite, self.about["student"])
@@ -101,8 +110,8 @@ class _Job:
 
     def tflite(self, fmt: Format) -> tuple[str, int, Verification]:
         """Writes one file and its entry in metadata.json."""
-        runner, name = self.runner, f"tflite/{fmt.file}"
-        path = self.layout.tflite / fmt.file
+        runner, path = self.runner, self.layout.tflite / fmt.file
+        name = path.relative_to(self.run.root).as_posix()
         # An older file goes first: should this one fail, nothing wrong is left in its place.
         path.unlink(missing_ok=True)
         self.models.pop(fmt.file, None)
@@ -142,28 +151,29 @@ class _Job:
     def saved_model(self) -> tuple[str, int, Verification]:
         """Writes the folder, metadata with it."""
         runner, rows, folder = self.runner, self.rows, self.layout.saved_model
+        name = folder.relative_to(self.run.root).as_posix()
         shutil.rmtree(folder, ignore_errors=True)
         with files.atomic_dir(folder) as temp:
             write_saved_model(runner.student, runner.tokenizer, runner.task, temp)
             model = LoadedModel(temp)
             worst = float(np.abs(model.logits_of_ids(self.ids) - self.logits).max())
             if not worst <= SAVED_MODEL.tolerance:
-                raise UserError(f"saved_model: ids give logits that differ from Keras' by {worst:.2g}; it was removed")
+                raise UserError(f"{name}: ids give logits that differ from Keras' by {worst:.2g}; it was removed")
             same = _same_pieces(model, runner, rows)
             if (~same).mean() > _PIECES:
                 raise UserError(
-                    f"saved_model: splits {(~same).sum()} of {len(rows):,} texts otherwise than the student's "
+                    f"{name}: splits {(~same).sum()} of {len(rows):,} texts otherwise than the student's "
                     f"tokenizer (the first is row {int(np.argmin(same))}); it was removed"
                 )
             keras = self._scores(self.logits)
             got = np.where(same[:, None], model.scores(rows), keras)
             found = compare(runner.task, rows, keras, got, keras, pieces_differ=int((~same).sum()))
-            require_agreement(SAVED_MODEL, "saved_model", found)
+            require_agreement(SAVED_MODEL, name, found)
             extra = temp / self.layout.saved_model_metadata.relative_to(folder)
             said = {"reads": READS["ids"], "checked_on": self.source, "verification": _verification(SAVED_MODEL, found)}
             files.write_json(extra, self.about | said)
             size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
-        return "saved_model", size, found
+        return name, size, found
 
 
 def _verification(fmt: Format, found: Verification) -> dict:

@@ -13,8 +13,8 @@ from typing import Any
 
 from kd_keras import metrics as known_metrics
 from kd_keras.common import files
-from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout, RunLayout
+from kd_keras.deploy.arms import is_baseline, kept_arm, read_metrics
 from kd_keras.distill.report import SETS, TITLES, markdown_table
 from kd_keras.tasks import Task
 
@@ -22,31 +22,32 @@ from kd_keras.tasks import Task
 _PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
 
 
-def write(layout: RunLayout, about: Mapping[str, Any], models: Mapping[str, dict]) -> None:
+def write(
+    run: RunLayout, about: Mapping[str, Any], models: Mapping[str, dict], student: RunLayout | None = None
+) -> None:
     """Writes the card, or removes it where no file is left to describe.
 
     Args:
-      layout: of the run; its metrics.json and flags.txt may be missing, or older than today's.
+      run: its metrics.json and flags.txt may be missing, or older than today's.
       about: as :func:`bundle.describe` gives it.
       models: every file of the bundle → its entry in metadata.json.
+      student: where the bundle is, if it is not the run's own: an arm's.
     """
-    card = BundleLayout(layout.tflite).card
+    card = BundleLayout((student or run).tflite).card
     if not models:
         card.unlink(missing_ok=True)
         return
-    try:
-        found = files.read_json(layout.metrics) if layout.metrics.is_file() else {}
-    except UserError:
-        found = {}
-    flags = layout.flags.read_text(encoding="utf-8") if layout.flags.is_file() else ""
-    files.write_text(card, page(about, models, found if isinstance(found, dict) else {}, flags))
+    metrics = read_metrics(run)
+    flags = run.flags.read_text(encoding="utf-8") if run.flags.is_file() else ""
+    files.write_text(card, page(about, models, metrics, flags, kept_arm(run, metrics)))
 
 
-def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, flags: str) -> str:
-    """The card as Markdown."""
-    task = Task.from_json(about["task"])
-    parts = [_what(task, about, metrics), _files(task, models), _scores(task, metrics), _data(metrics)]
-    parts += [_use(task, models), _limits(task, about, models), _made(task, models, flags), _LICENCE]
+def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, flags: str, kept: str | None) -> str:
+    """The card as Markdown; ``kept`` is the run's own student."""
+    task, arm = Task.from_json(about["task"]), about.get("arm")
+    parts = [_what(task, about, metrics, kept), _files(task, models), _scores(task, metrics, arm), _data(metrics, arm)]
+    parts += [_use(task, models), _limits(task, about, models)]
+    parts += [_made(task, models, flags, arm if arm != kept else None), _LICENCE]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -57,12 +58,15 @@ own, which may limit what a model made from them is for: look there. No text of 
 single word pieces or words of the vocabulary."""
 
 
-def _what(task: Task, about: Mapping[str, Any], metrics: dict) -> str:
+def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None) -> str:
+    arm = about.get("arm")
     teacher, student = metrics.get("teacher", {}), metrics.get("student", {})
     many = len(teacher.get("seeds", ()))
     by = "distilled from BERT"
     if "name" in teacher:
         by = f"distilled from {f'{many} teachers' if many else 'the teacher'} {_public(teacher['name'])}"
+    if is_baseline(arm):
+        by, teacher = "trained on the labels alone, without distillation", {}
     texts = "pairs of texts" if task.is_pair else "single texts"
     gives = "predicts a score" if task.is_regression else f"tells apart: {', '.join(task.labels)}"
     sizes = [
@@ -72,8 +76,23 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict) -> str:
     ]
     vocabulary = f"{about['vocab_size']:,} {'words' if about['tokenizer']['kind'] == 'words' else 'word pieces'}"
     return f"# {task.name}: a small BiLSTM for TFLite\n\n" + " ".join(
-        [f"A BiLSTM, {by}, that reads {texts} and {gives}. Its vocabulary has {vocabulary}.", *sizes]
+        [
+            f"A BiLSTM, {by}, that reads {texts} and {gives}. Its vocabulary has {vocabulary}.",
+            *sizes,
+            *_which(arm, kept, metrics),
+        ]
     )
+
+
+def _which(arm: str | None, kept: str | None, metrics: dict) -> list[str]:
+    """Sentences about the arm that the files are made of, and why the run kept it."""
+    if arm is None:
+        return []
+    if arm != kept:
+        other = f"; the student that it kept is {kept}" if kept else ""
+        return [f"These files are made of the run's {arm}{other}."]
+    why = _public(metrics.get("kept", {}).get("why", ""))
+    return [f"These files are made of {arm}, the student that the run kept.", *([why] if why else [])]
 
 
 def _files(task: Task, models: Mapping[str, dict]) -> str:
@@ -106,7 +125,7 @@ def _allowed(bounds: Mapping[str, float]) -> str:
 _OF_A_FILE = ("metrics", "keras_metrics")
 
 
-def _scores(task: Task, metrics: dict) -> str:
+def _scores(task: Task, metrics: dict, arm: str | None) -> str:
     """Teacher, baseline and student; and the one of several seeds that is in the files."""
     splits = [s for s in metrics.get("rows", {}) if s in metrics.get("student", {})]
     seeds = metrics.get("seeds", [])
@@ -118,12 +137,11 @@ def _scores(task: Task, metrics: dict) -> str:
             title = f"{many} teachers together"
         rows[title] = [_cell(part, spread, s, m) for s in splits for m in task.metrics]
     if len(seeds) > 1:
-        chosen = metrics.get("chosen_seed")
-        per_seed = metrics.get("student", {}).get("per_seed", {})
-        mine = {s: next((r for r in found if r["seed"] == chosen), {}) for s, found in per_seed.items()}
-        rows[f"in these files: distilled, seed {chosen}"] = [
-            _cell(mine, {}, s, m) for s in splits for m in task.metrics
-        ]
+        kind, learnt = ("baseline", "no distillation") if is_baseline(arm) else ("student", "distilled")
+        seed = int(arm.rpartition("seed")[2]) if arm else metrics.get("chosen_seed")
+        per_seed = metrics.get(kind, {}).get("per_seed", {})
+        mine = {s: next((r for r in found if r["seed"] == seed), {}) for s, found in per_seed.items()}
+        rows[f"in these files: {learnt}, seed {seed}"] = [_cell(mine, {}, s, m) for s in splits for m in task.metrics]
     rows = {title: cells for title, cells in rows.items() if any(cells)}
     if not rows:
         return ""
@@ -155,9 +173,10 @@ def _percent(metric: str) -> bool:
     return metric in known_metrics.names() and known_metrics.get(metric).percent
 
 
-def _data(metrics: dict) -> str:
+def _data(metrics: dict, arm: str | None) -> str:
     lines = [f"- Source: {_public(metrics['source'])}"] if "source" in metrics else []
-    for title, rows in (("Rows", metrics.get("rows")), ("More text, which the teacher labelled", _more(metrics))):
+    more = {} if is_baseline(arm) else _more(metrics)
+    for title, rows in (("Rows", metrics.get("rows")), ("More text, which the teacher labelled", more)):
         if rows:
             lines.append(f"- {title}: {', '.join(f'{name} {count:,}' for name, count in rows.items())}")
     return "\n".join(["## Data", "", *lines]) if lines else ""
@@ -194,11 +213,12 @@ python -m kd_keras.predict --model={first} "a text"{second}
 
 def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) -> str:
     integers = [name for name, entry in models.items() if entry["precision"] in ("dynamic", "int8")]
+    errors = "its data's errors" if is_baseline(about.get("arm")) else "its teacher's errors, and its data's"
     lines = [
         "Made for texts like those it was trained on; others were not measured.",
         f"Reads at most {about['tokenizer']['max_length']} tokens of a text, fewer where the table says so.",
         "What is not in the vocabulary is [UNK] to it, other languages above all.",
-        "It has its teacher's errors, and its data's.",
+        f"It has {errors}.",
     ]
     if not task.is_regression:
         lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean right nine times of ten.")
@@ -207,10 +227,11 @@ def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) ->
     return "\n".join(["## Limits", "", *(f"- {line}" for line in lines)])
 
 
-def _made(task: Task, models: Mapping[str, dict], flags: str) -> str:
+def _made(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -> str:
     formats = ",".join(entry["format"] for entry in models.values())
     calibration = " --calibration_file=TEXTS" if any(e["precision"] == "int8" for e in models.values()) else ""
-    export = f"python -m kd_keras.export --model_dir=RUN --formats={formats}{calibration}"
+    of = f" --arm={arm}" if arm else ""
+    export = f"python -m kd_keras.export --model_dir=RUN{of} --formats={formats}{calibration}"
     given = [line for line in flags.splitlines() if line.startswith("--")]
     if not flags:
         return f"## Made by\n\n```\n{export}\n```"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common import files
-from kd_keras.common.errors import UserError
+from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.layout import RunLayout
 from kd_keras.deploy import bundle
 from kd_keras.deploy.formats import FORMATS, KERAS, SAVED_MODEL, Format
@@ -37,13 +37,18 @@ class Runner:
     format: Format = KERAS
 
     @classmethod
-    def load(cls, model_dir: str | Path, format: str = "keras") -> Runner:
+    def load(cls, model_dir: str | Path, format: str = "keras", arm: str | None = None) -> Runner:
         """The student of a run folder in one of ``FORMATS``.
+
+        Args:
+          model_dir: the run folder.
+          format: as the run's student was exported.
+          arm: another student of the run, as Keras has it.
 
         Raises:
           UserError: ``model_dir`` is no run folder, its files do not fit together, or it was not exported so.
         """
-        task = read_task(model_dir)
+        task = read_task(model_dir, arm)
         layout = RunLayout(Path(model_dir))
         fmt = FORMATS[format]
         require_export(model_dir, fmt)
@@ -56,7 +61,7 @@ class Runner:
             return cls(task, tokenizer, LoadedModel(layout.saved_model), fmt)
         from kd_keras.distill.arms import load_student
 
-        student = load_student(layout.student)
+        student = load_student((layout.of_arm(arm) if arm else layout).student)
         rows = student.get_layer("embeddings").input_dim
         if rows != len(tokenizer):
             raise UserError(
@@ -101,12 +106,17 @@ class Runner:
         return int((np.max(lengths, axis=0) > length).sum())
 
 
-def read_task(model_dir: str | Path) -> Task:
-    """The task of a finished run; UserError where ``model_dir`` is none. Imports nothing heavy."""
+def read_task(model_dir: str | Path, arm: str | None = None) -> Task:
+    """The task of a finished run; UserError where ``model_dir`` is none, or has no such arm. Imports nothing heavy."""
     layout = RunLayout(Path(model_dir))
     if not layout.root.is_dir():
         raise UserError(f"--model_dir={model_dir}: no such folder")
-    needed = (layout.student, layout.task, layout.tokenizer, layout.vocab)
+    if arm and arm not in (known := layout.trained_arms()):
+        raise UserError(
+            f"--arm={arm}: {layout.arms} has no such trained student; expected one of: {', '.join(known) or 'none'}."
+            f"{did_you_mean(arm, known)}"
+        )
+    needed = (*(() if arm else (layout.student,)), layout.task, layout.tokenizer, layout.vocab)
     missing = [p.name for p in needed if not p.is_file()]
     if missing:
         raise UserError(

@@ -19,6 +19,11 @@ class ExportSettings(Checked):
         "text for its ranges. tflite_… are unrolled to --tflite_length tokens (one subgraph, for MediaPipe), "
         "tflite_loop_… take any length.",
     )
+    arm: str | None = setting(
+        None,
+        "the student to export, a folder of RUN/arms (baseline-seed1); the one that the run kept if not given. The "
+        "files of another one go to that folder.",
+    )
     tflite_length: int = setting(
         64, "tokens that an unrolled TFLite file reads; longer text is cut. At most the student's own.", low=1, high=512
     )

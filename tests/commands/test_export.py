@@ -16,6 +16,7 @@ def run(trained_run, tmp_path_factory):
     folder.mkdir()
     for name in NEEDED:
         shutil.copy(trained_run.folder / name, folder / name)
+    shutil.copytree(trained_run.folder / "arms", folder / "arms")
     return folder
 
 
@@ -33,6 +34,8 @@ def answers(run, run_verb, trained_run, tmp_path_factory):
         [f"--model_dir={away}"],
         [model, f"--check_file={away / 'none.csv'}"],
         [model, "tflite_dynamic"],
+        [model, "--arm=baselin-seed1"],
+        [model, "--arm=../arms/baseline-seed1"],
         [model, "--formats=saved_model,tflite_dynamic,tflite_int8,tflite_loop_float32", f"--calibration_file={dev}"],
     )
 
@@ -41,6 +44,8 @@ def test_what_is_wrong_is_said_at_once(answers):
     says = (
         "--model_dir=DIR is needed", "Did you mean tflite_dynamic", "needs --calibration_file=FILE", "there is none",
         "expected a finished run of train", "--check_file: no such file", "unexpected argument 'tflite_dynamic'",
+        "expected one of: baseline-seed1, baseline-seed2, distilled-seed1, distilled-seed2. Did you mean baseline-seed",
+        "--arm=../arms/baseline-seed1: ",
     )  # fmt: skip
     for answer, expected in zip(answers[:-1], says, strict=True):
         assert answer["code"] == 2 and expected in answer["err"] and answer["err"].count("\n") == 1
@@ -61,6 +66,40 @@ def test_the_files_and_their_table(answers, run, trained_run):
     assert set(about["models"]) == {n.split("/")[1] for n in names[1:]}
     assert (run / "saved_model" / "saved_model.pb").is_file()
     assert not [p for p in run.rglob("*") if ".tmp" in p.name]
+
+
+def test_another_student_of_the_run(answers, run, run_verb, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    metrics = json.loads((copy / "metrics.json").read_text())
+    kept = f"distilled-seed{metrics['chosen_seed']}"
+    mine = {
+        p: p.read_bytes() for p in [*(copy / "tflite").iterdir(), *(copy / "saved_model").rglob("*")] if p.is_file()
+    }
+    model, formats = f"--model_dir={copy}", "--formats=saved_model,tflite_loop_float32"
+    other, own = run_verb(
+        "export", [model, "--arm=baseline-seed2", formats], [model, f"--arm={kept}", "--formats=tflite_loop_float32"]
+    )
+    assert other["code"] == own["code"] == 0, other["err"] + own["err"]
+    arm = copy / "arms" / "baseline-seed2"
+    assert f"baseline-seed2: its files go to {arm}\n" in other["err"]
+    assert [line.split()[0] for line in other["out"].splitlines()[1:]] == [
+        "arms/baseline-seed2/saved_model", "arms/baseline-seed2/tflite/loop_float32.tflite"
+    ]  # fmt: skip
+    assert f"{kept}, which the run kept: its files go to {copy}\n" in own["err"]
+    for path, content in mine.items():
+        if path.name != "README.md" and path.suffix != ".json" and path.name != "loop_float32.tflite":
+            assert path.read_bytes() == content, path
+    abouts = [json.loads(p.read_text()) for p in (arm / "tflite" / "metadata.json", copy / "tflite" / "metadata.json")]
+    assert [a["arm"] for a in abouts] == ["baseline-seed2", kept]
+    assert json.loads((arm / "saved_model" / "assets.extra" / "metadata.json").read_text())["arm"] == "baseline-seed2"
+    card = (arm / "tflite" / "README.md").read_text()
+    assert "distilled from" not in card and "without distillation" in card
+    assert f"made of the run's baseline-seed2; the student that it kept is {kept}." in card
+    assert "in these files: no distillation, seed 2" in card and "--arm=baseline-seed2 --formats=" in card
+    assert f"made of {kept}, the student that the run kept." in (copy / "tflite" / "README.md").read_text()
+    (answer,) = run_verb("predict", [f"--model={arm / 'tflite' / 'loop_float32.tflite'}", "good film"])
+    assert answer["code"] == 0 and not answer["tf"] and json.loads(answer["out"])["label"] in ("neg", "pos")
 
 
 def test_evaluate_in_every_format(answers, run, run_verb, trained_run):

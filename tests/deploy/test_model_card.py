@@ -111,6 +111,24 @@ def test_several_teachers_are_said_to_be_several(run):
     assert "distilled from 2 teachers my-bert" in text and "Each teacher has 7,654,321 parameters." in text
 
 
+def test_the_kept_student_may_be_the_baseline(run):
+    about = json.loads((run.tflite / "metadata.json").read_text())
+    assert about["arm"] == "distilled-seed2" and "made of distilled-seed2, the student that the run kept." in card(run)
+    why = "Its dev accuracy is higher than that of every distilled one."
+    baseline = METRICS["baseline"] | {"per_seed": {"dev": [{"seed": 1, "accuracy": 0.7123}]}}
+    kept = {"arm": "baseline-seed1", "why": why}
+    files.write_json(run.metrics, METRICS | {"baseline": baseline, "kept": kept})
+    model_card.write(run, about | {"arm": "baseline-seed1"}, about["models"])
+    text = card(run)
+    assert f"made of baseline-seed1, the student that the run kept. {why}" in text
+    assert "distilled from" not in text and "teacher labelled" not in text and "teacher's errors" not in text
+    assert row(text, "in these files: no distillation, seed 1")[1:] == ["71.23", ""] and "--arm" not in text
+    model_card.write(run, about | {"arm": "distilled-seed2"}, about["models"])
+    text = card(run)
+    assert "the run's distilled-seed2; the student that it kept is baseline-seed1." in text and why not in text
+    assert "distilled from the teacher my-bert" in text and "--arm=distilled-seed2 --formats=" in text
+
+
 @pytest.mark.parametrize(
     "found",
     [None, "{}", "[]", "{not json", '{"teacher": {"name": "bert"}}', '{"rows": {"dev": 3}, "student": {"dev": {}}}'],

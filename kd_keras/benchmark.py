@@ -44,8 +44,9 @@ def main(argv: list[str]) -> None:
     benchmark_report.write(report, folder, shlex.join(["python", "-m", "kd_keras.benchmark", *sys.argv[1:]]))
     print(benchmark_report.summary(report), flush=True)
     print(f"\n{benchmark_report.speedups(report)}\n\n{benchmark_report.phone_lines(report)}", flush=True)
-    if said := benchmark_report.noise(report):
-        say(f"\n{said}")
+    for said in (benchmark_report.warnings(report), benchmark_report.noise(report)):
+        if said:
+            say(f"\n{said}")
     say(f"\nall of it: {folder / benchmark_report.PAGE}")
 
 

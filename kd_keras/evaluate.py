@@ -12,6 +12,7 @@ from absl import flags
 from kd_keras.common import cli
 from kd_keras.common.config import define_string
 from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
 from kd_keras.deploy.formats import FORMATS, parse_formats
 from kd_keras.tasks import read_labelled
 
@@ -29,7 +30,7 @@ def main(argv: list[str]) -> None:
             raise UserError(f"--{name}=… is needed")
     formats = parse_formats(FLAGS.formats, FORMATS)
 
-    from kd_keras.deploy.runner import Runner, read_task, require_export
+    from kd_keras.deploy.runner import Runner, always_answers, only_label, read_task, require_export
 
     task = read_task(FLAGS.model_dir)
     for fmt in formats:
@@ -42,11 +43,14 @@ def main(argv: list[str]) -> None:
         cli.import_tensorflow()
     for fmt in formats:
         runner = Runner.load(FLAGS.model_dir, fmt.name)
-        scores = score(task.metrics, rows.label, runner.scores(rows))
+        got = runner.scores(rows)
         about = {"format": fmt.name, "data_file": FLAGS.data_file, "rows": len(rows)}
         if cut := runner.cut(rows):
             about["cut"] = cut
-        print(json.dumps(about | scores), flush=True)
+        if (always := only_label(task, rows, got)) is not None:
+            about["always"] = always
+            say(always_answers(fmt.name, always))
+        print(json.dumps(about | score(task.metrics, rows.label, got)), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from kd_keras import metrics
 from kd_keras.common import files
 from kd_keras.deploy.benchmark_plots import pareto
+from kd_keras.deploy.runner import always_answers
 from kd_keras.distill import plots
 from kd_keras.distill.report import markdown_table
 
@@ -37,6 +38,11 @@ def summary(report: dict) -> str:
     return markdown_table([*head, f"× teacher, {_of(last)}"], lines)
 
 
+def warnings(report: dict) -> str:
+    """A sentence for each model that gives all texts one label, else nothing."""
+    return "\n".join(always_answers(m["name"], m["always"]) for m in report["models"] if m.get("always") is not None)
+
+
 def noise(report: dict) -> str:
     """A warning where other work ran when the benchmark began, else nothing."""
     load, cpus = report["machine"]["load_average"][0], report["machine"]["cpus"]
@@ -46,13 +52,17 @@ def noise(report: dict) -> str:
 
 
 def speedups(report: dict) -> str:
-    """One sentence for each format at the longest text, fewest threads: unit and setting with the number."""
+    """One sentence for each format at the longest text, fewest threads: unit and setting with the number.
+
+    None for a model that gives all texts one label, however fast it is.
+    """
+    learnt = {m["name"] for m in report["models"] if m.get("always") is None}
     last, threads = _longest(report), _threads(report)[0]
     return "\n".join(
         f"{r['fast']}: {_ratio(r)}× faster than {r['slow']} ({r['min']:.1f} to {r['max']:.1f} in {r['rounds']} rounds; "
         f"p50 of a text, {_of(last)}, batch 1, {_threads_text(threads)})"
         for r in report["ratios"]
-        if (r["length"], r["threads"]) == (last, threads)
+        if (r["length"], r["threads"]) == (last, threads) and r["fast"] in learnt
     )
 
 
@@ -75,6 +85,7 @@ def page(report: dict, command: str, drawn: bool = True) -> str:
         f"{_of(t['length'])}: {t['different']:,} different" + (f", {t['joined']:,} of several rows" * (t["joined"] > 0))
         for t in text["timed"]
     )
+    notes = "\n\n".join(note for note in (noise(report), *warnings(report).splitlines()) if note)
     percent = " in percent" if metrics.get(metric).percent else ""
     return f"""# {report["task"]}: size, accuracy and latency
 
@@ -83,7 +94,7 @@ def page(report: dict, command: str, drawn: bool = True) -> str:
 {summary(report)}
 
 Median milliseconds of one text, batch 1, {_threads_text(threads)}; dev {metric}{percent}; MB are millions of bytes.
-{noise(report)}
+{notes}
 
 {plot}{speedups(report)}
 

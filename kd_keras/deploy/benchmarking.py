@@ -24,7 +24,7 @@ from kd_keras.deploy.formats import FORMATS, Format, parse_formats
 from kd_keras.deploy.litert import LiteRT
 from kd_keras.deploy.made_models import MadeModels, RunTeacher, run_teacher
 from kd_keras.deploy.run_data import dev_rows
-from kd_keras.deploy.runner import Runner, read_task, require_export, scores_of
+from kd_keras.deploy.runner import Runner, only_label, read_task, require_export, scores_of
 from kd_keras.deploy.timing_texts import TimingTexts, timing_texts
 from kd_keras.metrics import score
 from kd_keras.tasks import Rows, Task
@@ -194,7 +194,7 @@ def _about(m: Model) -> dict:
 
 
 def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None:
-    """Adds "metrics" over the labelled rows, and "cut": rows longer than the file reads."""
+    """Adds "metrics" over the labelled rows, "cut": rows longer than the file reads, and "always": see only_label."""
     task, rows = plan.task, plan.rows
     with progress(len(models), "accuracy", "models") as bar:
         for m in models:
@@ -204,7 +204,8 @@ def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None
             else:
                 runner = Runner.load(plan.model_dir, m.name)
                 got, cut = runner.scores(rows), runner.cut(rows)
-            entries[m.name] |= {"metrics": score(task.metrics, rows.label, got), "cut": cut}
+            found = {"metrics": score(task.metrics, rows.label, got), "cut": cut}
+            entries[m.name] |= found | {"always": only_label(task, rows, got)}
             bar.update()
 
 

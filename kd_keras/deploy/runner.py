@@ -16,7 +16,7 @@ from kd_keras.deploy.formats import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.deploy.litert import LiteRT
 from kd_keras.metrics import softmax
 from kd_keras.students.inputs import student_ids
-from kd_keras.tasks import Rows, Task
+from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
 
 
@@ -141,6 +141,24 @@ def require_export(model_dir: str | Path, fmt: Format) -> None:
         raise UserError(
             f"--formats={fmt.name}: {there.name} was made from another student.keras; make it again: {again}"
         )
+
+
+# Of fewer texts, one label for all may be chance.
+_MANY = 20
+
+
+def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
+    """The label that a model gives to every one of many rows whose gold labels differ; None of any sane model."""
+    gold = has_label(rows)
+    if task.is_regression or gold.sum() < _MANY or len(np.unique(rows.label[gold])) < 2:
+        return None
+    (given, *others) = np.unique(scores[gold].argmax(-1))
+    return None if others else task.labels[given]
+
+
+def always_answers(name: str, label: str) -> str:
+    """The warning that goes with :func:`only_label`."""
+    return f"{name}: always answers {label!r}, whatever the text: its score is what that label's share gives"
 
 
 def scores_of(task: Task, logits: np.ndarray) -> np.ndarray:

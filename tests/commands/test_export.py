@@ -102,6 +102,31 @@ def test_another_student_of_the_run(answers, run, run_verb, tmp_path):
     assert answer["code"] == 0 and not answer["tf"] and json.loads(answer["out"])["label"] in ("neg", "pos")
 
 
+def test_evaluate_says_that_a_student_always_answers_alike(answers, run, run_verb, tmp_path):
+    import numpy as np
+
+    from kd_keras.distill.arms import load_student
+
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    student = load_student(copy / "student.keras")
+    logits = student.get_layer("logits")
+    logits.set_weights([np.zeros_like(logits.get_weights()[0]), np.array([0.0, 1.0])])
+    student.save(copy / "student.keras")
+    data = tmp_path / "data.csv"
+    data.write_text("text,label\n" + "good film,pos\nbad film,neg\n" * 12)
+    few = tmp_path / "few.csv"
+    few.write_text("text,label\ngood film,pos\nbad film,neg\n")
+    said, chance, sane = run_verb(
+        "evaluate",
+        [f"--model_dir={copy}", f"--data_file={data}"],
+        [f"--model_dir={copy}", f"--data_file={few}"],
+        [f"--model_dir={run}", f"--data_file={data}"],
+    )
+    assert "keras: always answers 'pos'" in said["err"] and json.loads(said["out"])["always"] == "pos"
+    assert "always" not in chance["err"] + chance["out"] + sane["err"] + sane["out"]
+
+
 def test_evaluate_in_every_format(answers, run, run_verb, trained_run):
     model, data = f"--model_dir={run}", f"--data_file={trained_run.files['dev']}"
     light, both, missing, unknown = run_verb(

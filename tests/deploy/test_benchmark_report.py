@@ -125,6 +125,17 @@ def test_a_busy_machine_is_told(report, tmp_path):
     assert said in benchmark_report.noise(report) and said in benchmark_report.page(report, "again")
 
 
+def test_no_praise_for_a_model_that_always_answers_alike(report):
+    assert benchmark_report.warnings(report) == "" and "faster than" in benchmark_report.page(report, "again")
+    for m in report["models"]:
+        m["always"] = "ham" if m["name"] == "tflite_dynamic" else None
+    page = benchmark_report.page(report, "again")
+    assert (
+        "tflite_dynamic: always answers 'ham'" in benchmark_report.warnings(report) and "always answers 'ham'" in page
+    )
+    assert benchmark_report.speedups(report) == "" and "faster than" not in page
+
+
 def test_without_a_teacher(report, tmp_path):
     report |= {"models": report["models"][:2], "ratios": []}
     benchmark_report.write(report, tmp_path, "again")

@@ -56,3 +56,21 @@ def test_files_that_do_not_fit_together_are_refused(trained_run, tmp_path):
 def test_softmax_of_large_logits():
     got = softmax(np.array([[1000.0, 1001.0], [0.0, 0.0]], np.float32))
     np.testing.assert_allclose(got, [[1 / (1 + np.e), np.e / (1 + np.e)], [0.5, 0.5]])
+
+
+def test_one_label_for_every_text():
+    from kd_keras.deploy.runner import only_label
+    from kd_keras.tasks import Rows, Task
+
+    def asked(labels, scores, kind="single"):
+        labels = np.array(labels)
+        rows = Rows([str(i) for i in range(len(labels))], ["x"] * len(labels), None, labels)
+        return only_label(Task("toy", kind, ("ham", "spam") if kind == "single" else ()), rows, np.array(scores))
+
+    ham, spam = [0.9, 0.1], [0.2, 0.8]
+    assert asked([0, 1] * 10, [ham] * 20) == "ham" and asked([0, 1] * 10, [spam] * 20) == "spam"
+    assert asked([0, 1] * 10, [ham] * 19 + [spam]) is None
+    assert asked([0, 1] * 9, [ham] * 18) is None, "too few to tell"
+    assert asked([0] * 20, [ham] * 20) is None, "as it should"
+    assert asked([0, 1] * 10 + [-1], [ham] * 20 + [spam]) == "ham", "without a gold label it does not count"
+    assert asked([0.5, 1.5] * 10, [[1.0]] * 20, "regression") is None

@@ -182,3 +182,38 @@ def test_of_many_logits_some_are_drawn(tmp_path):
     assert (tmp_path / "logits.png").stat().st_size < 200_000
     assert len(drawn(plots.logit_scatter(teacher[:100], student[:100]))) == 7700
     assert len(drawn(plots.logit_scatter(teacher[:, :2], student[:, :2]))) == 1000, "margins"
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_the_report_draws_the_teachers_dev_score(tmp_path, monkeypatch, regression):
+    """Rows without a gold label count nowhere; many classes come through."""
+    from types import SimpleNamespace as Made
+
+    from kd_keras.distill import report
+    from kd_keras.tasks import Rows
+
+    draw = np.random.default_rng(0)
+    if regression:
+        labels, label = (), draw.normal(size=60)
+        teacher = label[:, None] + draw.normal(size=(60, 1))
+        label[::7] = np.nan
+        has = np.isfinite(label)
+        metric, want = "pearson", np.corrcoef(label[has], teacher[has, 0])[0, 1]
+    else:
+        labels, label = tuple(LABELS[:20]), draw.integers(0, 20, 60).astype(np.int32)
+        teacher = draw.normal(size=(60, 20)) + 2 * np.eye(20)[label]
+        label[::7] = -1
+        metric, want = "accuracy", np.mean(teacher.argmax(-1)[label >= 0] == label[label >= 0])
+    rows = Rows([f"dev-{n}" for n in range(60)], ["text"] * 60, None, label)
+    student = teacher + draw.normal(size=teacher.shape)
+    arms = [Made(kind=k, seed=s, history={"epochs": e}, logits={"dev": student}) for k, s, e in curves(metric)]
+    made = {}
+    monkeypatch.setattr(plots, "save", lambda figure, path: made.update({path.name: figure}))
+    report._draw(
+        Made(task=Made(metric=metric, is_regression=regression, labels=labels)), Made(plots=tmp_path), {"dev": rows},
+        Made(splits={"dev": rows}, signals={"dev": Made(logits=teacher)}), arms, arms[-1],
+    )  # fmt: skip
+    assert set(made) == {"learning_curves.png", "errors.png", "logits.png"}
+    (line,) = [line for line in made["learning_curves.png"].axes[0].lines if line.get_label() == "teacher"]
+    assert line.get_ydata()[0] == pytest.approx(want * (1 if regression else 100))
+    assert len(made["errors.png"].axes) == (1 if regression else 2)

@@ -25,6 +25,9 @@ from kd_keras.common.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 
+# In place of a number or a word: it follows the data and the checkpoint. Such a number's field is a ``float | str``.
+AUTO = "auto"
+
 
 def setting(
     default: Any,
@@ -34,6 +37,7 @@ def setting(
     high: float | None = None,
     choices: Sequence[str] | None = None,
     late: bool = False,
+    before: Any = None,
 ) -> Any:
     """A dataclass field that is also a flag.
 
@@ -42,8 +46,9 @@ def setting(
       low, high: limits, inclusive.
       late: it came when there were runs already: at its default :func:`key_of` leaves it out, so that what was made
         before is found again.
+      before: of a late setting, what all runs had before it came, where that is not its default.
     """
-    meta = {"help": help, "low": low, "high": high, "choices": tuple(choices or ()), "late": late}
+    meta = {"help": help, "low": low, "high": high, "choices": tuple(choices or ()), "late": late, "before": before}
     return dataclasses.field(default=default, metadata=meta)
 
 
@@ -56,6 +61,8 @@ class Checked:
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:
+    if value == AUTO and field.default == AUTO:
+        return
     low, high = field.metadata.get("low"), field.metadata.get("high")
     under = value is not None and low is not None and not value >= low  # NaN is under everything
     over = value is not None and high is not None and not value <= high
@@ -70,13 +77,41 @@ def _check(field: dataclasses.Field, value: Any) -> None:
 
 
 def key_of(settings: Any, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """What depends on the settings, for keys: every field by name, but late ones only where they are not at default."""
+    """What depends on the settings, for keys: every field by name, but late ones only where they are not as before."""
     values = dataclasses.asdict(settings)
-    silent = {f.name for f in dataclasses.fields(settings) if f.metadata.get("late") and values[f.name] == f.default}
+    silent = {
+        f.name
+        for f in dataclasses.fields(settings)
+        if f.metadata.get("late") and values[f.name] == (f.default if f.metadata.get("before") is None else
+                                                         f.metadata["before"])
+    }  # fmt: skip
     return {name: value for name, value in values.items() if name not in silent and name not in leave_out}
 
 
+class _AutoParser(flags.FloatParser):
+    """A number, or the word auto."""
+
+    def parse(self, argument: Any) -> Any:
+        try:
+            return AUTO if str(argument).strip().lower() == AUTO else super().parse(argument)
+        except (TypeError, ValueError):
+            raise ValueError(f"expected a number or {AUTO}") from None
+
+    def flag_type(self) -> str:
+        return f"number or {AUTO}"
+
+
+class _AutoSerializer(flags.ArgumentSerializer):
+    def serialize(self, value: Any) -> str:
+        return value if value == AUTO else repr(value)
+
+
+def _define_auto(name: str, default: Any, help: str, **kwargs: Any) -> None:
+    flags.DEFINE(_AutoParser(), name, default, help, serializer=_AutoSerializer(), **kwargs)
+
+
 _DEFINE = {
+    float | str: _define_auto,
     bool: flags.DEFINE_bool,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
@@ -93,7 +128,7 @@ def define_flags(cls: type) -> None:
         text = field.metadata["help"]
         if field.metadata["choices"]:
             text += f" One of: {', '.join(field.metadata['choices'])}."
-        kind = next(t for t in (*typing.get_args(hints[field.name]), hints[field.name]) if t in _DEFINE)
+        kind = next(t for t in (hints[field.name], *typing.get_args(hints[field.name])) if t in _DEFINE)
         # --help shows the flags of sys.argv[0], so they are filed there whatever module declares them.
         _DEFINE[kind](field.name, field.default, text, module_name=sys.argv[0])
 

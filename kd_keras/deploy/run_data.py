@@ -9,7 +9,7 @@ from pathlib import Path
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
-from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load, read_labelled, resolve
+from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load_data, read_labelled
 
 _ADVICE = "--data_dir=DIR says where the data is now"
 _FILE = "--data_file=FILE takes a labelled file instead"
@@ -75,9 +75,7 @@ def run_data(model_dir: str | Path, data_dir: str | None = None, advice: str = _
     if data_dir:
         settings = dataclasses.replace(settings, data_dir=data_dir)
     try:
-        data = load(
-            resolve(settings), settings.data_dir, settings.on_bad_row, settings.labels_per_class, settings.labels_seed
-        )
+        data = load_data(settings)
     except UserError as e:
         raise UserError(f"the run's data cannot be read ({e}); {advice}") from None
     if data.fingerprint != files.read_json(layout.run).get("data"):

@@ -5,7 +5,7 @@ from kd_keras.tasks.custom import custom
 from kd_keras.tasks.loading import load, load_test
 from kd_keras.tasks.readers import read_labelled, read_texts
 from kd_keras.tasks.records import Columns, Rows, Task, TaskData, has_label
-from kd_keras.tasks.settings import TaskSettings, resolve
+from kd_keras.tasks.settings import TaskSettings, load_data, resolve
 
 __all__ = [
     "Columns",
@@ -17,6 +17,7 @@ __all__ = [
     "get",
     "has_label",
     "load",
+    "load_data",
     "load_test",
     "names",
     "read_labelled",

@@ -12,7 +12,7 @@ from absl import flags
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, from_flags
 from kd_keras.common.files import tail
-from kd_keras.tasks import TaskSettings, get, load, load_test, names, resolve
+from kd_keras.tasks import TaskSettings, get, load_data, load_test, names, resolve
 from kd_keras.tasks.records import Rows, Task
 
 define_flags(TaskSettings)
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
         print(overview())
         return
     task = resolve(settings)
-    data = load(task, settings.data_dir, settings.on_bad_row, settings.labels_per_class, settings.labels_seed)
+    data = load_data(settings, task)
     test = load_test(task, settings.data_dir, settings.on_bad_row)
     print(f"{task.name}: {task.description}\nsource: {data.source}")
     for note in data.notes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
+from kd_keras.tasks.balance import balanced, lacking, metric_for
 from kd_keras.tasks.carve import carve
 from kd_keras.tasks.few_labels import check_few_labels, few_labels
 from kd_keras.tasks.official import expand
@@ -40,6 +43,8 @@ def load(
     on_bad_row: str = "stop",
     labels_per_class: int | None = None,
     labels_seed: int = 1,
+    metric: str | None = None,
+    class_weights: str = "none",
 ) -> TaskData:
     """Train, dev and extra splits of a task. Official splits are kept; a missing dev is drawn from train.
 
@@ -48,6 +53,8 @@ def load(
       on_bad_row: "stop" raises UserError at the first bad row, "skip" counts and lists them in the notes.
       labels_per_class: keep the labels of so many training rows of a class only, see :func:`few_labels`.
       labels_seed: of that draw.
+      metric: that selects weights, see :func:`kd_keras.tasks.balance.metric_for`.
+      class_weights: see :func:`kd_keras.tasks.balance.balanced`.
     """
     check_few_labels(task, labels_per_class)
     data_dir = expand(data_dir)
@@ -63,7 +70,11 @@ def load(
     notes += [f"{split}: not in this source" for split, rows in extra.items() if rows is None]
     there = {split: rows for split, rows in extra.items() if rows is not None}
     data = TaskData(task, train, dev, sentence, notes + bad.notes(), there)
-    return data if labels_per_class is None else few_labels(data, labels_per_class, labels_seed)
+    if labels_per_class is not None:
+        data = few_labels(data, labels_per_class, labels_seed)
+    task, by_metric = metric_for(task, data.train, metric)
+    task, by_weight = balanced(task, data.train, class_weights)
+    return replace(data, task=task, notes=[*lacking(data), *by_metric, *by_weight, *data.notes])
 
 
 def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:

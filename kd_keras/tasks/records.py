@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -127,6 +127,8 @@ class Task:
       dev_fraction: share of train that becomes dev where there is no official dev split.
       max_length: default length of the teacher's input, in word pieces; of a pair, both texts together.
       extra_splits: further labelled splits to score, where the source has them ("dev_mismatched").
+      class_weights: what a row of each label counts in the loss of gold labels, 1 on average; None: all the same.
+      chosen_metric: whether ``metric`` is another than the task's own, by hand or for uneven classes.
     """
 
     name: str
@@ -140,6 +142,8 @@ class Task:
     dev_fraction: float = 0.1
     max_length: int = 128
     extra_splits: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] | None = None
+    chosen_metric: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -162,6 +166,17 @@ class Task:
     def is_regression(self) -> bool:
         """Whether the label is a number instead of a class."""
         return self.kind == "regression"
+
+    def learned_by(self) -> dict[str, Any]:
+        """For keys: the metric that selects and the weights of classes, where they are not the task's own."""
+        metric = {"metric": self.metric} if self.chosen_metric else {}
+        return metric | ({"class_weights": list(self.class_weights)} if self.class_weights else {})
+
+    def selected_by(self, metric: str) -> Task:
+        """The same task with another dev metric."""
+        if metric == self.metric:
+            return self
+        return replace(self, metric=metric, metrics=tuple(dict.fromkeys([metric, *self.metrics])), chosen_metric=True)
 
     @property
     def num_outputs(self) -> int:

@@ -9,7 +9,8 @@ from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import builtin
 from kd_keras.tasks.custom import custom
-from kd_keras.tasks.records import Task
+from kd_keras.tasks.loading import load
+from kd_keras.tasks.records import Task, TaskData
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class TaskSettings(Checked):
     label_column: str = setting("label", "task custom: column of the label")
     labels: str | None = setting(None, "task custom: labels in order, with commas; default: sorted")
     regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
+    metric: str | None = setting(
+        None, "dev metric that chooses weights: accuracy, f1, macro_f1, mcc, pearson, spearman; if not given the "
+        "task's own, and for your own files macro_f1 where a class has over 70 % of the rows, else accuracy.",
+        choices=("accuracy", "f1", "macro_f1", "mcc", "pearson", "spearman"),
+    )  # fmt: skip
+    class_weights: str = setting(
+        "none", "what rows of each class count in the loss of gold labels: none (all the same), balanced (rare classes "
+        "more), or a number for each label with commas between.",
+    )  # fmt: skip
     on_bad_row: str = setting("stop", "a row that cannot be used stops the run, or is counted and listed.",
                               choices=("stop", "skip"))  # fmt: skip
     labels_per_class: int | None = setting(
@@ -36,6 +46,14 @@ class TaskSettings(Checked):
     )  # fmt: skip
     labels_seed: int = setting(1, "seed of that draw; a larger number of labels keeps what a smaller one drew.", low=0)
     task_module: str | None = setting(None, "Python module to import first: it may register tasks")
+
+
+def load_data(settings: TaskSettings, task: Task | None = None) -> TaskData:
+    """Train and dev of the task that the settings name (``task``, where it is resolved already)."""
+    return load(
+        task or resolve(settings), settings.data_dir, settings.on_bad_row, settings.labels_per_class,
+        settings.labels_seed, settings.metric, settings.class_weights,
+    )  # fmt: skip
 
 
 _CUSTOM_ONLY = {

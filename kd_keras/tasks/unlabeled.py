@@ -78,3 +78,8 @@ def task_documents(task: Task, data_dir: str | None) -> TaskText:
             f"(those that have: {', '.join(sorted(_DEFAULTS))}); name files with --unlabeled_files"
         )
     return _DEFAULTS[task.name](data_dir)
+
+
+def general_documents() -> TaskText:
+    """English of no task in particular, as far as packages have it; UserError where they are not installed."""
+    return _packaged_reviews(None)

@@ -1,0 +1,108 @@
+"""Uneven classes: which metric selects, and what a row of each class counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.tasks.records import Rows, Task, TaskData, has_label
+
+# Over this share of the largest class, accuracy mostly counts rows that any model gets right.
+UNEVEN = 0.7
+
+
+def label_counts(train: Rows, classes: int) -> np.ndarray:
+    """int64[classes] of the rows with a label."""
+    return np.bincount(train.label[has_label(train)].astype(np.int64), minlength=classes)
+
+
+def is_uneven(counts: np.ndarray) -> bool:
+    return bool(counts.max(initial=0) > UNEVEN * counts.sum())
+
+
+def balanced(task: Task, train: Rows, class_weights: str) -> tuple[Task, list[str]]:
+    """``task`` with the weights of its classes, and notes for the report.
+
+    Args:
+      class_weights: "none", "balanced" (rows ÷ (classes · rows of the class), as scikit-learn's), or a number for each
+        label with commas between.
+
+    Raises:
+      UserError: the numbers are not one a label, or the task has no labels.
+    """
+    if class_weights == "none":
+        return task, []
+    if task.is_regression:
+        raise UserError(f"--class_weights={class_weights}: task {task.name} is a regression, which has no classes")
+    counts = label_counts(train, len(task.labels))
+    if class_weights == "balanced":
+        weights = counts.sum() / (np.maximum(counts, 1) * np.count_nonzero(counts))
+    else:
+        weights = _numbers(class_weights, task)
+    weights = weights * counts.sum() / max(float(weights @ counts), 1e-12)  # 1 on average over the rows
+    said = ", ".join(f"{name} {w:.3g}" for name, w in zip(task.labels, weights, strict=True))
+    named = said if len(task.labels) <= 10 else f"from {weights.min():.3g} to {weights.max():.3g}"
+    return replace(task, class_weights=tuple(round(float(w), 6) for w in weights)), [f"class weights: {named}"]
+
+
+def _numbers(text: str, task: Task) -> np.ndarray:
+    try:
+        values = np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        values = np.zeros(0)
+    if len(values) != len(task.labels) or not (np.isfinite(values).all() and values.min() >= 0 and values.max() > 0):
+        raise UserError(
+            f"--class_weights={text}: expected none, balanced, or {len(task.labels)} numbers from 0 on with commas "
+            f"between, for the labels {', '.join(task.labels[:6])}{', …' if len(task.labels) > 6 else ''}"
+        )
+    return values
+
+
+def metric_for(task: Task, train: Rows, asked: str | None) -> tuple[Task, list[str]]:
+    """``task`` with the dev metric that selects weights, and notes for the report.
+
+    Args:
+      asked: by hand; None: the task's own, but macro F1 for files of one's own whose largest class has over 70 %.
+    """
+    if asked is not None:
+        fit = ("pearson", "spearman") if task.is_regression else ("accuracy", "f1", "macro_f1", "mcc")
+        if asked not in fit:
+            what = "a regression" if task.is_regression else "labels"
+            raise UserError(f"--metric={asked}: task {task.name} has {what}; expected one of {', '.join(fit)}")
+        if asked == "f1" and len(task.labels) != 2:
+            raise UserError(
+                f"--metric=f1: is F1 of the second of two labels, but {task.name} has {len(task.labels)}; take macro_f1"
+            )
+        return task.selected_by(asked), []
+    if task.is_regression or task.name != "custom":
+        return task, []
+    counts = label_counts(train, len(task.labels))
+    if not is_uneven(counts):
+        return task, []
+    largest = int(counts.argmax())
+    share = counts[largest] / counts.sum()
+    return task.selected_by("macro_f1"), [
+        f"classes are uneven: {task.labels[largest]!r} has {share:.0%} of the training rows, so dev macro_f1 chooses "
+        "(--metric=accuracy for the other)"
+    ]
+
+
+def lacking(data: TaskData) -> list[str]:
+    """Notes on a dev split that cannot tell all classes apart: it lacks some, or has fewer rows than there are."""
+    task, dev = data.task, data.dev
+    if task.is_regression or task.name != "custom":
+        return []
+    notes, rows = [], int(has_label(dev).sum())
+    if rows < len(task.labels):
+        notes.append(
+            f"dev: {rows} rows for {len(task.labels)} labels, so dev scores say little; give --dev_file=FILE with more"
+        )
+    for split, counts in (("train", label_counts(data.train, len(task.labels))),
+                          ("dev", label_counts(dev, len(task.labels)))):  # fmt: skip
+        missing = [name for name, count in zip(task.labels, counts, strict=True) if not count]
+        if missing:
+            some = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+            notes.append(f"{split}: has no row of {len(missing)} of {len(task.labels)} labels ({some})")
+    return notes

@@ -33,6 +33,7 @@ INSTALL_REQUIRES = [
     "ai-edge-litert>=2.3,<3",
     "flatbuffers>=25.12.19,<26",
     "HanTa>=1.2.1,<2",
+    "scikit-learn>=1.9,<2",
     "numpy>=2.4,<3",
     "pyarrow>=26,<27",
     "matplotlib>=3.11,<4",

@@ -1,0 +1,119 @@
+"""Linear models to hold everything against: TF-IDF with logistic regression, and logistic regression on vectors.
+
+Both are scikit-learn's, in seconds. A student that is under the first is not worth its phone; Wang & Manning 2012,
+"Baselines and Bigrams", show how often that happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.seeds import rng
+from kd_keras.tasks import Rows, has_label
+
+# Words and pairs of them, and what words are made of; of so many rows at most, with so many features of each kind.
+_ROWS, _FEATURES = 20_000, 50_000
+_C_TEXT = 10.0
+# scikit-learn's C for vectors of length one.
+_C_VECTORS = 30.0
+# Logit of a class that no row has, beside the others' best.
+_UNSEEN = -10.0
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Weights of a linear classifier: logits = x @ kernel + bias.
+
+    Attributes:
+      kernel: float32[width, classes].
+      bias: float32[classes].
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, vectors: np.ndarray) -> np.ndarray:
+        """float32[rows, classes] of float[rows, width]."""
+        return vectors.astype(np.float32) @ self.kernel + self.bias
+
+
+def probe(vectors: np.ndarray, labels: np.ndarray, classes: int, c: float = _C_VECTORS) -> Linear:
+    """Logistic regression on vectors, as they are: their mean length is part of the weights.
+
+    Args:
+      vectors: float[rows, width].
+      labels: int[rows], −1 where there is none.
+      classes: number of them; those without a row get logits under all others.
+      c: scikit-learn's, on vectors of a mean length of one.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    chosen = _some(np.flatnonzero(labels >= 0))
+    length = max(float(np.linalg.norm(vectors[chosen], axis=1).mean()), 1e-6)
+    model = LogisticRegression(C=c, max_iter=1000, tol=1e-3).fit(vectors[chosen] / length, labels[chosen])
+    kernel, bias = np.zeros((vectors.shape[1], classes), np.float32), np.full(classes, _UNSEEN, np.float32)
+    kernel[:, model.classes_], bias[model.classes_] = _columns(model.coef_.T / length, model.intercept_)
+    return Linear(kernel, bias)
+
+
+def _columns(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A column for each class; of two classes scikit-learn keeps the difference alone."""
+    if kernel.shape[1] > 1:
+        return kernel, bias
+    return np.concatenate([-kernel / 2, kernel / 2], 1), np.concatenate([-bias / 2, bias / 2])
+
+
+def tfidf(train: Rows, splits: Mapping[str, Rows], classes: int) -> dict[str, np.ndarray]:
+    """split → float64[rows, classes]: log probabilities of TF-IDF (words 1–2, characters 2–4) + logistic regression.
+
+    A pair is described by both texts and by what they share.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    chosen = _some(np.flatnonzero(has_label(train)))
+    rows = train.take(chosen)
+    features = _Features(rows)
+    model = LogisticRegression(C=_C_TEXT, max_iter=200, tol=1e-3).fit(features(rows), rows.label)
+    out = {}
+    for name, split in splits.items():
+        found = np.full((len(split), classes), _UNSEEN - 50.0)
+        found[:, model.classes_] = np.maximum(model.predict_log_proba(features(split)), _UNSEEN - 50.0)
+        out[name] = found
+    return out
+
+
+class _Features:
+    def __init__(self, rows: Rows):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        common: dict[str, Any] = {"sublinear_tf": True, "max_features": _FEATURES, "dtype": np.float32}
+        texts = [*rows.text, *(rows.text_b or ())]
+        # Words of any script, one letter long or more; a text of signs alone has characters.
+        words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", **common)
+        self._parts = [v.fit(texts) for v in (words, TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), **common))]
+
+    def __call__(self, rows: Rows):
+        from scipy.sparse import hstack
+
+        a = [v.transform(rows.text) for v in self._parts]
+        if rows.text_b is None:
+            return hstack(a, format="csr")
+        b = [v.transform(rows.text_b) for v in self._parts]
+        return hstack([*a, *b, *(x.multiply(y) for x, y in zip(a, b, strict=True))], format="csr")
+
+
+def _some(rows: np.ndarray) -> np.ndarray:
+    """At most ``_ROWS`` of them, by chance, in order."""
+    if len(rows) <= _ROWS:
+        return rows
+    return np.sort(rng(0, "linear").permutation(rows)[:_ROWS])
+
+
+def constant(train: Rows, rows: int, classes: int) -> np.ndarray:
+    """float64[rows, classes]: what always gives the most frequent label of ``train`` answers."""
+    counts = np.bincount(train.label[has_label(train)], minlength=classes)
+    return np.tile(np.eye(classes)[counts.argmax()], (rows, 1))

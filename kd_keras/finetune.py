@@ -13,7 +13,7 @@ from absl import flags
 from kd_keras.common import cli, files
 from kd_keras.common.config import define_flags, define_string, from_flags, set_flags
 from kd_keras.common.errors import UserError
-from kd_keras.tasks import TaskSettings, load, resolve
+from kd_keras.tasks import TaskSettings, load_data, resolve
 from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
 from kd_keras.teachers.settings import TeacherSettings
 from kd_keras.text.truncation import check_truncation
@@ -38,14 +38,14 @@ def main(argv: list[str]) -> None:
         )
     task, checkpoint = resolve(tasks), find_checkpoint(settings.teacher)
     check_truncation("teacher_truncation", settings.teacher_truncation, task.name, task.is_pair)
-    data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
+    data = load_data(tasks, task)
 
     cli.import_tensorflow()
     from kd_keras.teachers.finetune import fine_tune, teacher_key
 
     if (folder / MANIFEST).is_file():
         there = files.read_json(folder / MANIFEST).get("key") or {}
-        here = teacher_key(checkpoint, data, settings, settings.teacher_max_length or task.max_length)
+        here = teacher_key(checkpoint, data, settings)
         if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # is taken as it is
             here = checkpoint.manifest()["key"]
         files.refuse_other(folder, "teacher", there, here)

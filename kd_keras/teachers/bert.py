@@ -13,17 +13,18 @@ from transformers import BertConfig, TFBertForSequenceClassification
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
+from kd_keras.teachers.heads import BATCH, functional, pooled_of, pooling_of, set_pooling, tensors
 from kd_keras.teachers.lean import lean
+from kd_keras.teachers.settings import CLS
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import WordPiece, read_vocab
 from kd_keras.text.truncation import HEAD
 
 # Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
 tf_keras.backend.experimental.enable_tf_random_generator()
-
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class Encoded:
@@ -74,12 +75,14 @@ class Teacher:
         seed: int = 0,
         own_classifier: bool = False,
         truncation: str = HEAD,
+        pooling: str | None = None,
     ) -> Teacher:
         """Weights from ``checkpoint``; a classifier that it lacks, or has for other labels, is drawn from ``seed``.
 
         Args:
           own_classifier: the checkpoint must bring a classifier of ``num_labels`` outputs.
           truncation: what it reads of texts longer than ``max_length``.
+          pooling: what its classifier reads, "cls" or "mean"; as the checkpoint says if not given.
 
         Raises:
           UserError: the weights cannot be loaded, ``max_length`` is over the checkpoint's positions, or
@@ -104,6 +107,7 @@ class Teacher:
             raise UserError(
                 f"--teacher={checkpoint.name}: has no classifier of {num_labels} outputs; fine-tune it first"
             )
+        set_pooling(bert, pooling or checkpoint.pooling)
         tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase, truncation)
         return cls(bert, tokenizer, (checkpoint.manifest() or {}).get("name", checkpoint.name))
 
@@ -133,6 +137,11 @@ class Teacher:
     def num_labels(self) -> int:
         return self.bert.config.num_labels
 
+    @property
+    def pooling(self) -> str:
+        """What the classifier reads: "cls", BERT's pooler, or "mean" of the tokens."""
+        return pooling_of(self.bert)
+
     def dropout_states(self) -> list[tf.random.Generator]:
         """The generators of all dropout layers, in a fixed order: part of what a resumed run needs."""
         layers = [m for m in self.bert.submodules if isinstance(m, tf_keras.layers.Dropout)]
@@ -147,13 +156,13 @@ class Teacher:
             "parameters": total,
             "parameters_without_embeddings": total - embeddings,
             "max_length": self.tokenizer.max_length,
-            **self._truncation(),
+            **self._reading(),
         }
 
-    def _truncation(self) -> dict[str, str]:
-        """Named where it is not the head's, which was all there was."""
-        how = self.tokenizer.truncation
-        return {} if how == HEAD else {"truncation": how}
+    def _reading(self) -> dict[str, str]:
+        """Truncation and pooling, named where they are not the head's and BERT's own, which were all there were."""
+        how = {"truncation": self.tokenizer.truncation, "pooling": self.pooling}
+        return {name: value for name, value in how.items() if value not in (HEAD, CLS)}
 
     def word_embeddings(self) -> np.ndarray:
         """float32[vocab, width]."""
@@ -177,12 +186,29 @@ class Teacher:
         return Teacher(bert, self.tokenizer, self.name)
 
     @functools.cached_property
+    def _pooled(self) -> Callable:
+        @tf.function(input_signature=[BATCH])
+        def pooled(batch):
+            with lean(self.bert, cls_only=self.pooling == CLS):
+                return pooled_of(self.bert, batch, training=False)
+
+        return pooled
+
+    def vectors(self, encoded: Encoded, tokens_per_batch: int = 4096, what: str = "vectors") -> np.ndarray:
+        """float32[rows, width]: what the classifier reads of each row."""
+        out = np.zeros((len(encoded), self.bert.config.hidden_size), np.float32)
+        with progress(len(encoded), what, "texts") as bar:
+            for rows in token_batches(encoded.ids.lengths, tokens_per_batch):
+                out[rows] = self._pooled(tensors(encoded.batch(rows))).numpy()
+                bar.update(len(rows))
+        return out
+
+    @functools.cached_property
     def _forward(self) -> dict[bool, Callable]:
         """By ``cls_only``."""
-        spec = dict.fromkeys(_INPUTS, tf.TensorSpec((None, None), tf.int32))
 
         def traced(cls_only: bool) -> Callable:
-            @tf.function(input_signature=[spec])
+            @tf.function(input_signature=[BATCH])
             def forward(batch):
                 with lean(self.bert, cls_only):
                     return self.model(batch, training=False)
@@ -194,9 +220,10 @@ class Teacher:
     def predict_batch(self, batch: dict[str, np.ndarray], cls_only: bool = False) -> dict[str, tf.Tensor]:
         """One padded batch → {"logits": float32[batch, labels], "hidden_<l>": float32[batch, time, width]}.
 
-        With ``cls_only`` the last hidden state is [CLS]'s alone, float32[batch, 1, width], which is faster.
+        With ``cls_only`` the last hidden state is [CLS]'s alone, float32[batch, 1, width], which is faster, unless
+        the classifier reads all tokens.
         """
-        return self._forward[cls_only]({k: tf.constant(v) for k, v in batch.items()})
+        return self._forward[cls_only and self.pooling == CLS](tensors(batch))
 
     def logits(self, encoded: Encoded, tokens_per_batch: int = 4096) -> np.ndarray:
         """float32[rows, labels] for all rows, batched by length; the order is the rows'."""
@@ -236,19 +263,8 @@ class Teacher:
             "weights": digest.hexdigest()[:16],
             "tokenizer": files.hash_of(self.tokenizer.vocab, self.tokenizer.lowercase),
             "max_length": self.tokenizer.max_length,
-            **self._truncation(),
+            **self._reading(),
         }
-
-
-def functional(bert: TFBertForSequenceClassification) -> tf_keras.Model:
-    """{"input_ids", "attention_mask", "token_type_ids"} → {"logits", "hidden_0", … "hidden_<layers>"}.
-
-    hidden_0 are the embeddings. Outputs that nobody reads cost nothing: a tf.function prunes them.
-    """
-    inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in _INPUTS}
-    out = bert(inputs, output_hidden_states=True, return_dict=True)
-    hidden = {f"hidden_{i}": h for i, h in enumerate(out.hidden_states)}
-    return tf_keras.Model(inputs, {"logits": out.logits, **hidden}, name="teacher")
 
 
 def _dense_in_bfloat16(layer: tf_keras.layers.Dense, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

@@ -9,10 +9,15 @@ from pathlib import Path
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
-from kd_keras.teachers.settings import TeacherSettings
+from kd_keras.teachers.settings import CLS, MEAN, POOLINGS, TeacherSettings
 from kd_keras.text.truncation import HEAD
 
 MANIFEST = "teacher.json"
+# Key of config.json, named as ModernBERT's; sentence-transformers has a file of its own.
+POOLING_KEY = "classifier_pooling"
+_POOLING = "1_Pooling/config.json"
+_MODES = {f"pooling_mode_{name}" for name in ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens",
+                                             "weightedmean_tokens", "lasttoken")}  # fmt: skip
 _WEIGHTS = ("model.safetensors", "tf_model.h5")
 
 # name → (package, folder inside it, how to get it)
@@ -43,6 +48,22 @@ class Checkpoint:
     @property
     def config(self) -> dict:
         return files.read_json(self.path / "config.json")
+
+    @property
+    def pooling(self) -> str:
+        """What its classifier reads: "mean" of the tokens of a sentence encoder, else "cls", BERT's own pooler.
+
+        Our own fine-tuning says so in ``config.json``, sentence-transformers in ``1_Pooling/config.json``.
+        """
+        said = self.config.get(POOLING_KEY)
+        if said is not None or not (self.path / _POOLING).is_file():
+            return said if said in POOLINGS else CLS
+        modes = {name for name, on in files.read_json(self.path / _POOLING).items() if on is True}
+        return MEAN if modes & _MODES == {"pooling_mode_mean_tokens"} else CLS
+
+    @property
+    def width(self) -> int:
+        return int(self.config.get("hidden_size", 768))
 
     @property
     def layers(self) -> int:

@@ -10,19 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from kd_keras.common import files
 from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.metrics import score
-from kd_keras.tasks import TaskData, has_label
+from kd_keras.metrics.linear import Linear, probe
+from kd_keras.tasks import Rows, TaskData, has_label
 from kd_keras.teachers.bert import Encoded, Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
+from kd_keras.teachers.heads import BATCH, logits_of, tensors
 from kd_keras.teachers.lean import lean
-from kd_keras.teachers.optimizer import FusedAdamW
-from kd_keras.teachers.settings import TeacherSettings
+from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
+from kd_keras.teachers.schedule import PROBE_C, for_data
+from kd_keras.teachers.settings import CLS, PROBE, TeacherSettings
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
 # What changes nothing, or stands in the key under another name.
@@ -33,29 +35,19 @@ _EVAL_EXAMPLES = 17_000
 _PAD_TO = 4
 
 
-class WarmupLinear(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """0 → ``peak`` over ``warmup`` steps, then linearly to 0 at ``total``."""
+def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSettings) -> dict:
+    """All that a fine-tuned teacher depends on; equal keys mean an equal teacher.
 
-    def __init__(self, peak: float, warmup: int, total: int):
-        self.peak, self.warmup, self.total = peak, warmup, total
-
-    def __call__(self, step):
-        step = tf.cast(step, tf.float32) + 1.0
-        rise = step / max(1, self.warmup)
-        fall = (self.total + 1 - step) / max(1, self.total + 1 - self.warmup)
-        return self.peak * tf.maximum(0.0, tf.minimum(rise, fall))
-
-    def get_config(self):
-        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
-
-
-def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSettings, max_length: int) -> dict:
-    """All that a fine-tuned teacher depends on; equal keys mean an equal teacher."""
+    Args:
+      settings: may say auto: what that comes to stands in the key.
+    """
+    settings = for_data(settings, checkpoint, data)
     return {
         "base_weights_sha256": files.sha256_file(checkpoint.weights),
         "task": data.task.name,
         "data": data.fingerprint,
-        "max_length": max_length,
+        "max_length": settings.teacher_max_length or data.task.max_length,
+        **data.task.learned_by(),
         **key_of(settings, leave_out=_NOT_IN_KEY),
     }
 
@@ -66,6 +58,7 @@ def fine_tune(
     settings: TeacherSettings,
     folder: Path,
     known: Sequence[Path] = (),
+    start: Linear | None = None,
 ) -> Teacher:
     """The teacher of ``data.task`` in ``folder``: found, resumed or trained.
 
@@ -75,21 +68,20 @@ def fine_tune(
       settings: see TeacherSettings.
       folder: where the result goes; ``folder/../.teacher-checkpoint`` holds the state meanwhile.
       known: other folders that may hold the very same teacher already.
+      start: the probe that it starts from, where the settings say so and somebody has worked it out already.
 
     Returns:
       The teacher with its best dev weights. ``folder/teacher.json`` has its dev score and history.
     """
     task = data.task
-    max_length = settings.teacher_max_length or task.max_length
-    regression = task.kind == "regression"
-    num_labels = 1 if regression else len(task.labels)
     if checkpoint.fine_tuned_for(task.name, data.fingerprint):
         checkpoint.check_reading(settings)
         say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used as it is")
         if checkpoint.path.resolve() != folder.resolve():
             _link_folder(checkpoint.path, folder)
         return Teacher.load_finished(checkpoint)
-    key = teacher_key(checkpoint, data, settings, max_length)
+    settings = for_data(settings, checkpoint, data)
+    key = teacher_key(checkpoint, data, settings)
 
     for place in [folder, *known]:
         if (found := _finished(place, key)) is not None:
@@ -103,16 +95,36 @@ def fine_tune(
     if before := (checkpoint.manifest() or {}).get("key"):
         other = f"task {before['task']}" if before["task"] != task.name else "other data of this task"
         say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
-    as_it_is = settings.teacher_epochs == 0
+    probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
     teacher = Teacher.load(
-        checkpoint, num_labels, max_length, regression, settings.teacher_seed, as_it_is, settings.teacher_truncation
-    )
-    if as_it_is:
+        checkpoint, task.num_outputs, key["max_length"], task.is_regression, settings.teacher_seed,
+        not (probes or learns), settings.teacher_truncation, settings.teacher_pooling,
+    )  # fmt: skip
+    if not learns:
+        if probes:
+            start_from_probe(teacher, data, start)
         dev = score([task.metric], data.dev.label, teacher.logits(teacher.encode(data.dev)))
         teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
         return teacher
-    _Run(teacher, data, settings, key, folder).go()
+    _Run(teacher, data, settings, key, folder, start).go()
     return Teacher.load_finished(from_folder(str(folder), folder))
+
+
+def start_from_probe(teacher: Teacher, data: TaskData, found: Linear | None = None) -> None:
+    """Sets the classifier to ``found``, logistic regression on what the encoder, as it is, gives it to read."""
+    if found is None:
+        rows = _labelled(data)
+        found = probe(teacher.vectors(teacher.encode(rows)), rows.label, len(data.task.labels), PROBE_C)
+    teacher.bert.classifier.kernel.assign(found.kernel)
+    teacher.bert.classifier.bias.assign(found.bias)
+
+
+def _labelled(data: TaskData) -> Rows:
+    """The training rows with a label."""
+    where = np.flatnonzero(has_label(data.train))
+    if not len(where):
+        raise UserError(f"task {data.task.name}: no training row has a label, so a teacher cannot be fine-tuned")
+    return data.train.take(where) if len(where) < len(data.train) else data.train
 
 
 def _finished(place: Path, key: dict) -> Checkpoint | None:
@@ -139,15 +151,23 @@ def _link_folder(source: Path, target: Path) -> None:
 class _Run:
     """One fine-tuning, resumable at any step: order, dropout and optimizer state are all in the checkpoint."""
 
-    def __init__(self, teacher: Teacher, data: TaskData, settings: TeacherSettings, key: dict, folder: Path):
+    def __init__(
+        self,
+        teacher: Teacher,
+        data: TaskData,
+        settings: TeacherSettings,
+        key: dict,
+        folder: Path,
+        start: Linear | None = None,
+    ):
+        self.start = start
         self.teacher, self.data, self.settings, self.key, self.folder = teacher, data, settings, key, folder
-        labelled = np.flatnonzero(has_label(data.train))
-        if not len(labelled):
-            raise UserError(f"task {data.task.name}: no training row has a label, so a teacher cannot be fine-tuned")
-        self.train = data.train.take(labelled) if len(labelled) < len(data.train) else data.train
+        self.train = _labelled(data)
         self.per_epoch = steps_per_epoch(len(self.train), settings.teacher_batch_size)
         self.steps = max(1, round(self.per_epoch * settings.teacher_epochs))
         per_eval = math.ceil(self.per_epoch / max(1, round(len(self.train) / _EVAL_EXAMPLES)))
+        if settings.teacher_evals:
+            per_eval = math.ceil(self.steps / settings.teacher_evals)
         self.evals = {*range(per_eval, self.steps, per_eval), self.steps}
         self.optimizer = FusedAdamW(
             WarmupLinear(settings.teacher_learning_rate, round(self.steps * settings.teacher_warmup), self.steps),
@@ -157,7 +177,11 @@ class _Run:
             jit_compile=False,
         )
         self.optimizer.exclude_from_weight_decay(var_names=["bias", "LayerNorm"])
-        self.optimizer.build(teacher.bert.trainable_variables)
+        # The pooler has no part in a mean of tokens, and no gradient.
+        self.variables = [
+            v for v in teacher.bert.trainable_variables if teacher.pooling == CLS or "/pooler/" not in v.name
+        ]
+        self.optimizer.build(self.variables)
         self.state = tf.Variable(json.dumps(self._fresh()), dtype=tf.string)
         state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
         self.manager = tf.train.CheckpointManager(
@@ -167,7 +191,7 @@ class _Run:
             state_dir,
             1,
         )
-        self.regression = data.task.kind == "regression"
+        self.regression = data.task.is_regression
 
     @staticmethod
     def _fresh() -> dict:
@@ -187,6 +211,10 @@ class _Run:
             self.manager.checkpoint.restore(self.manager.latest_checkpoint).expect_partial()
             info = json.loads(self.state.numpy())
             say(f"teacher: going on at update {info['step']:,} of {self.steps:,}")
+        elif s.teacher_start == PROBE:
+            start_from_probe(self.teacher, self.data, self.start)
+            self._score(info, dev, 0, None)
+            say(f"teacher: its linear probe has dev {metric} {info['best']:.4f}")
         plan = training_plan(encoded.ids.lengths, s.teacher_batch_size, s.teacher_seed, info["step"])
         losses: list[tf.Tensor] = []
         saved = started = time.monotonic()
@@ -194,24 +222,22 @@ class _Run:
         bar = progress(self.steps * s.teacher_batch_size, "fine-tuning", initial=info["step"] * s.teacher_batch_size)
         with bar:
             for step in range(info["step"] + 1, self.steps + 1):
+                if self._patience_ends(info):
+                    break
                 rows = next(plan)
                 losses.append(update(_tensors(encoded, rows), tf.constant(labels[rows])))
                 bar.update(s.teacher_batch_size)
                 scored = step in self.evals
                 if scored:
-                    dev_score = score([metric], self.data.dev.label, self.teacher.logits(dev))[metric]
                     loss = float(np.mean([float(x) for x in losses]))
                     if not math.isfinite(loss):
                         raise UserError(
                             f"the teacher's loss is {loss}: lower --teacher_learning_rate={s.teacher_learning_rate:g}"
                         )
                     losses = []
-                    info["history"].append({"step": step, "loss": loss, f"dev_{metric}": dev_score})
+                    dev_score = self._score(info, dev, step, loss)
                     bar.set_postfix_str(f"loss {loss:.3f}, dev {metric} {dev_score:.4f}")
                     bar.refresh()
-                    if info["best"] is None or dev_score > info["best"]:
-                        info["best"] = dev_score
-                        self._save(info)
                 if scored or step == self.steps or time.monotonic() - saved > s.checkpoint_seconds:
                     info |= {"step": step, "seconds": before + time.monotonic() - started}
                     self.state.assign(json.dumps(info))
@@ -221,6 +247,21 @@ class _Run:
         say(f"teacher: best dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
         for path in self.manager.directory, self._best:
             _remove(path)
+
+    def _score(self, info: dict, dev: Encoded, step: int, loss: float | None) -> float:
+        """The dev score at ``step``; the best weights so far are saved."""
+        metric = self.data.task.metric
+        found = score([metric], self.data.dev.label, self.teacher.logits(dev))[metric]
+        info["history"].append({"step": step} | ({} if loss is None else {"loss": loss}) | {f"dev_{metric}": found})
+        if info["best"] is None or found > info["best"]:
+            info["best"] = found
+            self._save(info)
+        return found
+
+    def _patience_ends(self, info: dict) -> bool:
+        scores = [entry[f"dev_{self.data.task.metric}"] for entry in info["history"]]
+        since = len(scores) - 1 - scores.index(max(scores)) if scores else 0
+        return 0 < self.settings.teacher_patience <= since
 
     @property
     def _best(self) -> Path:
@@ -238,18 +279,19 @@ class _Run:
 
     def _update_function(self):
         bert, optimizer, regression = self.teacher.bert, self.optimizer, self.regression
-        variables = bert.trainable_variables
-        spec = tf.TensorSpec((None, None), tf.int32)
-        x_spec = {n: spec for n in ("input_ids", "attention_mask", "token_type_ids")}
+        variables, cls_only, class_weights = self.variables, self.teacher.pooling == CLS, self.data.task.class_weights
 
-        @tf.function(input_signature=[x_spec, tf.TensorSpec((None,), tf.float32 if regression else tf.int32)])
+        @tf.function(input_signature=[BATCH, tf.TensorSpec((None,), tf.float32 if regression else tf.int32)])
         def update(x, y):
-            with tf.GradientTape() as tape, lean(bert, cls_only=True):
-                logits = bert(x, training=True).logits
+            with tf.GradientTape() as tape, lean(bert, cls_only):
+                logits = logits_of(bert, x, training=True)
                 if regression:
-                    loss = tf.reduce_mean(tf.square(logits[:, 0] - y))
+                    losses = tf.square(logits[:, 0] - y)
                 else:
-                    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
+                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+                if class_weights:
+                    losses *= tf.gather(tf.constant(class_weights), y)
+                loss = tf.reduce_mean(losses)
             optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             return loss
 
@@ -257,7 +299,7 @@ class _Run:
 
 
 def _tensors(encoded: Encoded, rows: np.ndarray) -> dict[str, tf.Tensor]:
-    return {k: tf.constant(v) for k, v in encoded.batch(rows, multiple=_PAD_TO).items()}
+    return tensors(encoded.batch(rows, multiple=_PAD_TO))
 
 
 def _remove(path: str | Path) -> None:

@@ -30,3 +30,19 @@ class FusedAdamW(tf_keras.optimizers.AdamW):
             # Rows of embeddings that no text had decay too, as in tf_keras: a dense gradient is no loss.
             grad=tf.convert_to_tensor(gradient),
         )
+
+
+class WarmupLinear(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """0 → ``peak`` over ``warmup`` steps, then linearly to 0 at ``total``."""
+
+    def __init__(self, peak: float, warmup: int, total: int):
+        self.peak, self.warmup, self.total = peak, warmup, total
+
+    def __call__(self, step):
+        step = tf.cast(step, tf.float32) + 1.0
+        rise = step / max(1, self.warmup)
+        fall = (self.total + 1 - step) / max(1, self.total + 1 - self.warmup)
+        return self.peak * tf.maximum(0.0, tf.minimum(rise, fall))
+
+    def get_config(self):
+        return {"peak": self.peak, "warmup": self.warmup, "total": self.total}

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_keras.common import machine
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import AUTO, Checked, setting
 from kd_keras.common.errors import UserError
 from kd_keras.text.truncation import TRUNCATIONS
+
+# What a classifier reads of a text: BERT's pooler over [CLS], or the mean of the tokens.
+CLS, MEAN = POOLINGS = ("cls", "mean")
+PROBE, RANDOM = STARTS = ("probe", "random")
+CLASS_WEIGHTS = (AUTO, "none", "balanced")
 
 
 @dataclass(frozen=True)
@@ -15,10 +20,32 @@ class TeacherSettings(Checked):
     """How a teacher is made from a checkpoint."""
 
     teacher: str = setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.")
-    teacher_epochs: float = setting(
-        3.0, "passes over the training set; 0 uses the checkpoint's classifier as it is.", low=0.0, high=100.0
-    )
-    teacher_learning_rate: float = setting(5e-5, "peak learning rate of AdamW.", low=1e-8, high=1.0)
+    teacher_epochs: float | str = setting(
+        AUTO, "passes over the training set; auto: so many that there are enough updates, see --teacher_patience; 0 "
+        "uses the checkpoint's classifier as it is.", low=0.0, high=1000.0,
+    )  # fmt: skip
+    teacher_learning_rate: float | str = setting(
+        AUTO, "peak learning rate of AdamW; auto: by the checkpoint's width, small ones learn at higher rates.",
+        low=1e-8, high=1.0,
+    )  # fmt: skip
+    teacher_pooling: str = setting(
+        AUTO, "what the classifier reads of a text: cls is BERT's pooler, mean the mean of the tokens; auto: mean for "
+        "a sentence encoder, as its folder says, else cls.", choices=(AUTO, *POOLINGS), late=True,
+        before=CLS,
+    )  # fmt: skip
+    teacher_start: str = setting(
+        AUTO, "first weights of the classifier: a linear probe (logistic regression on the vectors of the encoder as "
+        "it is), or random; auto: probe for classes and --teacher_pooling=mean, else random.",
+        choices=(AUTO, *STARTS), late=True, before=RANDOM,
+    )  # fmt: skip
+    teacher_evals: float | str = setting(
+        AUTO, "dev scores in all; auto: ten, or with --teacher_epochs by hand one an epoch at least.", low=0, high=1000,
+        late=True, before=0,
+    )  # fmt: skip
+    teacher_patience: float | str = setting(
+        AUTO, "stop after so many dev scores without a better one, 0 never; auto: 4, or 0 with --teacher_epochs by "
+        "hand.", low=0, high=1000, late=True, before=0,
+    )  # fmt: skip
     teacher_batch_size: int = setting(32, "rows an update.", low=1)
     teacher_warmup: float = setting(0.06, "part of the updates in which the rate rises.", low=0.0, high=1.0)
     teacher_weight_decay: float = setting(0.01, "AdamW's decay (not on biases and norms).", low=0.0)

@@ -37,13 +37,14 @@ def test_it_reads_the_end_and_says_so(checkpoint, toy_data, tmp_path):
 
 def test_the_head_is_the_teacher_that_it_always_was(checkpoint, toy_data, make_teacher):
     data = toy_data()
-    key = teacher_key(checkpoint, data, TeacherSettings(), 16)
+    by_hand = TeacherSettings(teacher_epochs=3.0, teacher_learning_rate=5e-5)
+    key = teacher_key(checkpoint, data, by_hand)
     before = {
         "teacher_epochs", "teacher_learning_rate", "teacher_batch_size", "teacher_warmup", "teacher_weight_decay",
         "teacher_clip", "teacher_seed",
     }  # fmt: skip
     assert set(key) == {"base_weights_sha256", "task", "data", "max_length", *before}
-    tail = teacher_key(checkpoint, data, replace(TeacherSettings(), teacher_truncation="tail"), 16)
+    tail = teacher_key(checkpoint, data, replace(by_hand, teacher_truncation="tail"))
     assert tail == key | {"teacher_truncation": "tail"}
     assert set(make_teacher().fingerprint()) == {"weights", "tokenizer", "max_length"}
     assert "truncation" not in make_teacher().about()

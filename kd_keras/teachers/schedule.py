@@ -1,0 +1,55 @@
+"""What ``auto`` means for a teacher: how long, how fast and from where it learns, by rows, classes and checkpoint.
+
+The numbers are measured, see benchmarks/RESULTS.md, "Own data". What is given by hand is followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kd_keras.common.config import AUTO
+from kd_keras.tasks import TaskData, has_label
+from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.teachers.settings import MEAN, PROBE, RANDOM, TeacherSettings
+from kd_keras.text.batches import steps_per_epoch
+
+# Few rows need many passes: at least so many updates, more for each class, and so many passes over a large set.
+_LEAST_UPDATES, _UPDATES_A_CLASS, _LEAST_EPOCHS = 300, 2, 3.0
+_EVALS, _PATIENCE = 10, 4
+# scikit-learn's C of the probe that a teacher starts from: softer than the best probe, whose training rows are all
+# right already and teach the encoder nothing.
+PROBE_C = 1.0
+# Peak rates by the checkpoint's width: MiniLM has 384, BERT-base 768, BERT-large 1,024.
+_RATES = ((512, 2e-4), (768, 5e-5), (1 << 30, 2e-5))
+
+
+def resolved(
+    settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outputs: int, regression: bool
+) -> TeacherSettings:
+    """``settings`` with a number, or a word, in the place of every auto.
+
+    Args:
+      rows: with a label, to learn from.
+      outputs: of the classifier.
+      regression: whether labels are scores.
+    """
+    by_hand = settings.teacher_epochs != AUTO
+    per_epoch = steps_per_epoch(rows, settings.teacher_batch_size)
+    pooling = settings.teacher_pooling if settings.teacher_pooling != AUTO else checkpoint.pooling
+    updates = _LEAST_UPDATES + _UPDATES_A_CLASS * outputs
+    probe = pooling == MEAN and not regression
+    chosen = {
+        "teacher_epochs": round(max(_LEAST_EPOCHS, updates / max(1, per_epoch)), 3),
+        "teacher_learning_rate": next(rate for width, rate in _RATES if checkpoint.width <= width),
+        "teacher_pooling": pooling,
+        "teacher_start": PROBE if probe else RANDOM,
+        "teacher_evals": 0 if by_hand else _EVALS,
+        "teacher_patience": 0 if by_hand else _PATIENCE,
+    }
+    return replace(settings, **{name: v for name, v in chosen.items() if getattr(settings, name) == AUTO})
+
+
+def for_data(settings: TeacherSettings, checkpoint: Checkpoint, data: TaskData) -> TeacherSettings:
+    """``settings`` with every auto decided."""
+    rows = int(has_label(data.train).sum())
+    return resolved(settings, checkpoint, rows, data.task.num_outputs, data.task.is_regression)

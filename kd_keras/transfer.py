@@ -17,7 +17,7 @@ from kd_keras.common import cli, files
 from kd_keras.common.config import define_flags, define_string, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
-from kd_keras.tasks import TaskSettings, load, load_test, resolve
+from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
 
 FLAGS = flags.FLAGS
 for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings):
@@ -28,7 +28,7 @@ define_string("output", None, "file for the rows, .jsonl: id, text (text_b), sou
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks, settings, more = from_flags(TaskSettings), from_flags(AugmentSettings), from_flags(UnlabeledSettings)
-    task = resolve(tasks)
+    task, settings = resolve(tasks), settings.decided(rows=0, automatic=False)
     if settings.augment == "none" and not more.wanted:
         raise UserError(
             "--augment=none makes no text; take mask, pos, ngram or all, or name text with --unlabeled or "
@@ -42,10 +42,11 @@ def main(argv: list[str]) -> None:
         check_tagger(settings.tagger)
 
     from kd_keras.augment.transfer import augment
-    from kd_keras.augment.unlabeled import check_unlabeled, unlabeled
+    from kd_keras.augment.unlabeled import check_unlabeled, split_like, unlabeled
 
     check_unlabeled(task, tasks.data_dir, more, tasks.on_bad_row)
-    data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
+    data = load_data(tasks, task)
+    more = split_like(more, task, data.train)
     sets = []
     if settings.augment != "none":
         sets.append(augment(data.train, settings))

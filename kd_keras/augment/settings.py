@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import AUTO, Checked, setting
 from kd_keras.common.errors import UserError
 
 RULES = ("mask", "pos", "ngram")
 # Tasks whose rows are longer than a sentence: what they distil on is whole texts too.
 WHOLE_TEXTS = ("ag_news", "dbpedia", "imdb")
+
+# What --augment=auto makes in all.
+_ENOUGH = 12_000
+# Sentences of --unlabeled=auto: some minutes of labelling and learning.
+_GENERAL = 15_000
 
 
 @dataclass(frozen=True)
@@ -17,11 +22,15 @@ class AugmentSettings(Checked):
     """The rules of Tang et al. 2019, section 3.3, with their constants as defaults."""
 
     augment: str = setting(
-        "none",
-        "rules that make more text from the training text: one of them, or all; the teacher labels what they make.",
-        choices=("none", *RULES, "all"),
+        AUTO,
+        "rules that make more text from the training text: one of them, or all; the teacher labels what they make; "
+        "auto: all for labels of your own single texts where there is no unlabeled text, else none.",
+        choices=(AUTO, "none", *RULES, "all"),
     )
-    n_iter: int = setting(20, "new rows drawn from each training row, before repeats are dropped.", low=1)
+    n_iter: float | str = setting(
+        AUTO, "new rows drawn from each training row, before repeats are dropped; auto: 20, of --augment=auto so many "
+        "that there are some 12,000.", low=1,
+    )  # fmt: skip
     p_mask: float = setting(0.1, "chance of a word to become [MASK].", low=0.0, high=1.0)
     p_pos: float = setting(0.1, "chance of a word to become another of its part of speech.", low=0.0, high=1.0)
     p_ng: float = setting(0.25, "chance of a new row to keep only an n-gram of its words.", low=0.0, high=1.0)
@@ -34,11 +43,25 @@ class AugmentSettings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.n_iter != AUTO and int(self.n_iter) != self.n_iter:
+            raise UserError(f"--n_iter={self.n_iter:g}: expected a whole number or {AUTO}")
         if self.p_mask + self.p_pos > 1:
             raise UserError(
                 f"--p_mask={self.p_mask:g} and --p_pos={self.p_pos:g}: one draw a word decides between them, "
                 f"so they must add up to 1 at most, found {self.p_mask + self.p_pos:g}"
             )
+
+    def decided(self, rows: int, automatic: bool) -> AugmentSettings:
+        """With a word and a number in the place of auto.
+
+        Args:
+          rows: to make more of.
+          automatic: whether --augment=auto makes any.
+        """
+        augment, many = self.augment, 20
+        if augment == AUTO:
+            augment, many = ("all", max(1, min(20, _ENOUGH // max(1, rows)))) if automatic else ("none", 20)
+        return replace(self, augment=augment, n_iter=many if self.n_iter == AUTO else int(self.n_iter))
 
     def key(self) -> dict:
         """What the new rows depend on."""
@@ -55,9 +78,11 @@ class UnlabeledSettings(Checked):
     """Text without labels that the teacher labels: the strongest lever of distillation (Mukherjee & Awadallah 2019)."""
 
     unlabeled: str = setting(
-        "none", "unlabelled text that the task knows of, or none: sentences of the packaged IMDB reviews for "
-        "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb.",
-        choices=("none", "task"),
+        AUTO, "unlabelled text: task is what the task knows of (sentences of the packaged IMDB reviews for "
+        "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb), general is any English, sentences of "
+        "the packaged IMDB reviews; auto: 15,000 of general for labels of your own single texts where you name no "
+        "text and the package is installed, else none.",
+        choices=(AUTO, "none", "task", "general"),
     )  # fmt: skip
     unlabeled_files: str | None = setting(
         None, "your own unlabelled text: files with commas between, * allowed; one document or sentence a line, or "
@@ -66,7 +91,7 @@ class UnlabeledSettings(Checked):
     unlabeled_column: str = setting("text", "column of the text in .csv, .tsv and .jsonl.")
     split_sentences: bool | None = setting(
         None, "whether documents are split into sentences; if not given, for all tasks but those of whole texts "
-        f"({', '.join(WHOLE_TEXTS)}).",
+        f"({', '.join(WHOLE_TEXTS)}), and for your own files unless a tenth of the rows have several sentences.",
     )  # fmt: skip
     min_words: int = setting(3, "shortest unlabelled text.", low=1)
     max_words: int | None = setting(
@@ -89,4 +114,13 @@ class UnlabeledSettings(Checked):
 
     @property
     def wanted(self) -> bool:
-        return self.unlabeled != "none" or bool(self.unlabeled_files)
+        return self.unlabeled not in (AUTO, "none") or bool(self.unlabeled_files)
+
+    def decided(self, automatic: bool) -> UnlabeledSettings:
+        """With a word in the place of auto; ``automatic`` says whether that may be general text."""
+        if self.unlabeled != AUTO or self.unlabeled_files or not automatic:
+            return replace(self, unlabeled="none") if self.unlabeled == AUTO else self
+        return replace(
+            self, unlabeled="general", max_unlabeled=self.max_unlabeled or _GENERAL, max_words=self.max_words or 20,
+            split_sentences=True,
+        )  # fmt: skip

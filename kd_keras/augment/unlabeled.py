@@ -10,8 +10,9 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from glob import glob
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -31,9 +32,11 @@ from kd_keras.tasks.carve import normalised
 from kd_keras.tasks.official import expand
 from kd_keras.tasks.readers import read_cell
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, missing_column, open_table, table_format
-from kd_keras.tasks.unlabeled import task_documents
+from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
 
 _DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
+# Of the training rows, to tell whether they are whole texts.
+_LOOKED_AT, _SEVERAL = 2_000, 0.1
 _READING = "reading unlabelled text"
 _FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
 
@@ -53,6 +56,18 @@ def sentences(document: str) -> Iterator[str]:
         yield rest
 
 
+def split_like(settings: UnlabeledSettings, task: Task, train: Rows) -> UnlabeledSettings:
+    """For files of one's own: whether documents are split follows the training rows, unless that is said by hand.
+
+    Where a tenth of the rows have several sentences, rows are whole texts, and so are unlabeled ones.
+    """
+    if task.name != "custom" or settings.split_sentences is not None or not settings.unlabeled_files:
+        return settings
+    some = train.text[:_LOOKED_AT]
+    several = sum(len(list(islice(sentences(text), 2))) > 1 for text in some)
+    return replace(settings, split_sentences=several < _SEVERAL * len(some))
+
+
 def unlabeled_files(settings: UnlabeledSettings) -> list[Path]:
     """The files that ``--unlabeled_files`` names; UserError where there is none by a name."""
     found = []
@@ -69,14 +84,18 @@ def documents(
     """What the text is, in words, and its documents; ``bad`` is told of rows of tables that have none."""
     about: list[str] = []
     parts: list[Iterable[str]] = []
-    if settings.unlabeled == "task":
-        own = task_documents(task, data_dir)
+    if settings.unlabeled in ("task", "general"):
+        own = _known_text(task, data_dir, settings)
         about.append(own.about)
         parts.append(own.documents)
     for path in unlabeled_files(settings):
         about.append(str(path))
         parts.append(_read(path, settings.unlabeled_column, bad))
     return about, (d for part in parts for d in part)
+
+
+def _known_text(task: Task, data_dir: str | None, settings: UnlabeledSettings) -> TaskText:
+    return general_documents() if settings.unlabeled == "general" else task_documents(task, data_dir)
 
 
 def _read(path: Path, column: str, bad: BadRows) -> Iterator[str]:
@@ -242,11 +261,11 @@ def unlabeled(
     on_bad_row: str = "stop",
 ) -> Transfer:
     """:func:`read_unlabeled`, found again where it was read before from the same files."""
-    settings = settings.for_task(task.name)
+    settings = settings.decided(automatic=False).for_task(task.name)
     key = {
         "settings": asdict(settings),
         "files": [files.sha256_file(p) for p in unlabeled_files(settings)],
-        "source": task_documents(task, data_dir).version() if settings.unlabeled == "task" else None,
+        "source": None if settings.unlabeled == "none" else _known_text(task, data_dir, settings).version(),
         "apart_from": [rows.fingerprint() for rows in known_rows],
         "held_out": [[SHORTEST, LONGEST], *(rows.fingerprint() for rows in held_out)],
         "on_bad_row": on_bad_row,

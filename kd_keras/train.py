@@ -11,10 +11,11 @@ from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli
-from kd_keras.common.config import define_bool, define_flags, flags_text, from_flags
+from kd_keras.common.config import AUTO, define_bool, define_flags, flags_text, from_flags
+from kd_keras.distill.auto import decided
 from kd_keras.distill.settings import JobSettings, TrainSettings
 from kd_keras.students.settings import StudentSettings
-from kd_keras.tasks import TaskSettings, load, load_test, resolve
+from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
@@ -31,10 +32,12 @@ def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks = from_flags(TaskSettings)
     teacher, label, student, train, settings, augment, unlabeled = (from_flags(c) for c in _SETTINGS[1:])
-    if settings.needs_hidden and label.hidden == "none":
-        label = replace(label, hidden="cls")  # what the teacher's own classifier reads
     task = resolve(tasks)
+    settings = decided(settings, task)
     checkpoint = find_checkpoint(teacher.teacher)
+    if settings.needs_hidden and label.hidden == "none":  # what the teacher's own classifier reads
+        pooling = checkpoint.pooling if teacher.teacher_pooling == AUTO else teacher.teacher_pooling
+        label = replace(label, hidden=pooling)
     if flags.FLAGS.print_recipe:
         cli.import_tensorflow()
         from kd_keras.distill.recipes import recipe
@@ -45,7 +48,7 @@ def main(argv: list[str]) -> None:
 
     from kd_keras.distill.job import Job, check
 
-    data = load(task, tasks.data_dir, tasks.on_bad_row, tasks.labels_per_class, tasks.labels_seed)
+    data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)
     more = {"data_dir": tasks.data_dir, "flags_text": said, "on_bad_row": tasks.on_bad_row}
@@ -57,7 +60,7 @@ def main(argv: list[str]) -> None:
 
     metrics = run(job)
     folder = job.folder()
-    print(f"\n{metrics['table']}\n\nreport: {folder / 'report.md'}")
+    print(f"\n{metrics['table']}\n\n{metrics.get('verdict', '')}\nreport: {folder / 'report.md'}")
     if settings.ablate == "none":
         second = ' --text_b="…"' if task.is_pair else ""
         print(f'try it: python -m kd_keras.predict --model_dir={folder} "…"{second}')

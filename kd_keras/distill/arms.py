@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import cpus
 from kd_keras.common.progress import say
 from kd_keras.common.seeds import rng
+from kd_keras.distill import auto
 from kd_keras.distill.inputs import Inputs
-from kd_keras.distill.job import Job, Timings, seeds_of
+from kd_keras.distill.job import Job, Timings, seeds_of, sibling_runs
 from kd_keras.distill.loop import DevSet, predict
 from kd_keras.distill.recipes import Step, baseline, recipe, stages
 from kd_keras.distill.settings import BASELINE, DISTILLED, JobSettings
@@ -140,7 +141,7 @@ def plan(
     """An arm of ``kind`` on the training rows and the transfer ``sets``.
 
     Args:
-      settings: whose recipe it follows; the job's own if not given.
+      settings: whose recipe it follows; what suits the job's teacher if not given.
       limit: see :func:`training_set`.
       data: what that gives, where another arm has it already.
     """
@@ -156,8 +157,8 @@ def plan(
     regression = job.task.is_regression
     hidden = inputs.signals["train"].hidden
     units = 0 if hidden is None else hidden.shape[1]
-    follow = partial(recipe, settings or job.job, regression, units)
-    steps = partial(baseline, regression) if kind == BASELINE else follow
+    follow = partial(recipe, settings or inputs.how or job.job, regression, units, job.task.class_weights)
+    steps = partial(baseline, regression, job.task.class_weights) if kind == BASELINE else follow
     title = title or ("no distillation" if kind == BASELINE else "distilled")
     title = f"{title}, {' + '.join(sets)}" if sets else title
     return Plan(kind, name, title, steps, data, training_set(job, inputs, []), about)
@@ -175,10 +176,11 @@ def train_arms(job: Job, layout: RunLayout, inputs: Inputs, plans: Sequence[Plan
         y["teacher_hidden"] = np.asarray(signals.hidden)
     dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics, y)
     largest = max(len(p.data) for p in plans)
-    updates = max(1, round(steps_per_epoch(largest, job.train.batch_size) * job.train.epochs))
-    rounds = max(1, round(job.train.epochs * job.train.evals_per_epoch))
+    train = auto.training(job.train, largest)
+    updates = max(1, round(steps_per_epoch(largest, train.batch_size) * train.epochs))
+    rounds = max(1, round(train.epochs * train.evals_per_epoch))
     todo = [Todo(p, seed, updates, rounds) for seed in seeds_of(job.job) for p in plans]
-    trainer = Trainer(job, layout, inputs, dev)
+    trainer = Trainer(replace(job, train=train), layout, inputs, dev)
     if (workers := min(job.job.parallel_students, cpus(), len(todo))) > 1:
         from kd_keras.distill.parallel import train_side_by_side
 
@@ -214,6 +216,7 @@ class Trainer:
     def __init__(self, job: Job, layout: RunLayout, inputs: Inputs, dev: DevSet):
         self.job, self.layout, self.inputs, self.dev = job, layout, inputs, dev
         self.known: set[Path] = set()
+        self.siblings = sibling_runs(layout, job.task.name)
 
     def folder(self, todo: Todo) -> Path:
         return self.layout.arm(todo.plan.name, todo.seed)
@@ -229,15 +232,23 @@ class Trainer:
         # JSON and back: what is read from disk has lists for tuples.
         job, tokenizer = self.job, self.inputs.tokenizer.fingerprint()
         return files.hash_of(
-            self._about(todo), asdict(job.train), key_of(job.student), tokenizer, todo.seed, todo.plan.about
-        )
+            self._about(todo), asdict(job.train), key_of(job.student), tokenizer, todo.seed, todo.plan.about,
+            *([job.task.learned_by()] if job.task.learned_by() else []),
+        )  # fmt: skip
 
     def found(self, todo: Todo) -> dict | None:
-        """The history of the very student, if it is trained."""
-        done = self.folder(todo) / "history.json"
-        if done.is_file() and (self.folder(todo) / "student.keras").is_file():
-            history = files.read_json(done)
-            return history if history.get("key") == self._key(todo) else None
+        """The history of the very student, if it is trained, here or in another run of the task (it is linked)."""
+        key, mine = self._key(todo), self.folder(todo)
+        for folder in (mine, *(p for s in self.siblings for p in s.every_arm())):
+            history = _finished(folder, key)
+            if history and folder != mine:
+                shutil.rmtree(mine, ignore_errors=True)  # another student's, or half of one
+                for name in ("student.keras", "history.json"):
+                    files.link_or_copy(folder / name, mine / name)
+                say(f"student ({todo.what}): the same one was trained before ({folder}); it is taken from there")
+                self.known.add(mine)
+            if history:
+                return history
         return None
 
     def train(self, todo: Todo) -> tuple[keras.Model, dict]:
@@ -272,6 +283,18 @@ class Trainer:
         return Arm(todo.plan, todo.seed, folder, history, logits, parameters(student))
 
 
+def _finished(folder: Path, key: str) -> dict | None:
+    """The history of the student of ``key`` in ``folder``, or None."""
+    done = folder / "history.json"
+    if not (done.is_file() and (folder / "student.keras").is_file()):
+        return None
+    try:
+        history = files.read_json(done)
+    except UserError:
+        return None
+    return history if history.get("key") == key else None
+
+
 def load_student(path: Path) -> keras.Model:
     """A saved student, in Keras' safe mode: nothing in the file is executed."""
     try:
@@ -283,5 +306,5 @@ def load_student(path: Path) -> keras.Model:
 
 
 def choose(arms: Sequence[Arm]) -> Arm:
-    """The distilled student with the best dev score: what ``student.keras`` becomes."""
-    return max((a for a in arms if a.kind == DISTILLED), key=lambda a: (a.history["best"], -a.seed))
+    """The student with the best dev score, with or without distillation: what ``student.keras`` becomes."""
+    return max(arms, key=lambda a: (a.history["best"], a.kind == DISTILLED, -a.seed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,10 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.progress import say
+from kd_keras.distill.auto import mix
+from kd_keras.distill.checks import check_teacher
 from kd_keras.distill.job import Job, Timings, sibling_runs
+from kd_keras.distill.references import References, references
 from kd_keras.distill.settings import JobSettings
 from kd_keras.metrics import score, softmax
 from kd_keras.students.inputs import student_ids
@@ -47,6 +50,8 @@ class Inputs:
     ids: as ``signals``, {"ids": TokenIds} or {"ids_a", "ids_b"}.
     notes: what the report says of teachers, text, vocabulary and embeddings.
     each_teacher: the logits of each teacher by itself, for every split; more than one where ``teacher`` has "seeds".
+    references: linear models on the same rows.
+    how: the job's settings with the mix that suits the teacher.
     """
 
     splits: Mapping[str, Rows]
@@ -59,6 +64,8 @@ class Inputs:
     ids: Mapping[str, Mapping[str, TokenIds]]
     notes: list[str]
     each_teacher: Sequence[Mapping[str, np.ndarray]] = ()
+    references: References = field(default_factory=References)
+    how: JobSettings | None = None
 
 
 def rest_set(job: Job) -> dict[str, Transfer]:
@@ -95,24 +102,35 @@ def unlabeled_set(job: Job, layout: RunLayout, timings: Timings) -> Transfer:
 def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: Timings) -> Inputs:
     """Teacher, signals, vocabulary and ids of every split and transfer set."""
     splits = job.splits()
+    to_beat = references(job, layout, timings)
     reads = None
     if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
         reads = _reading(job, None, splits, sets, timings)
-    teacher, signals, each = _taught(job, layout, splits, sets, timings)
+    teacher, signals, each, about_teacher = _taught(job, layout, splits, sets, timings, to_beat)
     tokenizer, ids, matrix, matrix_key, note = reads or _reading(job, teacher, splits, sets, timings)
     about, length = teacher.about(), teacher.tokenizer.max_length
+    floor = to_beat.logits.get("linear", {}).get("dev")
+    how, mixed = mix(job.job, job.task.metric, job.data.dev.label, signals["dev"].logits, floor)
     seeds = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
     about |= {"seeds": seeds} if len(seeds) > 1 else {"seed": seeds[0]}
     longer = of_longer(length - 2, teacher.tokenizer.truncation)
     read = f"teacher's texts: at most {length} pieces with [CLS] and [SEP]{longer}"
     learnt = (signals[name].logits for name in ("train", *sets))
     sure = about_confidence(job.job, job.task.is_regression, learnt)
-    notes = [*_about_teachers(job, signals, each, about), *sure, read, *_about_text(tokenizer, ids["dev"]), note]
+    notes = [
+        *_about_teachers(job, signals, each, about),
+        *about_teacher,
+        *mixed,
+        *sure,
+        read,
+        *_about_text(tokenizer, ids["dev"]),
+        note,
+    ]
     for line in notes:
         say(line)
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
     tokenizer.save(layout.vocab, layout.tokenizer)
-    return Inputs(splits, sets, signals, about, tokenizer, matrix, matrix_key, ids, notes, each)
+    return Inputs(splits, sets, signals, about, tokenizer, matrix, matrix_key, ids, notes, each, to_beat, how)
 
 
 def _reading(
@@ -133,25 +151,48 @@ def _reading(
 
 
 def _taught(
-    job: Job, layout: RunLayout, splits: Mapping[str, Rows], sets: Mapping[str, Transfer], timings: Timings
-) -> tuple[Teacher, dict[str, Signals], list[dict[str, np.ndarray]]]:
-    """The first teacher, the signals to learn from, and each teacher's own logits of every split."""
-    first, made = None, []
+    job: Job,
+    layout: RunLayout,
+    splits: Mapping[str, Rows],
+    sets: Mapping[str, Transfer],
+    timings: Timings,
+    to_beat: References,
+) -> tuple[Teacher, dict[str, Signals], list[dict[str, np.ndarray]], list[str]]:
+    """The first teacher, the signals to learn from, each teacher's own logits of every split, and notes."""
+    first, made, notes = None, [], []
+    # Dev comes first: whether a teacher is worth listening to is known before the long work.
+    rows = {"dev": splits["dev"], **splits, **{name: s.rows for name, s in sets.items()}}
     for number in range(1, job.teacher.teacher_seeds + 1):
-        teacher = _teacher(job, layout, timings, number)
-        made.append(_signals(job, layout, teacher, splits, sets, timings, number))
+        teacher = _teacher(job, layout, timings, number, to_beat)
+        signals: dict[str, Signals] = {}
+        with timings.step("signals" if number == 1 else f"signals {number}"):
+            for split, some in rows.items():
+                signals[split] = _signals(job, layout, teacher, split, some, number)
+                if split == "dev" and number == 1:
+                    notes = _about_teacher(job, signals["dev"], to_beat)
+        made.append(signals)
         first = first or teacher
     signals = {name: ensemble.mean([own[name] for own in made]) for name in made[0]}
-    return first, signals, [{split: own[split].logits for split in splits} for own in made]
+    return first, signals, [{split: own[split].logits for split in splits} for own in made], notes
 
 
-def _teacher(job: Job, layout: RunLayout, timings: Timings, number: int) -> Teacher:
+def _about_teacher(job: Job, dev: Signals, to_beat: References) -> list[str]:
+    """Raises UserError where the teacher is under the linear model."""
+    if job.task.is_regression:
+        return []
+    floor = to_beat.logits.get("linear", {}).get("dev")
+    return check_teacher(
+        job.task.metric, job.task.labels, job.data.dev.label, dev.logits, floor, job.job.allow_weak_teacher
+    )
+
+
+def _teacher(job: Job, layout: RunLayout, timings: Timings, number: int, to_beat: References) -> Teacher:
     with timings.step("teacher" if number == 1 else f"teacher {number}"):
         given, count = find_checkpoint(job.teacher.teacher), job.teacher.teacher_seeds
         checkpoint = ensemble.checkpoints(given, job.task.name, job.data.fingerprint, count)[number - 1]
         known = [t for s in sibling_runs(layout, job.task.name) for t in s.every_teacher()]
         settings = ensemble.teacher_settings(job.teacher, number)
-        return fine_tune(checkpoint, job.data, settings, layout.teacher_of(number), known)
+        return fine_tune(checkpoint, job.data, settings, layout.teacher_of(number), known, to_beat.start)
 
 
 def _seed_of(teacher: Path) -> int | None:
@@ -189,28 +230,15 @@ def about_confidence(settings: JobSettings, regression: bool, logits: Iterable[n
     return [f"hard labels: {count:,} of {len(surest):,} rows have one that the teacher gives {least:g} or more"]
 
 
-def _signals(
-    job: Job,
-    layout: RunLayout,
-    teacher: Teacher,
-    splits: Mapping[str, Rows],
-    sets: Mapping[str, Transfer],
-    timings: Timings,
-    number: int,
-) -> dict[str, Signals]:
-    siblings = sibling_runs(layout, job.task.name)
+def _signals(job: Job, layout: RunLayout, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
     settings = ensemble.label_settings(job.label, number)
-    signals = {}
-    with timings.step("signals" if number == 1 else f"signals {number}"):
-        for split, rows in {**splits, **{name: s.rows for name, s in sets.items()}}.items():
-            known = [place for s in siblings for place in s.every_signals(split)]
-            given = job.job.signals and signals_in(Path(job.job.signals), split, number)
-            known = [given] if (must := bool(given and given.is_dir())) else known
-            signals[split] = label(
-                teacher, rows, layout.signals(split, number), settings, job.task.name,
-                split if number == 1 else f"{split}, teacher {number}", known, must_be_known=must,
-            )  # fmt: skip
-    return signals
+    known = [place for s in sibling_runs(layout, job.task.name) for place in s.every_signals(split)]
+    given = job.job.signals and signals_in(Path(job.job.signals), split, number)
+    known = [given] if (must := bool(given and given.is_dir())) else known
+    return label(
+        teacher, rows, layout.signals(split, number), settings, job.task.name,
+        split if number == 1 else f"{split}, teacher {number}", known, must_be_known=must,
+    )  # fmt: skip
 
 
 def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Tokenizer:

@@ -10,30 +10,36 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.augment.tagging import check_tagger
-from kd_keras.augment.unlabeled import check_unlabeled
+from kd_keras.augment.unlabeled import check_unlabeled, split_like
 from kd_keras.common import files
-from kd_keras.common.config import key_of
+from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.progress import say
+from kd_keras.distill.auto import decided
 from kd_keras.distill.settings import JobSettings, TrainSettings
 from kd_keras.students.settings import StudentSettings, student_name
 from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.tasks.packages import has_imdb_reviews
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
+from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 from kd_keras.text.tokenizers import always_kept, read_vocab
 from kd_keras.text.truncation import check_truncation
 
 # Where to write, what to find and how many to train change no student.
-_NO_SETTINGS = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard", "parallel_students")
+_NO_SETTINGS = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard", "parallel_students",
+                "allow_weak_teacher")  # fmt: skip
+# General text has many words that a task never sees; a phone's file need not hold them.
+_GENERAL_VOCAB = 8_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,20 @@ class Job:
     flags_text: str = ""
     on_bad_row: str = "stop"
 
+    def __post_init__(self) -> None:
+        """Decides what the task and its rows decide of ``job`` and ``augment``."""
+        more = self.unlabeled.wanted or self.data.rest is not None
+        job = decided(self.job, self.task)
+        automatic = job.chosen and not self.task.is_pair and self.task.name == "custom" and not more
+        unlabeled = self.unlabeled.decided(automatic and self.augment.augment == AUTO and has_imdb_reviews())
+        unlabeled = split_like(unlabeled, self.task, self.data.train)
+        student = self.student
+        if unlabeled.unlabeled == "general" and student.vocab_size is None and student.tokenizer == "wordpiece":
+            student = replace(student, vocab_size=_GENERAL_VOCAB)
+        augment = self.augment.decided(len(self.data.train), automatic)
+        for name, value in {"job": job, "unlabeled": unlabeled, "student": student, "augment": augment}.items():
+            object.__setattr__(self, name, value)
+
     @property
     def task(self) -> Task:
         return self.data.task
@@ -60,11 +80,12 @@ class Job:
     def key(self) -> dict:
         """The settings that make a run what it is; how many seeds it has is not among them."""
         rest = {} if self.data.rest is None else {"rest": self.data.rest.fingerprint()}
+        teacher = for_data(self.teacher, find_checkpoint(self.teacher.teacher), self.data)
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
             **rest,
-            "teacher": key_of(self.teacher, leave_out=("checkpoint_seconds",)),
+            "teacher": key_of(teacher, leave_out=("checkpoint_seconds",)),
             "augment": self.augment.key(),
             "unlabeled": asdict(self.unlabeled),
             "label": key_of(self.label),
@@ -114,7 +135,7 @@ def check(job: Job) -> RunLayout:
     for name in job.job.recipes(task.is_regression):
         if job.job.alpha and name in unmixed:
             raise UserError(f"--alpha={job.job.alpha:g}: the recipe {name} {unmixed[name]}; leave --alpha out")
-    if job.job.ablate == "recipes" and job.job.recipe != "soft":
+    if job.job.ablate == "recipes" and job.job.recipe not in (AUTO, "soft"):
         raise UserError(f"--recipe={job.job.recipe}: --ablate=recipes tries every recipe by itself")
     if job.job.ablate == "augmentation" and job.data.rest is not None:
         raise UserError(
@@ -212,7 +233,7 @@ def run(job: Job) -> dict:
     files.write_json(layout.task, job.task.to_json())
     files.write_text(layout.labels, "".join(f"{name}\n" for name in job.task.labels))
     files.write_text(layout.flags, job.flags_text)
-    say(f"run folder: {layout.root}\ndata: {job.data.source}")
+    say("\n".join([f"run folder: {layout.root}", f"data: {job.data.source}", *job.data.notes]))
     timings = Timings(layout.timings)
 
     if job.job.ablate == "augmentation":

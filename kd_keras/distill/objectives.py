@@ -6,6 +6,8 @@ row; the Distiller adds up ``weight · Σ(row weight · loss) / Σ row weight``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -79,13 +81,15 @@ class HardLabels(Objective):
       weight: factor in the whole loss.
       unlabelled: "skip", or "teacher" for the teacher's argmax where there is no gold label
         (Tang et al. 2019, section 3.2).
+      class_weights: what a row of each label counts, gold or the teacher's; None: all the same.
     """
 
     title = "hard"
     needs = ("label",)
 
-    def __init__(self, weight: float = 1.0, unlabelled: str = "skip"):
+    def __init__(self, weight: float = 1.0, unlabelled: str = "skip", class_weights: Sequence[float] | None = None):
         super().__init__(weight)
+        self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
         if unlabelled not in ("skip", "teacher"):
             raise UserError(f"objective hard: expected unlabelled to be skip or teacher, found {unlabelled!r}")
         self.unlabelled = unlabelled
@@ -102,10 +106,15 @@ class HardLabels(Objective):
         else:
             label = ops.where(gold, label, ops.zeros_like(label))
             weights = ops.cast(gold, logits.dtype)
+        if self.class_weights is not None:
+            each = ops.take(ops.convert_to_tensor(self.class_weights, dtype=logits.dtype), label)
+            weights = each if weights is None else weights * each
         return keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True), weights
 
     def get_config(self):
-        return super().get_config() | {"unlabelled": self.unlabelled}
+        # Left out where there are none, as in the keys of students that were trained before there were any.
+        weights = {} if self.class_weights is None else {"class_weights": self.class_weights}
+        return super().get_config() | {"unlabelled": self.unlabelled} | weights
 
 
 @register
@@ -247,7 +256,11 @@ class Representation(Objective):
 
 
 def mixture(
-    alpha: float = 0.0, soft: str = "mse", temperature: float = 2.0, regression: bool = False
+    alpha: float = 0.0,
+    soft: str = "mse",
+    temperature: float = 2.0,
+    regression: bool = False,
+    class_weights: Sequence[float] | None = None,
 ) -> tuple[Objective, ...]:
     """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out.
 
@@ -257,5 +270,6 @@ def mixture(
         raise UserError(f"--alpha={alpha:g}: expected a number from 0 to 1")
     kind = OBJECTIVES.get(soft)
     extra = {"temperature": temperature} if kind is LogitKL else {}
-    parts = (HardScores(alpha) if regression else HardLabels(alpha), kind(1.0 - alpha, **extra))
+    gold = HardScores(alpha) if regression else HardLabels(alpha, class_weights=class_weights)
+    parts = (gold, kind(1.0 - alpha, **extra))
     return tuple(p for p in parts if p.weight > 0)

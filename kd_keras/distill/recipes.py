@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kd_keras.common.config import AUTO
 from kd_keras.common.errors import UserError
 from kd_keras.distill.objectives import HardLabels, HardScores, Objective, Representation, TeacherLabels, mixture
 from kd_keras.distill.settings import JobSettings
@@ -52,23 +53,28 @@ class Step:
         )
 
 
-def baseline(regression: bool) -> tuple[Step, ...]:
+def baseline(regression: bool, class_weights: Sequence[float] | None = None) -> tuple[Step, ...]:
     """No distillation: gold labels."""
-    return (Step("baseline", (_gold(regression),)),)
+    return (Step("baseline", (_gold(regression, class_weights),)),)
 
 
-def recipe(settings: JobSettings, regression: bool = False, units: int = 384) -> tuple[Step, ...]:
+def recipe(
+    settings: JobSettings, regression: bool = False, units: int = 384, class_weights: Sequence[float] | None = None
+) -> tuple[Step, ...]:
     """The steps of ``settings.recipe``.
 
     Args:
       regression: whether the task's labels are scores.
       units: width of the teacher's sentence vectors.
+      class_weights: what a row of each label counts in the loss of labels; None: all the same.
 
     Raises:
       UserError: labels of a teacher that gives scores.
     """
     name = settings.recipe
-    soft = mixture(settings.alpha, settings.soft, settings.temperature, regression)
+    alpha = 0.0 if settings.alpha == AUTO else settings.alpha
+    weight = 1.0 if settings.representation_weight == AUTO else settings.representation_weight
+    soft = mixture(alpha, settings.soft, settings.temperature, regression, class_weights)
     if name == "soft":
         return (Step("distilled", soft),)
     if regression and name == "hard":
@@ -78,11 +84,11 @@ def recipe(settings: JobSettings, regression: bool = False, units: int = 384) ->
     # GELU, as in the papers, where negative values are not needed: see Representation.
     activation = "gelu" if settings.distance == "kl" else "linear"
     if name == "joint":
-        labels = HardScores() if regression else HardLabels(unlabelled="teacher")
-        represent = Representation(settings.representation_weight, settings.distance, units, activation)
+        labels = HardScores() if regression else HardLabels(unlabelled="teacher", class_weights=class_weights)
+        represent = Representation(weight, settings.distance, units, activation)
         return (Step("joint", (*soft, labels, represent)),)
     represent = Representation(1.0, settings.distance, units, activation)
-    gold = _gold(regression)
+    gold = _gold(regression, class_weights)
     if name == "staged":
         return (
             Step("representation", (represent,), 0.35, trainable=ENCODER, select="loss"),
@@ -102,8 +108,8 @@ def recipe(settings: JobSettings, regression: bool = False, units: int = 384) ->
     )
 
 
-def _gold(regression: bool) -> Objective:
-    return HardScores() if regression else HardLabels()
+def _gold(regression: bool, class_weights: Sequence[float] | None) -> Objective:
+    return HardScores() if regression else HardLabels(class_weights=class_weights)
 
 
 def stages(

@@ -11,7 +11,8 @@ from kd_keras import __version__
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import cpus, memory_mb
-from kd_keras.distill import plots
+from kd_keras.common.markdown import markdown_table
+from kd_keras.distill import plots, references, verdict
 from kd_keras.distill.arms import Arm
 from kd_keras.distill.inputs import Inputs
 from kd_keras.distill.job import Job, mean_and_spread, seeds_of
@@ -42,6 +43,7 @@ def write_report(
     """Writes all three; returns what metrics.json holds, and the table as text."""  # fmt: skip
     task = job.task
     scored = scored_splits(inputs)
+    kept = verdict.kept(job, arms, chosen)
     metrics = {
         "version": __version__,
         "task": task.name,
@@ -51,6 +53,8 @@ def write_report(
         "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "seeds": seeds_of(job.job),
         "chosen_seed": chosen.seed,
+        "kept": kept,
+        "references": inputs.references.scores(job, scored),
         "most_updates": chosen.most_updates,
         "teacher": {
             **teacher_scores(job, inputs),
@@ -73,13 +77,14 @@ def write_report(
         "bytes": _size(layout.student),
         "flops_per_token": flops_per_token(job.student, inputs.matrix.shape[1]),
         "embedding_size": inputs.matrix.shape[1],
-        "recipe": job.job.recipe,
+        "recipe": (inputs.how or job.job).recipe,
         "stages": [stage["name"] for stage in chosen.history["recipe"]],
     }
+    metrics["warnings"] = verdict.warnings(job, inputs, arms, chosen, metrics)
     files.write_json(layout.metrics, metrics)
     _draw(job, layout, scored, inputs, arms, chosen)
     files.write_text(layout.report, _markdown(job, metrics))
-    return metrics | {"table": summary(metrics)}
+    return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
 
 
 def scored_splits(inputs: Inputs) -> dict[str, Rows]:
@@ -132,16 +137,19 @@ def _draw(
     gold = has_label(scored[split])
     label, logits = scored[split].label[gold], chosen.logits[split][gold]
     if job.task.is_regression:
-        errors = plots.score_scatter(label, logits[:, 0], f"distilled student, {split}")
+        errors = plots.score_scatter(label, logits[:, 0], f"kept student ({chosen.name}), {split}")
     else:
         matrix = confusion_matrix(label, logits.argmax(-1), len(job.task.labels))
-        errors = plots.errors(matrix, list(job.task.labels), f"distilled student, {split}")
-    taught = score([job.task.metric], inputs.splits["dev"].label, inputs.signals["dev"].logits)
+        errors = plots.errors(matrix, list(job.task.labels), f"kept student ({chosen.name}), {split}")
+    metric, dev = job.task.metric, inputs.splits["dev"].label
+    lines = {"teacher": score([metric], dev, inputs.signals["dev"].logits)[metric]}
+    if "linear" in inputs.references.logits:
+        lines[references.TITLES["linear"]] = score([metric], dev, inputs.references.logits["linear"]["dev"])[metric]
     pictures = {
         "learning_curves": plots.learning_curves(
             [(a.kind, a.seed, a.history["epochs"]) for a in arms],
-            job.task.metric,
-            lines={"teacher": taught[job.task.metric]},
+            metric,
+            lines=lines,
         ),
         "errors": errors,
         "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"]),
@@ -156,6 +164,8 @@ def summary(metrics: dict) -> str:
     names = list(metrics["student"][splits[0]])
     head = ["", *(f"{s} {m}" for s in splits for m in names), "parameters", "without embeddings"]
     lines: list[list[str]] = []
+    for name, part in metrics.get("references", {}).items():
+        lines.append([references.TITLES[name], *(_cell(part[s][m], None) for s in splits for m in names), "", ""])
     for kind, title in TITLES.items():
         if kind not in metrics:
             continue
@@ -175,21 +185,14 @@ def summary(metrics: dict) -> str:
     return markdown_table(head, lines)
 
 
+def verdict_in_words(metrics: dict) -> str:
+    """For report and screen: what went wrong, if anything, and which student is kept."""
+    kept = metrics["kept"]
+    return "\n\n".join([*metrics["warnings"], f"Kept: {kept['arm']} ({kept['why']})."])
+
+
 def _cell(value: float, spread: float | None) -> str:
     return f"{100 * value:.2f}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
-
-
-def markdown_table(head: list[str], lines: list[list[str]]) -> str:
-    """Aligned columns, the first to the left and numbers to the right."""
-    widths = [max(len(r[i]) for r in [head, *lines]) for i in range(len(head))]
-    rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
-    rows = [head, rule, *lines]
-    return "\n".join(
-        "| "
-        + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
-        + " |"
-        for r in rows
-    )
 
 
 def teacher_in_words(result: dict, metric: str) -> str:
@@ -264,12 +267,14 @@ def _markdown(job: Job, metrics: dict) -> str:
 
     return f"""# {job.task.name}: {" / ".join(names)}
 
+{verdict_in_words(metrics)}
+
 {summary(metrics)}
 
 Percent; {seeds_in_words(seeds)}. {taught}
 {same} {learns} on {text}.
 Updates, at most {metrics["most_updates"]:,} (--patience ends each student by itself): {made}.
-Best weights, and the student that was kept (seed {metrics["chosen_seed"]}), were chosen by dev {job.task.metric},
+Best weights, and the student that was kept ({metrics["kept"]["arm"]}), were chosen by dev {job.task.metric},
 so dev scores are a little high for every row alike{test}.
 
 ## Data

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import AUTO, Checked, setting
 from kd_keras.common.errors import UserError
 
 BASELINE, DISTILLED = "baseline", "distilled"
@@ -19,12 +19,15 @@ DISTANCES = ("mse", "cosine", "kl")
 class TrainSettings(Checked):
     """How a student is trained; the same for every arm of a comparison."""
 
-    epochs: float = setting(
-        10.0, "passes over the transfer set: the training text and what is made from it.", low=0.01, high=10000.0
-    )
+    epochs: float | str = setting(
+        AUTO, "passes over the transfer set: the training text and what is made from it; auto: 15, but at least 1,200 "
+        "updates and at most 2,500 (or one pass), with 12 dev scores and --patience=5.", low=0.01, high=10000.0,
+    )  # fmt: skip
     batch_size: int = setting(128, "rows an update.", low=1)
     optimizer: str = setting("adam", "optimizer (adadelta with ρ 0.95).", choices=("adam", "adamw", "adadelta"))
-    learning_rate: float = setting(1e-3, "peak learning rate (Tang et al. use 1.0 with adadelta).", low=1e-8, high=10.0)
+    learning_rate: float | str = setting(
+        AUTO, "peak learning rate; auto: 3e-3, with adadelta 1.0 (Tang et al.).", low=1e-8, high=10.0
+    )
     schedule: str = setting("cosine", "learning rate over time.", choices=("cosine", "constant"))
     warmup: float = setting(0.02, "part of the updates in which the rate rises.", low=0.0, high=1.0)
     weight_decay: float = setting(0.01, "decay of adamw.", low=0.0)
@@ -47,16 +50,22 @@ class JobSettings(Checked):
         None, "run folder; saved_models/TASK/RUN if not given, RUN being made from the settings, so that the same "
         "command finds its own run again.",
     )  # fmt: skip
-    alpha: float = setting(0.0, "weight of the gold labels; 1 − alpha goes to the teacher's logits.", low=0.0, high=1.0)
+    alpha: float | str = setting(
+        AUTO, "weight of the gold labels; 1 − alpha goes to the teacher's logits; auto: 0, or as --recipe=auto finds.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     soft: str = setting("mse", "how the student follows the logits.", choices=("mse", "kl"))
     temperature: float = setting(2.0, "temperature of --soft=kl.", low=0.01, high=100.0)
     recipe: str = setting(
-        "soft",
-        "what is learnt in which order (--print_recipe shows it): soft follows the logits, hard the teacher's labels, "
+        AUTO,
+        "what is learnt in which order (--print_recipe shows it): auto is joint for labels of single texts, soft with "
+        "half gold labels where the teacher is barely better than a linear model, else soft; soft follows the logits, "
+        "hard the teacher's labels, "
         "joint logits, labels and representation at once, staged one after the other, staged_unfreeze from the top "
         "down within each stage.",
-        choices=RECIPES,
+        choices=(AUTO, *RECIPES),
         late=True,
+        before="soft",
     )
     confidence: float = setting(
         0.0,
@@ -71,12 +80,14 @@ class JobSettings(Checked):
         choices=DISTANCES,
         late=True,
     )
-    representation_weight: float = setting(
-        1.0,
-        "--recipe=joint: weight of the representation's loss beside the logits' and the labels'.",
+    representation_weight: float | str = setting(
+        AUTO,
+        "--recipe=joint: weight of the representation's loss beside the logits' and the labels'; auto: 1, of "
+        "--recipe=auto 5.",
         low=0.0,
         high=1e4,
         late=True,
+        before=1.0,
     )
     signals: str | None = setting(
         None,
@@ -104,7 +115,12 @@ class JobSettings(Checked):
         "the smaller.",
         late=True,
     )
+    allow_weak_teacher: bool = setting(
+        False, "go on with a teacher that is worse on dev than a linear model, instead of stopping.", late=True
+    )
     tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
+    # Whether --recipe=auto decided; the teacher may still change its mind. Not a flag.
+    chosen: bool = field(default=False, metadata={"late": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()

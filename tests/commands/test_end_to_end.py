@@ -128,7 +128,7 @@ def test_the_table_says_what_metrics_json_says(trained_run):
     lines = [[c.strip() for c in row.strip("|").split("|")] for row in report.splitlines() if row.startswith("|")]
     head = lines[0]
     assert head[:4] == ["", "dev accuracy", "dev f1", "dev mcc"]
-    table = {row[0]: row for row in lines[:6]}
+    table = {row[0]: row for row in lines[:7]}
     for arm, title in (
         ("teacher", "teacher"),
         ("baseline", "student, no distillation"),
@@ -334,6 +334,7 @@ def test_finetune_alone(trained_run, run_verb, tmp_path):
     assert onward["code"] == 0 and "was fine-tuned for other data of this task; fine-tuning goes on" in onward["err"]
     hint = shlex.split(first["out"].splitlines()[-1].removeprefix("use it: python -m kd_keras.train "))
     small = ["--epochs=1", "--embedding_size=8", "--hidden_size=6", f"--output_dir={tmp_path / 'run'}", "--nobaseline"]
+    small += ["--allow_weak_teacher", "--recipe=soft"]  # after one epoch
     (used,) = run_verb("train", [*hint, *small])
     assert used["code"] == 0 and "it is used as it is" in used["err"], used["err"]
     assert "Teacher: one, seed 7." in (tmp_path / "run" / "report.md").read_text()

@@ -12,7 +12,8 @@ import pytest
 SMALL = [
     "--task=custom", "--teacher_epochs=1", "--teacher_batch_size=8", "--teacher_learning_rate=1e-2",
     "--teacher_max_length=24", "--student_max_length=9", "--epochs=1", "--batch_size=32", "--learning_rate=0.02",
-    "--embedding_size=8", "--hidden_size=6", "--dense_size=8",
+    "--embedding_size=8", "--hidden_size=6", "--dense_size=8", "--allow_weak_teacher",
+    "--recipe=soft", "--augment=none", "--unlabeled=none",
 ]  # fmt: skip
 
 

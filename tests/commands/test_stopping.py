@@ -16,10 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SAID = "stopped; what was finished is kept, and the same command goes on"
 
 
+def hear_interrupts() -> None:
+    """A shell starts its background jobs, and these tests with them, deaf to SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(arguments: list[str], log: Path) -> subprocess.Popen:
     with open(log, "wb") as f:
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=log.parent, stdout=f, stderr=f, start_new_session=True,
+            [sys.executable, *arguments], cwd=log.parent, stdout=f, stderr=f, start_new_session=True, preexec_fn=hear_interrupts,
             env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
 

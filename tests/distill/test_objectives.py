@@ -166,3 +166,19 @@ def test_a_mixture_weighs_its_parts(arguments, titles):
 def test_what_makes_no_sense_is_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_classes_that_weigh_more_count_more():
+    """Gold rows alone, and with the teacher's label where there is none; as scikit-learn's sample weights would."""
+    each = np.array([0.5, 2.0, 3.0])
+    gold = LABEL >= 0
+    losses = cross_entropy(np.maximum(LABEL, 0))
+    want = (losses * each[LABEL] * gold).sum() / (each[LABEL] * gold).sum()
+    objective = HardLabels(class_weights=each)
+    assert float(objective(Y, OUT)) == pytest.approx(want, rel=1e-5)
+    called = np.where(gold, LABEL, TEACHER.argmax(-1))
+    want = (cross_entropy(called) * each[called]).sum() / each[called].sum()
+    assert float(HardLabels(unlabelled="teacher", class_weights=each)(Y, OUT)) == pytest.approx(want, rel=1e-5)
+    again = HardLabels.from_config(objective.get_config())
+    assert again.class_weights == [0.5, 2.0, 3.0] and float(again(Y, OUT)) == float(objective(Y, OUT))
+    assert "class_weights" not in HardLabels().get_config(), "keys of students of before stay"

@@ -23,7 +23,7 @@ def weights(folder: Path) -> list[np.ndarray]:
 
 
 def test_they_are_the_students_of_a_run_that_trains_one_after_the_other(trained_run, run_verb):
-    folder = trained_run.folder.parent / "side-by-side"
+    folder = trained_run.folder.parents[1] / "side by side" / "run"  # no sibling, whose students it would take
     command = [*trained_run.arguments, f"--output_dir={folder}", "--parallel_students=2"]
     first, again = run_verb("train", command, command)
     assert first["code"] == again["code"] == 0, first["err"][-2000:]
@@ -42,7 +42,7 @@ def test_they_are_the_students_of_a_run_that_trains_one_after_the_other(trained_
 
 @pytest.mark.slow
 def test_a_killed_one_is_said_and_trained_again(trained_run, tmp_path):
-    folder = trained_run.folder.parent / "killed"
+    folder = trained_run.folder.parents[1] / "killed" / "run"
     command = [sys.executable, "-m", "kd_keras.train", *trained_run.arguments, "--epochs=60", "--patience=0",
                "--evals_per_epoch=0.02", f"--output_dir={folder}", "--parallel_students=2"]  # fmt: skip
     log = tmp_path / "log"

@@ -1,0 +1,78 @@
+"""Looks at a teacher before anything long depends on it: each finding is a line with a number and a next step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.seeds import rng
+from kd_keras.metrics import score, softmax
+
+_RESAMPLES = 500
+# Under this share of the way from even probabilities to certainty, logits teach little.
+_FLAT = 0.2
+
+
+def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
+    """Of a score on these rows, by the bootstrap (Efron & Tibshirani 1993, chapter 6)."""
+    draw, count = rng(0, "bootstrap"), len(label)
+    drawn = (draw.integers(count, size=count) for _ in range(_RESAMPLES))
+    return float(np.std([score([metric], label[rows], logits[rows])[metric] for rows in drawn]))
+
+
+def check_teacher(
+    metric: str, labels: Sequence[str], label: np.ndarray, logits: np.ndarray, floor: np.ndarray | None, allowed: bool
+) -> list[str]:
+    """Notes on a teacher of classes, by its dev logits.
+
+    Args:
+      metric: the dev metric that selects.
+      labels: names of the classes.
+      label: int[rows], gold; −1 where there is none.
+      logits: float[rows, classes], the teacher's.
+      floor: float[rows, classes], the linear model's; None where there is none.
+      allowed: go on with a teacher that is under the floor.
+
+    Raises:
+      UserError: it is under the floor by more than its standard error.
+    """
+    gold = label >= 0
+    label, logits = label[gold], logits[gold]
+    notes = []
+    if floor is not None:
+        floor = floor[gold]
+        mine, least = (score([metric], label, x)[metric] for x in (logits, floor))
+        error = standard_error(metric, label, logits)
+        under = f"the teacher has dev {metric} {100 * mine:.2f}, under the {100 * least:.2f} of a linear model (TF-IDF)"
+        if mine < least - error and not allowed:
+            raise UserError(
+                f"{under} by more than its standard error ({100 * error:.2f}; {len(label):,} rows); "
+                "a student of it would be worse than what takes seconds. Try --teacher_epochs=20, another "
+                "--teacher_learning_rate or another --teacher; or go on as it is with --allow_weak_teacher"
+            )
+        if mine < least:
+            advice = "" if allowed else ", within its standard error"
+            notes.append(f"{under}{advice}: more --teacher_epochs, or a larger --dev_file, would tell more")
+    called = np.bincount(logits.argmax(-1), minlength=len(labels))
+    missed = [name for n, name in enumerate(labels) if not called[n] and (label == n).any()]
+    if missed:
+        some = ", ".join(missed[:5]) + (", …" if len(missed) > 5 else "")
+        notes.append(
+            f"the teacher never gives {len(missed)} of {len(labels)} labels on dev ({some}): more rows of them, "
+            "--class_weights=balanced or more --teacher_epochs may help"
+        )
+    sure = float(softmax(logits).max(-1).mean())
+    if (spread := (sure - 1 / len(labels)) / (1 - 1 / len(labels))) < _FLAT:
+        notes.append(
+            f"the teacher is hardly sure of anything: its mean highest probability on dev is {sure:.2f} over "
+            f"{len(labels)} labels ({spread:.0%} of the way from chance to certainty); more --teacher_epochs may help"
+        )
+    return notes
+
+
+def always_one(logits: np.ndarray) -> int | None:
+    """The only label that float[rows, classes] ever give, or None."""
+    called = np.unique(logits.argmax(-1))
+    return int(called[0]) if len(called) == 1 and logits.shape[1] > 1 else None

@@ -64,6 +64,9 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
     text = ["--augment=all"] if not more else ["--unlabeled_files=FILE"]
     rows = max(len(a.plan.data) for a in arms)
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
+    if metrics["student"]["dev"][metric] == without:
+        cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
+        return cause, [["--dev_file=FILE"], text]
     if teacher <= without:
         cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
         return cause, [["--teacher_epochs=20"], text]

@@ -72,10 +72,6 @@ class RunLayout:
         """What a linear model says of each split: ``references/linear.npz``."""
         return self.root / "references" / f"{name}.npz"
 
-    def every_arm(self) -> list[Path]:
-        """Folders of the students that were trained."""
-        return sorted(p for p in (self.root / "arms").glob("*-seed*") if p.is_dir())
-
     @property
     def timings(self) -> Path:
         return self.root / "timings.json"

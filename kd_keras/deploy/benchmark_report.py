@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kd_keras import metrics
 from kd_keras.common import files
+from kd_keras.common.markdown import markdown_table
 from kd_keras.deploy.benchmark_plots import pareto
 from kd_keras.deploy.runner import always_answers
 from kd_keras.distill import plots
-from kd_keras.distill.report import markdown_table
 
 JSON, PAGE, PLOT = "benchmark.json", "benchmark.md", "pareto.png"
 

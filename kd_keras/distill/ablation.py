@@ -10,6 +10,7 @@ from __future__ import annotations
 from kd_keras.augment.settings import RULES
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.markdown import markdown_table
 from kd_keras.distill import plots, report
 from kd_keras.distill.arms import Arm, plan, train_arms
 from kd_keras.distill.inputs import Inputs, prepare, transfer_sets
@@ -82,7 +83,7 @@ def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, 
             gains = [d - b for b, d in zip(*each, strict=True)]
             line += [cell(values) for values in each] + [cell(gains, "+")]
         lines.append(line)
-    return report.markdown_table(head, lines), scores
+    return markdown_table(head, lines), scores
 
 
 def cell(values: list[float], sign: str = "") -> str:

@@ -239,7 +239,7 @@ class Trainer:
     def found(self, todo: Todo) -> dict | None:
         """The history of the very student, if it is trained, here or in another run of the task (it is linked)."""
         key, mine = self._key(todo), self.folder(todo)
-        for folder in (mine, *(p for s in self.siblings for p in s.every_arm())):
+        for folder in (mine, *(s.arms / name for s in self.siblings for name in s.trained_arms())):
             history = _finished(folder, key)
             if history and folder != mine:
                 shutil.rmtree(mine, ignore_errors=True)  # another student's, or half of one

@@ -135,7 +135,7 @@ def check(job: Job) -> RunLayout:
     for name in job.job.recipes(task.is_regression):
         if job.job.alpha and name in unmixed:
             raise UserError(f"--alpha={job.job.alpha:g}: the recipe {name} {unmixed[name]}; leave --alpha out")
-    if job.job.ablate == "recipes" and job.job.recipe not in (AUTO, "soft"):
+    if job.job.ablate == "recipes" and job.job.recipe != "soft":
         raise UserError(f"--recipe={job.job.recipe}: --ablate=recipes tries every recipe by itself")
     if job.job.ablate == "augmentation" and job.data.rest is not None:
         raise UserError(

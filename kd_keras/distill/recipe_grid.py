@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.markdown import markdown_table
 from kd_keras.common.progress import say
 from kd_keras.distill import plots, report
 from kd_keras.distill.ablation import cell
@@ -96,7 +97,7 @@ def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: 
             line += [cell(each), cell([d - b for b, d in zip(base, each, strict=True)], "+")]
         lines.append(line)
     head = [f"{split} {metric}", *(h for size in sizes for h in (f"{size:,} rows more", "gain"))]
-    return report.markdown_table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _markdown(job: Job, result: dict, tables: str) -> str:

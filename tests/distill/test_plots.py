@@ -206,14 +206,22 @@ def test_the_report_draws_the_teachers_dev_score(tmp_path, monkeypatch, regressi
         metric, want = "accuracy", np.mean(teacher.argmax(-1)[label >= 0] == label[label >= 0])
     rows = Rows([f"dev-{n}" for n in range(60)], ["text"] * 60, None, label)
     student = teacher + draw.normal(size=teacher.shape)
-    arms = [Made(kind=k, seed=s, history={"epochs": e}, logits={"dev": student}) for k, s, e in curves(metric)]
+    arms = [
+        Made(kind=k, seed=s, name=f"{k}-seed{s}", history={"epochs": e}, logits={"dev": student})
+        for k, s, e in curves(metric)
+    ]
+    linear = Made(logits={} if regression else {"linear": {"dev": 2 * np.eye(20)[np.maximum(label, 0)]}})
     made = {}
     monkeypatch.setattr(plots, "save", lambda figure, path: made.update({path.name: figure}))
     report._draw(
         Made(task=Made(metric=metric, is_regression=regression, labels=labels)), Made(plots=tmp_path), {"dev": rows},
-        Made(splits={"dev": rows}, signals={"dev": Made(logits=teacher)}), arms, arms[-1],
+        Made(splits={"dev": rows}, signals={"dev": Made(logits=teacher)}, references=linear), arms, arms[-1],
     )  # fmt: skip
     assert set(made) == {"learning_curves.png", "errors.png", "logits.png"}
     (line,) = [line for line in made["learning_curves.png"].axes[0].lines if line.get_label() == "teacher"]
     assert line.get_ydata()[0] == pytest.approx(want * (1 if regression else 100))
+    floors = [line for line in made["learning_curves.png"].axes[0].lines if line.get_label() == "linear (TF-IDF)"]
+    assert [line.get_ydata()[0] for line in floors] == ([] if regression else [100])
+    title = made["errors.png"].axes[0].get_title() + (made["errors.png"].get_suptitle() or "")
+    assert arms[-1].name in title
     assert len(made["errors.png"].axes) == (1 if regression else 2)

@@ -24,10 +24,10 @@ import root as arm64
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout
 from kd_keras.common.progress import say
-from kd_keras.deploy import bundle, check_texts
-from kd_keras.deploy.formats import FORMATS
+from kd_keras.deploy import bundle, invented
+from kd_keras.deploy.agreement import compare
 from kd_keras.deploy.runner import Runner
-from kd_keras.deploy.verify import compare
+from kd_keras.formats.format import FORMATS
 from kd_keras.tasks import Rows, Task, get, load, read_texts
 
 HERE = Path(__file__).resolve().parent
@@ -53,8 +53,8 @@ def texts_for(task: Task, path: str | None, most: int) -> tuple[str, Rows]:
             rows = Rows(rows.ids, rows.text, rows.text[1:] + rows.text[:1], rows.label)
     if not len(rows):
         raise UserError(f"--input={path}: holds no text")
-    rows = check_texts.spread(rows, most)
-    return source, check_texts.with_edge_cases(task, check_texts.unlabelled(task, rows.text, rows.text_b))
+    rows = invented.spread(rows, most)
+    return source, invented.with_edge_cases(task, invented.unlabelled(task, rows.text, rows.text_b))
 
 
 def answer(models: list[Path], text: list[str], text_b: list[str] | None) -> dict:
@@ -62,7 +62,7 @@ def answer(models: list[Path], text: list[str], text_b: list[str] | None) -> dic
     scores = {}
     for path in models:
         runner = Runner.load_file(path)
-        scores[path.name] = runner.scores(check_texts.unlabelled(runner.task, text, text_b)).tolist()
+        scores[path.name] = runner.scores(invented.unlabelled(runner.task, text, text_b)).tolist()
     return {"machine": platform.machine(), "litert": version("ai-edge-litert"), "scores": scores}
 
 

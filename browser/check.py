@@ -26,7 +26,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout
-from kd_keras.deploy.check_texts import built_in
+from kd_keras.deploy.invented import built_in
 from kd_keras.deploy.runner import Runner
 from kd_keras.tasks import read_texts
 

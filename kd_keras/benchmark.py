@@ -19,7 +19,7 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_string, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
-from kd_keras.deploy.benchmark_settings import BenchmarkSettings
+from kd_keras.timing.settings import BenchmarkSettings
 
 FLAGS = flags.FLAGS
 define_flags(BenchmarkSettings)
@@ -32,22 +32,22 @@ def main(argv: list[str]) -> None:
     if not FLAGS.model_dir:
         raise UserError("--model_dir=DIR is needed: a run folder of train that export was called on")
 
-    from kd_keras.deploy import benchmarking
+    from kd_keras.timing import measure
 
-    plan = benchmarking.check(FLAGS.model_dir, settings)
-    benchmarking.announce(plan)
+    plan = measure.check(FLAGS.model_dir, settings)
+    measure.announce(plan)
     cli.import_tensorflow()
-    from kd_keras.deploy import benchmark_report
+    from kd_keras.timing import report as pages
 
-    report = benchmarking.run(plan)
+    report = measure.run(plan)
     folder = plan.layout.benchmark
-    benchmark_report.write(report, folder, shlex.join(["python", "-m", "kd_keras.benchmark", *sys.argv[1:]]))
-    print(benchmark_report.summary(report), flush=True)
-    print(f"\n{benchmark_report.speedups(report)}\n\n{benchmark_report.phone_lines(report)}", flush=True)
-    for said in (benchmark_report.warnings(report), benchmark_report.noise(report)):
+    pages.write(report, folder, shlex.join(["python", "-m", "kd_keras.benchmark", *sys.argv[1:]]))
+    print(pages.summary(report), flush=True)
+    print(f"\n{pages.speedups(report)}\n\n{pages.phone_lines(report)}", flush=True)
+    for said in (pages.warnings(report), pages.noise(report)):
         if said:
             say(f"\n{said}")
-    say(f"\nall of it: {folder / benchmark_report.PAGE}")
+    say(f"\nall of it: {folder / pages.PAGE}")
 
 
 if __name__ == "__main__":

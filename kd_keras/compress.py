@@ -31,11 +31,11 @@ def main(argv: list[str]) -> None:
     if not FLAGS.output_dir:
         raise UserError("--output_dir=DIR is needed: the run folder to write")
 
-    from kd_keras.deploy import compressing
+    from kd_keras.compression import compressor
 
-    plan = compressing.check(FLAGS.model_dir, FLAGS.output_dir, settings)
+    plan = compressor.check(FLAGS.model_dir, FLAGS.output_dir, settings)
     cli.import_tensorflow()
-    print(compressing.table(compressing.run(plan)), flush=True)
+    print(compressor.table(compressor.run(plan)), flush=True)
     print(f"\nexport it: python -m kd_keras.export --model_dir={FLAGS.output_dir}")
 
 

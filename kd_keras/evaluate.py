@@ -13,7 +13,7 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_string
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
-from kd_keras.deploy.formats import FORMATS, parse_formats
+from kd_keras.formats.format import FORMATS, parse_formats
 from kd_keras.tasks import read_labelled
 
 FLAGS = flags.FLAGS

@@ -39,14 +39,14 @@ def main(argv: list[str]) -> None:
         if FLAGS[name].value:
             require_file(FLAGS[name].value, f"--{name}")
 
-    from kd_keras.deploy import export_texts
     from kd_keras.deploy.runner import read_task
+    from kd_keras.deploy.texts import export_texts
 
     task = read_task(FLAGS.model_dir, settings.arm)
-    texts = export_texts.read(FLAGS.model_dir, settings, task)
+    texts = export_texts(FLAGS.model_dir, settings, task)
     cli.import_tensorflow()
-    from kd_keras.deploy.exporting import export
-    from kd_keras.deploy.verify import table
+    from kd_keras.deploy.agreement import table
+    from kd_keras.deploy.exporter import export
 
     done = export(FLAGS.model_dir, settings, texts)
     if done.files:

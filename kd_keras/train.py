@@ -12,8 +12,8 @@ from absl import flags
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli
 from kd_keras.common.config import AUTO, define_bool, define_flags, flags_text, from_flags
-from kd_keras.distill.auto import decided
 from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.runs.auto import decided
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
 from kd_keras.teachers.checkpoints import find_checkpoint
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
         print("\n".join(f"{n}. {step}" for n, step in enumerate(recipe(settings, task.is_regression, width), 1)))
         return
 
-    from kd_keras.distill.job import Job, check
+    from kd_keras.runs.job import Job, check
 
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
     check(job)  # before TensorFlow is imported, which takes seconds
 
     cli.import_tensorflow()
-    from kd_keras.distill.job import run
+    from kd_keras.runs.job import run
 
     metrics = run(job)
     folder = job.folder()

@@ -6,7 +6,8 @@ Nothing is imported: every module of the package is parsed, so imports inside fu
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "kd_keras"
 
 # A folder imports only itself and folders to its left; verbs import any of them.
-ORDER = ("common", "text", "tasks", "augment", "metrics", "teachers", "students", "distill", "deploy")
+ORDER = ("common", "text", "tasks", "augment", "metrics", "teachers", "students", "distill", "runs", "compression",
+         "formats", "deploy", "timing")  # fmt: skip
 FLAG_READERS = ("common/config.py", "common/cli.py")
-TF_KERAS = ("teachers/", "deploy/compress.py")
+TF_KERAS = ("teachers/", "compression/")
 PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 VERB_LINES = 130
 FILE_LINES = 320
+MOST_PARAMETERS = 7
 
 
 def is_verb(path: str) -> bool:
@@ -86,7 +89,7 @@ def check(path: str, source: str, modules: set[str]) -> list[str]:
         if name == "tensorflow.keras" or name.startswith(("tensorflow.keras.", "tensorflow.python.keras")):
             wrong(line, "tf.keras: use keras, or tf_keras in teachers/")
         if top == "tf_keras" and not path.startswith(TF_KERAS):
-            wrong(line, "tf_keras belongs in teachers/ and deploy/compress.py")
+            wrong(line, "tf_keras belongs in teachers/ and compression/")
         if top in PICKLERS and whole:
             wrong(line, f"{top}: nothing here is pickled")
         if name == "absl.flags.FLAGS" and not verb and path not in FLAG_READERS:
@@ -104,10 +107,37 @@ def check(path: str, source: str, modules: set[str]) -> list[str]:
         elif isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
             wrong(node.value.lineno, "allow_pickle: nothing here is pickled")
 
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and (many := parameters(node)) > MOST_PARAMETERS:
+            wrong(node.lineno, f"{node.name} takes {many} parameters; the ceiling is {MOST_PARAMETERS}")
     lines, ceiling = source.count("\n"), VERB_LINES if verb else FILE_LINES
     if lines > ceiling:
         wrong(lines, f"{lines} lines; the ceiling is {ceiling}")
     return found
+
+
+def parameters(node: ast.FunctionDef) -> int:
+    """How many a caller sees; a private function's, other than __init__'s, are nobody's business."""
+    if node.name.startswith("_") and node.name != "__init__":
+        return 0
+    names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return len([n for n in names if n not in ("self", "cls")])
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Files that import each other in a circle, the first one again at its end; [] where none do."""
+    known = {".".join(module_parts(path)): path for path in sources}
+    graph = {}
+    for path, source in sources.items():
+        named = {name for _, name, _ in imported(ast.parse(source), path)}
+        # ``from a import b``: where b is a module, a alone is not what is meant.
+        named -= {name.rpartition(".")[0] for name in named if name in known}
+        graph[path] = {known[name] for name in named if name in known} - {path}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as e:
+        return e.args[1]
+    return []
 
 
 def package_sources() -> dict[str, str]:
@@ -120,6 +150,20 @@ def test_the_package_keeps_its_rules() -> None:
     assert "common/layout.py" in sources
     found = [message for path, source in sources.items() for message in check(path, source, set(sources))]
     assert not found, "\n" + "\n".join(found)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    found = circle(package_sources())
+    assert not found, " ← ".join(found)
+
+
+def test_a_circle_is_caught() -> None:
+    inside = "def f():\n    from kd_keras.text import y"
+    typed = "if TYPE_CHECKING:\n    from kd_keras.text.z import T"
+    sources = {"text/__init__.py": "", "text/x.py": inside, "text/y.py": typed, "text/z.py": "from . import x"}
+    assert set(circle(sources)) == {"text/x.py", "text/y.py", "text/z.py"}
+    assert circle(sources | {"text/z.py": "import numpy"}) == []
+    assert circle({"text/__init__.py": "from kd_keras.text.x import f", "text/x.py": "import kd_keras.text"})
 
 
 def test_every_folder_is_a_package() -> None:
@@ -154,22 +198,25 @@ BAD = [
     ("teachers/x.py", "from tensorflow import keras", "tf.keras"),
     ("teachers/x.py", "from tensorflow.keras import layers", "tf.keras"),
     ("students/x.py", "import tf_keras", "belongs in teachers/"),
-    ("deploy/tflite.py", "def f():\n    from tf_keras import layers", "belongs in teachers/"),
+    ("formats/tflite.py", "def f():\n    from tf_keras import layers", "belongs in teachers/"),
     ("train.py", "import pickle", "pickled"),
     ("text/x.py", "from joblib import dump", "pickled"),
     ("text/x.py", "import numpy as np\nnp.load('f', allow_pickle=True)", "pickled"),
     ("train.py", "\n" * (VERB_LINES + 1), "ceiling"),
     ("tasks/__main__.py", "\n" * (VERB_LINES + 1), "ceiling"),
     ("text/x.py", "\n" * (FILE_LINES + 1), "ceiling"),
+    ("text/x.py", "def f(a, b, c, d, e, /, f, *, g, h): ...", "8 parameters"),
+    ("text/x.py", "class C:\n    def __init__(self, a, b, c, d, e, f, g, h): ...", "8 parameters"),
 ]
 
 GOOD = [
-    ("deploy/x.py", "from kd_keras.common import files\nfrom kd_keras.deploy import tflite\nfrom . import y"),
+    ("deploy/x.py", "from kd_keras.common import files\nfrom kd_keras.formats import tflite\nfrom . import y"),
     ("tasks/__main__.py", "from absl import flags\nfrom kd_keras.tasks import registry\nflags.FLAGS.task"),
-    ("train.py", "from kd_keras.deploy import tflite\nfrom kd_keras import __version__"),
+    ("train.py", "from kd_keras.formats import tflite\nfrom kd_keras import __version__"),
     ("common/config.py", "from absl import flags\nflags.FLAGS['a'].value"),
     ("teachers/bert.py", "import tf_keras\nfrom tf_keras import layers"),
-    ("deploy/compress.py", "import tf_keras"),
+    ("compression/twin.py", "import tf_keras"),
+    ("text/x.py", "class C:\n    def f(self, a, b, c, d, e, f, g): ...\ndef _f(a, b, c, d, e, f, g, h): ..."),
     ("students/x.py", "import keras\nimport tensorflow as tf\ntf.data\nkeras.layers"),
     ("text/x.py", "import numpy as np\nnp.load('f', allow_pickle=False)\n" + "\n" * (FILE_LINES - 2)),
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.deploy.check_texts import unlabelled
+from kd_keras.deploy.invented import unlabelled
 from kd_keras.tasks import Columns, Rows, Task
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,8 +15,8 @@ from kd_keras import metrics as known_metrics
 from kd_keras.common import files
 from kd_keras.common.layout import BundleLayout, RunLayout
 from kd_keras.common.markdown import markdown_table
-from kd_keras.deploy.arms import is_baseline, kept_arm, read_metrics
-from kd_keras.distill.report import SETS, TITLES
+from kd_keras.runs.kept import is_baseline, kept_arm, read_metrics
+from kd_keras.runs.report import SETS, TITLES
 from kd_keras.tasks import Task
 
 # An absolute path, or one from a home folder, in running text; not the // of an address.

@@ -12,8 +12,8 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.layout import RunLayout
 from kd_keras.deploy import bundle
-from kd_keras.deploy.formats import FORMATS, KERAS, SAVED_MODEL, Format
-from kd_keras.deploy.litert import LiteRT
+from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
+from kd_keras.formats.litert import LiteRT
 from kd_keras.metrics import softmax
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task, has_label
@@ -56,10 +56,10 @@ class Runner:
             return cls.load_file(layout.tflite / fmt.file)
         tokenizer = load_tokenizer(layout.vocab, layout.tokenizer)
         if fmt == SAVED_MODEL:
-            from kd_keras.deploy.saved_model import LoadedModel
+            from kd_keras.formats.saved_model import LoadedModel
 
             return cls(task, tokenizer, LoadedModel(layout.saved_model), fmt)
-        from kd_keras.distill.arms import load_student
+        from kd_keras.runs.students import load_student
 
         student = load_student((layout.of_arm(arm) if arm else layout).student)
         rows = student.get_layer("embeddings").input_dim

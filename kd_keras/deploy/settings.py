@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError
-from kd_keras.deploy.formats import EXPORTS, Format, parse_formats
+from kd_keras.formats.format import EXPORTS, Format, parse_formats
 
 
 @dataclass(frozen=True)

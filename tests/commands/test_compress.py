@@ -63,8 +63,8 @@ def test_the_table_is_what_numpy_counts(done, away, trained_run):
     first = done[0]
     assert first["code"] == 0, first["err"]
     results = json.loads((away / "run" / "compress.json").read_text())
-    from kd_keras.deploy.compressing import kernels
-    from kd_keras.distill.arms import load_student
+    from kd_keras.compression.compressor import kernels
+    from kd_keras.runs.students import load_student
 
     found = kernels(load_student(away / "run" / "student.keras"))
     assert set(found) == set(results["after"]["kernels"])
@@ -104,8 +104,8 @@ def test_every_command_takes_the_compressed_run(done, away, run_verb, trained_ru
     assert json.loads(said["out"])["label"] in ("neg", "pos")
 
     from kd_keras.common.layout import RunLayout
-    from kd_keras.deploy.made_models import run_teacher
-    from kd_keras.deploy.run_data import run_data
+    from kd_keras.runs.finished import run_data
+    from kd_keras.timing.models import run_teacher
 
     assert len(run_data(away / "run").dev) == 30 and run_teacher(RunLayout(away / "run")).length == 16
 

@@ -26,7 +26,7 @@ def rows_of(texts, text_b=None) -> Rows:
 
 
 def export(folder, **settings):
-    from kd_keras.deploy.exporting import export as run
+    from kd_keras.deploy.exporter import export as run
 
     return run(folder, ExportSettings(**settings))
 
@@ -128,15 +128,15 @@ def test_a_second_export_keeps_what_is_still_true(copy, make_model):
 
 
 def test_a_wrong_file_is_removed_and_named(copy, monkeypatch):
-    from kd_keras.deploy import exporting
+    from kd_keras.deploy import exporter
 
-    right = exporting.student_weights
+    right = exporter.student_weights
 
     def mixed_up(student):
         w = right(student)
         return replace(w, forward=w.backward, backward=w.forward)
 
-    monkeypatch.setattr(exporting, "student_weights", mixed_up)
+    monkeypatch.setattr(exporter, "student_weights", mixed_up)
     done = export(copy, formats="tflite_float32,tflite_loop_dynamic")
     assert not done.files and len(done.failures) == 2
     assert "tflite/float32.tflite: differs from Keras by" in done.failures[0]
@@ -171,7 +171,7 @@ def test_files_that_do_not_fit_together(copy):
     refused("metadata.json: version 99, expected 1")
     (bundle / "metadata.json").unlink()
     refused("has no metadata.json; expected the folder that python -m kd_keras.export wrote")
-    from kd_keras.deploy.formats import EXPORTS
+    from kd_keras.formats.format import EXPORTS
 
     with pytest.raises(UserError, match="--formats=saved_model: .* has no such export; make it: python -m kd_keras.ex"):
         require_export(copy, EXPORTS["saved_model"])

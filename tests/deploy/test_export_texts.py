@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.deploy import export_texts
 from kd_keras.deploy.settings import ExportSettings
+from kd_keras.deploy.texts import MOST_CALIBRATION, export_texts
 from kd_keras.tasks import Rows, Task, TaskData
 
 TASK = Task("toy", "single", ("neg", "pos"))
@@ -22,7 +22,7 @@ def rows(name: str, count: int) -> Rows:
 def found(monkeypatch):
     """The run's data are there."""
     data = TaskData(TASK, rows("train", 1200), rows("dev", 30), "made up", [])
-    monkeypatch.setattr(export_texts, "run_data", lambda model_dir, data_dir: data)
+    monkeypatch.setattr("kd_keras.deploy.texts.run_data", lambda model_dir, data_dir: data)
 
 
 @pytest.fixture
@@ -30,39 +30,39 @@ def gone(monkeypatch):
     def run_data(model_dir, data_dir):
         raise UserError("DIR: there is no such folder")
 
-    monkeypatch.setattr(export_texts, "run_data", run_data)
+    monkeypatch.setattr("kd_keras.deploy.texts.run_data", run_data)
 
 
 def test_dev_and_training_rows_of_the_run(found):
-    texts = export_texts.read("run", ExportSettings(), TASK)
+    texts = export_texts("run", ExportSettings(), TASK)
     assert texts.source == "dev split" and "tflite_int8" in [f.name for f in texts.formats]
     assert sorted(t for t in texts.check.text if t.startswith("dev")) == sorted(rows("dev", 30).text)
     assert {"", "."} <= set(texts.check.text), "edge cases among them"
     assert set(texts.check.label) == {0, 1, -1}
     real = [t for t in texts.calibration.text if t.startswith("train")]
-    assert len(real) == export_texts.MOST_CALIBRATION and {"train 0", "train 1199"} <= set(real), "from all of them"
-    assert export_texts.read("run", ExportSettings("tflite_dynamic"), TASK).calibration is None
+    assert len(real) == MOST_CALIBRATION and {"train 0", "train 1199"} <= set(real), "from all of them"
+    assert export_texts("run", ExportSettings("tflite_dynamic"), TASK).calibration is None
 
 
 def test_files_come_first(found, tmp_path):
     (tmp_path / "cal.txt").write_text("one\ntwo\n")
     (tmp_path / "dev.csv").write_text("text,label\nmine,pos\n")
     settings = ExportSettings(calibration_file=str(tmp_path / "cal.txt"), check_file=str(tmp_path / "dev.csv"))
-    texts = export_texts.read("run", settings, TASK)
+    texts = export_texts("run", settings, TASK)
     assert texts.source == "dev.csv" and "mine" in texts.check.text and not any("dev" in t for t in texts.check.text)
     assert set(texts.calibration.text) == {"one", "two", "", "."}
 
 
 def test_where_the_data_are_gone(gone, tmp_path, capsys):
-    texts = export_texts.read("run", ExportSettings(), TASK)
+    texts = export_texts("run", ExportSettings(), TASK)
     assert texts.source == "invented sentences" and texts.calibration is None
     assert "tflite_int8" not in [f.name for f in texts.formats]
     said = capsys.readouterr().err
     assert "tflite_int8: left out" in said and "invented sentences, as DIR: there is no such folder" in said
     with pytest.raises(UserError, match="tflite_int8 needs --calibration_file=FILE.*no such folder"):
-        export_texts.read("run", ExportSettings("tflite_int8"), TASK)
+        export_texts("run", ExportSettings("tflite_int8"), TASK)
     with pytest.raises(UserError, match="^DIR: there is no such folder"):
-        export_texts.read("run", ExportSettings(data_dir="DIR"), TASK)
+        export_texts("run", ExportSettings(data_dir="DIR"), TASK)
     (tmp_path / "cal.txt").write_text("one\ntwo\n")
-    texts = export_texts.read("run", ExportSettings(calibration_file=str(tmp_path / "cal.txt")), TASK)
+    texts = export_texts("run", ExportSettings(calibration_file=str(tmp_path / "cal.txt")), TASK)
     assert texts.source == "cal.txt" and "tflite_int8" in [f.name for f in texts.formats]

@@ -34,7 +34,7 @@ FLAGS = "--data_dir=/home/somebody/data/SST-2\n--unlabeled_files=/x/a b.txt,c.tx
 
 @pytest.fixture(scope="module")
 def exported(make_run, tmp_path_factory, write_csv, toy_sentences):
-    from kd_keras.deploy.exporting import export
+    from kd_keras.deploy.exporter import export
 
     layout = RunLayout(make_run().folder)
     files.write_json(layout.metrics, METRICS)
@@ -91,7 +91,7 @@ def test_it_says_nothing_of_the_machine_or_of_the_texts(exported):
 
 
 def test_a_second_export_describes_all_that_is_there(run):
-    from kd_keras.deploy.exporting import export
+    from kd_keras.deploy.exporter import export
 
     export(run.root, ExportSettings(formats="tflite_loop_dynamic"))
     text = card(run)
@@ -146,7 +146,7 @@ def test_older_and_missing_files(run, found):
 def test_regressions_of_pairs(make_run):
     from dataclasses import replace
 
-    from kd_keras.deploy.exporting import export
+    from kd_keras.deploy.exporter import export
     from kd_keras.students.settings import StudentSettings
 
     small = StudentSettings(student="bilstm", embedding_size=12, hidden_size=17, dense_size=9)

@@ -1,0 +1,1 @@
+"""Pruned and clustered students."""

@@ -1,0 +1,265 @@
+"""Pruning and clustering of a student's kernels by tensorflow-model-optimization, while it follows its teacher.
+
+That library knows tf_keras only, so the work is done on a tf_keras twin with the student's weights, which go back into
+the Keras 3 student. Pruning: Zhu & Gupta 2017 (smallest values to zero, cubic schedule); clustering: Han et al. 2016,
+section 3 (shared values, their centroids fine-tuned).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from tensorflow_model_optimization.python.core.clustering.keras.clustering_algorithm import ClusteringAlgorithm
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import progress
+from kd_keras.deploy.settings import CompressSettings
+from kd_keras.distill.loop import predict
+from kd_keras.students.weights import student_weights
+from kd_keras.text.batches import training_batches
+from kd_keras.text.token_ids import TokenIds
+
+Weights = dict[str, list[np.ndarray]]
+# Finding the smallest of some million values takes a second, so masks are drawn anew only so many times.
+_MASKS = 10
+# Of logits, relative to the largest: two Kerases add up in another order.
+_SAME = 1e-5
+
+
+class PrunableBidirectional(tf_keras.layers.Bidirectional):
+    """A BiLSTM whose four kernels are pruned; tensorflow-model-optimization prunes no Bidirectional by itself."""
+
+    def get_prunable_weights(self) -> list:
+        cells = (self.forward_layer.cell, self.backward_layer.cell)
+        return [kernel for cell in cells for kernel in (cell.kernel, cell.recurrent_kernel)]
+
+
+class _NearestOfSorted(ClusteringAlgorithm):
+    """The nearest centroid of each value by binary search.
+
+    The library's own way holds values × centroids numbers at once: gigabytes for a student's embeddings.
+    """
+
+    def get_pulling_indices(self, weight, centroids=None):
+        centroids = self.cluster_centroids if centroids is None else centroids
+        order = tf.argsort(centroids)
+        ordered = tf.gather(centroids, order)
+        between = tf.searchsorted((ordered[1:] + ordered[:-1]) / 2.0, tf.reshape(weight, [-1]))
+        return tf.reshape(tf.cast(tf.gather(order, between), tf.int64), tf.shape(weight))
+
+
+class ClusterableEmbedding(tf_keras.layers.Embedding, tfmot.clustering.keras.ClusterableLayer):
+    """An embedding that is clustered by binary search."""
+
+    def get_clusterable_weights(self) -> list:
+        return [("embeddings", self.embeddings)]
+
+    def get_clusterable_algorithm(self, weight_name: str) -> type[ClusteringAlgorithm]:
+        return _NearestOfSorted
+
+
+def _bare(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+    return layer
+
+
+def twin(
+    student: keras.Model,
+    wrap: Callable = _bare,
+    embedding: type = tf_keras.layers.Embedding,
+    bidirectional: type = tf_keras.layers.Bidirectional,
+):
+    """The student as a tf_keras model with the same weights.
+
+    Args:
+      student: a BiLSTM or siamese student.
+      wrap: called with each layer that has kernels, weights in place; gives the layer to use.
+      embedding, bidirectional: classes to use instead of tf_keras' own.
+
+    Returns:
+      A tf_keras functional model {"ids": int32[batch, time]} (or "ids_a", "ids_b") → {"logits": float32[batch,
+      outputs]}.
+
+    Raises:
+      UserError: ``student`` is built otherwise.
+    """
+    weights = student_weights(student)  # refuses what is no such student
+
+    def made(layer: tf_keras.layers.Layer, shape: tuple) -> tf_keras.layers.Layer:
+        layer.build(shape)
+        layer.set_weights(student.get_layer(layer.name).get_weights())
+        return wrap(layer)
+
+    channels = []
+    for source in student.layers:
+        if isinstance(source, keras.layers.Embedding):
+            layer = embedding(source.input_dim, source.output_dim, name=source.name, trainable=source.trainable)
+            channels.append(made(layer, (None, None)))
+    # The cell by itself: tf_keras' LSTM layer would trace a GPU's kernel too, which takes half a minute.
+    cell = tf_keras.layers.LSTMCell(weights.forward.hidden)
+    lstm = tf_keras.layers.RNN(cell, return_sequences=weights.pool_max, name="lstm")
+    bilstm = made(bidirectional(lstm, name="bilstm"), (None, None, weights.embeddings.shape[1]))
+    rates = {layer.name: layer.rate for layer in student.layers if isinstance(layer, keras.layers.Dropout)}
+    word_dropout = tf_keras.layers.Dropout(rates["word_dropout"], noise_shape=(None, None, 1))
+    embedding_dropout = tf_keras.layers.Dropout(rates["embedding_dropout"])
+
+    def encode(ids):
+        embedded = [channel(ids) for channel in channels]
+        x = tf.concat(embedded, -1) if len(embedded) > 1 else embedded[0]
+        # Handed over by itself: a wrapped Embedding makes no mask, and padding would be read as words.
+        mask = tf.not_equal(ids, 0)
+        states = bilstm(embedding_dropout(word_dropout(x)), mask=mask)
+        if not weights.pool_max:
+            return states
+        mask = tf.expand_dims(tf.cast(mask, tf.float32), -1)  # as students.encoder does it
+        return tf.reduce_max(states * mask - 2.0 * (1.0 - mask), 1) * tf.reduce_max(mask, 1)
+
+    ids = {name: tf_keras.Input((None,), dtype="int32", name=name) for name in weights.inputs}
+    parts = [encode(i) for i in ids.values()]
+    if len(parts) == 2:
+        u, v = parts
+        parts = [u, v, u * v, tf.abs(u - v)]
+    sentence = tf.concat(parts, -1) if len(parts) > 1 else parts[0]
+    features, units = weights.dense[0].shape
+    dense = made(tf_keras.layers.Dense(units, "relu", name="dense"), (None, features))
+    logits = made(tf_keras.layers.Dense(weights.outputs, name="logits"), (None, units))
+    hidden = dense(tf_keras.layers.Dropout(rates["sentence_dropout"])(sentence))
+    return tf_keras.Model(ids, {"logits": logits(hidden)})
+
+
+def require_same_logits(student: keras.Model, other, ids: Mapping[str, TokenIds]) -> float:
+    """The largest difference of a logit between the student and its twin.
+
+    Raises:
+      UserError: it is more than rounding makes.
+    """
+    want, got = predict(student, ids), predict(other, ids)
+    difference = float(np.abs(want - got).max())
+    if not difference <= _SAME * max(1.0, float(np.abs(want).max())):
+        raise UserError(
+            f"student.keras: its tf_keras twin gives logits that differ by {difference:.2g}; a student that is built "
+            "otherwise than train builds it cannot be compressed"
+        )
+    return difference
+
+
+def fine_tune(
+    student: keras.Model,
+    step: str,
+    settings: CompressSettings,
+    ids: Mapping[str, TokenIds],
+    teacher_logits: np.ndarray,
+    dev_ids: Mapping[str, TokenIds],
+    dev_score: Callable[[np.ndarray], float],
+) -> dict:
+    """Prunes or clusters ``student``, in place: it gets the best weights on dev among those that are whole.
+
+    Args:
+      student: a Keras 3 student.
+      step: "prune", "cluster", or "cluster_sparse", which leaves zeros zero.
+      settings: how far, and how long.
+      ids: what it reads, as {"ids"} or {"ids_a", "ids_b"}.
+      teacher_logits: float32[rows, outputs], what it follows, by mean squared error.
+      dev_ids: what it is chosen on.
+      dev_score: logits of dev → a number; more is better.
+
+    Returns:
+      {"step", "rounds": [{"update", "loss", "dev"}, …] ("dev" None before the sparsity is reached), "best",
+      "best_update", "twin_difference"}.
+
+    Raises:
+      UserError: the loss is no number any more.
+    """
+    tf_keras.utils.set_random_seed(settings.seed)
+    rounds = min(settings.rounds, settings.updates)
+    every = math.ceil(settings.updates / rounds)
+    whole = math.ceil(rounds / 2) if step == "prune" else 1  # the first round whose weights are what was asked for
+    wrapped, strip, callbacks = _wrapped(student, step, settings, whole * every)
+    rate = tf_keras.optimizers.schedules.CosineDecay(settings.learning_rate, rounds * every)
+    wrapped.compile(tf_keras.optimizers.Adam(rate, global_clipnorm=1.0), loss={"logits": "mse"})
+    batches = training_batches(ids, {"logits": teacher_logits}, settings.batch_size, settings.seed)
+    best = _Best(student, lambda: strip(wrapped), whole, every, dev_ids, dev_score)
+    with progress(rounds * every, step.replace("_", ", "), "updates") as best.bar:
+        wrapped.fit(batches, steps_per_epoch=every, epochs=rounds, callbacks=[*callbacks, best], verbose=0)
+    stripped = strip(wrapped)
+    put(best.weights, stripped)
+    put(best.weights, student)
+    history = {"step": step, "rounds": best.rounds, "best": best.score, "best_update": best.update}
+    return history | {"twin_difference": require_same_logits(student, stripped, dev_ids)}
+
+
+def put(weights: Weights, model) -> None:
+    """Gives the layers of a student, or of its stripped twin, their weights by name."""
+    for name, values in weights.items():
+        model.get_layer(name).set_weights(values)
+
+
+def _wrapped(student: keras.Model, step: str, settings: CompressSettings, ends: int) -> tuple:
+    """The twin to train, what strips it, and the callbacks that its training needs."""
+    if step == "prune":
+        often = max(1, ends // _MASKS)
+        # A schedule ends at one of its own steps, or the last part of the sparsity never comes.
+        schedule = tfmot.sparsity.keras.PolynomialDecay(
+            0.0, settings.sparsity, begin_step=0, end_step=ends // often * often, frequency=often
+        )
+
+        def prune(layer):
+            return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+
+        model = twin(student, prune, bidirectional=PrunableBidirectional)
+        return model, tfmot.sparsity.keras.strip_pruning, [tfmot.sparsity.keras.UpdatePruningStep()]
+
+    def cluster(layer):
+        return tfmot.clustering.keras.cluster_weights(
+            layer,
+            settings.clusters,
+            tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
+            preserve_sparsity=step == "cluster_sparse",
+        )
+
+    return twin(student, cluster, embedding=ClusterableEmbedding), tfmot.clustering.keras.strip_clustering, []
+
+
+class _Best(tf_keras.callbacks.Callback):
+    """After each round that counts: the twin's weights into the student, its dev score, the best kept."""
+
+    def __init__(
+        self,
+        student: keras.Model,
+        stripped: Callable,
+        whole: int,
+        every: int,
+        ids: Mapping[str, TokenIds],
+        dev_score: Callable[[np.ndarray], float],
+    ):
+        super().__init__()
+        self._student, self._stripped, self._whole, self._every = student, stripped, whole, every
+        self._ids, self._dev_score = ids, dev_score
+        self.weights: Weights = {}
+        self.score: float | None = None
+        self.update = 0
+        self.rounds: list[dict] = []
+        self.bar = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update(1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        entry = {"update": (epoch + 1) * self._every, "loss": float(logs["loss"]), "dev": None}
+        if not math.isfinite(entry["loss"]):
+            raise UserError(f"the loss is {entry['loss']} at update {entry['update']}: lower --learning_rate")
+        self.rounds.append(entry)
+        if epoch + 1 < self._whole:
+            return
+        stripped = self._stripped()
+        weights = {layer.name: layer.get_weights() for layer in stripped.layers if layer.get_weights()}
+        put(weights, self._student)
+        entry["dev"] = self._dev_score(predict(self._student, self._ids))
+        if self.score is None or entry["dev"] > self.score:
+            self.score, self.update, self.weights = entry["dev"], entry["update"], weights
+        self.bar.set_postfix_str(f"loss {entry['loss']:.4f}, dev {entry['dev']:.4f}")

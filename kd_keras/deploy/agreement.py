@@ -1,0 +1,150 @@
+"""What a file answers beside what Keras answers to the same ids, and whether that is near enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.formats.format import Format
+from kd_keras.metrics import score
+from kd_keras.tasks import Rows, Task, has_label
+from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.truncation import HEAD
+
+# Logits are read back from scores; below this a score has too few digits for that.
+_READABLE = 1e-4
+# Where Keras' second score is nearer to its best than this part of it, which of them is called is chance. A part, as
+# scores of many labels are all small.
+_CLEAR = 0.04
+# A regression has no labels to agree on: this part of Keras' range counts as the same answer.
+_SAME_SCORE = 0.05
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One file against Keras, on rows that follow one another in one interpreter.
+
+    Attributes:
+      rows: texts compared, an empty one among them.
+      cut: of these, longer than the file reads; Keras gets them cut alike.
+      max_score_difference: largest difference of a score.
+      max_logit_difference: largest difference of a logit, each row's mean taken off; None where no score can be read
+        back (integers) or of a regression.
+      agreement: share of rows with Keras' label; of a regression, share within 5 % of Keras' range.
+      clear: rows where Keras' best score leads the second by 4 % of itself or more; of a regression, all.
+      clear_agreement: the same share of these; where there are none, of all.
+      metrics: of the file, cut text and all, over the rows with a gold label; None if there are none.
+      keras_metrics: of Keras on the whole text.
+      pieces_differ: of a SavedModel, rows that its own tokenizer splits otherwise; these are not compared.
+    """
+
+    rows: int
+    cut: int
+    max_score_difference: float
+    max_logit_difference: float | None
+    agreement: float
+    clear: int
+    clear_agreement: float
+    metrics: dict[str, float] | None = None
+    keras_metrics: dict[str, float] | None = None
+    pieces_differ: int = 0
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+
+def cut_ids(ids: Mapping[str, TokenIds], length: int | None, truncation: str = HEAD) -> tuple[dict[str, TokenIds], int]:
+    """``ids`` with at most ``length`` tokens a text, and how many rows lost some.
+
+    Args:
+      ids: of whole texts, or as the student's tokenizer has cut them: it gives the same.
+      length: that a file reads; None: any.
+      truncation: the tokenizer's.
+    """
+    if length is None:
+        return dict(ids), 0
+    cut = {n: t.cut(length, truncation) for n, t in ids.items()}
+    lost = np.any([t.lengths > length for t in ids.values()], axis=0)
+    return cut, int(lost.sum())
+
+
+def compare(
+    task: Task, rows: Rows, want: np.ndarray, got: np.ndarray, whole: np.ndarray, cut: int = 0, pieces_differ: int = 0
+) -> Verification:
+    """Scores against scores.
+
+    Args:
+      task: tells a regression from classes.
+      rows: the texts.
+      want: float[rows, classes], Keras' scores of the same ids.
+      got: float[rows, classes], the file's.
+      whole: float[rows, classes], Keras' scores of the whole text.
+      cut: rows that were cut.
+      pieces_differ: rows left out of the comparison by the caller.
+    """
+    if got.shape != want.shape or not np.isfinite(got).all():
+        raise UserError(f"the exported file answers {got.shape} with {np.isnan(got).sum()} NaN, expected {want.shape}")
+    difference = np.abs(got - want)
+    logits, clear = None, np.ones(len(want), bool)
+    if task.is_regression:
+        spread = max(float(np.ptp(want)), 1e-3)
+        same = difference[:, 0] <= _SAME_SCORE * spread
+    else:
+        same = got.argmax(-1) == want.argmax(-1)
+        best = np.sort(want, -1)
+        clear = best[:, -1] - best[:, -2] >= _CLEAR * best[:, -1]
+        readable = np.minimum(got.min(-1), want.min(-1)) > _READABLE
+        if readable.any():
+            logits = float(np.abs(_centred_logits(got[readable]) - _centred_logits(want[readable])).max())
+    labelled = has_label(rows).any()
+    return Verification(
+        rows=len(rows),
+        cut=cut,
+        max_score_difference=float(difference.max()),
+        max_logit_difference=logits,
+        agreement=float(same.mean()),
+        clear=int(clear.sum()),
+        clear_agreement=float(same[clear].mean() if clear.any() else same.mean()),
+        metrics=score(task.metrics, rows.label, got) if labelled else None,
+        keras_metrics=score(task.metrics, rows.label, whole) if labelled else None,
+        pieces_differ=pieces_differ,
+    )
+
+
+def require_agreement(fmt: Format, name: str, found: Verification) -> None:
+    """Raises UserError where ``found`` is beyond the format's tolerance."""
+    if fmt.tolerance is not None and not found.max_score_difference <= fmt.tolerance:
+        raise UserError(
+            f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score, at most {fmt.tolerance:g} is "
+            f"allowed (same label on {found.agreement:.1%} of {found.rows:,} texts); the file was removed"
+        )
+    allowed = fmt.allowed()
+    if any(getattr(found, which) < allowed[which] for which in ("clear_agreement", "agreement")):
+        advice = "; calibrate on more text like that of the app" if fmt.precision == "int8" else ""
+        raise UserError(
+            f"{name}: gives Keras' label on {found.clear_agreement:.1%} of the {found.clear:,} texts that Keras is "
+            f"clear about, expected at least {allowed['clear_agreement']:.0%}, and on {found.agreement:.1%} of all "
+            f"{found.rows:,}, expected at least {allowed['agreement']:.0%} (largest difference of a score "
+            f"{found.max_score_difference:.2g}); the file was removed{advice}"
+        )
+
+
+def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:
+    """File, bytes and verification as text in columns."""
+    lines = [("file", "bytes", "max score diff", "max logit diff", "same label", f"{metric} (Keras)", "cut")]
+    for name, (size, v) in results.items():
+        logit = "-" if v.max_logit_difference is None else f"{v.max_logit_difference:.2g}"
+        value = "-" if v.metrics is None else f"{v.metrics[metric]:.4f} ({v.keras_metrics[metric]:.4f})"
+        lines.append(
+            (name, f"{size:,}", f"{v.max_score_difference:.2g}", logit, f"{v.agreement:.2%}", value, str(v.cut))
+        )
+    widths = [max(len(row[i]) for row in lines) for i in range(len(lines[0]))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in lines)
+
+
+def _centred_logits(scores: np.ndarray) -> np.ndarray:
+    logits = np.log(scores.astype(np.float64))
+    return logits - logits.mean(-1, keepdims=True)

@@ -1,0 +1,191 @@
+"""A run folder's student in other formats, each file compared with Keras before it gets its name."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.progress import say
+from kd_keras.deploy import bundle, model_card
+from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
+from kd_keras.deploy.runner import Runner, read_task, scores_of
+from kd_keras.deploy.settings import ExportSettings
+from kd_keras.deploy.texts import Texts, export_texts
+from kd_keras.distill.loop import predict
+from kd_keras.formats import mediapipe
+from kd_keras.formats.format import SAVED_MODEL, Format, names
+from kd_keras.formats.litert import LiteRT
+from kd_keras.formats.saved_model import LoadedModel, write_saved_model
+from kd_keras.formats.tflite import convert
+from kd_keras.formats.tflite_inputs import READS
+from kd_keras.runs.kept import kept_arm, read_metrics
+from kd_keras.students.inputs import student_ids
+from kd_keras.students.weights import student_weights
+from kd_keras.tasks import Rows
+from kd_keras.text.token_ids import TokenIds
+
+# A file of any length is asked with so many different amounts of padding.
+_PADDINGS = 4
+# Of the check texts, the share that a SavedModel's tokenizer may split otherwise (see graph_tokenizer).
+_PIECES = 0.005
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of the formats.
+
+    Attributes:
+      files: name → bytes, and how it compares with Keras.
+      failures: a sentence for each format that was beyond its tolerance, and whose file was removed.
+    """
+
+    files: dict[str, tuple[int, Verification]]
+    failures: list[str]
+
+
+def export(model_dir: str | Path, settings: ExportSettings, texts: Texts | None = None) -> Exported:
+    """Writes and verifies the formats of ``settings``; one that fails does not keep the others from being written.
+
+    Args:
+      model_dir: a run folder.
+      settings: what to write.
+      texts: what ``export_texts`` gives for both; read here if not given.
+
+    Raises:
+      UserError: ``model_dir`` is no run, or a file of text cannot be read.
+    """
+    texts = texts or export_texts(model_dir, settings, read_task(model_dir, settings.arm))
+    formats, source, rows = texts.formats, texts.source, texts.check
+    run = RunLayout(Path(model_dir))
+    kept = kept_arm(run, read_metrics(run))
+    arm = settings.arm or kept
+    layout = run if arm == kept else run.of_arm(arm)
+    runner = Runner.load(model_dir, arm=None if arm == kept else arm)
+    if settings.arm:
+        say(f"{arm}{', which the run kept' if arm == kept else ''}: its files go to {layout.root}")
+    calibration = texts.calibration and student_ids(runner.tokenizer, texts.calibration)
+    about = bundle.describe(runner.task, runner.tokenizer, files.sha256_file(layout.student), arm)
+    job = _Job(runner, run, layout, about, settings.tflite_length, calibration, source, rows)
+    unrolled = [f for f in formats if f.form == "unrolled"]
+    if unrolled and (reason := mediapipe.why_not(runner.task, runner.tokenizer, unrolled[0])):
+        say(f"{names(unrolled)}: without metadata for MediaPipe, as {reason}")
+    done = Exported({}, [])
+    for fmt in formats:
+        say(f"{fmt.name}: converting, and comparing with Keras on {len(rows):,} texts ({source})")
+        try:
+            name, size, found = job.saved_model() if fmt == SAVED_MODEL else job.tflite(fmt)
+            done.files[name] = (size, found)
+        except UserError as e:
+            done.failures.append(str(e))
+    model_card.write(run, about, job.models, layout)
+    return done
+
+
+class _Job:
+    """What all formats of one export share."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        run: RunLayout,
+        layout: RunLayout,
+        about: dict,
+        length: int,
+        calibration: dict[str, TokenIds] | None,
+        source: str,
+        rows: Rows,
+    ):
+        self.runner, self.run, self.layout, self.about, self.length = runner, run, layout, about, length
+        self.calibration, self.source, self.rows = calibration, source, rows
+        self.ids = student_ids(runner.tokenizer, rows)
+        self.logits = predict(runner.student, self.ids)
+        self.models = bundle.models_of(layout.tflite, self.about["student"])
+
+    def _scores(self, logits: np.ndarray) -> np.ndarray:
+        return scores_of(self.runner.task, logits)
+
+    def tflite(self, fmt: Format) -> tuple[str, int, Verification]:
+        """Writes one file and its entry in metadata.json."""
+        runner, path = self.runner, self.layout.tflite / fmt.file
+        name = path.relative_to(self.run.root).as_posix()
+        # An older file goes first: should this one fail, nothing wrong is left in its place.
+        path.unlink(missing_ok=True)
+        self.models.pop(fmt.file, None)
+        bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
+        length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
+        with files.atomic_path(path) as temp:
+            calibration = self.calibration and cut_ids(self.calibration, length, runner.tokenizer.truncation)[0]
+            no_mediapipe = mediapipe.why_not(runner.task, runner.tokenizer, fmt)
+            bert = no_mediapipe is None and runner.tokenizer.kind == "wordpiece"
+            aliases = list(mediapipe.accented(runner.tokenizer).values()) if bert else ()
+            content = convert(student_weights(runner.student), fmt, length, calibration, bert, aliases)
+            if no_mediapipe is None:
+                content = mediapipe.add_metadata(content, runner.task, runner.tokenizer)
+            temp.write_bytes(content)
+            model = LiteRT(temp)
+            ids, cut = cut_ids(self.ids, length, runner.tokenizer.truncation)
+            want = predict(runner.student, ids) if cut else self.logits
+            got = model.scores(ids, _PADDINGS)
+            found = compare(runner.task, self.rows, self._scores(want), got, self._scores(self.logits), cut)
+            require_agreement(fmt, name, found)
+        self.models[fmt.file] = {
+            "format": fmt.name,
+            "form": fmt.form,
+            "precision": fmt.precision,
+            "length": length,
+            "bytes": len(content),
+            "sha256": files.sha256_file(path),
+            **model.describe(),
+            "reads": READS["bert" if bert else "ids"],
+            "mediapipe": f"no: {no_mediapipe}" if no_mediapipe else "TextClassifier",
+            "checked_on": self.source,
+            "verification": _verification(fmt, found),
+        }
+        bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
+        return name, len(content), found
+
+    def saved_model(self) -> tuple[str, int, Verification]:
+        """Writes the folder, metadata with it."""
+        runner, rows, folder = self.runner, self.rows, self.layout.saved_model
+        name = folder.relative_to(self.run.root).as_posix()
+        shutil.rmtree(folder, ignore_errors=True)
+        with files.atomic_dir(folder) as temp:
+            write_saved_model(runner.student, runner.tokenizer, runner.task, temp)
+            model = LoadedModel(temp)
+            worst = float(np.abs(model.logits_of_ids(self.ids) - self.logits).max())
+            if not worst <= SAVED_MODEL.tolerance:
+                raise UserError(f"{name}: ids give logits that differ from Keras' by {worst:.2g}; it was removed")
+            same = _same_pieces(model, runner, rows)
+            if (~same).mean() > _PIECES:
+                raise UserError(
+                    f"{name}: splits {(~same).sum()} of {len(rows):,} texts otherwise than the student's "
+                    f"tokenizer (the first is row {int(np.argmin(same))}); it was removed"
+                )
+            keras = self._scores(self.logits)
+            got = np.where(same[:, None], model.scores(rows), keras)
+            found = compare(runner.task, rows, keras, got, keras, pieces_differ=int((~same).sum()))
+            require_agreement(SAVED_MODEL, name, found)
+            extra = temp / self.layout.saved_model_metadata.relative_to(folder)
+            said = {"reads": READS["ids"], "checked_on": self.source, "verification": _verification(SAVED_MODEL, found)}
+            files.write_json(extra, self.about | said)
+            size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
+        return name, size, found
+
+
+def _verification(fmt: Format, found: Verification) -> dict:
+    return found.to_json() | {"allowed": fmt.allowed()}
+
+
+def _same_pieces(model: LoadedModel, runner: Runner, rows: Rows) -> np.ndarray:
+    """bool[rows]: whether the SavedModel's tokenizer gives the ids of the student's."""
+    same = np.ones(len(rows), bool)
+    for texts in (rows.text, rows.text_b) if rows.text_b is not None else (rows.text,):
+        ours, theirs = runner.tokenizer.encode(texts), model.pieces(texts)
+        same &= [np.array_equal(ours[i], theirs[i]) for i in range(len(texts))]
+    return same

@@ -1,0 +1,117 @@
+"""The texts that an export is compared with Keras on, and those that int8 ranges come from; no TensorFlow import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+from kd_keras.deploy import invented
+from kd_keras.deploy.settings import ExportSettings
+from kd_keras.formats.format import Format
+from kd_keras.runs.finished import run_data
+from kd_keras.tasks import Rows, Task, TaskData, read_labelled, read_texts
+from kd_keras.tasks.records import Columns
+from kd_keras.tasks.tables import BadRows, open_table, table_format
+
+# More calibration texts move the ranges no further; more check texts take long in an interpreter of one text a call.
+MOST_CALIBRATION, MOST_CHECKS = 500, 2000
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What an export reads.
+
+    Attributes:
+      formats: what can be written with them.
+      source: where ``check`` is from.
+      check: to compare on, an empty text among them.
+      calibration: for int8 ranges; None where no format needs them.
+    """
+
+    formats: Sequence[Format]
+    source: str
+    check: Rows
+    calibration: Rows | None
+
+
+def export_texts(model_dir: str | Path, settings: ExportSettings, task: Task) -> Texts:
+    """The files of ``settings``; where there is none, the dev and the training rows of the run.
+
+    Raises:
+      UserError: a file that cannot be read, or int8 without text.
+    """
+    formats = settings.chosen()
+    int8 = [f for f in formats if f.precision == "int8"]
+    data, reason = None, ""
+    if not (settings.calibration_file and settings.check_file):
+        try:
+            data = run_data(model_dir, settings.data_dir)
+        except UserError as e:
+            if settings.data_dir:
+                raise
+            reason = str(e)
+    calibration = None
+    if int8:
+        if settings.calibration_file:
+            calibration = _texts(settings.calibration_file, task, "--calibration_file")
+        elif data is not None:
+            calibration = data.train
+        elif settings.formats:
+            raise UserError(
+                f"--formats=tflite_int8 needs --calibration_file=FILE: some hundred texts like those of the app, by "
+                f"which the ranges of its integers are chosen ({reason})"
+            )
+        else:
+            say(f"tflite_int8: left out, there is no --calibration_file, and {reason}")
+            formats = [f for f in formats if f not in int8]
+    source, check = _check(settings, task, data, reason)
+    return Texts(
+        formats, source, _ready(task, check, MOST_CHECKS), calibration and _ready(task, calibration, MOST_CALIBRATION)
+    )
+
+
+def _check(settings: ExportSettings, task: Task, data: TaskData | None, reason: str) -> tuple[str, Rows]:
+    if path := settings.check_file:
+        flag = "--check_file"
+        rows = read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else _texts(path, task, flag)
+        return Path(path).name, rows
+    if data is not None:
+        return "dev split", data.dev
+    if path := settings.calibration_file:
+        return Path(path).name, _with_labels_if_any(path, task, "--calibration_file")
+    say(f"comparing on invented sentences, as {reason}")
+    return "invented sentences", invented.built_in(task)
+
+
+def _ready(task: Task, rows: Rows, most: int) -> Rows:
+    """At most ``most`` rows, evenly from all of them, and edge cases between."""
+    return invented.with_edge_cases(task, invented.spread(rows, most))
+
+
+def _texts(path: str, task: Task, flag: str) -> Rows:
+    rows = read_texts(path, task=task, flag=flag)
+    if not any(rows.text):
+        raise UserError(f"{flag}={path}: holds no text")
+    return rows
+
+
+def _with_labels_if_any(path: str, task: Task, flag: str) -> Rows:
+    """Calibration needs text only: labels that are not the task's are no fault."""
+    texts = _texts(path, task, flag)
+    try:
+        return read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else texts
+    except UserError:
+        return texts
+
+
+def _has_labels(path: str, task: Task, flag: str) -> bool:
+    files.require_file(path, flag)
+    if table_format(path) is None:
+        return False
+    columns: Columns = task.columns
+    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: columns.label in first)
+    return columns.label in names

@@ -1,0 +1,1 @@
+"""How a student is written to, and run from, each file format."""

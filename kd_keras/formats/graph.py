@@ -1,0 +1,190 @@
+"""The student's forward pass in plain TensorFlow ops that TFLite has built in: no Flex, no state between calls.
+
+Two forms, exact copies of Keras' answer for ids that are right-padded with 0:
+
+- unrolled: a fixed length, one subgraph, the same work for any text. What MediaPipe needs.
+- loop: any length, stops at the last token. Fastest in a plain interpreter.
+
+An unrolled graph can have BERT's three inputs, as MediaPipe gives them: [CLS] and [SEP], which no student has seen, are
+left out inside.
+
+The backward direction reads reversed *ids*: reversing embeddings has no int8 kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kd_keras.formats.tflite_inputs import BERT_INPUTS
+from kd_keras.students.weights import StudentWeights
+
+
+def forward_pass(
+    weights: StudentWeights,
+    length: int | None,
+    int8_rows: bool = False,
+    bert_inputs: bool = False,
+    aliases: Sequence[int] = (),
+) -> Any:
+    """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}.
+
+    Args:
+      weights: of the student.
+      length: unrolled to this many tokens; None: the loop form.
+      int8_rows: the embeddings as int8 with a scale for each row. TFLite's own conversion has one scale for the whole
+        table, and unpacks all of it into floats when the file is loaded.
+      bert_inputs: the inputs are ids, mask and segment_ids, int32[1, length + 2] each (``deploy.inputs``).
+      aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
+
+    Returns:
+      scores: softmax of the logits; a regression's number as it is.
+    """
+    model = _Constants(weights, int8_rows)
+
+    def scores(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        texts = [_inside(**given)] if bert_inputs else [given[name] for name in weights.inputs]
+        if len(aliases):
+            texts = [_meant(ids, len(weights.embeddings), aliases) for ids in texts]
+        rows = _as_batch(texts)
+        count = tf.reduce_sum(tf.cast(tf.not_equal(rows, 0), tf.int32), 1)
+        steps = model.projected(rows, count)
+        # Everything between the matrix products is done for both directions at once: half as many ops.
+        both = tf.concat([count, count], 0)
+        encode = _unrolled if length else _loop
+        sentence = tf.concat(tf.split(encode(model, steps, both), 2, 0), 1)
+        if len(texts) > 1:
+            u, v = sentence[:1], sentence[1:]
+            sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
+        hidden = tf.nn.relu(tf.matmul(sentence, model.dense[0]) + model.dense[1])
+        logits = tf.matmul(hidden, model.logits[0]) + model.logits[1]
+        return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
+
+    names, size = (BERT_INPUTS, length + 2) if bert_inputs else (weights.inputs, length)
+    signature = {name: tf.TensorSpec((1, size), tf.int32, name=name) for name in names}
+    return tf.function(scores).get_concrete_function(**signature)
+
+
+def _inside(ids: tf.Tensor, mask: tf.Tensor, segment_ids: tf.Tensor) -> tf.Tensor:
+    """int32[1, length + 2] with [CLS] and [SEP] → int32[1, length] without; what is not text becomes 0.
+
+    The mask ends with [SEP], so a token is text where the one after it is marked too. MediaPipe's segment is always
+    0; were it not looked at, the converter would drop the input, and MediaPipe refuses a file with two.
+    """
+    return ids[:, 1:-1] * mask[:, 2:] * (1 - segment_ids[:, 1:-1])
+
+
+def _meant(ids: tf.Tensor, vocab: int, aliases: Sequence[int]) -> tf.Tensor:
+    """``ids`` with those from ``vocab`` up replaced by what they stand for."""
+    beyond = ids - vocab
+    return tf.where(beyond < 0, ids, tf.gather(tf.constant(aliases, tf.int32), tf.maximum(beyond, 0)))
+
+
+def _as_batch(texts: list[tf.Tensor]) -> tf.Tensor:
+    """int32[1, time] of each text → int32[texts, longest time]: a pair goes through the encoder as a batch of two."""
+    if len(texts) == 1:
+        return texts[0]
+    if texts[0].shape[1] is None:
+        longest = tf.reduce_max([tf.shape(t)[1] for t in texts])
+        texts = [tf.pad(t, [[0, 0], [0, longest - tf.shape(t)[1]]]) for t in texts]
+    return tf.concat(texts, 0)
+
+
+class _Constants:
+    """The weights as tensors, each made once."""
+
+    def __init__(self, w: StudentWeights, int8_rows: bool):
+        self._scales = None
+        if int8_rows:
+            scales = np.maximum(np.abs(w.embeddings).max(1, keepdims=True), 1e-12).astype(np.float32) / 127
+            self._table = tf.constant(np.round(w.embeddings / scales).astype(np.int8))
+            self._scales = tf.constant(scales)
+        else:
+            self._table = tf.constant(w.embeddings)
+        self.kernels = [(tf.constant(d.kernel), tf.constant(d.bias)) for d in (w.forward, w.backward)]
+        self.recurrent = [tf.constant(d.recurrent) for d in (w.forward, w.backward)]
+        self.dense, self.logits = (tuple(map(tf.constant, layer)) for layer in (w.dense, w.logits))
+        self.pool_max = w.pool_max
+        self.hidden = w.forward.hidden
+
+    def embed(self, ids: tf.Tensor) -> tf.Tensor:
+        """int32[rows] → float32[rows, width]."""
+        rows = tf.gather(self._table, ids)
+        return rows if self._scales is None else tf.cast(rows, tf.float32) * tf.gather(self._scales, ids)
+
+    def projected(self, ids: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """int32[rows, time] → float32[time, 2 · rows, 4 · hidden]: the inputs' part of the gates.
+
+        The second half of the rows reads the text backwards; padding stays at its end.
+        """
+        rows, parts = ids.shape[0], []
+        backwards = tf.reverse_sequence(ids, count, seq_axis=1, batch_axis=0)
+        for (kernel, bias), order in zip(self.kernels, (ids, backwards), strict=True):
+            x = tf.matmul(self.embed(tf.reshape(tf.transpose(order), [-1])), kernel) + bias
+            parts.append(tf.reshape(x, [-1 if ids.shape[1] is None else ids.shape[1], rows, 4 * self.hidden]))
+        return tf.concat(parts, 1)
+
+    def first(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The step from a state of zeros; there is nothing to forget."""
+        # An unused output of a split would stay a float in the int8 file, hence the slice.
+        gates, candidate = tf.split(x[:, self.hidden :], [2 * self.hidden, self.hidden], 1)
+        i, o = tf.split(tf.sigmoid(gates), 2, 1)
+        c = i * tf.tanh(candidate)
+        return o * tf.tanh(c), c
+
+    def step(self, x: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """float32[2 · rows, 4 · hidden] and state → state, of an LSTM with forget gates (Gers et al. 2000)."""
+        halves = zip(tf.split(h, 2, 0), self.recurrent, strict=True)
+        z = x + tf.concat([tf.matmul(half, recurrent) for half, recurrent in halves], 0)
+        gates, candidate = tf.split(z, [3 * self.hidden, self.hidden], 1)
+        f, i, o = tf.split(tf.sigmoid(gates), 3, 1)
+        c = f * c + i * tf.tanh(candidate)
+        return o * tf.tanh(c), c
+
+
+def _unrolled(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """float32[length, rows, 4 · hidden] → float32[rows, hidden]."""
+    first, *rest = tf.unstack(steps)
+    h, c = w.first(first)
+    states = [h]
+    for x in rest:
+        h, c = w.step(x, h, c)
+        states.append(h)
+    return _max_of(states, count) if w.pool_max else _state_at(states, count)
+
+
+def _state_at(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
+    """The state after ``count`` steps; zeros after none, as Keras has it for an empty text."""
+    rows, hidden = states[0].shape
+    flat = tf.concat([tf.zeros((rows, hidden)), *states], 0)
+    return tf.gather(flat, count * rows + tf.range(rows))
+
+
+def _max_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
+    """The largest of the first ``count`` states; zeros of none."""
+    inside = tf.range(len(states))[:, None, None] < count[None, :, None]
+    # States lie in (-1, 1): -1 never wins.
+    best = tf.reduce_max(tf.where(inside, tf.stack(states), -1.0), 0)
+    return tf.where(count[:, None] > 0, best, 0.0)
+
+
+def _loop(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """float32[time, rows, 4 · hidden] → float32[rows, hidden]; as many steps as the longest row has tokens."""
+    rows, longest = steps.shape[1], tf.reduce_max(count)
+
+    def keep(t: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+        # Of a pair, one text may be over before the other.
+        return new if rows == 2 else tf.where(t < count[:, None], new, old)
+
+    def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *best: tf.Tensor) -> tuple:
+        h_new, c_new = w.step(tf.gather(steps, t), h, c)
+        best = tuple(keep(t, tf.maximum(b, h_new), b) for b in best)
+        return t + 1, keep(t, h_new, h), keep(t, c_new, c), *best
+
+    zeros = tf.zeros((rows, w.hidden))
+    start = [tf.constant(0), zeros, zeros, *([tf.fill((rows, w.hidden), -1.0)] if w.pool_max else [])]
+    _, h, _, *best = tf.while_loop(lambda t, *_: t < longest, body, start)
+    return tf.where(count[:, None] > 0, best[0], 0.0) if w.pool_max else h

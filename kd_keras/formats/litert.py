@@ -1,0 +1,92 @@
+"""Runs a .tflite file of the export: LiteRT and NumPy, nothing of TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.quiet import silent
+from kd_keras.formats.tflite_inputs import BERT_INPUTS, input_name, model_inputs
+from kd_keras.text.token_ids import TokenIds
+
+
+class LiteRT:
+    """An interpreter that answers one text after the other, as an app does.
+
+    Args:
+      model: a file, or its content.
+      threads: of the interpreter.
+
+    Attributes:
+      length: tokens of a text that the file reads; None: any number.
+      inputs: names of the ids it reads, sorted; ("ids",) of a file with BERT's three inputs too.
+    """
+
+    def __init__(self, model: Path | bytes, threads: int = 1):
+        from ai_edge_litert.interpreter import Interpreter
+
+        given = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+        try:
+            with silent():
+                self._interpreter = Interpreter(num_threads=threads, **given)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as e:
+            what = "content" if isinstance(model, bytes) else model
+            raise UserError(f"{what}: not a TFLite file that can be loaded ({' '.join(str(e).split())})") from None
+        details = self._interpreter.get_input_details()
+        self._tensors = {input_name(d["name"]): d for d in details}
+        self._bert = set(self._tensors) == set(BERT_INPUTS)
+        self.inputs = ("ids",) if self._bert else tuple(sorted(self._tensors))
+        length = int(details[0]["shape_signature"][-1]) - 2 * self._bert
+        self.length = length if length > 0 else None
+        self._output = self._interpreter.get_output_details()[0]
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def inputs_in_order(self) -> list[tuple[str, list[int]]]:
+        """Name and shape (−1 is any size) of each input, in the order in which the file has them."""
+        return [(name, [int(n) for n in d["shape_signature"]]) for name, d in self._tensors.items()]
+
+    def describe(self) -> dict:
+        """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size."""
+        inputs = [_tensor(n, self._tensors[n]) for n in sorted(self._tensors)]
+        return {"inputs": inputs, "output": _tensor("scores", self._output)}
+
+    def scores(self, ids: Mapping[str, TokenIds], extra_padding: int = 0) -> np.ndarray:
+        """float32[rows, outputs].
+
+        Args:
+          ids: of the file's inputs; what is longer than ``length`` is cut.
+          extra_padding: row i of a file of any length gets i modulo this many zeros more, which change nothing.
+        """
+        if set(ids) != set(self.inputs):
+            raise UserError(f"the file reads {', '.join(self.inputs)}; expected {', '.join(sorted(ids))}")
+        count = len(next(iter(ids.values())))
+        out = []
+        for i in range(count):
+            out.append(self.answer(self.prepared(ids, i, i % extra_padding if extra_padding else 0)))
+        return np.stack(out) if out else np.zeros((0, int(self._output["shape"][-1])), np.float32)
+
+    def prepared(self, ids: Mapping[str, TokenIds], row: int, more: int = 0) -> dict[str, np.ndarray]:
+        """int32[1, time] for each of the file's inputs: one row; ``more`` zeros are added for a file of any length."""
+        return model_inputs(ids, row, self.length, self._bert, more)
+
+    def answer(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
+        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs."""
+        run = self._interpreter
+        if not self.length and (shapes := {n: a.shape for n, a in x.items()}) != self._shapes:
+            for name, shape in shapes.items():
+                run.resize_tensor_input(self._tensors[name]["index"], shape)
+            run.allocate_tensors()
+            self._shapes = shapes
+        for name, a in x.items():
+            run.set_tensor(self._tensors[name]["index"], a)
+        run.invoke()
+        return run.get_tensor(self._output["index"])[0]
+
+
+def _tensor(name: str, details: dict) -> dict:
+    shape = [int(n) for n in details["shape_signature"]]
+    return {"name": name, "dtype": np.dtype(details["dtype"]).name, "shape": shape}

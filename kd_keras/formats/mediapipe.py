@@ -1,0 +1,108 @@
+"""What MediaPipe Tasks' TextClassifier needs to know of a student, and which students it can serve.
+
+Its tokenizers (mediapipe/tasks/cc/text/tokenizers and the two preprocessor calculators):
+
+- BertTokenizer: lower-cases ASCII, splits at ASCII's white space, punctuation and CJK, then WordPiece; gives ids, mask
+  and segment_ids with [CLS] and [SEP]. The vocabulary has a piece a line, whose number is the id. Accents and capitals
+  beyond ASCII are left as they are, so its vocabulary gets them as pieces more, which the graph takes for the plain
+  letter: "clich" and "##é" instead of a word that is unknown.
+- RegexTokenizer: splits at a regular expression of RE2 and looks words up as they are; nothing is lower-cased. The
+  vocabulary has "word id" a line, so several spellings can have one id. <PAD> and <UNKNOWN> must be there; <START>,
+  which would come before each text, need not.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from kd_keras import __version__
+from kd_keras.formats import metadata
+from kd_keras.formats.format import Format
+from kd_keras.formats.tflite import describe
+from kd_keras.tasks import Task
+from kd_keras.text.tokenizers import RE2_WORD_DELIMITER, SPECIAL, WORD_DELIMITER, Tokenizer, WordPiece, Words
+from kd_keras.text.truncation import HEAD
+
+_DESCRIPTIONS = {
+    "ids": "[CLS] text [SEP], then 0: numbers of pieces in vocab.txt.",
+    "mask": "1 from [CLS] to [SEP], then 0.",
+    "segment_ids": "0: there is one segment.",
+}
+
+
+def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
+    """None where MediaPipe's TextClassifier gives the student's answers; else the reason, as the end of a sentence."""
+    if task.kind != "single":
+        return f"it has no task for a {task.kind}"
+    if fmt.form != "unrolled":
+        return "it takes graphs without loops only; use an unrolled file"
+    if tokenizer.truncation != HEAD:
+        return f"it cuts long texts at their end, and this student reads their {tokenizer.truncation}"
+    if tokenizer.kind == "wordpiece" and not tokenizer.lowercase:
+        return "its BertTokenizer lower-cases, and this student reads capitals"
+    if tokenizer.kind == "words" and tokenizer.delimiter != WORD_DELIMITER:
+        return "the student's words are split by a rule of its own"
+    return None
+
+
+def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
+    """A .tflite file with metadata, labels and vocabulary inside.
+
+    Args:
+      content: of an unrolled file; of a WordPiece student with BERT's three inputs and the aliases of
+        :func:`accented`.
+      task: for which :func:`why_not` has no reason.
+      tokenizer: the student's.
+    """
+    labels = metadata.associated_file("labels.txt", "A label a line.", metadata.LABELS)
+    scores = metadata.tensor("scores", "Softmax over the labels.", [labels])
+    about = (f"{task.name} student", "BiLSTM distilled from a BERT teacher by kd_keras.", __version__)
+    files = {"labels.txt": _lines(task.labels)}
+    if tokenizer.kind == "wordpiece":
+        files["vocab.txt"] = _lines([*tokenizer.vocab, *accented(tokenizer)])
+        vocab = metadata.associated_file("vocab.txt", "A piece a line, numbered from 0.", metadata.VOCABULARY)
+        inputs = [metadata.tensor(name, _DESCRIPTIONS[name]) for name in describe(content)["inputs"]]
+        made = metadata.model(*about, inputs, [scores], [metadata.bert_tokenizer(vocab)])
+    else:
+        files["word_ids.txt"] = _lines(f"{word} {i}" for word, i in word_ids(tokenizer).items())
+        vocab = metadata.associated_file("word_ids.txt", "A word and its number a line.", metadata.VOCABULARY)
+        split = metadata.regex_tokenizer(RE2_WORD_DELIMITER, vocab)
+        inputs = [metadata.tensor("ids", "Numbers of words, then 0.", [vocab], [split])]
+        made = metadata.model(*about, inputs, [scores])
+    return metadata.with_metadata(content, made, files)
+
+
+def accented(tokenizer: WordPiece) -> dict[str, int]:
+    """Pieces of one letter that are not in the vocabulary → the piece that training made of this letter.
+
+    They follow the vocabulary in MediaPipe's: the graph's ``aliases``.
+    """
+    found = {}
+    for letter in filter(str.isalpha, map(chr, range(0x80, sys.maxunicode + 1))):
+        plain = tokenizer.normalized(letter).strip()  # CJK comes between spaces
+        if len(plain) == 1 and plain != letter:
+            for piece, meant in ((letter, plain), ("##" + letter, "##" + plain)):
+                if meant in tokenizer.index and piece not in tokenizer.index:
+                    found[piece] = tokenizer.index[meant]
+    return found
+
+
+def word_ids(tokenizer: Words) -> dict[str, int]:
+    """MediaPipe's vocabulary of a student of words: word → id.
+
+    Where the student lower-cases, "Word" and "WORD" have the id of "word".
+    """
+    ids = {"<PAD>": 0, "<UNKNOWN>": tokenizer.unk_id}
+    words = [(word, i) for word, i in tokenizer.index.items() if word not in SPECIAL]
+    ids.update(words)
+    if tokenizer.lowercase:
+        for word, i in words:
+            for spelling in (word.capitalize(), word.upper()):
+                if spelling.lower() == word:
+                    ids.setdefault(spelling, i)
+    return ids
+
+
+def _lines(entries: Iterable[str]) -> bytes:
+    return "".join(entry + "\n" for entry in entries).encode()

@@ -1,0 +1,103 @@
+"""Student → SavedModel that reads strings, and back; needs tensorflow and tensorflow_text, not this package.
+
+Signatures:
+
+- "text": text string[batch] (a pair: text, text_b) → labels string[batch], scores and logits float32[batch, classes];
+  a regression → score float32[batch].
+- "ids": ids int32[batch, time] (a pair: ids_a, ids_b), right-padded with 0 → logits float32[batch, classes].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kd_keras.common.errors import UserError
+from kd_keras.formats.graph_tokenizer import InGraphTokenizer
+from kd_keras.tasks import Rows, Task
+from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.tokenizers import Tokenizer
+
+_BATCH = 256
+
+
+def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Path) -> None:
+    """Writes the SavedModel into ``folder``, which exists."""
+    module = tf.Module(name="student")
+    # Variables, not the Keras model: loading it would need Keras' classes.
+    module.weights = [v.value for v in student.variables]
+    module.tokenizer = InGraphTokenizer(tokenizer)
+    names = ("ids_a", "ids_b") if task.is_pair else ("ids",)
+    texts = ("text", "text_b")[: len(names)]
+
+    def logits_of(ids: dict[str, tf.Tensor]) -> tf.Tensor:
+        return student(ids, training=False)["logits"]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, n) for n in names])
+    def from_ids(*ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"logits": logits_of(dict(zip(names, ids, strict=True)))}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, n) for n in texts])
+    def from_text(*given: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = logits_of({n: module.tokenizer.padded(t) for n, t in zip(names, given, strict=True)})
+        if task.is_regression:
+            return {"score": logits[:, 0]}
+        labels = tf.gather(tf.constant(task.labels), tf.argmax(logits, 1))
+        return {"labels": labels, "scores": tf.nn.softmax(logits), "logits": logits}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def pieces(text: tf.Tensor) -> tf.Tensor:
+        return module.tokenizer.padded(text)
+
+    module.pieces = pieces
+    tf.saved_model.save(module, str(folder), signatures={"text": from_text, "ids": from_ids})
+
+
+class LoadedModel:
+    """A SavedModel of :func:`write_saved_model`."""
+
+    def __init__(self, folder: Path):
+        import tensorflow_text  # noqa: F401  its ops are in the graph
+
+        try:
+            self._model = tf.saved_model.load(str(folder))
+            self._text, self._ids = (self._model.signatures[n] for n in ("text", "ids"))
+        except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as e:
+            why = " ".join(str(e).split())[:200]
+            raise UserError(f"{folder}: not a SavedModel of this package that can be loaded ({why})") from None
+
+    def answers(self, rows: Rows) -> dict[str, np.ndarray]:
+        """The "text" signature's outputs."""
+        parts = []
+        for start in range(0, len(rows), _BATCH):
+            some = slice(start, start + _BATCH)
+            given = {"text": tf.constant(rows.text[some], tf.string)}
+            if rows.text_b is not None:
+                given["text_b"] = tf.constant(rows.text_b[some], tf.string)
+            parts.append({k: v.numpy() for k, v in self._text(**given).items()})
+        return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]} if parts else {}
+
+    def scores(self, rows: Rows) -> np.ndarray:
+        """float32[rows, classes]; a regression: float32[rows, 1]."""
+        answers = self.answers(rows)
+        return answers["score"][:, None] if "score" in answers else answers.get("scores", np.zeros((0, 1), np.float32))
+
+    def pieces(self, texts: list[str]) -> list[np.ndarray]:
+        """The ids of each text by the tokenizer inside."""
+        out = []
+        for start in range(0, len(texts), _BATCH):
+            padded = self._model.pieces(tf.constant(texts[start : start + _BATCH], tf.string)).numpy()
+            out += [row[: np.count_nonzero(row)] for row in padded]
+        return out
+
+    def logits_of_ids(self, ids: dict[str, TokenIds]) -> np.ndarray:
+        """float32[rows, classes] of the "ids" signature."""
+        count = len(next(iter(ids.values())))
+        starts = range(0, count, _BATCH)
+        parts = [np.arange(s, min(s + _BATCH, count)) for s in starts]
+        return np.concatenate(
+            [self._ids(**{n: tf.constant(t.padded(p)) for n, t in ids.items()})["logits"].numpy() for p in parts]
+        )

@@ -1,0 +1,71 @@
+"""The teacher as TFLite, the way a phone would run it: a fixed length, built-in ops, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.progress import progress
+from kd_keras.common.quiet import silent
+from kd_keras.formats.format import Format
+from kd_keras.formats.litert import LiteRT
+from kd_keras.formats.tflite import check_graph
+from kd_keras.text.tokenizers import WordPiece
+
+BERT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def convert(teacher: Any, fmt: Format, length: int) -> bytes:
+    """The file's content: int32[1, length] input_ids, attention_mask and token_type_ids → float32[1, labels] logits.
+
+    Args:
+      teacher: ``kd_keras.teachers.bert.Teacher``.
+      fmt: float32, or dynamic for int8 weights.
+      length: tokens, [CLS] and [SEP] among them.
+
+    Raises:
+      UserError: the file is not made of built-in ops only.
+    """
+    import tensorflow as tf
+
+    with silent():
+
+        def logits(**batch: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"logits": teacher.model(batch, training=False)["logits"]}
+
+        signature = {name: tf.TensorSpec((1, length), tf.int32, name=name) for name in BERT_INPUTS}
+        function = tf.function(logits).get_concrete_function(**signature)
+        # The weights alone: given the model, the converter would save it whole and trace every layer again.
+        holder = tf.Module()
+        holder.weights = teacher.model.weights
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
+        if fmt.precision == "dynamic":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        content = converter.convert()
+    check_graph(content, fmt)
+    return content
+
+
+def bert_inputs(
+    tokenizer: WordPiece, texts: list[str], texts_b: list[str] | None, length: int
+) -> dict[str, np.ndarray]:
+    """int32[rows, length] for each input, cut to ``length`` or padded with 0."""
+    reader = WordPiece(tokenizer.vocab, length, tokenizer.lowercase)
+    encoded, first = reader.encode_for_bert(texts, texts_b)
+    ids = encoded.padded(np.arange(len(texts)), length)
+    mask = (ids != 0).astype(np.int32)
+    types = (np.arange(length) >= np.array(first)[:, None]).astype(np.int32) * mask
+    return dict(zip(BERT_INPUTS, (ids, mask, types), strict=True))
+
+
+def logits(path: Path, inputs: Mapping[str, np.ndarray], what: str = "teacher") -> np.ndarray:
+    """float32[rows, labels] of a file of :func:`convert`, one row after the other."""
+    model, out = LiteRT(path), []
+    with progress(len(inputs["input_ids"]), what, "texts") as bar:
+        for i in range(len(inputs["input_ids"])):
+            out.append(model.answer({name: x[i : i + 1] for name, x in inputs.items()}))
+            bar.update()
+    return np.stack(out)

@@ -1,0 +1,120 @@
+"""``--ablate=augmentation``: {no distillation, distillation} × {no augmentation, mask, pos, ngram, all}.
+
+The grid that Tang et al. 2019 do not print. Every arm has the same student, first weights, budget of updates and
+dev scores; the arms without distillation learn a made row with its source row's gold label, so that the two columns
+differ in what teaches, not in what is read.
+"""
+
+from __future__ import annotations
+
+from kd_keras.augment.settings import RULES
+from kd_keras.common import files
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.markdown import markdown_table
+from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.runs import plots, report
+from kd_keras.runs.inputs import Inputs, prepare, transfer_sets
+from kd_keras.runs.job import Job, Timings, mean_and_spread, seeds_of
+from kd_keras.runs.students import Arm, plan, train_arms
+
+GRID = ("none", *RULES, "all")
+_ROW = {"none": "training rows only", "mask": "+ masking", "pos": "+ same-tag words", "ngram": "+ n-grams",
+        "all": "+ all three"}  # fmt: skip
+
+
+def run_ablation(job: Job, layout: RunLayout, timings: Timings) -> dict:
+    """Trains the grid, each finished arm found again; writes ``ablation.json``, ``report.md`` and a plot."""
+    sets = transfer_sets(job, layout, GRID, timings)
+    inputs = prepare(job, layout, sets, timings)
+    plans = [
+        plan(job, inputs, kind, [] if rules == "none" else [rules], f"{kind}-{rules}")
+        for rules in GRID
+        for kind in (BASELINE, DISTILLED)
+    ]
+    arms = train_arms(job, layout, inputs, plans, timings)
+    cells = {p.name: [a for a in arms if a.plan.name == p.name] for p in plans}
+    table, scores = _table(job, inputs, cells)
+    result = {
+        "task": job.task.name,
+        "source": job.data.source,
+        "seeds": seeds_of(job.job),
+        "updates": arms[0].most_updates,
+        "recipe": job.job.recipe,
+        "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
+        "rows": {s: len(r) for s, r in inputs.splits.items()},
+        "made_rows": {name: len(s) for name, s in inputs.transfer.items()},
+        "arms": scores,
+        "notes": [*job.data.notes, *inputs.notes],
+        "seconds": timings.seconds,
+    }
+    files.write_json(layout.ablation, result)
+    split, metric = _reported(inputs, job)
+    bars = [
+        (_ROW[r], [[100 * e[metric] for e in scores[f"{k}-{r}"]["per_seed"][split]] for k in (BASELINE, DISTILLED)])
+        for r in GRID
+    ]
+    figure = plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
+    plots.save(figure, layout.plots / "ablation.png")
+    files.write_text(layout.report, _markdown(job, result, table))
+    return result | {"table": table}
+
+
+def _reported(inputs: Inputs, job: Job) -> tuple[str, str]:
+    return ("test" if "test" in report.scored_splits(inputs) else "dev"), job.task.metric
+
+
+def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, dict]:
+    """The grid as text, and every arm's scores."""
+    scored = report.scored_splits(inputs)
+    scores = {name: report.arm_scores(job, scored, arms) for name, arms in cells.items()}
+    metric = job.task.metric
+    head = ["transfer set", "rows"]
+    head += [f"{s} {metric}, {k}" for s in scored for k in ("no distillation", "distilled", "gain")]
+    lines = []
+    for rules in GRID:
+        made = len(inputs.transfer[rules]) if rules != "none" else 0
+        line = [_ROW[rules], f"{len(inputs.splits['train']) + made:,}"]
+        for split in scored:
+            each = [
+                [100 * e[metric] for e in scores[f"{kind}-{rules}"]["per_seed"][split]]
+                for kind in (BASELINE, DISTILLED)
+            ]
+            # The same seed on both sides, so the spread of the gain is that of the pairs.
+            gains = [d - b for b, d in zip(*each, strict=True)]
+            line += [cell(values) for values in each] + [cell(gains, "+")]
+        lines.append(line)
+    return markdown_table(head, lines), scores
+
+
+def cell(values: list[float], sign: str = "") -> str:
+    """Mean and, where there are several, standard deviation of percentages."""
+    mean, spread = mean_and_spread(values)
+    return f"{mean:{sign}.2f}" + (f" ± {spread:.2f}" if len(values) > 1 else "")
+
+
+def _markdown(job: Job, result: dict, table: str) -> str:
+    notes = "\n".join(f"- {n}" for n in result["notes"])
+    over = report.seeds_in_words(result["seeds"])
+    metric, recipe = job.task.metric, job.job.recipe
+    learn = "learn the teacher's logits" if recipe == "soft" else f"follow the recipe {recipe}"
+    return f"""# {job.task.name}: what distillation and augmentation give, each by itself
+
+{table}
+
+Percent; {over}; gains are taken seed by seed.
+Teacher: {result["teacher"]["name"]}, {report.teacher_in_words(result, metric)}.
+
+All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each by
+itself); weights were chosen by dev {metric}. Arms without distillation learn the gold labels; a made row has its
+source row's. Distilled arms {learn} on the same rows. The last column answers: is
+distillation better than plain training on the same text?
+
+![scores of all arms](plots/ablation.png)
+
+## Data
+
+{result["source"]}.
+
+{notes}
+
+{report.ending(result["seconds"])}"""

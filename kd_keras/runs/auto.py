@@ -1,0 +1,98 @@
+"""What ``auto`` means for a student: recipe, rate and length, by the task, its text and its teacher.
+
+The papers' recipes name their own settings, and what is given by hand is followed. The numbers are measured, see
+benchmarks/RESULTS.md, "Own data".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from kd_keras.common.config import AUTO
+from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.metrics import score
+from kd_keras.runs.teacher_check import standard_error
+from kd_keras.tasks import Task
+from kd_keras.text.batches import steps_per_epoch
+
+_RATES = {"adam": 3e-3, "adamw": 3e-3, "adadelta": 1.0}
+# Updates of a student: so many passes over its text, within limits.
+_PASSES, _FEWEST, _MOST, _EVALS, _PATIENCE = 15.0, 1200, 2500, 12, 5
+
+
+def decided(settings: JobSettings, task: Task) -> JobSettings:
+    """``settings`` with recipe, alpha and weights decided, as far as the task alone decides them."""
+    if settings.chosen:
+        return settings
+    by_hand = settings.recipe != AUTO
+    # Who gives a mix, a temperature or a grid, or has pairs or scores, gets the logits: Tang et al. 2019.
+    mixed = settings.alpha != AUTO or settings.soft != "mse" or settings.ablate == "augmentation"
+    joint = not (by_hand or mixed or task.is_pair or task.is_regression or settings.ablate == "recipes")
+    recipe = settings.recipe if by_hand else "joint" if joint else "soft"
+    weight = settings.representation_weight
+    return replace(
+        settings,
+        recipe=recipe,
+        alpha=0.0 if settings.alpha == AUTO else settings.alpha,
+        representation_weight=(5.0 if joint else 1.0) if weight == AUTO else weight,
+        chosen=not by_hand and not mixed and settings.ablate == "none" and not task.is_regression,
+    )
+
+
+def mix(
+    settings: JobSettings, metric: str, label: np.ndarray, teacher: np.ndarray, floor: np.ndarray | None
+) -> tuple[JobSettings, list[str]]:
+    """The recipe that suits the teacher, and a line that says so; by hand nothing is changed.
+
+    Args:
+      settings: of :func:`decided`.
+      label: int[rows], gold labels of dev.
+      teacher: float[rows, classes], the teacher's logits.
+      floor: the linear model's.
+    """
+    if not settings.chosen:
+        return settings, []
+    gold = label >= 0
+    label, teacher = label[gold], teacher[gold]
+    mine = score([metric], label, teacher)[metric]
+    if floor is not None:
+        least = score([metric], label, floor[gold])[metric]
+        error = standard_error(metric, label, teacher)
+        if mine < least + error:
+            said = (
+                f"recipe: half gold labels, half logits (--recipe=soft --alpha=0.5), as the teacher's dev {metric} "
+                f"{100 * mine:.2f} is not over the linear model's {100 * least:.2f} by its standard error "
+                f"({100 * error:.2f})"
+            )
+            return replace(settings, recipe="soft", alpha=0.5), [said]
+    spread = float((teacher - teacher.mean(-1, keepdims=True)).std())
+    if spread < 0.5:
+        said = (
+            f"recipe: distributions (--soft=kl --temperature=1), as the teacher's logits spread by {spread:.2f} only: "
+            "their squared errors would teach little"
+        )
+        return replace(settings, soft="kl", temperature=1.0), [said]
+    return settings, [
+        f"recipe: {settings.recipe}, chosen as the teacher is over the linear model on dev and its logits spread by "
+        f"{spread:.2f}"
+    ]
+
+
+def training(settings: TrainSettings, rows: int) -> TrainSettings:
+    """``settings`` with a number in the place of every auto.
+
+    Args:
+      rows: of the largest set that a student learns from.
+    """
+    rate = _RATES[settings.optimizer] if settings.learning_rate == AUTO else settings.learning_rate
+    if settings.epochs != AUTO:
+        return replace(settings, learning_rate=rate)
+    per_epoch = steps_per_epoch(rows, settings.batch_size)
+    updates = min(max(_FEWEST, _PASSES * per_epoch), max(_MOST, per_epoch))
+    epochs = updates / per_epoch
+    return replace(
+        settings, learning_rate=rate, epochs=epochs, evals_per_epoch=_EVALS / epochs,
+        patience=settings.patience or _PATIENCE,
+    )  # fmt: skip

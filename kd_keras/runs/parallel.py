@@ -1,0 +1,77 @@
+"""Students side by side, each in a process of its own with its share of the CPUs.
+
+One small student keeps few CPUs busy: its matrices are small and its words come one after the other. Whatever a
+process trains is written to the student's folder, where the run finds it as it finds what an earlier run trained; so
+a kill costs what it costs elsewhere, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any
+
+from kd_keras.common import cli, progress
+from kd_keras.common.errors import UserError
+from kd_keras.common.machine import cpus
+from kd_keras.common.processes import Pool
+
+if TYPE_CHECKING:
+    from kd_keras.runs.job import Timings
+    from kd_keras.runs.students import Todo, Trainer
+
+_job: tuple[Trainer, Sequence[Todo]] | None = None
+
+
+def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int, timings: Timings) -> None:
+    """Trains those of ``todo`` that are not trained yet, ``workers`` at a time.
+
+    Raises:
+      UserError: a student's own, or a process was killed (out of memory, most likely).
+    """
+    missing = [t for t in todo if trainer.found(t) is None]
+    if len(missing) < 2:
+        return  # one alone is faster with every CPU
+    workers = min(workers, len(missing))
+    context = multiprocessing.get_context("spawn")  # as Pool's
+    given = context.Queue()
+    given.cancel_join_thread()  # a process that dies before it reads must not keep this one
+    for line in range(workers):
+        given.put((line, trainer, missing))
+    share = max(1, cpus() // workers)
+    progress.say(f"{len(missing)} students, {workers} at a time with {share} CPU{'s' * (share > 1)} each")
+    start = (given, progress.lock(context), share)
+    with timings.step(f"students, {workers} at a time"), Pool(workers, _begin, start) as pool:
+        futures = {pool.submit(_train, n): t for n, t in enumerate(missing)}
+        try:
+            for future in as_completed(futures):
+                updates, best, seconds = future.result()
+                trainer.known.add(trainer.folder(futures[future]))
+                progress.say_above(f"{futures[future].what}: best dev {best:.4f}, {updates:,} updates, {seconds:.0f} s")
+        except BrokenProcessPool:
+            raise UserError(
+                f"--parallel_students={workers}: the process of a student was killed, as happens where memory runs "
+                "out; fewer at a time need less, and the same command goes on"
+            ) from None
+
+
+def _begin(given: Any, lock: Any, share: int) -> None:
+    """In each process, once."""
+    global _job
+    cli.quiet()
+    cli.import_tensorflow()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(share)
+    tf.config.threading.set_inter_op_parallelism_threads(share)
+    line, *_job = given.get()  # not an argument: what it holds would import TensorFlow before the lines above
+    progress.share(lock, line)
+
+
+def _train(number: int) -> tuple[int, float, float]:
+    """Updates, best dev score and seconds."""
+    trainer, missing = _job
+    _, history = trainer.train(missing[number])
+    return history["epochs"][-1]["step"], history["best"], history["seconds"]

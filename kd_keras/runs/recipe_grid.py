@@ -1,0 +1,133 @@
+"""``--ablate=recipes``: {no distillation, hard, soft, joint, staged, staged_unfreeze} × transfer sizes.
+
+``--ablate=transfer_sizes``: the same with one recipe.
+
+Every arm has the same student, first weights, budget of updates and dev scores. Each size draws its rows from the
+whole transfer set, a larger size holding the smaller ones, and the arm without distillation learns the training rows'
+gold labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kd_keras.common import files
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.markdown import markdown_table
+from kd_keras.common.progress import say
+from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.runs import plots, report
+from kd_keras.runs.augmentation_grid import cell
+from kd_keras.runs.inputs import Inputs
+from kd_keras.runs.job import Job, Timings, seeds_of
+from kd_keras.runs.students import plan, train_arms, training_set
+
+_TITLE = {
+    BASELINE: "no distillation",
+    "soft": "soft (logits)",
+    "hard": "hard (teacher's labels)",
+    "joint": "joint",
+    "staged": "staged",
+    "staged_unfreeze": "staged + unfreezing",
+}
+
+
+def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timings) -> dict:
+    """Trains the grid, each finished arm found again; writes ``ablation.json``, ``report.md`` and a plot."""
+    sets = list(inputs.transfer)
+    whole = sum(len(s) for s in inputs.transfer.values())
+    sizes = sorted({min(whole, whole if s is None else s) for s in job.job.sizes()})
+    recipes = job.job.recipes(job.task.is_regression)
+    short = [f"{s:,}" for s in job.job.sizes() if s is not None and s > whole]
+    notes = [f"transfer sizes: {', '.join(short)} asked for, {whole:,} rows is all there is"] if short else []
+    for line in notes:
+        say(line)
+    plans = {(BASELINE, 0): plan(job, inputs, BASELINE, [], BASELINE)}
+    for size in sizes:
+        data = training_set(job, inputs, sets if size else [], limit=size)
+        for name in recipes:
+            plans[name, size] = plan(
+                job, inputs, DISTILLED, sets if size else [], f"{name}-{size}", replace(job.job, recipe=name),
+                size, f"{name}, {size:,} rows more", data,
+            )  # fmt: skip
+    arms = train_arms(job, layout, inputs, list(plans.values()), timings)
+    cells = {key: [a for a in arms if a.plan is p] for key, p in plans.items()}
+    scored = report.scored_splits(inputs)
+    scores = {key: report.arm_scores(job, scored, each) for key, each in cells.items()}
+    result = {
+        "task": job.task.name,
+        "source": job.data.source,
+        "seeds": seeds_of(job.job),
+        "updates": max(a.most_updates for a in arms),
+        "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
+        "rows": {s: len(r) for s, r in inputs.splits.items()},
+        "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
+        "transfer_sizes": sizes,
+        "arms": {f"{name}-{size}": s for (name, size), s in scores.items()},
+        "recipes": {name: [str(step) for step in plans[name, sizes[0]].recipe()] for name in recipes},
+        "notes": [*job.data.notes, *inputs.notes, *notes],
+        "seconds": timings.seconds,
+    }
+    files.write_json(layout.ablation, result)
+    tables = "\n\n".join(_table(job, scores, sizes, recipes, split) for split in scored)
+    split, metric = ("test" if "test" in scored else "dev"), job.task.metric
+    curves = {
+        _TITLE[name]: [(size, [100 * e[metric] for e in scores[name, size]["per_seed"][split]]) for size in sizes]
+        for name in recipes
+    }
+    base = [100 * e[metric] for e in scores[BASELINE, 0]["per_seed"][split]]
+    figure = plots.transfer_curves(curves, base, 100 * result["teacher"][split][metric], f"{split} {metric}, %")
+    plots.save(figure, layout.plots / "ablation.png")
+    files.write_text(layout.report, _markdown(job, result, tables))
+    return result | {"table": tables}
+
+
+def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: str) -> str:
+    metric = job.task.metric
+
+    def values(key: tuple[str, int]) -> list[float]:
+        return [100 * e[metric] for e in scores[key]["per_seed"][split]]
+
+    base = values((BASELINE, 0))
+    lines = [[_TITLE[BASELINE], cell(base), *[""] * (2 * len(sizes) - 1)]]
+    for name in recipes:
+        line = [_TITLE[name]]
+        for size in sizes:
+            each = values((name, size))
+            line += [cell(each), cell([d - b for b, d in zip(base, each, strict=True)], "+")]
+        lines.append(line)
+    head = [f"{split} {metric}", *(h for size in sizes for h in (f"{size:,} rows more", "gain"))]
+    return markdown_table(head, lines)
+
+
+def _markdown(job: Job, result: dict, tables: str) -> str:
+    over = report.seeds_in_words(result["seeds"])
+    metric = job.task.metric
+    notes = "\n".join(f"- {n}" for n in result["notes"])
+    recipes = "\n".join(
+        f"- {_TITLE[name]}\n" + "\n".join(f"  1. {s}" for s in each) for name, each in result["recipes"].items()
+    )
+    return f"""# {job.task.name}: recipes of distillation × rows of transfer text
+
+{tables}
+
+Percent; {over}; gains are taken seed by seed.
+Teacher: {result["teacher"]["name"]}, {report.teacher_in_words(result, metric)}.
+
+All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each stage
+by itself); weights were chosen by dev {metric}, in recipes of several stages anew in each. The arm without distillation
+learns the gold labels of the {result["rows"]["train"]:,} training rows; the rows beyond these have none.
+
+![scores over transfer rows](plots/ablation.png)
+
+## Recipes
+
+{recipes}
+
+## Data
+
+{result["source"]}.
+
+{notes}
+
+{report.ending(result["seconds"])}"""

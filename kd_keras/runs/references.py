@@ -1,0 +1,140 @@
+"""What a run is held against: linear models on the same rows, in seconds and before anything long.
+
+"constant" always gives the most frequent label (where classes are uneven), "linear" is TF-IDF with logistic regression,
+"probe" is logistic regression on the vectors of the teacher's encoder as it is. They are found again by their data.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common import files
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.progress import say
+from kd_keras.metrics import score
+from kd_keras.metrics.linear import Linear, constant, probe, tfidf
+from kd_keras.runs.job import Job, Timings, sibling_runs
+from kd_keras.tasks import Rows
+from kd_keras.tasks.balance import is_uneven, label_counts
+from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
+from kd_keras.teachers.schedule import PROBE_C, for_data
+from kd_keras.teachers.settings import PROBE
+
+FORMAT = 1
+TITLES = {"constant": "always the most frequent", "linear": "linear (TF-IDF)", "probe": "linear probe of the teacher"}
+
+
+@dataclass(frozen=True)
+class References:
+    """Attributes:
+    logits: "constant", "linear", "probe", as far as there are → split → float[rows, classes].
+    start: the classifier that a teacher starts from, or None.
+    """
+
+    logits: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    start: Linear | None = None
+
+    def scores(self, job: Job, scored: Mapping[str, Rows]) -> dict[str, dict[str, dict[str, float]]]:
+        """Reference → split → metric → value."""
+        metrics = job.task.metrics
+        return {
+            name: {s: score(metrics, rows.label, found[s]) for s, rows in scored.items()}
+            for name, found in self.logits.items()
+        }
+
+
+def references(job: Job, layout: RunLayout, timings: Timings) -> References:
+    """Found in this run or another of the task, or made; none for a regression."""
+    if job.task.is_regression:
+        return References()
+    splits = {split: rows for split, rows in job.splits().items() if split != "train"}
+    checkpoint = find_checkpoint(job.teacher.teacher)
+    with timings.step("linear models"):
+        found = _kept(job, layout, "linear", _about_text(job, splits), splits, lambda: _linear(job, splits))
+        logits, start = dict(found), None
+        if probed := _probes(job, checkpoint):
+            key = {**_about_text(job, splits), "probe": probed}
+            found = _kept(job, layout, "probe", key, splits, lambda: _probe(job, checkpoint, splits))
+            start = Linear(found["start"]["kernel"], found["start"]["bias"])
+            logits["probe"] = found["probe"]
+    made = References(logits, start)
+    metric, dev = job.task.metric, {"dev": job.data.dev}
+    each = made.scores(job, dev)
+    say("to beat: " + ", ".join(f"{TITLES[name]} {100 * s['dev'][metric]:.2f}" for name, s in each.items())
+        + f" (dev {metric}, {len(job.data.dev):,} rows)")  # fmt: skip
+    return made
+
+
+def _about_text(job: Job, splits: Mapping[str, Rows]) -> dict:
+    return {"format": FORMAT, "labels": len(job.task.labels), "train": job.data.train.fingerprint(),
+            "splits": {split: rows.fingerprint() for split, rows in splits.items()}}  # fmt: skip
+
+
+def _probes(job: Job, checkpoint: Checkpoint) -> dict | None:
+    """What the probe depends on; None where the teacher is finished, or does not start from one."""
+    settings = for_data(job.teacher, checkpoint, job.data)
+    if checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint) or settings.teacher_start != PROBE:
+        return None
+    length = settings.teacher_max_length or job.task.max_length
+    return {"weights": files.sha256_file(checkpoint.weights), "pooling": settings.teacher_pooling,
+            "max_length": length, "truncation": settings.teacher_truncation, "c": PROBE_C}  # fmt: skip
+
+
+def _linear(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarray]]:
+    classes, train = len(job.task.labels), job.data.train
+    made = {}
+    if is_uneven(label_counts(train, classes)):
+        made["constant"] = {split: constant(train, len(rows), classes) for split, rows in splits.items()}
+    return made | {"linear": tfidf(train, splits, classes)}
+
+
+def _probe(job: Job, checkpoint: Checkpoint, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarray]]:
+    from kd_keras.teachers.bert import Teacher
+
+    settings, classes, train = for_data(job.teacher, checkpoint, job.data), len(job.task.labels), job.data.train
+    teacher = Teacher.load(
+        checkpoint, classes, settings.teacher_max_length or job.task.max_length,
+        truncation=settings.teacher_truncation, pooling=settings.teacher_pooling,
+    )  # fmt: skip
+    vectors = teacher.vectors(teacher.encode(train), what="vectors of train")
+    best, start = probe(vectors, train.label, classes), probe(vectors, train.label, classes, PROBE_C)
+    logits = {split: best.logits(teacher.vectors(teacher.encode(rows))) for split, rows in splits.items()}
+    return {"probe": logits, "start": {"kernel": start.kernel, "bias": start.bias}}
+
+
+def _kept(job: Job, layout: RunLayout, name: str, key: dict, splits: Mapping[str, Rows], make) -> dict:
+    """{name: {split: array}} of ``make()``, from the file of this run or another where it is that of ``key``."""
+    wanted = files.hash_of(key)
+    path = layout.reference(name)
+    for place in (path, *(s.reference(name) for s in sibling_runs(layout, job.task.name))):
+        if (found := _read(place, wanted)) is not None:
+            if place != path:
+                files.link_or_copy(place, path)
+            return found
+    made = make()
+    flat = {f"{outer}/{inner}": value for outer, part in made.items() for inner, value in part.items()}
+    with files.atomic_path(path) as temp:
+        np.savez(temp, key=wanted, names=json.dumps(list(flat)), **{f"a{n}": v for n, v in enumerate(flat.values())})
+    return made
+
+
+def _read(path: Path, wanted: str) -> dict | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            if str(saved["key"]) != wanted:
+                return None
+            out: dict = {}
+            for n, name in enumerate(json.loads(str(saved["names"]))):
+                outer, inner = name.split("/", 1)
+                out.setdefault(outer, {})[inner] = saved[f"a{n}"]
+            return out
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
+        return None  # made again in seconds

@@ -1,0 +1,314 @@
+"""metrics.json, report.md and its plots: only numbers that this run measured."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras import __version__
+from kd_keras.common import files
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.machine import cpus, memory_mb
+from kd_keras.common.markdown import markdown_table
+from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.metrics import confusion_matrix, pearson, score
+from kd_keras.runs import plots, references, verdict
+from kd_keras.runs.inputs import Inputs
+from kd_keras.runs.job import Job, mean_and_spread, seeds_of
+from kd_keras.runs.students import Arm
+from kd_keras.students.bilstm import flops_per_token
+from kd_keras.students.settings import student_name
+from kd_keras.tasks import Rows, has_label
+from kd_keras.teachers import ensemble
+
+TITLES = {
+    "teacher": "teacher",
+    "baseline": "student, no distillation",
+    "student": "student, distilled",
+}
+# What rows of transfer sets are; those of other names were made by augmentation.
+SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
+
+
+def write_report(
+    job: Job,
+    layout: RunLayout,
+    inputs: Inputs,
+    arms: list[Arm],
+    chosen: Arm,
+    seconds: dict[str, float],
+) -> dict:
+    """Writes all three; returns what metrics.json holds, and the table as text."""  # fmt: skip
+    task = job.task
+    scored = scored_splits(inputs)
+    kept = verdict.kept(job, arms, chosen)
+    metrics = {
+        "version": __version__,
+        "task": task.name,
+        "source": job.data.source,
+        "notes": [*job.data.notes, *inputs.notes],
+        "rows": {s: len(r) for s, r in inputs.splits.items()},
+        "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
+        "seeds": seeds_of(job.job),
+        "chosen_seed": chosen.seed,
+        "kept": kept,
+        "references": inputs.references.scores(job, scored),
+        "most_updates": chosen.most_updates,
+        "teacher": {
+            **teacher_scores(job, inputs),
+            **inputs.teacher,
+            "bytes": _size(layout.teacher / "model.safetensors"),
+            "agreement_with_student": _agreement(job, inputs, chosen),
+        },
+        "student": arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
+        "seconds": seconds,
+        "machine": {
+            "cpus": cpus(),
+            "peak_memory_mb": round(memory_mb()["peak"]),
+            "python": platform.python_version(),
+            "system": platform.system(),
+        },
+    }
+    if any(a.kind == BASELINE for a in arms):
+        metrics["baseline"] = arm_scores(job, scored, [a for a in arms if a.kind == BASELINE])
+    metrics["student"] |= {
+        "bytes": _size(layout.student),
+        "flops_per_token": flops_per_token(job.student, inputs.matrix.shape[1]),
+        "embedding_size": inputs.matrix.shape[1],
+        "recipe": (inputs.how or job.job).recipe,
+        "stages": [stage["name"] for stage in chosen.history["recipe"]],
+    }
+    metrics["warnings"] = verdict.warnings(job, inputs, arms, chosen, metrics)
+    files.write_json(layout.metrics, metrics)
+    _draw(job, layout, scored, inputs, arms, chosen)
+    files.write_text(layout.report, _markdown(job, metrics))
+    return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
+
+
+def scored_splits(inputs: Inputs) -> dict[str, Rows]:
+    """The splits with gold labels that nothing was trained on."""
+    return {s: r for s, r in inputs.splits.items() if s != "train" and has_label(r).any()}
+
+
+def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict]:
+    """split → metric → value of what taught; of an ensemble, "ensemble" has what each teacher does by itself."""
+    splits, metrics = scored_splits(inputs), job.task.metrics
+    found: dict[str, dict] = {s: score(metrics, r.label, inputs.signals[s].logits) for s, r in splits.items()}
+    if seeds := inputs.teacher.get("seeds"):
+        gold = {s: r.label for s, r in splits.items()}
+        found["ensemble"] = ensemble.scores(metrics, gold, inputs.each_teacher, seeds)
+    return found
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _agreement(job: Job, inputs: Inputs, chosen: Arm) -> dict[str, float]:
+    """Share of rows with the teacher's label; of a regression, Pearson's r with the teacher's score."""
+    if job.task.is_regression:
+        return {s: pearson(inputs.signals[s].logits[:, 0], v[:, 0]) for s, v in chosen.logits.items()}
+    return {s: float(np.mean(v.argmax(-1) == inputs.signals[s].logits.argmax(-1))) for s, v in chosen.logits.items()}
+
+
+def arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:
+    """split → metric → mean over seeds, with "spread" (standard deviation) and "per_seed" beside it."""
+    out: dict = {"spread": {}, "per_seed": {}, **arms[0].size, "updates": [a.updates for a in arms]}
+    for split, rows in scored.items():
+        each = [score(job.task.metrics, rows.label, a.logits[split]) for a in arms]
+        out["per_seed"][split] = [{"seed": a.seed, **e} for a, e in zip(arms, each, strict=True)]
+        pairs = {m: mean_and_spread([e[m] for e in each]) for m in job.task.metrics}
+        out[split] = {m: p[0] for m, p in pairs.items()}
+        out["spread"][split] = {m: p[1] for m, p in pairs.items()}
+    return out
+
+
+def _draw(
+    job: Job,
+    layout: RunLayout,
+    scored: dict[str, Rows],
+    inputs: Inputs,
+    arms: list[Arm],
+    chosen: Arm,
+) -> None:
+    split = "test" if "test" in scored else "dev"
+    gold = has_label(scored[split])
+    label, logits = scored[split].label[gold], chosen.logits[split][gold]
+    if job.task.is_regression:
+        errors = plots.score_scatter(label, logits[:, 0], f"kept student ({chosen.name}), {split}")
+    else:
+        matrix = confusion_matrix(label, logits.argmax(-1), len(job.task.labels))
+        errors = plots.errors(matrix, list(job.task.labels), f"kept student ({chosen.name}), {split}")
+    metric, dev = job.task.metric, inputs.splits["dev"].label
+    lines = {"teacher": score([metric], dev, inputs.signals["dev"].logits)[metric]}
+    if "linear" in inputs.references.logits:
+        lines[references.TITLES["linear"]] = score([metric], dev, inputs.references.logits["linear"]["dev"])[metric]
+    pictures = {
+        "learning_curves": plots.learning_curves(
+            [(a.kind, a.seed, a.history["epochs"]) for a in arms],
+            metric,
+            lines=lines,
+        ),
+        "errors": errors,
+        "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"]),
+    }
+    for name, figure in pictures.items():
+        plots.save(figure, layout.plots / f"{name}.png")
+
+
+def summary(metrics: dict) -> str:
+    """The final table, for the screen and the report: Markdown that also reads well as text."""
+    splits = [s for s in metrics["rows"] if s in metrics["student"]]
+    names = list(metrics["student"][splits[0]])
+    head = ["", *(f"{s} {m}" for s in splits for m in names), "parameters", "without embeddings"]
+    lines: list[list[str]] = []
+    for name, part in metrics.get("references", {}).items():
+        lines.append([references.TITLES[name], *(_cell(part[s][m], None) for s in splits for m in names), "", ""])
+    for kind, title in TITLES.items():
+        if kind not in metrics:
+            continue
+        part = metrics[kind]
+        sizes = [f"{part[p] / 1e6:.2f} M" for p in ("parameters", "parameters_without_embeddings")]
+        if alone := part.get("ensemble"):
+            count = len(part["seeds"])
+            cells = [_cell(alone["mean"][s][m], alone["spread"][s][m]) for s in splits for m in names]
+            lines.append([f"one of {count} teachers", *cells, *sizes])
+            title, sizes = f"{count} teachers together", [f"{count} × {size}" for size in sizes]
+        many = kind != "teacher" and len(metrics["seeds"]) > 1
+        cells = [_cell(part[s][m], part["spread"][s][m] if many else None) for s in splits for m in names]
+        lines.append([title, *cells, *sizes])
+    if "baseline" in metrics:
+        gain = [f"{100 * (metrics['student'][s][m] - metrics['baseline'][s][m]):+.2f}" for s in splits for m in names]
+        lines.append(["gain of distillation", *gain, "", ""])
+    return markdown_table(head, lines)
+
+
+def verdict_in_words(metrics: dict) -> str:
+    """For report and screen: what went wrong, if anything, and which student is kept."""
+    kept = metrics["kept"]
+    return "\n\n".join([*metrics["warnings"], f"Kept: {kept['arm']} ({kept['why']})."])
+
+
+def _cell(value: float, spread: float | None) -> str:
+    return f"{100 * value:.2f}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
+
+
+def teacher_in_words(result: dict, metric: str) -> str:
+    """How the teacher of a grid does on each split."""
+    scored = {s: v for s, v in result["teacher"].items() if s in result["rows"]}
+    return "; ".join(f"{s} {metric} {100 * v[metric]:.2f}" for s, v in scored.items())
+
+
+def seeds_in_words(seeds: list[int]) -> str:
+    """What the numbers of a table are."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    return f"means over seeds {', '.join(map(str, seeds))} ± standard deviation"
+
+
+def ending(seconds: dict[str, float]) -> str:
+    """The last part of a report: wall times, and the command that makes it again."""
+    took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in seconds.items())
+    return f"""## Wall time, seconds ({cpus()} CPUs)
+
+What was found again, in this folder or another run's, took no time here.
+
+| step | s |
+| --- | ---: |
+{took}
+
+## Again
+
+```
+python -m kd_keras.train --flagfile=flags.txt
+```
+"""
+
+
+def _markdown(job: Job, metrics: dict) -> str:
+    teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
+    names = [TITLES[k] for k in TITLES if k in metrics]
+    agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
+    notes = "\n".join(f"- {n}" for n in metrics["notes"])
+    rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
+    more = "".join(f", {SETS.get(name, 'made by augmentation')} {n:,}" for name, n in metrics["transfer_rows"].items())
+    alone = "baseline" not in metrics
+    text = "the training rows"
+    if more:
+        text = "the whole transfer set" + ("" if alone else ", the baseline from the training rows")
+    same = "The student" if alone else (
+        "The two students have the same shape, first weights, budget of updates and seeds; the distilled one"
+    )  # fmt: skip
+    test = "; the test split was read for this table only" if "test" in student else ""
+    learns = "learns from the teacher's logits"
+    if student["recipe"] != "soft":
+        learns = f"follows the recipe {student['recipe']}"
+        learns += f" ({' → '.join(student['stages'])})" if len(student["stages"]) > 1 else ""
+    made = "; ".join(
+        f"{TITLES[kind]} {', '.join(f'{n:,}' for n in metrics[kind]['updates'])}"
+        for kind in ("baseline", "student") if kind in metrics
+    )  # fmt: skip
+    config = job.student
+    agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
+    bare = "parameters_without_embeddings"
+    many = len(teacher.get("seeds", ()))
+    disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")
+    if not many:
+        seed = teacher["seed"]
+        taught = "Teacher: one, as it is." if seed is None else f"Teacher: one, seed {seed}."
+    else:
+        each = ", ".join(map(str, teacher["seeds"]))
+        taught = f"Teachers: {many}, seeds {each}; what they say together is the mean of their logits."
+
+    def fewer(count: str) -> float:
+        return teacher[count] / student[count]
+
+    return f"""# {job.task.name}: {" / ".join(names)}
+
+{verdict_in_words(metrics)}
+
+{summary(metrics)}
+
+Percent; {seeds_in_words(seeds)}. {taught}
+{same} {learns} on {text}.
+Updates, at most {metrics["most_updates"]:,} (--patience ends each student by itself): {made}.
+Best weights, and the student that was kept ({metrics["kept"]["arm"]}), were chosen by dev {job.task.metric},
+so dev scores are a little high for every row alike{test}.
+
+## Data
+
+{job.data.source}; rows: {rows}{more}.
+
+{notes}
+
+## Models
+
+- Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {disk}.
+- Student: {student_name(config, job.task.is_pair)}, {config.tokenizer}, embeddings {student["embedding_size"]},
+  {config.channels}, {config.hidden_size} units per direction, fully connected {config.dense_size},
+  {config.pooling} pooling;
+  {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
+  {student["bytes"] / 1e6:.1f} MB as `student.keras`,
+  {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
+- Fewer parameters than {"one" if many else "the"} teacher: {fewer("parameters"):.1f}×, without
+  embeddings {fewer(bare):.1f}×.
+- The kept student{agrees}: {agree}.
+
+## Learning curves
+
+![dev score and loss over updates](plots/learning_curves.png)
+
+## Where it errs
+
+![errors by class, or by score](plots/errors.png)
+
+## Student's logits against the teacher's (dev)
+
+![scatter of logits](plots/logits.png)
+
+{ending(metrics["seconds"])}
+Peak memory of the last run of the command: {metrics["machine"]["peak_memory_mb"]:,} MB.
+kd_keras {metrics["version"]}, {metrics["machine"]["system"]}, Python {metrics["machine"]["python"]}.
+"""

@@ -1,0 +1,83 @@
+"""What a run says of itself: which student is kept and why, and whether distillation helped."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+
+from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.runs.inputs import Inputs
+from kd_keras.runs.job import Job
+from kd_keras.runs.students import Arm
+from kd_keras.runs.teacher_check import always_one
+
+# Fewer rows than this beyond the training rows are little to distil on.
+_LITTLE_TEXT = 20_000
+NAMES = {BASELINE: "no distillation", DISTILLED: "distilled"}
+
+
+def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str]:
+    """metrics.json's "kept": the arm that is handed over, in words and as a folder's name."""
+    metric = job.task.metric
+    other = [a.history["best"] for a in arms if a.kind != chosen.kind]
+    beside = f"; the best of {NAMES[_other(chosen.kind)]} has {100 * max(other):.2f}" if other else ""
+    count = f" of the {len(arms)} students trained" if len(arms) > 1 else ""
+    why = f"best dev {metric}{count}: {100 * chosen.history['best']:.2f}{beside}"
+    return {"arm": chosen.name, "kind": chosen.kind, "why": why}
+
+
+def _other(kind: str) -> str:
+    return DISTILLED if kind == BASELINE else BASELINE
+
+
+def warnings(job: Job, inputs: Inputs, arms: Sequence[Arm], chosen: Arm, metrics: dict) -> list[str]:
+    """What comes first in report and screen: distillation that did not help, a student that always says the same."""
+    task, out = job.task, []
+    if not task.is_regression and (label := always_one(chosen.logits["dev"])) is not None:
+        out.append(
+            f"The kept student always says {task.labels[label]!r} on dev. Do not use it: give it more rows of the "
+            "other labels, --class_weights=balanced, or more --epochs."
+        )
+    if "baseline" in metrics:
+        with_it, without = (metrics[k]["dev"][task.metric] for k in ("student", "baseline"))
+        if with_it <= without:
+            cause, tries = _cause(job, inputs, arms, metrics, without)
+            found = f"dev {task.metric} {100 * with_it:.2f} with it, {100 * without:.2f} without it"
+            following = ", then ".join(f"`{_again(job, t)}`" for t in tries)
+            out.append(f"Distillation did not help: {found}. Likely cause: {cause}. Next: {following}")
+    floor = metrics.get("references", {}).get("linear", {}).get("dev", {}).get(task.metric)
+    mine = chosen.history["best"]
+    if floor is not None and mine < floor:
+        out.append(
+            f"The kept student has dev {task.metric} {100 * mine:.2f}, a linear model (TF-IDF) {100 * floor:.2f}: "
+            "more text (--unlabeled_files), a better teacher or more --epochs are what it lacks."
+        )
+    return out
+
+
+def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without: float) -> tuple[str, list[list[str]]]:
+    """The likeliest, and two sets of flags to try, the likelier first."""
+    metric, more = job.task.metric, sum(len(s) for s in inputs.transfer.values())
+    teacher = metrics["teacher"]["dev"][metric]
+    longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
+    text = ["--augment=all"] if not more else ["--unlabeled_files=FILE"]
+    rows = max(len(a.plan.data) for a in arms)
+    longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
+    if metrics["student"]["dev"][metric] == without:
+        cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
+        return cause, [["--dev_file=FILE"], text]
+    if teacher <= without:
+        cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
+        return cause, [["--teacher_epochs=20"], text]
+    if longest > 0.95:
+        return "too few updates, as the distilled student was best at its end", [longer, text]
+    if more < _LITTLE_TEXT:
+        return f"little text: {more:,} rows beyond the training rows", [text, longer]
+    return "none that can be seen; a mix with the gold labels may be better", [["--alpha=0.5"], longer]
+
+
+def _again(job: Job, flags: Sequence[str]) -> str:
+    asked = [line for line in job.flags_text.splitlines() if line.startswith("--")]
+    asked = [line for line in asked if not line.startswith("--output_dir=")]
+    return shlex.join(["python", "-m", "kd_keras.train", *asked, *flags])

@@ -1,0 +1,303 @@
+"""Size, accuracy, memory and latency of a student in every format, and of its teacher converted the same way."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras import __version__
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.machine import cpus
+from kd_keras.common.progress import progress, say
+from kd_keras.common.seeds import rng
+from kd_keras.deploy.runner import Runner, only_label, read_task, require_export, scores_of
+from kd_keras.formats import teacher_tflite
+from kd_keras.formats.format import FORMATS, Format, parse_formats
+from kd_keras.formats.litert import LiteRT
+from kd_keras.metrics import score
+from kd_keras.runs.finished import dev_rows
+from kd_keras.tasks import Rows, Task
+from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
+from kd_keras.timing import phone, turns
+from kd_keras.timing.models import MadeModels, RunTeacher, run_teacher
+from kd_keras.timing.settings import BenchmarkSettings
+from kd_keras.timing.texts import TimingTexts, timing_texts
+
+VERSION = 1
+# The teacher that computes as a student's precision does: float16 files are unpacked and computed in float32.
+RIVAL = {"float32": "float32", "float16": "float32", "dynamic": "dynamic", "int8": "dynamic"}
+# Loading and memory need no more than that.
+_MEMORY_TEXTS = 50
+
+
+@dataclass(frozen=True)
+class Model:
+    """One thing that is measured.
+
+    Attributes:
+      name: the format's, or "teacher_float32".
+      kind: of ``turns.Worker``.
+      fmt: form and precision.
+      path: the file as an app has it; the teacher's reads all that it was fine-tuned to read.
+      at: length → the file for texts of that many tokens, where that is another one.
+    """
+
+    name: str
+    kind: str
+    fmt: Format
+    path: Path
+    at: dict[int, Path] = field(default_factory=dict)
+
+    @property
+    def is_teacher(self) -> bool:
+        return self.kind == "bert_tflite"
+
+    def file(self, length: int | None) -> Path:
+        return self.at.get(length, self.path)
+
+    def inputs(self, texts: TimingTexts) -> turns.Inputs:
+        if self.is_teacher:
+            return texts.teacher
+        return {name: [t[i] for i in range(len(t))] for name, t in texts.student.items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What :func:`check` found: all that can be said without TensorFlow."""
+
+    model_dir: str
+    settings: BenchmarkSettings
+    lengths: list[int]
+    task: Task
+    tokenizer: Tokenizer
+    formats: list[Format]
+    source: str
+    rows: Rows
+    teacher: RunTeacher | None
+
+    @property
+    def layout(self) -> RunLayout:
+        return RunLayout(Path(self.model_dir))
+
+
+def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
+    """Looks for what would stop the benchmark later; imports nothing heavy.
+
+    Raises:
+      UserError: no run, no export, data that is gone, lengths that a model cannot read, …
+    """
+    task, layout = read_task(model_dir), RunLayout(Path(model_dir))
+    if settings.formats is None:
+        formats = [f for f in FORMATS.values() if _is_exported(layout, f)]
+        if not any(f.is_tflite for f in formats):
+            raise UserError(
+                f"{model_dir}: nothing to measure yet; first: python -m kd_keras.export --model_dir={model_dir}"
+            )
+    else:
+        formats = parse_formats(settings.formats, FORMATS)
+    for fmt in formats:
+        require_export(model_dir, fmt)
+    tokenizer = load_tokenizer(layout.vocab, layout.tokenizer)
+    teacher = run_teacher(layout) if settings.teacher_list() else None
+    longest, whose = tokenizer.max_length * (2 if task.is_pair else 1), "the student"
+    if teacher and teacher.positions < longest:
+        longest, whose = teacher.positions, "the teacher"
+    lengths = settings.length_list(longest, whose)
+    source, rows = dev_rows(model_dir, task, settings.data_dir, settings.data_file)
+    return Plan(str(model_dir), settings, lengths, task, tokenizer, formats, source, rows, teacher)
+
+
+def _is_exported(layout: RunLayout, fmt: Format) -> bool:
+    path = {"keras": layout.student, "saved_model": layout.saved_model_metadata}.get(fmt.name, layout.tflite / fmt.file)
+    return path.is_file()
+
+
+def run(plan: Plan) -> dict:
+    """Everything; returns what benchmark.json holds (see ``report`` for files and tables)."""
+    load_before = _load_average()
+    made = MadeModels(plan.layout, plan.task, plan.rows)
+    models = _models(plan, made)
+    texts = {n: _texts(plan, n) for n in (*plan.lengths, None)}
+    entries = {m.name: _about(m) for m in models}
+    _accuracy(plan, models, entries)
+    with progress(len(models), "load and memory", "models") as bar:
+        for m in models:
+            some = {n: t[:_MEMORY_TEXTS] for n, t in m.inputs(texts[None]).items()}
+            entries[m.name] |= turns.load_and_memory(m.kind, m.path, some)
+            bar.update()
+    latency, ratios = _latency(plan, models, texts)
+    for name, found in latency.items():
+        entries[name]["latency"] = found
+    return {
+        "version": VERSION,
+        "kd_keras": __version__,
+        "task": plan.task.name,
+        "metric": plan.task.metric,
+        "student": files.sha256_file(plan.layout.student),
+        "settings": asdict(plan.settings),
+        "machine": _machine() | {"load_average": [load_before, _load_average()]},
+        "text": {
+            "source": plan.source,
+            "rows": len(plan.rows),
+            "timed": [{"length": n, "different": t.different, "joined": t.joined} for n, t in texts.items()],
+        },
+        "models": list(entries.values()),
+        "made": made.checks(),
+        "ratios": ratios,
+        "inputs": _inputs_test(plan, models, texts),
+        "commands": _commands(plan, models),
+    }
+
+
+def _models(plan: Plan, made: MadeModels) -> list[Model]:
+    models, layout = [], plan.layout
+    lengths, sides = plan.lengths, 2 if plan.task.is_pair else 1
+    for fmt in plan.formats:
+        if not fmt.is_tflite:
+            path = layout.student if fmt.name == "keras" else layout.saved_model
+            models.append(Model(fmt.name, fmt.name, fmt, path))
+            continue
+        path, at = layout.tflite / fmt.file, {}
+        if fmt.form == "unrolled":
+            own = LiteRT(path).length
+            at = {n: made.student(fmt, n // sides) for n in lengths if n // sides != own}
+        models.append(Model(fmt.name, "tflite", fmt, path, at))
+    for precision in plan.settings.teacher_list():
+        at = {n: made.teacher(precision, n) for n in (*lengths, plan.teacher.length)}
+        fmt = Format(f"teacher_{precision}", "unrolled", precision)
+        models.append(Model(fmt.name, "bert_tflite", fmt, at[plan.teacher.length], at))
+    return models
+
+
+def _texts(plan: Plan, length: int | None) -> TimingTexts:
+    tokenizer = plan.teacher.tokenizer if plan.teacher else None
+    return timing_texts(plan.rows, plan.tokenizer, tokenizer, length, plan.settings.texts)
+
+
+def _about(m: Model) -> dict:
+    parts = [p for p in m.path.rglob("*") if p.is_file()] if m.path.is_dir() else [m.path]
+    return {
+        "name": m.name,
+        "who": "teacher" if m.is_teacher else "student",
+        "form": m.fmt.form,
+        "precision": m.fmt.precision,
+        "length": LiteRT(m.path).length if m.path.suffix == ".tflite" else None,
+        "bytes": sum(p.stat().st_size for p in parts),
+    }
+
+
+def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None:
+    """Adds "metrics" over the labelled rows, "cut": rows longer than the file reads, and "always": see only_label."""
+    task, rows = plan.task, plan.rows
+    with progress(len(models), "accuracy", "models") as bar:
+        for m in models:
+            if m.is_teacher:
+                inputs = teacher_tflite.bert_inputs(plan.teacher.tokenizer, rows.text, rows.text_b, plan.teacher.length)
+                got, cut = scores_of(task, teacher_tflite.logits(m.path, inputs, m.name)), 0
+            else:
+                runner = Runner.load(plan.model_dir, m.name)
+                got, cut = runner.scores(rows), runner.cut(rows)
+            found = {"metrics": score(task.metrics, rows.label, got), "cut": cut}
+            entries[m.name] |= found | {"always": only_label(task, rows, got)}
+            bar.update()
+
+
+def _latency(
+    plan: Plan, models: list[Model], texts: dict[int | None, TimingTexts]
+) -> tuple[dict[str, list[dict]], list[dict]]:
+    """Percentiles of each model, length and number of threads; and how many times faster than the teacher."""
+    found, ratios = {m.name: [] for m in models}, []
+    for threads in plan.settings.thread_list():
+        with ExitStack() as stack:
+            workers = {m.name: stack.enter_context(turns.Worker(m.kind, threads)) for m in models}
+            for length, some in texts.items():
+                for m in models:
+                    workers[m.name].load(m.file(length))
+                what = f"{threads} thread{'s' * (threads > 1)}, {f'{length} tokens' if length else 'text as it comes'}"
+                inputs = {m.name: m.inputs(some) for m in models}
+                took = turns.take_turns(workers, inputs, plan.settings.rounds, what)
+                setting = {"length": length, "threads": threads}
+                for m in models:
+                    found[m.name].append(setting | turns.percentiles(np.concatenate(took[m.name])))
+                    rival = f"teacher_{RIVAL[m.fmt.precision]}"
+                    if m.kind == "tflite" and rival in took:
+                        ratios.append(
+                            setting | {"fast": m.name, "slow": rival} | turns.ratio(took[rival], took[m.name])
+                        )
+    return found, ratios
+
+
+def _inputs_test(plan: Plan, models: list[Model], texts: dict[int | None, TimingTexts]) -> list[dict]:
+    """Real text, zeros and random ids in turns, in one process: whether speed depends on what a benchmark feeds."""
+    length, threads = plan.lengths[-1], plan.settings.thread_list()[0]
+    real, draw = texts[length].student, rng(0, "random ids")
+    some = {"real text": {}, "zeros": {}, "random ids": {}}
+    for name, t in real.items():
+        shape = (len(t), len(t[0]))
+        some["real text"][name] = [t[i] for i in range(len(t))]
+        some["zeros"][name] = np.zeros(shape, int)
+        some["random ids"][name] = draw.integers(1, len(plan.tokenizer), shape)
+    out = []
+    for form in ("unrolled", "loop"):
+        chosen = [m for m in models if m.kind == "tflite" and m.fmt.form == form]
+        # The one that ships, where there is a choice.
+        m = next((m for m in chosen if m.fmt.precision == "dynamic"), chosen[0] if chosen else None)
+        if m is None:
+            continue
+        with turns.Worker(m.kind, threads) as worker:
+            worker.load(m.file(length))
+            took = turns.take_turns(dict.fromkeys(some, worker), some, plan.settings.rounds, f"what {form} is fed")
+        for fed, ms in took.items():
+            entry = {"model": m.name, "length": length, "threads": threads, "fed": fed}
+            out.append(entry | turns.percentiles(np.concatenate(ms)) | {"of_real": turns.ratio(ms, took["real text"])})
+    return out
+
+
+def _commands(plan: Plan, models: list[Model]) -> list[dict]:
+    """For the exported files, and for fixed lengths also at the longest that was timed, to be set side by side."""
+    longest, threads, out = plan.lengths[-1], plan.settings.thread_list()[0], []
+    for m in models:
+        if m.kind not in ("tflite", "bert_tflite"):
+            continue
+        vocab = len(plan.teacher.tokenizer if m.is_teacher else plan.tokenizer)
+        for path in dict.fromkeys((m.path, m.file(longest))):
+            model = LiteRT(path)
+            length = model.length or longest // len(model.inputs)
+            said = phone.commands(path, model.inputs_in_order(), vocab, length, threads)
+            exported = path == m.path and not m.is_teacher
+            out.append({"model": m.name, "form": m.fmt.form, "tokens": length, "exported": exported} | said)
+    return out
+
+
+def _machine() -> dict:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor()
+    return {
+        "cpu": name or platform.machine(),
+        "cpus": cpus(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "ai_edge_litert": metadata.version("ai-edge-litert"),
+    }
+
+
+def _load_average() -> float:
+    """Of the last minute: other work on the machine shows here."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
+
+
+def announce(plan: Plan) -> None:
+    """What will be measured, before it starts."""
+    names = [f.name for f in plan.formats] + [f"teacher_{p}" for p in plan.settings.teacher_list()]
+    say(f"measuring {', '.join(names)} on {len(plan.rows):,} rows ({plan.source})")

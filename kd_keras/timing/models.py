@@ -1,0 +1,166 @@
+"""Models that are made for a benchmark alone, once: the student unrolled to a text's length, and the teacher as TFLite.
+
+They lie in RUN/benchmark/models/, which can be deleted at any time: the next benchmark makes them again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kd_keras import __version__
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import RunLayout
+from kd_keras.common.progress import say
+from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
+from kd_keras.deploy.invented import spread, with_edge_cases
+from kd_keras.deploy.runner import Runner, scores_of
+from kd_keras.formats import teacher_tflite
+from kd_keras.formats.format import Format
+from kd_keras.formats.litert import LiteRT
+from kd_keras.formats.tflite import convert
+from kd_keras.students.inputs import student_ids
+from kd_keras.students.weights import student_weights
+from kd_keras.tasks import Rows, Task
+from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
+from kd_keras.text.tokenizers import WordPiece, read_vocab
+
+if TYPE_CHECKING:
+    from kd_keras.teachers.bert import Teacher
+
+# Texts that a made file is compared on before it is timed.
+CHECKS = 300
+TEACHER_FORMATS = {
+    "float32": Format("teacher_float32", "unrolled", "float32", 1e-4),
+    "dynamic": Format("teacher_dynamic", "unrolled", "dynamic", None, 0.95),
+}
+
+
+class MadeModels:
+    """Finds or makes the files; each is compared with the live model before it gets its name.
+
+    Args:
+      layout: of the run.
+      task: of the run.
+      rows: real text to compare on, and to calibrate int8 on: a file that is made here is timed, never scored.
+    """
+
+    def __init__(self, layout: RunLayout, task: Task, rows: Rows):
+        self._layout, self._task = layout, task
+        self._rows = with_edge_cases(task, spread(rows, CHECKS))
+        self._folder = layout.benchmark / "models"
+        self._index = self._folder / "models.json"
+        self._known = files.read_json(self._index) if self._index.is_file() else {}
+        self._used: list[str] = []
+
+    def student(self, fmt: Format, length: int) -> Path:
+        """The student in ``fmt``, unrolled to ``length`` tokens of each text."""
+
+        def content() -> bytes:
+            return convert(student_weights(self._student.student), fmt, length, self._student_ids)
+
+        def check(path: Path) -> Verification:
+            from kd_keras.distill.loop import predict
+
+            ids, cut = cut_ids(self._student_ids, length)
+            want = scores_of(self._task, predict(self._student.student, ids))
+            return self._compare(want, LiteRT(path).scores(ids), cut)
+
+        name = f"student-{fmt.file.removesuffix('.tflite')}-{length}"
+        # Calibrated on fewer texts than an export's, and its time does not depend on that.
+        fmt = replace(fmt, agreement=0.9) if fmt.precision == "int8" else fmt
+        return self._find(name, fmt, self._layout.student, content, check)
+
+    def teacher(self, precision: str, length: int) -> Path:
+        """The teacher at ``length`` tokens, [CLS] and [SEP] among them."""
+        fmt = TEACHER_FORMATS[precision]
+
+        def check(path: Path) -> Verification:
+            from kd_keras.teachers.bert import Encoded
+
+            rows, vocab = self._rows, self._teacher.tokenizer
+            inputs = teacher_tflite.bert_inputs(vocab, rows.text, rows.text_b, length)
+            # The live teacher gets its own encoding, padded as it pads, so that a slip in ours shows.
+            reader = WordPiece(vocab.vocab, length, vocab.lowercase)
+            want = self._teacher.logits(Encoded(*reader.encode_for_bert(rows.text, rows.text_b)))
+            got = teacher_tflite.logits(path, inputs, "comparing")
+            return self._compare(scores_of(self._task, want), scores_of(self._task, got))
+
+        name, weights = f"teacher-{precision}-{length}", run_teacher(self._layout).checkpoint.weights
+        return self._find(name, fmt, weights, lambda: teacher_tflite.convert(self._teacher, fmt, length), check)
+
+    def checks(self) -> dict[str, dict]:
+        """How each file that was asked for compared with the live model."""
+        return {name: self._known[name]["check"] for name in dict.fromkeys(self._used)}
+
+    def _find(
+        self, name: str, fmt: Format, source: Path, content: Callable[[], bytes], check: Callable[[Path], Verification]
+    ) -> Path:
+        path = self._folder / f"{name}.tflite"
+        self._used.append(path.name)
+        key = files.hash_of(files.sha256_file(source), name, __version__, self._rows.fingerprint())
+        entry = self._known.get(path.name, {})
+        if entry.get("key") == key and path.is_file() and files.sha256_file(path) == entry["sha256"]:
+            return path
+        say(f"{path.name}: converting, and comparing with the live model on {len(self._rows):,} texts")
+        with files.atomic_path(path) as temp:
+            temp.write_bytes(content())
+            found = check(temp)
+            require_agreement(fmt, path.name, found)
+        self._known[path.name] = {"key": key, "sha256": files.sha256_file(path), "check": found.to_json()}
+        files.write_json(self._index, self._known)
+        return path
+
+    def _compare(self, want: np.ndarray, got: np.ndarray, cut: int = 0) -> Verification:
+        return compare(self._task, self._rows, want, got, want, cut)
+
+    @functools.cached_property
+    def _student(self) -> Runner:
+        return Runner.load(self._layout.root)
+
+    @functools.cached_property
+    def _student_ids(self) -> dict:
+        return student_ids(self._student.tokenizer, self._rows)
+
+    @functools.cached_property
+    def _teacher(self) -> Teacher:
+        from kd_keras.teachers.bert import Teacher
+
+        return Teacher.load_finished(run_teacher(self._layout).checkpoint)
+
+
+class RunTeacher:
+    """A run's fine-tuned teacher, as far as files tell without TensorFlow.
+
+    Attributes:
+      checkpoint: the files.
+      length: tokens that it was fine-tuned to read.
+      positions: tokens that it can read.
+      tokenizer: its own.
+    """
+
+    def __init__(self, checkpoint: Checkpoint):
+        made = checkpoint.manifest()
+        if not made or "key" not in made:
+            raise UserError(
+                f"{checkpoint.path}: is not a finished teacher of train ({MANIFEST}); --teacher_formats=none"
+            )
+        self.checkpoint = checkpoint
+        self.length = int(made["key"]["max_length"])
+        self.positions = checkpoint.positions
+        self.tokenizer = WordPiece(read_vocab(checkpoint.vocab), self.length, checkpoint.lowercase)
+
+
+def run_teacher(layout: RunLayout) -> RunTeacher:
+    """The teacher in the run folder; UserError where there is none."""
+    if not layout.teacher.is_dir():
+        raise UserError(
+            f"{layout.root}: has no {layout.teacher.name}/; --teacher_formats=none measures the student alone"
+        )
+    return RunTeacher(from_folder(str(layout.teacher), layout.teacher))

@@ -1,0 +1,77 @@
+"""What to measure, as flags; no TensorFlow import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_keras.common.config import Checked, setting
+from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.formats.format import FORMATS
+
+# Precisions in which the teacher is converted; what each student is set beside computes alike.
+TEACHER_PRECISIONS = ("float32", "dynamic")
+LENGTHS = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings(Checked):
+    """What to measure, and on which text."""
+
+    formats: str | None = setting(
+        None, f"formats to measure, with commas: {', '.join(FORMATS)}. keras and all that were exported if not given."
+    )
+    teacher_formats: str = setting(
+        "float32,dynamic",
+        f"the teacher's precisions, with commas: {', '.join(TEACHER_PRECISIONS)}; none leaves the teacher out.",
+    )
+    lengths: str | None = setting(
+        None,
+        "tokens of the texts to time, with commas, of a pair in both together; 8,16,32 if not given, as far as the "
+        "models read so many. Text as it comes is timed as well.",
+    )
+    threads: str = setting("1,2", "threads, with commas.")
+    texts: int = setting(500, "texts timed for each format, length and number of threads.", low=10)
+    rounds: int = setting(10, "rounds in which the formats take turns.", low=2, high=1000)
+    data_dir: str | None = setting(None, "where the run's data is now, if not where the run found it.")
+    data_file: str | None = setting(None, "labelled file to measure on instead of the run's dev split.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.length_list()
+        self.thread_list()
+        self.teacher_list()
+        if self.texts < self.rounds:
+            raise UserError(f"--texts={self.texts}: expected at least one for each of the {self.rounds} rounds")
+        if self.data_dir and self.data_file:
+            raise UserError("give --data_dir, where the run's data is, or --data_file, another file, not both")
+
+    def length_list(self, longest: int = 512, whose: str = "a model") -> list[int]:
+        """Ascending; UserError where one is over ``longest``. Under 4 the teacher's [CLS] and [SEP] leave no text."""
+        if self.lengths is None:
+            return [n for n in LENGTHS if n <= longest] or [longest]
+        found = sorted(_numbers("lengths", self.lengths, 4, 512, "8,16,32"))
+        if found[-1] > longest:
+            raise UserError(f"--lengths={found[-1]}: {whose} reads at most {longest} tokens")
+        return found
+
+    def thread_list(self) -> list[int]:
+        return sorted(_numbers("threads", self.threads, 1, 64, "1,2"))
+
+    def teacher_list(self) -> list[str]:
+        """Precisions; none of them for "none"."""
+        if self.teacher_formats.strip() == "none":
+            return []
+        names = [n.strip() for n in self.teacher_formats.split(",")]
+        for name in names:
+            if name not in TEACHER_PRECISIONS:
+                hint = did_you_mean(name, [*TEACHER_PRECISIONS, "none"])
+                known = ", ".join(TEACHER_PRECISIONS)
+                raise UserError(f"--teacher_formats={name}: expected some of {known}, with commas, or none.{hint}")
+        return [n for n in TEACHER_PRECISIONS if n in names]
+
+
+def _numbers(flag: str, text: str, low: int, high: int, example: str) -> set[int]:
+    parts = [p.strip() for p in text.split(",")]
+    if not all(p.isascii() and p.isdigit() and low <= int(p) <= high for p in parts):
+        raise UserError(f"--{flag}={text}: expected whole numbers from {low} to {high} with commas, such as {example}")
+    return {int(p) for p in parts}

@@ -1,0 +1,147 @@
+"""A fresh process that holds one model, answers texts, and tells milliseconds and memory.
+
+``timing.Worker`` starts it. A JSON object a line comes in, {"do": "load" | "run" | "memory", …}, and one a line goes
+out. Nothing is imported before "load" says what the model needs.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.machine import memory_mb
+from kd_keras.common.processes import end_with
+
+# One text, prepared → an answer; and ids by input name, row → the text, prepared.
+Answer = Callable[[Any], Any]
+Prepare = Callable[[dict, int], Any]
+
+
+def main() -> None:
+    end_with(os.getppid())
+    # Native libraries print where they like: answers have a descriptor of their own.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    held = _Held()
+    for line in sys.stdin:
+        ask = json.loads(line)
+        try:
+            said = getattr(held, ask.pop("do"))(**ask)
+        except UserError as e:
+            said = {"error": str(e)}
+        out.write(json.dumps(said) + "\n")
+        out.flush()
+
+
+class _Held:
+    """The model, and how a text is put before it."""
+
+    def __init__(self) -> None:
+        self._answer: Answer | None = None
+        self._prepare: Prepare | None = None
+
+    def load(self, kind: str, path: str, threads: int) -> dict:
+        """{"ms", "before"}: time from file to model, imports not counted, and memory in MB before that."""
+        make = KINDS[kind](threads)
+        self._answer = self._prepare = None
+        gc.collect()
+        before = memory_mb()["now"]
+        started = time.perf_counter()
+        self._answer, self._prepare = make(path)
+        return {"ms": 1e3 * (time.perf_counter() - started), "before": before}
+
+    def run(self, inputs: dict[str, list[list[int]]], warm_up: int) -> dict:
+        """{"ms": […]} of each text; the first ``warm_up`` ones are answered once more before."""
+        count = len(next(iter(inputs.values())))
+        texts = [self._prepare(inputs, row) for row in range(count)]
+        answer, clock, took = self._answer, time.perf_counter_ns, []
+        for text in texts[:warm_up]:
+            answer(text)
+        gc.disable()
+        for text in texts:
+            started = clock()
+            answer(text)
+            took.append((clock() - started) / 1e6)
+        gc.enable()
+        return {"ms": took}
+
+    def memory(self) -> dict:
+        return memory_mb()
+
+
+def _tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
+    import ai_edge_litert.interpreter  # noqa: F401  not part of the time a model takes to load
+
+    from kd_keras.formats.litert import LiteRT
+    from kd_keras.text.token_ids import TokenIds
+
+    def make(path: str) -> tuple[Answer, Prepare]:
+        model = LiteRT(Path(path), threads)
+        return model.answer, lambda inputs, row: model.prepared(
+            {n: TokenIds.of([t[row]]) for n, t in inputs.items()}, 0
+        )
+
+    return make
+
+
+def _bert_tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
+    student = _tflite(threads)
+    return lambda path: (student(path)[0], _one_row)
+
+
+def _keras(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
+    tf = _tensorflow(threads)
+    from kd_keras.runs.students import load_student
+
+    def make(path: str) -> tuple[Answer, Prepare]:
+        student = load_student(Path(path))
+        spec = {i.name: tf.TensorSpec((None, None), tf.int32) for i in student.inputs}
+        call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
+        call.get_concrete_function()
+        return lambda x: call(x).numpy(), lambda inputs, row: _constants(tf, inputs, row)
+
+    return make
+
+
+def _saved_model(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
+    tf = _tensorflow(threads)
+    import tensorflow_text  # noqa: F401  its ops are in the graph
+
+    def make(path: str) -> tuple[Answer, Prepare]:
+        model = tf.saved_model.load(path)
+        call = model.signatures["ids"]
+        # The signature does not keep its model alive.
+        call.kept = model
+        return lambda x: call(**x)["logits"].numpy(), lambda inputs, row: _constants(tf, inputs, row)
+
+    return make
+
+
+def _tensorflow(threads: int) -> Any:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return tf
+
+
+def _one_row(inputs: dict[str, list[list[int]]], row: int) -> dict[str, np.ndarray]:
+    """int32[1, time] of each input; an empty text has one 0."""
+    return {name: np.array([texts[row] or [0]], np.int32) for name, texts in inputs.items()}
+
+
+def _constants(tf: Any, inputs: dict[str, list[list[int]]], row: int) -> dict[str, Any]:
+    """The same as tensors."""
+    return {name: tf.constant(x) for name, x in _one_row(inputs, row).items()}
+
+
+KINDS = {"tflite": _tflite, "bert_tflite": _bert_tflite, "keras": _keras, "saved_model": _saved_model}

@@ -15,7 +15,7 @@ from absl import flags
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_string, from_flags
 from kd_keras.common.errors import UserError
-from kd_keras.deploy.settings import CompressSettings
+from kd_keras.compression.settings import CompressSettings
 
 FLAGS = flags.FLAGS
 define_flags(CompressSettings)
@@ -32,10 +32,11 @@ def main(argv: list[str]) -> None:
         raise UserError("--output_dir=DIR is needed: the run folder to write")
 
     from kd_keras.compression import compressor
+    from kd_keras.compression.report import table
 
     plan = compressor.check(FLAGS.model_dir, FLAGS.output_dir, settings)
     cli.import_tensorflow()
-    print(compressor.table(compressor.run(plan)), flush=True)
+    print(table(compressor.run(plan)), flush=True)
     print(f"\nexport it: python -m kd_keras.export --model_dir={FLAGS.output_dir}")
 
 

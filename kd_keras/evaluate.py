@@ -30,11 +30,13 @@ def main(argv: list[str]) -> None:
             raise UserError(f"--{name}=… is needed")
     formats = parse_formats(FLAGS.formats, FORMATS)
 
-    from kd_keras.deploy.runner import Runner, always_answers, only_label, read_task, require_export
+    from kd_keras.deploy.runner import Runner, always_answers, only_label, require_export
+    from kd_keras.runs.finished import FinishedRun
 
-    task = read_task(FLAGS.model_dir)
+    run = FinishedRun.open(FLAGS.model_dir)
+    task = run.task
     for fmt in formats:
-        require_export(FLAGS.model_dir, fmt)
+        require_export(run, fmt)
     rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row)
 
     from kd_keras.metrics import score
@@ -42,7 +44,7 @@ def main(argv: list[str]) -> None:
     if not all(fmt.is_tflite for fmt in formats):
         cli.import_tensorflow()
     for fmt in formats:
-        runner = Runner.load(FLAGS.model_dir, fmt.name)
+        runner = Runner.load(run, fmt.name)
         got = runner.scores(rows)
         about = {"format": fmt.name, "data_file": FLAGS.data_file, "rows": len(rows)}
         if cut := runner.cut(rows):

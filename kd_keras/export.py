@@ -39,18 +39,18 @@ def main(argv: list[str]) -> None:
         if FLAGS[name].value:
             require_file(FLAGS[name].value, f"--{name}")
 
-    from kd_keras.deploy.runner import read_task
     from kd_keras.deploy.texts import export_texts
+    from kd_keras.runs.finished import FinishedRun
 
-    task = read_task(FLAGS.model_dir, settings.arm)
-    texts = export_texts(FLAGS.model_dir, settings, task)
+    run = FinishedRun.open(FLAGS.model_dir, settings.arm)
+    texts = export_texts(run, settings)
     cli.import_tensorflow()
     from kd_keras.deploy.agreement import table
     from kd_keras.deploy.exporter import export
 
-    done = export(FLAGS.model_dir, settings, texts)
+    done = export(run, settings, texts)
     if done.files:
-        print(table(done.files, task.metric), flush=True)
+        print(table(done.files, run.task.metric), flush=True)
     if done.failures:
         raise UserError("; ".join(done.failures))
 

@@ -50,10 +50,12 @@ def main(argv: list[str]) -> None:
     if FLAGS.top_k is not None and FLAGS.top_k < 0:
         raise UserError(f"--top_k={FLAGS.top_k}: expected a number of labels, or 0 for all of them")
 
-    from kd_keras.deploy.runner import Runner, read_task
+    from kd_keras.deploy.runner import Runner
+    from kd_keras.runs.finished import FinishedRun
 
-    runner = Runner.load_file(FLAGS.model) if FLAGS.model else None
-    task = runner.task if runner else read_task(FLAGS.model_dir)
+    # A run is opened before TensorFlow is imported, which takes seconds.
+    opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
+    task = opened.task
     _check_pair(task, texts)
     if task.is_regression and FLAGS.top_k is not None:
         where = FLAGS.model or FLAGS.model_dir
@@ -63,10 +65,10 @@ def main(argv: list[str]) -> None:
         rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, np.full(len(texts), -1, np.int32))
     else:
         rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task)
-    if runner is None:
+    if isinstance(opened, FinishedRun):
         cli.import_tensorflow()
-        runner = Runner.load(FLAGS.model_dir)
-    scores = runner.scores(rows)
+        opened = Runner.load(opened)
+    scores = opened.scores(rows)
     if task.is_regression:
         answers = [{"score": round(float(s[0]), 4)} for s in scores]
     else:

@@ -121,6 +121,11 @@ _DEFINE = {
 
 def define_flags(cls: type) -> None:
     """One absl flag for each ``setting`` of the dataclass; the defining module is the caller's."""
+    # --help shows the flags of sys.argv[0], so they are filed there whatever module declares them.
+    _define(cls, module_name=sys.argv[0])
+
+
+def _define(cls: type, **where: Any) -> None:
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if "help" not in field.metadata:
@@ -129,8 +134,7 @@ def define_flags(cls: type) -> None:
         if field.metadata["choices"]:
             text += f" One of: {', '.join(field.metadata['choices'])}."
         kind = next(t for t in (hints[field.name], *typing.get_args(hints[field.name])) if t in _DEFINE)
-        # --help shows the flags of sys.argv[0], so they are filed there whatever module declares them.
-        _DEFINE[kind](field.name, field.default, text, module_name=sys.argv[0])
+        _DEFINE[kind](field.name, field.default, text, **where)
 
 
 def define_string(name: str, default: str | None, help: str) -> None:
@@ -145,8 +149,22 @@ def define_bool(name: str, help: str) -> None:
 
 def from_flags(cls: type[T], **overrides: Any) -> T:
     """An object of ``cls`` from the parsed flags."""
-    names = [f.name for f in dataclasses.fields(cls) if "help" in f.metadata]  # type: ignore[arg-type]
-    return cls(**{n: flags.FLAGS[n].value for n in names} | overrides)
+    return cls(**{flag.name: flag.value for flag in _flags(flags.FLAGS, cls)} | overrides)
+
+
+def from_flagfile(cls: type[T], text: str) -> T:
+    """An object of ``cls`` from what :func:`flags_text` wrote; flags of other classes are none of our business.
+
+    Raises:
+      UserError: a value that the flag cannot have.
+    """
+    values = flags.FlagValues()
+    _define(cls, flag_values=values)
+    try:
+        values(["", *(line for line in text.splitlines() if line.startswith("--"))], known_only=True)
+    except flags.Error as e:
+        raise UserError(f"the run's flags: {' '.join(str(e).split())}") from None
+    return cls(**{flag.name: flag.value for flag in _flags(values, cls)})
 
 
 def _flags(values: Any, cls: type) -> list[flags.Flag]:

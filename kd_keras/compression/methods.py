@@ -1,8 +1,8 @@
 """Pruning and clustering of a student's kernels by tensorflow-model-optimization, while it follows its teacher.
 
-That library knows tf_keras only, so the work is done on a tf_keras twin with the student's weights, which go back into
-the Keras 3 student. Pruning: Zhu & Gupta 2017 (smallest values to zero, cubic schedule); clustering: Han et al. 2016,
-section 3 (shared values, their centroids fine-tuned).
+The work is done on the student's tf_keras twin, whose weights go back into the Keras 3 student. Pruning: Zhu & Gupta
+2017 (smallest values to zero, cubic schedule); clustering: Han et al. 2016, section 3 (shared values, their centroids
+fine-tuned).
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ from tensorflow_model_optimization.python.core.clustering.keras.clustering_algor
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
-from kd_keras.deploy.settings import CompressSettings
-from kd_keras.distill.loop import predict
-from kd_keras.students.weights import student_weights
+from kd_keras.compression.settings import CompressSettings
+from kd_keras.compression.twin import require_same_logits, twin
+from kd_keras.students.inference import predict
 from kd_keras.text.batches import training_batches
 from kd_keras.text.token_ids import TokenIds
 
 Weights = dict[str, list[np.ndarray]]
 # Finding the smallest of some million values takes a second, so masks are drawn anew only so many times.
 _MASKS = 10
-# Of logits, relative to the largest: two Kerases add up in another order.
-_SAME = 1e-5
 
 
 class PrunableBidirectional(tf_keras.layers.Bidirectional):
@@ -62,90 +60,6 @@ class ClusterableEmbedding(tf_keras.layers.Embedding, tfmot.clustering.keras.Clu
 
     def get_clusterable_algorithm(self, weight_name: str) -> type[ClusteringAlgorithm]:
         return _NearestOfSorted
-
-
-def _bare(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
-    return layer
-
-
-def twin(
-    student: keras.Model,
-    wrap: Callable = _bare,
-    embedding: type = tf_keras.layers.Embedding,
-    bidirectional: type = tf_keras.layers.Bidirectional,
-):
-    """The student as a tf_keras model with the same weights.
-
-    Args:
-      student: a BiLSTM or siamese student.
-      wrap: called with each layer that has kernels, weights in place; gives the layer to use.
-      embedding, bidirectional: classes to use instead of tf_keras' own.
-
-    Returns:
-      A tf_keras functional model {"ids": int32[batch, time]} (or "ids_a", "ids_b") → {"logits": float32[batch,
-      outputs]}.
-
-    Raises:
-      UserError: ``student`` is built otherwise.
-    """
-    weights = student_weights(student)  # refuses what is no such student
-
-    def made(layer: tf_keras.layers.Layer, shape: tuple) -> tf_keras.layers.Layer:
-        layer.build(shape)
-        layer.set_weights(student.get_layer(layer.name).get_weights())
-        return wrap(layer)
-
-    channels = []
-    for source in student.layers:
-        if isinstance(source, keras.layers.Embedding):
-            layer = embedding(source.input_dim, source.output_dim, name=source.name, trainable=source.trainable)
-            channels.append(made(layer, (None, None)))
-    # The cell by itself: tf_keras' LSTM layer would trace a GPU's kernel too, which takes half a minute.
-    cell = tf_keras.layers.LSTMCell(weights.forward.hidden)
-    lstm = tf_keras.layers.RNN(cell, return_sequences=weights.pool_max, name="lstm")
-    bilstm = made(bidirectional(lstm, name="bilstm"), (None, None, weights.embeddings.shape[1]))
-    rates = {layer.name: layer.rate for layer in student.layers if isinstance(layer, keras.layers.Dropout)}
-    word_dropout = tf_keras.layers.Dropout(rates["word_dropout"], noise_shape=(None, None, 1))
-    embedding_dropout = tf_keras.layers.Dropout(rates["embedding_dropout"])
-
-    def encode(ids):
-        embedded = [channel(ids) for channel in channels]
-        x = tf.concat(embedded, -1) if len(embedded) > 1 else embedded[0]
-        # Handed over by itself: a wrapped Embedding makes no mask, and padding would be read as words.
-        mask = tf.not_equal(ids, 0)
-        states = bilstm(embedding_dropout(word_dropout(x)), mask=mask)
-        if not weights.pool_max:
-            return states
-        mask = tf.expand_dims(tf.cast(mask, tf.float32), -1)  # as students.encoder does it
-        return tf.reduce_max(states * mask - 2.0 * (1.0 - mask), 1) * tf.reduce_max(mask, 1)
-
-    ids = {name: tf_keras.Input((None,), dtype="int32", name=name) for name in weights.inputs}
-    parts = [encode(i) for i in ids.values()]
-    if len(parts) == 2:
-        u, v = parts
-        parts = [u, v, u * v, tf.abs(u - v)]
-    sentence = tf.concat(parts, -1) if len(parts) > 1 else parts[0]
-    features, units = weights.dense[0].shape
-    dense = made(tf_keras.layers.Dense(units, "relu", name="dense"), (None, features))
-    logits = made(tf_keras.layers.Dense(weights.outputs, name="logits"), (None, units))
-    hidden = dense(tf_keras.layers.Dropout(rates["sentence_dropout"])(sentence))
-    return tf_keras.Model(ids, {"logits": logits(hidden)})
-
-
-def require_same_logits(student: keras.Model, other, ids: Mapping[str, TokenIds]) -> float:
-    """The largest difference of a logit between the student and its twin.
-
-    Raises:
-      UserError: it is more than rounding makes.
-    """
-    want, got = predict(student, ids), predict(other, ids)
-    difference = float(np.abs(want - got).max())
-    if not difference <= _SAME * max(1.0, float(np.abs(want).max())):
-        raise UserError(
-            f"student.keras: its tf_keras twin gives logits that differ by {difference:.2g}; a student that is built "
-            "otherwise than train builds it cannot be compressed"
-        )
-    return difference
 
 
 def fine_tune(

@@ -10,25 +10,23 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
-from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.deploy import bundle, model_card
 from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
-from kd_keras.deploy.runner import Runner, read_task, scores_of
+from kd_keras.deploy.runner import Runner, scores_of
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.texts import Texts, export_texts
-from kd_keras.distill.loop import predict
 from kd_keras.formats import mediapipe
 from kd_keras.formats.format import SAVED_MODEL, Format, names
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.saved_model import LoadedModel, write_saved_model
 from kd_keras.formats.tflite import convert
 from kd_keras.formats.tflite_inputs import READS
-from kd_keras.runs.kept import kept_arm, read_metrics
+from kd_keras.runs.finished import FinishedRun
+from kd_keras.students.inference import predict
 from kd_keras.students.inputs import student_ids
 from kd_keras.students.weights import student_weights
 from kd_keras.tasks import Rows
-from kd_keras.text.token_ids import TokenIds
 
 # A file of any length is asked with so many different amounts of padding.
 _PADDINGS = 4
@@ -49,63 +47,48 @@ class Exported:
     failures: list[str]
 
 
-def export(model_dir: str | Path, settings: ExportSettings, texts: Texts | None = None) -> Exported:
+def export(run: FinishedRun | str | Path, settings: ExportSettings, texts: Texts | None = None) -> Exported:
     """Writes and verifies the formats of ``settings``; one that fails does not keep the others from being written.
 
     Args:
-      model_dir: a run folder.
+      run: an opened run, with which comes its arm, or a run folder.
       settings: what to write.
       texts: what ``export_texts`` gives for both; read here if not given.
 
     Raises:
-      UserError: ``model_dir`` is no run, or a file of text cannot be read.
+      UserError: no run folder, or a file of text cannot be read.
     """
-    texts = texts or export_texts(model_dir, settings, read_task(model_dir, settings.arm))
-    formats, source, rows = texts.formats, texts.source, texts.check
-    run = RunLayout(Path(model_dir))
-    kept = kept_arm(run, read_metrics(run))
-    arm = settings.arm or kept
-    layout = run if arm == kept else run.of_arm(arm)
-    runner = Runner.load(model_dir, arm=None if arm == kept else arm)
+    run = run if isinstance(run, FinishedRun) else FinishedRun.open(run, settings.arm)
+    texts = texts or export_texts(run, settings)
     if settings.arm:
-        say(f"{arm}{', which the run kept' if arm == kept else ''}: its files go to {layout.root}")
-    calibration = texts.calibration and student_ids(runner.tokenizer, texts.calibration)
-    about = bundle.describe(runner.task, runner.tokenizer, files.sha256_file(layout.student), arm)
-    job = _Job(runner, run, layout, about, settings.tflite_length, calibration, source, rows)
-    unrolled = [f for f in formats if f.form == "unrolled"]
-    if unrolled and (reason := mediapipe.why_not(runner.task, runner.tokenizer, unrolled[0])):
+        say(f"{settings.arm}{'' if run.arm else ', which the run kept'}: its files go to {run.home.root}")
+    job = _Job(run, settings, texts)
+    unrolled = [f for f in texts.formats if f.form == "unrolled"]
+    if unrolled and (reason := mediapipe.why_not(run.task, run.tokenizer, unrolled[0])):
         say(f"{names(unrolled)}: without metadata for MediaPipe, as {reason}")
     done = Exported({}, [])
-    for fmt in formats:
-        say(f"{fmt.name}: converting, and comparing with Keras on {len(rows):,} texts ({source})")
+    for fmt in texts.formats:
+        say(f"{fmt.name}: converting, and comparing with Keras on {len(texts.check):,} texts ({texts.source})")
         try:
             name, size, found = job.saved_model() if fmt == SAVED_MODEL else job.tflite(fmt)
             done.files[name] = (size, found)
         except UserError as e:
             done.failures.append(str(e))
-    model_card.write(run, about, job.models, layout)
+    model_card.write(run, job.about, job.models)
     return done
 
 
 class _Job:
     """What all formats of one export share."""
 
-    def __init__(
-        self,
-        runner: Runner,
-        run: RunLayout,
-        layout: RunLayout,
-        about: dict,
-        length: int,
-        calibration: dict[str, TokenIds] | None,
-        source: str,
-        rows: Rows,
-    ):
-        self.runner, self.run, self.layout, self.about, self.length = runner, run, layout, about, length
-        self.calibration, self.source, self.rows = calibration, source, rows
-        self.ids = student_ids(runner.tokenizer, rows)
-        self.logits = predict(runner.student, self.ids)
-        self.models = bundle.models_of(layout.tflite, self.about["student"])
+    def __init__(self, run: FinishedRun, settings: ExportSettings, texts: Texts):
+        self.run, self.layout, self.length = run, run.home, settings.tflite_length
+        self.runner, self.source, self.rows = Runner.load(run), texts.source, texts.check
+        self.about = bundle.describe(run.task, run.tokenizer, run.student_hash, run.arm or run.kept_arm)
+        self.calibration = texts.calibration and student_ids(run.tokenizer, texts.calibration)
+        self.ids = student_ids(run.tokenizer, self.rows)
+        self.logits = predict(self.runner.student, self.ids)
+        self.models = bundle.models_of(self.layout.tflite, self.about["student"])
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
         return scores_of(self.runner.task, logits)
@@ -113,7 +96,7 @@ class _Job:
     def tflite(self, fmt: Format) -> tuple[str, int, Verification]:
         """Writes one file and its entry in metadata.json."""
         runner, path = self.runner, self.layout.tflite / fmt.file
-        name = path.relative_to(self.run.root).as_posix()
+        name = path.relative_to(self.run.layout.root).as_posix()
         # An older file goes first: should this one fail, nothing wrong is left in its place.
         path.unlink(missing_ok=True)
         self.models.pop(fmt.file, None)
@@ -153,7 +136,7 @@ class _Job:
     def saved_model(self) -> tuple[str, int, Verification]:
         """Writes the folder, metadata with it."""
         runner, rows, folder = self.runner, self.rows, self.layout.saved_model
-        name = folder.relative_to(self.run.root).as_posix()
+        name = folder.relative_to(self.run.layout.root).as_posix()
         shutil.rmtree(folder, ignore_errors=True)
         with files.atomic_dir(folder) as temp:
             write_saved_model(runner.student, runner.tokenizer, runner.task, temp)

@@ -13,9 +13,9 @@ from typing import Any
 
 from kd_keras import metrics as known_metrics
 from kd_keras.common import files
-from kd_keras.common.layout import BundleLayout, RunLayout
+from kd_keras.common.layout import BundleLayout
 from kd_keras.common.markdown import markdown_table
-from kd_keras.runs.kept import is_baseline, kept_arm, read_metrics
+from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.report import SETS, TITLES
 from kd_keras.tasks import Task
 
@@ -23,24 +23,19 @@ from kd_keras.tasks import Task
 _PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
 
 
-def write(
-    run: RunLayout, about: Mapping[str, Any], models: Mapping[str, dict], student: RunLayout | None = None
-) -> None:
-    """Writes the card, or removes it where no file is left to describe.
+def write(run: FinishedRun, about: Mapping[str, Any], models: Mapping[str, dict]) -> None:
+    """Writes the card beside the files, or removes it where no file is left to describe.
 
     Args:
       run: its metrics.json and flags.txt may be missing, or older than today's.
       about: as :func:`bundle.describe` gives it.
       models: every file of the bundle → its entry in metadata.json.
-      student: where the bundle is, if it is not the run's own: an arm's.
     """
-    card = BundleLayout((student or run).tflite).card
+    card = BundleLayout(run.home.tflite).card
     if not models:
         card.unlink(missing_ok=True)
         return
-    metrics = read_metrics(run)
-    flags = run.flags.read_text(encoding="utf-8") if run.flags.is_file() else ""
-    files.write_text(card, page(about, models, metrics, flags, kept_arm(run, metrics)))
+    files.write_text(card, page(about, models, run.metrics, run.flags, run.kept_arm))
 
 
 def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, flags: str, kept: str | None) -> str:

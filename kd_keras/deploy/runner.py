@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common import files
-from kd_keras.common.errors import UserError, did_you_mean
-from kd_keras.common.layout import RunLayout
+from kd_keras.common.errors import UserError
 from kd_keras.deploy import bundle
 from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.formats.litert import LiteRT
 from kd_keras.metrics import softmax
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task, has_label
-from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
+from kd_keras.text.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -37,38 +37,26 @@ class Runner:
     format: Format = KERAS
 
     @classmethod
-    def load(cls, model_dir: str | Path, format: str = "keras", arm: str | None = None) -> Runner:
-        """The student of a run folder in one of ``FORMATS``.
+    def load(cls, run: FinishedRun | str | Path, format: str = "keras") -> Runner:
+        """The student of a run in one of ``FORMATS``.
 
         Args:
-          model_dir: the run folder.
-          format: as the run's student was exported.
-          arm: another student of the run, as Keras has it.
+          run: an opened run, with which comes its arm, or a run folder.
+          format: as the student was exported.
 
         Raises:
-          UserError: ``model_dir`` is no run folder, its files do not fit together, or it was not exported so.
+          UserError: no run folder, its files do not fit together, or it was not exported so.
         """
-        task = read_task(model_dir, arm)
-        layout = RunLayout(Path(model_dir))
+        run = run if isinstance(run, FinishedRun) else FinishedRun.open(run)
         fmt = FORMATS[format]
-        require_export(model_dir, fmt)
+        require_export(run, fmt)
         if fmt.is_tflite:
-            return cls.load_file(layout.tflite / fmt.file)
-        tokenizer = load_tokenizer(layout.vocab, layout.tokenizer)
+            return cls.load_file(run.home.tflite / fmt.file)
         if fmt == SAVED_MODEL:
             from kd_keras.formats.saved_model import LoadedModel
 
-            return cls(task, tokenizer, LoadedModel(layout.saved_model), fmt)
-        from kd_keras.runs.students import load_student
-
-        student = load_student((layout.of_arm(arm) if arm else layout).student)
-        rows = student.get_layer("embeddings").input_dim
-        if rows != len(tokenizer):
-            raise UserError(
-                f"{layout.vocab}: has {len(tokenizer):,} lines, but the student was trained with {rows:,}; "
-                "take both from the same run"
-            )
-        return cls(task, tokenizer, student)
+            return cls(run.task, run.tokenizer, LoadedModel(run.home.saved_model), fmt)
+        return cls(run.task, run.tokenizer, run.student())
 
     @classmethod
     def load_file(cls, path: str | Path) -> Runner:
@@ -78,7 +66,7 @@ class Runner:
 
     def logits(self, rows: Rows) -> np.ndarray:
         """float32[rows, classes] of the Keras model; an empty text and a very long one (cut) get theirs too."""
-        from kd_keras.distill.loop import predict
+        from kd_keras.students.inference import predict
 
         if not len(rows):
             return np.zeros((0, self.task.num_outputs), np.float32)
@@ -106,38 +94,19 @@ class Runner:
         return int((np.max(lengths, axis=0) > length).sum())
 
 
-def read_task(model_dir: str | Path, arm: str | None = None) -> Task:
-    """The task of a finished run; UserError where ``model_dir`` is none, or has no such arm. Imports nothing heavy."""
-    layout = RunLayout(Path(model_dir))
-    if not layout.root.is_dir():
-        raise UserError(f"--model_dir={model_dir}: no such folder")
-    if arm and arm not in (known := layout.trained_arms()):
-        raise UserError(
-            f"--arm={arm}: {layout.arms} has no such trained student; expected one of: {', '.join(known) or 'none'}."
-            f"{did_you_mean(arm, known)}"
-        )
-    needed = (*(() if arm else (layout.student,)), layout.task, layout.tokenizer, layout.vocab)
-    missing = [p.name for p in needed if not p.is_file()]
-    if missing:
-        raise UserError(
-            f"--model_dir={model_dir}: expected a finished run of train, but {', '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} missing"
-        )
-    return Task.from_json(files.read_json(layout.task))
-
-
-def require_export(model_dir: str | Path, fmt: Format) -> None:
-    """UserError where the run folder's student was not exported in this format, or another one was."""
-    layout = RunLayout(Path(model_dir))
+def require_export(run: FinishedRun, fmt: Format) -> None:
+    """UserError where the run's student was not exported in this format, or another one was."""
     if fmt == KERAS:
         return
-    again = f"python -m kd_keras.export --model_dir={model_dir} --formats={fmt.name}"
-    there = layout.tflite / fmt.file if fmt.is_tflite else layout.saved_model_metadata
+    home, root = run.home, run.layout.root
+    again = f"python -m kd_keras.export --model_dir={root} --formats={fmt.name}"
+    again += f" --arm={run.arm}" if run.arm else ""
+    there = home.tflite / fmt.file if fmt.is_tflite else home.saved_model_metadata
     if not there.is_file():
-        raise UserError(f"--formats={fmt.name}: {model_dir} has no such export; make it: {again}")
+        raise UserError(f"--formats={fmt.name}: {home.root} has no such export; make it: {again}")
 
-    about = bundle.read(layout.tflite) if fmt.is_tflite else files.read_json(there)
-    if about.get("student") != files.sha256_file(layout.student):
+    about = bundle.read(home.tflite) if fmt.is_tflite else files.read_json(there)
+    if about.get("student") != run.student_hash:
         raise UserError(
             f"--formats={fmt.name}: {there.name} was made from another student.keras; make it again: {again}"
         )

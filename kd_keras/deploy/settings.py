@@ -1,11 +1,10 @@
-"""What to export, and how to compress, as flags; no TensorFlow import."""
+"""What to export, as flags; no TensorFlow import."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from kd_keras.common.config import Checked, setting
-from kd_keras.common.errors import UserError
 from kd_keras.formats.format import EXPORTS, Format, parse_formats
 
 
@@ -42,45 +41,3 @@ class ExportSettings(Checked):
     def chosen(self) -> list[Format]:
         """The formats that are asked for; UserError where one is unknown."""
         return parse_formats(self.formats, EXPORTS) if self.formats else list(EXPORTS.values())
-
-
-METHODS = ("prune", "cluster", "prune_cluster")
-NO_QAT = (
-    "quantisation-aware training (QAT) is not among them: tensorflow-model-optimization has it for Dense layers only, "
-    "not for embeddings and LSTMs, which are nearly all of a student; quantise after training instead: "
-    "python -m kd_keras.export --formats=tflite_dynamic (or tflite_int8)"
-)
-
-
-@dataclass(frozen=True)
-class CompressSettings(Checked):
-    """How far to prune or cluster, and how long to fine-tune meanwhile."""
-
-    method: str = setting(
-        "prune",
-        "prune sets the smallest values of each kernel to zero, cluster leaves each kernel a few distinct values, "
-        f"prune_cluster does one after the other and keeps the zeros; {NO_QAT}.",
-        choices=METHODS,
-    )
-    sparsity: float = setting(0.5, "prune: share of zeros in each kernel.", low=0.01, high=0.99)
-    clusters: int = setting(16, "cluster: most distinct values of a kernel, a zero among them.", low=3, high=256)
-    updates: int = setting(
-        500, "updates of fine-tuning towards the teacher's logits; prune_cluster makes twice as many.", low=2
-    )
-    rounds: int = setting(
-        10, "dev scores, evenly over the updates; pruning reaches its sparsity half-way and is scored from there on.",
-        low=2,
-    )  # fmt: skip
-    batch_size: int = setting(128, "rows an update.", low=1)
-    learning_rate: float = setting(5e-4, "first learning rate of Adam; it falls to 0.", low=1e-8, high=1.0)
-    seed: int = setting(1, "seed of batches and dropout.", low=0)
-    data_dir: str | None = setting(None, "where the run's data is now, if not where the run found it.")
-
-    def __post_init__(self) -> None:
-        if self.method in ("qat", "quantize", "quantise"):
-            raise UserError(f"--method={self.method}: expected one of {', '.join(METHODS)}; {NO_QAT}")
-        super().__post_init__()
-
-    def steps(self) -> tuple[str, ...]:
-        """What is done one after the other; "cluster_sparse" leaves zeros zero."""
-        return {"prune": ("prune",), "cluster": ("cluster",), "prune_cluster": ("prune", "cluster_sparse")}[self.method]

@@ -12,7 +12,7 @@ from kd_keras.common.progress import say
 from kd_keras.deploy import invented
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.formats.format import Format
-from kd_keras.runs.finished import run_data
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task, TaskData, read_labelled, read_texts
 from kd_keras.tasks.records import Columns
 from kd_keras.tasks.tables import BadRows, open_table, table_format
@@ -38,18 +38,18 @@ class Texts:
     calibration: Rows | None
 
 
-def export_texts(model_dir: str | Path, settings: ExportSettings, task: Task) -> Texts:
+def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
     """The files of ``settings``; where there is none, the dev and the training rows of the run.
 
     Raises:
       UserError: a file that cannot be read, or int8 without text.
     """
-    formats = settings.chosen()
+    task, formats = run.task, settings.chosen()
     int8 = [f for f in formats if f.precision == "int8"]
     data, reason = None, ""
     if not (settings.calibration_file and settings.check_file):
         try:
-            data = run_data(model_dir, settings.data_dir)
+            data = run.data(settings.data_dir)
         except UserError as e:
             if settings.data_dir:
                 raise

@@ -19,6 +19,7 @@ from kd_keras.common.progress import say
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
+from kd_keras.students.inference import predict
 from kd_keras.text.batches import row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
 
@@ -41,26 +42,6 @@ class DevSet:
     labels: np.ndarray
     metrics: tuple[str, ...]
     y: Mapping[str, np.ndarray] | None = None
-
-
-def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int = 512) -> np.ndarray:
-    """float32[rows, classes]: the student's logits in the order of the rows, batched by length."""
-    import tensorflow as tf
-
-    lengths = row_lengths(ids)
-    out: np.ndarray | None = None
-    # Traced once a student: it is asked for dev scores after each round.
-    call = getattr(student, "_kd_predict", None)
-    if call is None:
-        spec = {k: tf.TensorSpec((None, None), tf.int32) for k in ids}
-        call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
-        object.__setattr__(student, "_kd_predict", call)
-    for rows in sorted_plan(lengths, batch_size):
-        logits = call({k: tf.constant(t.padded(rows)) for k, t in ids.items()}).numpy()
-        if out is None:
-            out = np.zeros((len(lengths), logits.shape[1]), np.float32)
-        out[rows] = logits
-    return np.zeros((0, 0), np.float32) if out is None else out
 
 
 def dev_loss(distiller: Distiller, dev: DevSet, batch_size: int = 512) -> float:

@@ -1,83 +1,172 @@
-"""A finished run's data, found again by the run's own flags."""
+"""A finished run, opened: the one way from a folder of train to its task, data, student, arms and signals.
+
+run = FinishedRun.open("saved_models/sst2/run-1")
+run.task.labels, run.kept_arm, run.data().dev
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kd_keras.common import files
-from kd_keras.common.errors import UserError
+from kd_keras.common.config import from_flagfile
+from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.layout import RunLayout
+from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load_data, read_labelled
+from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    import keras
 
 _ADVICE = "--data_dir=DIR says where the data is now"
 _FILE = "--data_file=FILE takes a labelled file instead"
 
 
-def dev_rows(
-    model_dir: str | Path, task: Task, data_dir: str | None = None, data_file: str | None = None
-) -> tuple[str, Rows]:
-    """Where the rows are from, and the rows: the run's dev split, or ``data_file``.
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run folder holds. Opening it imports nothing heavy, its student Keras alone.
 
-    Args:
-      model_dir: the run folder.
-      task: of the run.
-      data_dir: instead of the run's own.
-      data_file: a labelled file instead of the dev split.
-
-    Raises:
-      UserError: the data is not there any more, is other data than the run's, or has no labels.
+    Attributes:
+      layout: of the run folder.
+      task: kind, labels and metrics.
+      arm: the student that is meant, where it is not the one that the run kept: a folder of RUN/arms.
     """
-    if data_file:
-        source, rows = Path(data_file).name, read_labelled(data_file, task, flag="--data_file")
-    else:
-        source, rows = "dev split", run_data(model_dir, data_dir, f"{_ADVICE}, {_FILE}").dev
-    if not has_label(rows).any() or not any(rows.text):
-        raise UserError(f"{source}: has no labelled text to measure on")
-    return source, rows
+
+    layout: RunLayout
+    task: Task
+    arm: str | None = None
+
+    @classmethod
+    def open(cls, model_dir: str | Path, arm: str | None = None) -> FinishedRun:
+        """The run in ``model_dir``.
+
+        Raises:
+          UserError: it is no folder of a finished run, or has no such arm.
+        """
+        layout = RunLayout(Path(model_dir))
+        if not layout.root.is_dir():
+            raise UserError(f"--model_dir={model_dir}: no such folder")
+        if arm and arm not in (known := layout.trained_arms()):
+            raise UserError(
+                f"--arm={arm}: {layout.arms} has no such trained student; expected one of: "
+                f"{', '.join(known) or 'none'}.{did_you_mean(arm, known)}"
+            )
+        needed = (*(() if arm else (layout.student,)), layout.task, layout.tokenizer, layout.vocab)
+        missing = [p.name for p in needed if not p.is_file()]
+        if missing:
+            raise UserError(
+                f"--model_dir={model_dir}: expected a finished run of train, but {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} missing"
+            )
+        run = cls(layout, Task.from_json(files.read_json(layout.task)), arm)
+        return run if arm != run.kept_arm else dataclasses.replace(run, arm=None)
+
+    @property
+    def home(self) -> RunLayout:
+        """Where the student and its exports lie: the run folder, or the arm's own."""
+        return self.layout.of_arm(self.arm) if self.arm else self.layout
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The student's."""
+        return load_tokenizer(self.layout.vocab, self.layout.tokenizer)
+
+    @cached_property
+    def student_hash(self) -> str:
+        """sha256 of student.keras, by which exports know what they were made from."""
+        return files.sha256_file(self.home.student)
+
+    def student(self) -> keras.Model:
+        """The Keras student; UserError where it does not fit its vocabulary."""
+        from kd_keras.students.inference import load_student
+
+        student = load_student(self.home.student)
+        rows = student.get_layer("embeddings").input_dim
+        if rows != len(self.tokenizer):
+            raise UserError(
+                f"{self.layout.vocab}: has {len(self.tokenizer):,} lines, but the student was trained with {rows:,}; "
+                "take both from the same run"
+            )
+        return student
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Any]:
+        """metrics.json; nothing where it is missing or damaged."""
+        try:
+            found = files.read_json(self.layout.metrics) if self.layout.metrics.is_file() else {}
+        except UserError:
+            found = {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def kept_arm(self) -> str | None:
+        """The arm that RUN/student.keras is; None where nothing tells."""
+        if said := self.metrics.get("kept", {}).get("arm"):
+            return said
+        if "chosen_seed" in self.metrics:  # of an older run, which always kept a distilled one
+            return self.layout.arm(DISTILLED, self.metrics["chosen_seed"]).name
+        return None
+
+    @cached_property
+    def flags(self) -> str:
+        """flags.txt; nothing where it is missing."""
+        return self.layout.flags.read_text(encoding="utf-8") if self.layout.flags.is_file() else ""
+
+    def data(self, data_dir: str | None = None, advice: str = _ADVICE) -> TaskData:
+        """The rows that the run was trained on, found by its own flags.
+
+        Args:
+          data_dir: instead of the run's own.
+          advice: ends every error.
+
+        Raises:
+          UserError: the data is not there any more, or is other data than the run's.
+        """
+        for path in (self.layout.flags, self.layout.run):
+            if not path.is_file():
+                raise UserError(f"{self.layout.root}: has no {path.name}, so its data cannot be found; {advice}")
+        settings = from_flagfile(TaskSettings, self.flags)
+        if data_dir:
+            settings = dataclasses.replace(settings, data_dir=data_dir)
+        try:
+            data = load_data(settings)
+        except UserError as e:
+            raise UserError(f"the run's data cannot be read ({e}); {advice}") from None
+        if data.fingerprint != files.read_json(self.layout.run).get("data"):
+            raise UserError(f"{data.source}: is not the data that this run was trained on; {advice}")
+        return data
+
+    def dev_rows(self, data_dir: str | None = None, data_file: str | None = None) -> tuple[str, Rows]:
+        """Where the rows are from, and the rows: the dev split, or ``data_file``, a labelled file.
+
+        Raises:
+          UserError: as :meth:`data`; or they have no labels.
+        """
+        if data_file:
+            source, rows = Path(data_file).name, read_labelled(data_file, self.task, flag="--data_file")
+        else:
+            source, rows = "dev split", self.data(data_dir, f"{_ADVICE}, {_FILE}").dev
+        if not has_label(rows).any() or not any(rows.text):
+            raise UserError(f"{source}: has no labelled text to measure on")
+        return source, rows
+
+    def teacher_logits(self, name: str, rows: Rows) -> np.ndarray:
+        """float32[rows, outputs]: what the teacher said of a split or transfer set; of several teachers the mean."""
+        from kd_keras.teachers import ensemble
+        from kd_keras.teachers.signals import SignalStore
+
+        folders = self.layout.every_signals(name) or [self.layout.signals(name)]  # which says that there are none
+        return ensemble.mean([SignalStore(folder).read(rows, with_hidden=False) for folder in folders]).logits
 
 
-def task_settings(flags_text: str) -> TaskSettings:
-    """What a run's flags.txt says of its task; other flags are none of our business."""
-    known = {f.name: f.default for f in dataclasses.fields(TaskSettings)}
-    kinds = typing.get_type_hints(TaskSettings)
-    given: dict[str, str | int | bool] = {}
-    for line in flags_text.splitlines():
-        name, equals, value = line.removeprefix("--").partition("=")
-        if not line.startswith("--"):
-            continue
-        if equals and name in known:
-            given[name] = int(value) if int in (kinds[name], *typing.get_args(kinds[name])) else value
-        elif isinstance(known.get(name), bool):
-            given[name] = True
-        elif name.startswith("no") and isinstance(known.get(name[2:]), bool):
-            given[name[2:]] = False
-    return TaskSettings(**given)
-
-
-def run_data(model_dir: str | Path, data_dir: str | None = None, advice: str = _ADVICE) -> TaskData:
-    """The data that a run was trained on.
-
-    Args:
-      model_dir: the run folder.
-      data_dir: instead of the run's own.
-      advice: ends every error.
-
-    Raises:
-      UserError: the data is not there any more, or is other data than the run's.
-    """
-    layout = RunLayout(Path(model_dir))
-    for path in (layout.flags, layout.run):
-        if not path.is_file():
-            raise UserError(f"{layout.root}: has no {path.name}, so its data cannot be found; {advice}")
-    settings = task_settings(layout.flags.read_text(encoding="utf-8"))
-    if data_dir:
-        settings = dataclasses.replace(settings, data_dir=data_dir)
-    try:
-        data = load_data(settings)
-    except UserError as e:
-        raise UserError(f"the run's data cannot be read ({e}); {advice}") from None
-    if data.fingerprint != files.read_json(layout.run).get("data"):
-        raise UserError(f"{data.source}: is not the data that this run was trained on; {advice}")
-    return data
+def is_baseline(arm: str | None) -> bool:
+    """Whether the arm of this name learnt from gold labels alone."""
+    return arm is not None and arm.startswith(f"{BASELINE}-")

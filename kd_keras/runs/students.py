@@ -20,7 +20,7 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import cpus
 from kd_keras.common.progress import say
 from kd_keras.common.seeds import rng
-from kd_keras.distill.loop import DevSet, predict
+from kd_keras.distill.loop import DevSet
 from kd_keras.distill.recipes import Step, baseline, recipe, stages
 from kd_keras.distill.settings import BASELINE, DISTILLED, JobSettings
 from kd_keras.distill.stages import Stage, TrainingSet, run_stages, whole_rounds
@@ -28,6 +28,7 @@ from kd_keras.runs import auto
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Timings, seeds_of, sibling_runs
 from kd_keras.students.bilstm import build_student, parameters
+from kd_keras.students.inference import load_student, predict
 from kd_keras.students.inputs import join_ids
 from kd_keras.text.batches import steps_per_epoch
 
@@ -293,16 +294,6 @@ def _finished(folder: Path, key: str) -> dict | None:
     except UserError:
         return None
     return history if history.get("key") == key else None
-
-
-def load_student(path: Path) -> keras.Model:
-    """A saved student, in Keras' safe mode: nothing in the file is executed."""
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as e:
-        raise UserError(
-            f"{path}: not a student that can be loaded ({files.tail(str(e).strip() or type(e).__name__)})"
-        ) from e
 
 
 def choose(arms: Sequence[Arm]) -> Arm:

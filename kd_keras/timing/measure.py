@@ -12,20 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras import __version__
-from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import cpus
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
-from kd_keras.deploy.runner import Runner, only_label, read_task, require_export, scores_of
+from kd_keras.deploy.runner import Runner, only_label, require_export, scores_of
 from kd_keras.formats import teacher_tflite
 from kd_keras.formats.format import FORMATS, Format, parse_formats
 from kd_keras.formats.litert import LiteRT
 from kd_keras.metrics import score
-from kd_keras.runs.finished import dev_rows
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task
-from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
+from kd_keras.text.tokenizers import Tokenizer
 from kd_keras.timing import phone, turns
 from kd_keras.timing.models import MadeModels, RunTeacher, run_teacher
 from kd_keras.timing.settings import BenchmarkSettings
@@ -73,11 +72,9 @@ class Model:
 class Plan:
     """What :func:`check` found: all that can be said without TensorFlow."""
 
-    model_dir: str
+    run: FinishedRun
     settings: BenchmarkSettings
     lengths: list[int]
-    task: Task
-    tokenizer: Tokenizer
     formats: list[Format]
     source: str
     rows: Rows
@@ -85,7 +82,15 @@ class Plan:
 
     @property
     def layout(self) -> RunLayout:
-        return RunLayout(Path(self.model_dir))
+        return self.run.layout
+
+    @property
+    def task(self) -> Task:
+        return self.run.task
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.run.tokenizer
 
 
 def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
@@ -94,7 +99,8 @@ def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
     Raises:
       UserError: no run, no export, data that is gone, lengths that a model cannot read, …
     """
-    task, layout = read_task(model_dir), RunLayout(Path(model_dir))
+    run = FinishedRun.open(model_dir)
+    task, layout = run.task, run.layout
     if settings.formats is None:
         formats = [f for f in FORMATS.values() if _is_exported(layout, f)]
         if not any(f.is_tflite for f in formats):
@@ -104,15 +110,14 @@ def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
     else:
         formats = parse_formats(settings.formats, FORMATS)
     for fmt in formats:
-        require_export(model_dir, fmt)
-    tokenizer = load_tokenizer(layout.vocab, layout.tokenizer)
+        require_export(run, fmt)
     teacher = run_teacher(layout) if settings.teacher_list() else None
-    longest, whose = tokenizer.max_length * (2 if task.is_pair else 1), "the student"
+    longest, whose = run.tokenizer.max_length * (2 if task.is_pair else 1), "the student"
     if teacher and teacher.positions < longest:
         longest, whose = teacher.positions, "the teacher"
     lengths = settings.length_list(longest, whose)
-    source, rows = dev_rows(model_dir, task, settings.data_dir, settings.data_file)
-    return Plan(str(model_dir), settings, lengths, task, tokenizer, formats, source, rows, teacher)
+    source, rows = run.dev_rows(settings.data_dir, settings.data_file)
+    return Plan(run, settings, lengths, formats, source, rows, teacher)
 
 
 def _is_exported(layout: RunLayout, fmt: Format) -> bool:
@@ -123,7 +128,7 @@ def _is_exported(layout: RunLayout, fmt: Format) -> bool:
 def run(plan: Plan) -> dict:
     """Everything; returns what benchmark.json holds (see ``report`` for files and tables)."""
     load_before = _load_average()
-    made = MadeModels(plan.layout, plan.task, plan.rows)
+    made = MadeModels(plan.run, plan.rows)
     models = _models(plan, made)
     texts = {n: _texts(plan, n) for n in (*plan.lengths, None)}
     entries = {m.name: _about(m) for m in models}
@@ -141,7 +146,7 @@ def run(plan: Plan) -> dict:
         "kd_keras": __version__,
         "task": plan.task.name,
         "metric": plan.task.metric,
-        "student": files.sha256_file(plan.layout.student),
+        "student": plan.run.student_hash,
         "settings": asdict(plan.settings),
         "machine": _machine() | {"load_average": [load_before, _load_average()]},
         "text": {
@@ -203,7 +208,7 @@ def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None
                 inputs = teacher_tflite.bert_inputs(plan.teacher.tokenizer, rows.text, rows.text_b, plan.teacher.length)
                 got, cut = scores_of(task, teacher_tflite.logits(m.path, inputs, m.name)), 0
             else:
-                runner = Runner.load(plan.model_dir, m.name)
+                runner = Runner.load(plan.run, m.name)
                 got, cut = runner.scores(rows), runner.cut(rows)
             found = {"metrics": score(task.metrics, rows.label, got), "cut": cut}
             entries[m.name] |= found | {"always": only_label(task, rows, got)}

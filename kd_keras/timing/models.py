@@ -20,18 +20,21 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
 from kd_keras.deploy.invented import spread, with_edge_cases
-from kd_keras.deploy.runner import Runner, scores_of
+from kd_keras.deploy.runner import scores_of
 from kd_keras.formats import teacher_tflite
 from kd_keras.formats.format import Format
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import convert
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inputs import student_ids
 from kd_keras.students.weights import student_weights
-from kd_keras.tasks import Rows, Task
+from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
 from kd_keras.text.tokenizers import WordPiece, read_vocab
 
 if TYPE_CHECKING:
+    import keras
+
     from kd_keras.teachers.bert import Teacher
 
 # Texts that a made file is compared on before it is timed.
@@ -46,15 +49,14 @@ class MadeModels:
     """Finds or makes the files; each is compared with the live model before it gets its name.
 
     Args:
-      layout: of the run.
-      task: of the run.
+      run: the finished run.
       rows: real text to compare on, and to calibrate int8 on: a file that is made here is timed, never scored.
     """
 
-    def __init__(self, layout: RunLayout, task: Task, rows: Rows):
-        self._layout, self._task = layout, task
-        self._rows = with_edge_cases(task, spread(rows, CHECKS))
-        self._folder = layout.benchmark / "models"
+    def __init__(self, run: FinishedRun, rows: Rows):
+        self._run, self._layout, self._task = run, run.layout, run.task
+        self._rows = with_edge_cases(run.task, spread(rows, CHECKS))
+        self._folder = run.layout.benchmark / "models"
         self._index = self._folder / "models.json"
         self._known = files.read_json(self._index) if self._index.is_file() else {}
         self._used: list[str] = []
@@ -63,13 +65,13 @@ class MadeModels:
         """The student in ``fmt``, unrolled to ``length`` tokens of each text."""
 
         def content() -> bytes:
-            return convert(student_weights(self._student.student), fmt, length, self._student_ids)
+            return convert(student_weights(self._student), fmt, length, self._student_ids)
 
         def check(path: Path) -> Verification:
-            from kd_keras.distill.loop import predict
+            from kd_keras.students.inference import predict
 
             ids, cut = cut_ids(self._student_ids, length)
-            want = scores_of(self._task, predict(self._student.student, ids))
+            want = scores_of(self._task, predict(self._student, ids))
             return self._compare(want, LiteRT(path).scores(ids), cut)
 
         name = f"student-{fmt.file.removesuffix('.tflite')}-{length}"
@@ -121,12 +123,12 @@ class MadeModels:
         return compare(self._task, self._rows, want, got, want, cut)
 
     @functools.cached_property
-    def _student(self) -> Runner:
-        return Runner.load(self._layout.root)
+    def _student(self) -> keras.Model:
+        return self._run.student()
 
     @functools.cached_property
     def _student_ids(self) -> dict:
-        return student_ids(self._student.tokenizer, self._rows)
+        return student_ids(self._run.tokenizer, self._rows)
 
     @functools.cached_property
     def _teacher(self) -> Teacher:

@@ -100,7 +100,7 @@ def _bert_tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
 
 def _keras(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
     tf = _tensorflow(threads)
-    from kd_keras.runs.students import load_student
+    from kd_keras.students.inference import load_student
 
     def make(path: str) -> tuple[Answer, Prepare]:
         student = load_student(Path(path))

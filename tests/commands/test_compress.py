@@ -63,8 +63,8 @@ def test_the_table_is_what_numpy_counts(done, away, trained_run):
     first = done[0]
     assert first["code"] == 0, first["err"]
     results = json.loads((away / "run" / "compress.json").read_text())
-    from kd_keras.compression.compressor import kernels
-    from kd_keras.runs.students import load_student
+    from kd_keras.compression.report import kernels
+    from kd_keras.students.inference import load_student
 
     found = kernels(load_student(away / "run" / "student.keras"))
     assert set(found) == set(results["after"]["kernels"])
@@ -104,10 +104,10 @@ def test_every_command_takes_the_compressed_run(done, away, run_verb, trained_ru
     assert json.loads(said["out"])["label"] in ("neg", "pos")
 
     from kd_keras.common.layout import RunLayout
-    from kd_keras.runs.finished import run_data
+    from kd_keras.runs.finished import FinishedRun
     from kd_keras.timing.models import run_teacher
 
-    assert len(run_data(away / "run").dev) == 30 and run_teacher(RunLayout(away / "run")).length == 16
+    assert len(FinishedRun.open(away / "run").data().dev) == 30 and run_teacher(RunLayout(away / "run")).length == 16
 
 
 def test_help_says_what_is_gained_and_what_there_is_not(run_python):

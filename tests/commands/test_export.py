@@ -105,7 +105,7 @@ def test_another_student_of_the_run(answers, run, run_verb, tmp_path):
 def test_evaluate_says_that_a_student_always_answers_alike(answers, run, run_verb, tmp_path):
     import numpy as np
 
-    from kd_keras.runs.students import load_student
+    from kd_keras.students.inference import load_student
 
     copy = tmp_path / "run"
     shutil.copytree(run, copy)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.deploy.settings import CompressSettings
+from kd_keras.compression.settings import CompressSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.text.token_ids import TokenIds
 
@@ -49,7 +49,7 @@ def compressed(make_model):
 @pytest.mark.parametrize("name", STUDENTS)
 def test_the_twin_gives_the_students_logits(name, make_model):
     from kd_keras.compression import methods
-    from kd_keras.distill.loop import predict
+    from kd_keras.students.inference import predict
 
     student = make_model(STUDENTS[name], VOCAB, OUTPUTS)
     ids = draw_ids(tuple(student.input), 1)
@@ -62,7 +62,7 @@ def test_the_twin_gives_the_students_logits(name, make_model):
 
 
 def test_pruning_reaches_every_kernel(compressed):
-    from kd_keras.compression.compressor import kernels
+    from kd_keras.compression.report import kernels
 
     student, (done,), _ = compressed(STUDENTS["multichannel, max"], "prune")
     found = kernels(student)
@@ -82,8 +82,8 @@ def test_weights_that_are_not_yet_sparse_are_not_chosen(compressed):
 
 
 def test_pruned_then_clustered_keeps_the_zeros_and_shares_the_rest(compressed, make_model):
-    from kd_keras.compression.compressor import kernels
-    from kd_keras.distill.loop import predict
+    from kd_keras.compression.report import kernels
+    from kd_keras.students.inference import predict
 
     student, (pruned, clustered), ids = compressed(STUDENTS["siamese"], "prune", "cluster_sparse")
     for name, values in kernels(student).items():

@@ -14,6 +14,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.files import sha256_file
 from kd_keras.deploy.runner import Runner, require_export
 from kd_keras.deploy.settings import ExportSettings
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows
 
@@ -174,7 +175,7 @@ def test_files_that_do_not_fit_together(copy):
     from kd_keras.formats.format import EXPORTS
 
     with pytest.raises(UserError, match="--formats=saved_model: .* has no such export; make it: python -m kd_keras.ex"):
-        require_export(copy, EXPORTS["saved_model"])
+        require_export(FinishedRun.open(copy), EXPORTS["saved_model"])
 
 
 def test_texts_that_cannot_be_used(exported, tmp_path):

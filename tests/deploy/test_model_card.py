@@ -11,6 +11,7 @@ from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
 from kd_keras.deploy import model_card
 from kd_keras.deploy.settings import ExportSettings
+from kd_keras.runs.finished import FinishedRun
 
 METRICS = {
     "source": "--data_dir=/home/somebody/data/SST-2 (official files)",
@@ -98,14 +99,14 @@ def test_a_second_export_describes_all_that_is_there(run):
     assert row(text, "float32.tflite")[7] == "dev.csv" and row(text, "loop_dynamic.tflite")[2] == "any"
     assert row(text, "loop_dynamic.tflite")[4:6] == ["", ""], "invented sentences have no labels"
     assert "--formats=tflite_float32,tflite_loop_dynamic\n" in text
-    model_card.write(run, {}, {})
+    model_card.write(FinishedRun.open(run.root), {}, {})
     assert not (run.tflite / "README.md").exists(), "nothing left to describe"
 
 
 def test_several_teachers_are_said_to_be_several(run):
     about = json.loads((run.tflite / "metadata.json").read_text())
     files.write_json(run.metrics, METRICS | {"teacher": METRICS["teacher"] | {"seeds": [1, 2]}})
-    model_card.write(run, about, about["models"])
+    model_card.write(FinishedRun.open(run.root), about, about["models"])
     text = card(run)
     assert row(text, "2 teachers together")[1] == "91.23"
     assert "distilled from 2 teachers my-bert" in text and "Each teacher has 7,654,321 parameters." in text
@@ -118,12 +119,12 @@ def test_the_kept_student_may_be_the_baseline(run):
     baseline = METRICS["baseline"] | {"per_seed": {"dev": [{"seed": 1, "accuracy": 0.7123}]}}
     kept = {"arm": "baseline-seed1", "why": why}
     files.write_json(run.metrics, METRICS | {"baseline": baseline, "kept": kept})
-    model_card.write(run, about | {"arm": "baseline-seed1"}, about["models"])
+    model_card.write(FinishedRun.open(run.root), about | {"arm": "baseline-seed1"}, about["models"])
     text = card(run)
     assert f"made of baseline-seed1, the student that the run kept. {why}" in text
     assert "distilled from" not in text and "teacher labelled" not in text and "teacher's errors" not in text
     assert row(text, "in these files: no distillation, seed 1")[1:] == ["71.23", ""] and "--arm" not in text
-    model_card.write(run, about | {"arm": "distilled-seed2"}, about["models"])
+    model_card.write(FinishedRun.open(run.root), about | {"arm": "distilled-seed2"}, about["models"])
     text = card(run)
     assert "the run's distilled-seed2; the student that it kept is baseline-seed1." in text and why not in text
     assert "distilled from the teacher my-bert" in text and "--arm=distilled-seed2 --formats=" in text
@@ -137,7 +138,7 @@ def test_older_and_missing_files(run, found):
     about = json.loads((run.tflite / "metadata.json").read_text())
     run.flags.unlink()
     run.metrics.unlink() if found is None else run.metrics.write_text(found)
-    model_card.write(run, about, about["models"])
+    model_card.write(FinishedRun.open(run.root), about, about["models"])
     text = card(run)
     assert "float32.tflite" in text and "## Scores" not in text and "kd_keras.train" not in text
     assert ("teacher bert" in text) == ("bert" in (found or ""))

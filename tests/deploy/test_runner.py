@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.deploy.runner import Runner, read_task
+from kd_keras.deploy.runner import Runner
 from kd_keras.metrics import softmax
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows
 
 
@@ -35,7 +36,7 @@ def test_an_unfinished_run_names_what_is_missing(trained_run, tmp_path, missing)
     for name in {"student.keras", "task.json", "tokenizer.json", "vocab.txt"} - {missing}:
         shutil.copy(trained_run.folder / name, tmp_path / name)
     with pytest.raises(UserError, match=f"--model_dir=.*expected a finished run of train, but {missing} is missing"):
-        read_task(tmp_path)
+        FinishedRun.open(tmp_path)
 
 
 def test_files_that_do_not_fit_together_are_refused(trained_run, tmp_path):

@@ -12,13 +12,14 @@ from scipy.special import softmax
 from kd_keras.common.errors import UserError
 from kd_keras.distill import loop
 from kd_keras.distill.distiller import Distiller
-from kd_keras.distill.loop import DevSet, dev_loss, predict
+from kd_keras.distill.loop import DevSet, dev_loss
 from kd_keras.distill.objectives import HardLabels, LogitMSE, Representation
 from kd_keras.distill.recipes import Step, baseline, recipe, stages
 from kd_keras.distill.settings import RECIPES, JobSettings, TrainSettings
 from kd_keras.distill.stages import Stage, TrainingSet, run_stages
 from kd_keras.runs.inputs import about_confidence
 from kd_keras.students.bilstm import build_student
+from kd_keras.students.inference import predict
 from kd_keras.students.settings import StudentSettings
 from kd_keras.text.token_ids import TokenIds
 

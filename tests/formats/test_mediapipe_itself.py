@@ -130,7 +130,7 @@ def ascii_text(text: str) -> bool:
 
 
 def test_answers_of_a_wordpiece_student(classify, sentences, whole, make_model):
-    from kd_keras.distill.loop import predict
+    from kd_keras.students.inference import predict
 
     tokenizer = cut_wordpiece(whole, sentences["films"], LENGTH)
     model = make_model(SMALL, len(tokenizer), 3)

@@ -246,7 +246,7 @@ def answers(content: bytes, inputs: list[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def test_three_inputs_give_the_answers_of_the_ids_alone(plain, student, pieces):
-    from kd_keras.distill.loop import predict
+    from kd_keras.students.inference import predict
 
     ids = texts(60)
     cut = TokenIds.of([ids[i][:LENGTH] for i in range(len(ids))])

@@ -14,6 +14,7 @@ from kd_keras.formats import teacher_tflite
 from kd_keras.formats.format import EXPORTS
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import describe
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows
 from kd_keras.timing import models
 from kd_keras.timing.models import TEACHER_FORMATS, MadeModels, run_teacher
@@ -70,7 +71,7 @@ def run(make_run, make_teacher):
 
 def test_a_model_is_made_once(run, monkeypatch, make_teacher):
     layout, task, rows = run
-    made = MadeModels(layout, task, rows)
+    made = MadeModels(FinishedRun(layout, task), rows)
     paths = [made.teacher("float32", 8), made.student(EXPORTS["tflite_float32"], 5)]
     assert [p.name for p in paths] == ["teacher-float32-8.tflite", "student-float32-5.tflite"]
     assert LiteRT(paths[1]).length == 5
@@ -85,7 +86,7 @@ def test_a_model_is_made_once(run, monkeypatch, make_teacher):
     with monkeypatch.context() as patched:
         patched.setattr(teacher_tflite, "convert", no)
         patched.setattr(models, "convert", no)
-        again = MadeModels(layout, task, rows)
+        again = MadeModels(FinishedRun(layout, task), rows)
         assert again.checks() == {}, "of what this benchmark asks for"
         assert [again.teacher("float32", 8), again.student(EXPORTS["tflite_float32"], 5)] == paths
         assert again.checks() == checks
@@ -95,7 +96,7 @@ def test_a_model_is_made_once(run, monkeypatch, make_teacher):
     before = paths[0].read_bytes()
     paths[1].write_bytes(b"cut short")
     make_teacher(labels=3, seed=9).save(layout.teacher, key={"max_length": 14})
-    again = MadeModels(layout, task, rows)
+    again = MadeModels(FinishedRun(layout, task), rows)
     assert again.teacher("float32", 8).read_bytes() != before
     assert LiteRT(again.student(EXPORTS["tflite_float32"], 5)).length == 5
 
@@ -105,7 +106,7 @@ def test_a_wrong_conversion_is_never_timed(run, monkeypatch, make_teacher):
     right, other = teacher_tflite.convert, make_teacher(labels=3, seed=5)
     monkeypatch.setattr(teacher_tflite, "convert", lambda _, fmt, length: right(other, fmt, length))
     with pytest.raises(UserError, match="teacher-float32-8.tflite: differs from Keras by"):
-        MadeModels(layout, task, rows).teacher("float32", 8)
+        MadeModels(FinishedRun(layout, task), rows).teacher("float32", 8)
     assert not list((layout.benchmark / "models").glob("*.tflite"))
 
 

@@ -50,7 +50,7 @@ def inputs(settings: StudentSettings, count: int = 40) -> dict[str, TokenIds]:
 
 def keras_scores(model, ids: dict[str, TokenIds]) -> np.ndarray:
     """One text at a time, with no more padding than an empty one needs."""
-    from kd_keras.distill.loop import predict
+    from kd_keras.students.inference import predict
 
     return softmax(predict(model, ids, batch_size=1))
 
@@ -117,7 +117,7 @@ def test_smaller_precisions_make_smaller_files(make_model, converted):
 
 
 def test_a_regression_gives_its_number(make_model):
-    from kd_keras.distill.loop import predict
+    from kd_keras.students.inference import predict
 
     model = make_model(SMALL, VOCAB, 1)
     ids = inputs(SMALL)

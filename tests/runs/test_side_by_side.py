@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kd_keras.runs.students import load_student
+from kd_keras.students.inference import load_student
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kd_keras.common.config import from_flagfile
 from kd_keras.common.errors import UserError
-from kd_keras.runs.finished import task_settings
 from kd_keras.tasks import TaskSettings
 from kd_keras.timing.settings import BenchmarkSettings
 
@@ -55,7 +55,7 @@ def test_flags_of_a_run():
         "# at their defaults:\n# --text_column=other\n--on_bad_row=skip\n"
     )
     want = TaskSettings(task="custom", train_file="my data/a=b.csv", regression=True, on_bad_row="skip")
-    assert task_settings(text) == want
-    assert task_settings("--noregression\n--task=sst2\n") == TaskSettings(task="sst2")
-    few = task_settings("--labels_per_class=50\n--labels_seed=2\n")
+    assert from_flagfile(TaskSettings, text) == want
+    assert from_flagfile(TaskSettings, "--noregression\n--task=sst2\n") == TaskSettings(task="sst2")
+    few = from_flagfile(TaskSettings, "--labels_per_class=50\n--labels_seed=2\n")
     assert few == TaskSettings(labels_per_class=50, labels_seed=2), "numbers, not their digits"

@@ -1,0 +1,58 @@
+"""A trained student, opened and asked: Keras and NumPy, nothing of a teacher.
+
+student = load_student("RUN/student.keras")
+logits = predict(student, {"ids": tokenizer.encode(["a gorgeous film"])})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.text.batches import row_lengths, sorted_plan
+from kd_keras.text.token_ids import TokenIds
+
+
+def load_student(path: str | Path) -> keras.Model:
+    """A saved student, in Keras' safe mode: nothing in the file is executed.
+
+    Raises:
+      UserError: the file is no student that can be loaded.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as e:
+        raise UserError(
+            f"{path}: not a student that can be loaded ({files.tail(str(e).strip() or type(e).__name__)})"
+        ) from e
+
+
+def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int = 512) -> np.ndarray:
+    """float32[rows, classes]: the student's logits in the order of the rows, batched by length.
+
+    Args:
+      student: a functional model that reads ``ids`` and returns a dict with "logits".
+      ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
+      batch_size: rows a call.
+    """
+    import tensorflow as tf
+
+    lengths = row_lengths(ids)
+    out: np.ndarray | None = None
+    # Traced once a student: it is asked for dev scores after each round.
+    call = getattr(student, "_kd_predict", None)
+    if call is None:
+        spec = {k: tf.TensorSpec((None, None), tf.int32) for k in ids}
+        call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
+        object.__setattr__(student, "_kd_predict", call)
+    for rows in sorted_plan(lengths, batch_size):
+        logits = call({k: tf.constant(t.padded(rows)) for k, t in ids.items()}).numpy()
+        if out is None:
+            out = np.zeros((len(lengths), logits.shape[1]), np.float32)
+        out[rows] = logits
+    return np.zeros((0, 0), np.float32) if out is None else out

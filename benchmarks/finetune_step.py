@@ -42,7 +42,7 @@ def main() -> None:
         ("FusedAdamW, lean", FusedAdamW, lambda bert: lean(bert, cls_only=True)),
     )
     for name, cls, around in ways:
-        teacher = Teacher.load(find_checkpoint(args.teacher), 2, args.tokens, False, 1)
+        teacher = Teacher.load(find_checkpoint(args.teacher), 2, args.tokens, 1)
         ids = tf.constant(draw.integers(1000, len(teacher.tokenizer), shape), tf.int32)
         x = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "token_type_ids": tf.zeros_like(ids)}
         y = tf.constant(draw.integers(0, 2, args.batch_size), tf.int32)

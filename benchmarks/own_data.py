@@ -20,7 +20,7 @@ import numpy as np
 
 from kd_keras.common.markdown import markdown_table
 from kd_keras.common.seeds import rng
-from kd_keras.tasks import Rows, custom, load
+from kd_keras.tasks import Columns, Rows, custom, load
 from kd_keras.tasks.carve import normalised
 
 HEAD = ["data", "rows", "classes", "metric", "linear", "linear probe", "teacher", "no distillation", "distilled",
@@ -62,7 +62,7 @@ def main() -> None:
 
 def parts(path: str, text: str, label: str) -> tuple[Rows, Rows, tuple[str, ...]]:
     """The rows to draw from, in a drawn order, the test, and the labels; each text once."""
-    task = custom(path, text_column=text, label_column=label)
+    task = custom(path, columns=Columns((text,), label=label))
     data = load(task, on_bad_row="skip")
     both = (data.train, data.dev)
     texts, labels = [t for r in both for t in r.text], np.concatenate([r.label for r in both])

@@ -28,13 +28,13 @@ from kd_keras.common.machine import memory_mb
 
 def read(folder: Path, args: argparse.Namespace) -> int:
     from kd_keras.augment.settings import UnlabeledSettings
-    from kd_keras.augment.unlabeled import unlabeled
+    from kd_keras.augment.unlabeled import UnlabeledText, unlabeled
     from kd_keras.tasks import get, load, load_test
 
     task = get("rotten_tomatoes")
     data, test = load(task), load_test(task)
     settings = UnlabeledSettings(unlabeled_files=args.files, max_unlabeled=args.rows)
-    return len(unlabeled(task, None, settings, [data.train], [data.dev, test], folder / "rows.parquet"))
+    return len(unlabeled(UnlabeledText(task, settings), [data.train], [data.dev, test], folder / "rows.parquet"))
 
 
 def label(folder: Path, args: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def label(folder: Path, args: argparse.Namespace) -> int:
     rows = _rows(folder)
     # Not the first ones: these may all be of one file.
     rows = rows.take(np.linspace(0, len(rows) - 1, min(args.label_rows, len(rows))).astype(np.int64))
-    teacher = Teacher.load(find_checkpoint(args.teacher), 2, 128, False, 1)
+    teacher = Teacher.load(find_checkpoint(args.teacher), 2, 128, 1)
     labelling.label(teacher, rows, folder / "some", LabelSettings(), "sst2", "some rows")
     return len(rows)
 

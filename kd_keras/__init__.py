@@ -1,8 +1,47 @@
 """kd_keras: distil a BERT text classifier into a BiLSTM that runs on a phone.
 
-Importing the package is cheap: TensorFlow, Keras and transformers are imported by the
-modules that need them. A saved student holds only built-in Keras layers, so
-``keras.saving.load_model("student.keras")`` needs nothing of this package.
+    import kd_keras as kd
+
+    data = kd.load_data(kd.TaskSettings(task="custom", train_file="mine.csv"))
+    student = kd.build_student(kd.StudentSettings(), matrix, outputs=2, seed=1)
+    kd.Distiller(student, [kd.objectives.LogitMSE()])
+
+The names below are handed on when they are asked for: importing the package imports neither TensorFlow nor Keras. A
+saved student holds only built-in Keras layers, so ``keras.saving.load_model("student.keras")`` needs nothing of this
+package.
 """
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+# Public name → where it stands: "module:name", or a module that is handed on whole.
+_PUBLIC = {
+    "Distiller": "distill.distiller:Distiller",
+    "Runner": "deploy.runner:Runner",
+    "SignalStore": "teachers.signals:SignalStore",
+    "StudentSettings": "students.settings:StudentSettings",
+    "TaskSettings": "tasks.settings:TaskSettings",
+    "Teacher": "teachers.bert:Teacher",
+    "build_student": "students.bilstm:build_student",
+    "export_student": "deploy.exporter:export",
+    "load_data": "tasks.settings:load_data",
+    "load_student": "students.inference:load_student",
+    "objectives": "distill.objectives",
+    "stages": "distill.stages",
+}
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'kd_keras' has no attribute {name!r}; it hands on {', '.join(_PUBLIC)}")
+    module, _, inside = _PUBLIC[name].partition(":")
+    found = import_module(f"kd_keras.{module}")
+    globals()[name] = getattr(found, inside) if inside else found
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

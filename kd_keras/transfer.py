@@ -42,9 +42,9 @@ def main(argv: list[str]) -> None:
         check_tagger(settings.tagger)
 
     from kd_keras.augment.transfer import augment
-    from kd_keras.augment.unlabeled import check_unlabeled, split_like, unlabeled
+    from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, split_like, unlabeled
 
-    check_unlabeled(task, tasks.data_dir, more, tasks.on_bad_row)
+    check_unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row))
     data = load_data(tasks, task)
     more = split_like(more, task, data.train)
     sets = []
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
             known = [data.train, *([data.rest] if data.rest else [])]
             held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
             path = Path(folder) / "unlabeled.parquet"
-            sets.append(unlabeled(task, tasks.data_dir, more, known, held_out, path, on_bad_row=tasks.on_bad_row))
+            sets.append(unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row), known, held_out, path))
         for made in sets:
             rows = made.rows
             for row_id, text, text_b, source, rule in zip(

@@ -10,7 +10,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from glob import glob
 from itertools import islice
 from pathlib import Path
@@ -78,24 +78,41 @@ def unlabeled_files(settings: UnlabeledSettings) -> list[Path]:
     return found
 
 
-def documents(
-    task: Task, data_dir: str | None, settings: UnlabeledSettings, bad: BadRows
-) -> tuple[list[str], Iterator[str]]:
+@dataclass(frozen=True)
+class UnlabeledText:
+    """Text that is asked for.
+
+    Attributes:
+      task: for which it is.
+      settings: which text, cut how.
+      data_dir: where the task's own text lies.
+      on_bad_row: of a table; "skip" counts and lists them in the notes.
+    """
+
+    task: Task
+    settings: UnlabeledSettings
+    data_dir: str | None = None
+    on_bad_row: str = "stop"
+
+    def known(self) -> TaskText:
+        """What no file of one's own holds: the task's text, or general text."""
+        general = self.settings.unlabeled == "general"
+        return general_documents() if general else task_documents(self.task, self.data_dir)
+
+
+def documents(text: UnlabeledText, bad: BadRows) -> tuple[list[str], Iterator[str]]:
     """What the text is, in words, and its documents; ``bad`` is told of rows of tables that have none."""
     about: list[str] = []
     parts: list[Iterable[str]] = []
+    settings = text.settings.for_task(text.task.name)
     if settings.unlabeled in ("task", "general"):
-        own = _known_text(task, data_dir, settings)
+        own = text.known()
         about.append(own.about)
         parts.append(own.documents)
     for path in unlabeled_files(settings):
         about.append(str(path))
         parts.append(_read(path, settings.unlabeled_column, bad))
     return about, (d for part in parts for d in part)
-
-
-def _known_text(task: Task, data_dir: str | None, settings: UnlabeledSettings) -> TaskText:
-    return general_documents() if settings.unlabeled == "general" else task_documents(task, data_dir)
 
 
 def _read(path: Path, column: str, bad: BadRows) -> Iterator[str]:
@@ -109,24 +126,18 @@ def _read(path: Path, column: str, bad: BadRows) -> Iterator[str]:
     yield from (cell for cell in cells if cell is not None)
 
 
-def check_unlabeled(task: Task, data_dir: str | None, settings: UnlabeledSettings, on_bad_row: str = "stop") -> None:
+def check_unlabeled(text: UnlabeledText) -> None:
     """Raises the UserError that :func:`read_unlabeled` would raise for missing files or text; reads nothing whole."""
-    if settings.wanted and task.is_pair:
+    wanted, task = text.settings.wanted, text.task
+    if wanted and task.is_pair:
         raise UserError(f"--unlabeled…: task {task.name} reads pairs; unlabelled text is for single-sentence tasks")
-    about, found = documents(task, data_dir, settings.for_task(task.name), BadRows(on_bad_row, SKIP_HINT))
-    if settings.wanted and next(found, None) is None:
+    about, found = documents(text, BadRows(text.on_bad_row, SKIP_HINT))
+    if wanted and next(found, None) is None:
         raise UserError(f"unlabelled text ({', '.join(about)}): holds no text")
 
 
 def read_unlabeled(
-    task: Task,
-    data_dir: str | None,
-    settings: UnlabeledSettings,
-    known: Iterable[Rows],
-    held_out: Iterable[Rows],
-    path: Path,
-    key: dict | None = None,
-    on_bad_row: str = "stop",
+    text: UnlabeledText, known: Iterable[Rows], held_out: Iterable[Rows], path: Path, key: dict | None = None
 ) -> None:
     """Writes a transfer set of unlabelled text, which memory never holds: what grows is 16 bytes a text, and 16 a word
     of dev and test.
@@ -138,13 +149,12 @@ def read_unlabeled(
         theirs, or hold one of 8 to 12 words, do not come either.
       path: of the file that :func:`kd_keras.augment.transfer.load` reads.
       key: what makes it, kept in the file.
-      on_bad_row: of a table; "skip" counts and lists them in the notes.
 
     Raises:
       UserError: no text is left; a bad row.
     """
-    settings, bad = settings.for_task(task.name), BadRows(on_bad_row, SKIP_HINT)
-    about, found = documents(task, data_dir, settings, bad)
+    settings, bad = text.settings.for_task(text.task.name), BadRows(text.on_bad_row, SKIP_HINT)
+    about, found = documents(text, bad)
     known, held_out = list(known), list(held_out)
     texts = _Texts(settings, known, held_out)
     # Without a name, so that even a kill leaves nothing behind.
@@ -251,28 +261,27 @@ class _Texts:
 
 
 def unlabeled(
-    task: Task,
-    data_dir: str | None,
-    settings: UnlabeledSettings,
+    text: UnlabeledText,
     known_rows: Sequence[Rows],
     held_out: Sequence[Rows],
     path: Path,
     known: Sequence[Path] = (),
-    on_bad_row: str = "stop",
 ) -> Transfer:
     """:func:`read_unlabeled`, found again where it was read before from the same files."""
-    settings = settings.decided(automatic=False).for_task(task.name)
+    task = text.task
+    settings = text.settings.decided(automatic=False).for_task(task.name)
+    text = replace(text, settings=settings)
     key = {
         "settings": asdict(settings),
         "files": [files.sha256_file(p) for p in unlabeled_files(settings)],
-        "source": None if settings.unlabeled == "none" else _known_text(task, data_dir, settings).version(),
+        "source": None if settings.unlabeled == "none" else text.known().version(),
         "apart_from": [rows.fingerprint() for rows in known_rows],
         "held_out": [[SHORTEST, LONGEST], *(rows.fingerprint() for rows in held_out)],
-        "on_bad_row": on_bad_row,
+        "on_bad_row": text.on_bad_row,
     }
     label = np.dtype(np.float32 if task.is_regression else np.int32)
 
     def make(key: dict) -> None:
-        read_unlabeled(task, data_dir, settings, known_rows, held_out, path, key, on_bad_row)
+        read_unlabeled(text, known_rows, held_out, path, key)
 
     return find_or_make(path, key, label, make, known)

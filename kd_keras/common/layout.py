@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +139,17 @@ class RunLayout:
     def of_arm(self, name: str) -> RunLayout:
         """An arm's student and its exports, which have a run folder's names in the arm's own."""
         return RunLayout(self.arms / name)
+
+    def siblings(self, task: str) -> list[RunLayout]:
+        """Other run folders of the same task, where what was made may be found again."""
+        places = {self.root.resolve().parent, (Path("saved_models") / task).resolve()}
+        runs = [p for place in sorted(places) if _readable(place) for p in sorted(place.iterdir())]
+        return [RunLayout(p) for p in runs if _readable(p) and p.resolve() != self.root.resolve()]
+
+
+def _readable(folder: Path) -> bool:
+    """Other people's folders may lie beside a run (/tmp)."""
+    return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
 
 
 def signals_in(folder: Path, split: str, teacher: int = 1) -> Path:

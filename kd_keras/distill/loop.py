@@ -7,7 +7,7 @@ import math
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -44,6 +44,39 @@ class DevSet:
     y: Mapping[str, np.ndarray] | None = None
 
 
+@dataclass(frozen=True)
+class Training:
+    """How, where and under which name a student is trained.
+
+    Attributes:
+      dev: chooses the best weights.
+      settings: optimizer, batches, patience.
+      folder: holds what a killed run goes on from.
+      seed: of batches.
+      title: for people.
+      tensorboard: where logs go, if they are wanted.
+      key: of data and settings that no stage describes; a killed run goes on only where it is the same.
+    """
+
+    dev: DevSet
+    settings: TrainSettings
+    folder: Path
+    seed: int = 1
+    title: str = "student"
+    tensorboard: Path | None = None
+    key: str = ""
+
+    def of_stage(self, number: int, name: str) -> Training:
+        """For one of several stages, which have folders and logs of their own; ``number`` counts from 0."""
+        return replace(
+            self,
+            folder=self.folder / f"stage-{number + 1}",
+            seed=self.seed + 7919 * number,
+            title=f"{self.title}, {name}",
+            tensorboard=self.tensorboard and self.tensorboard / f"{number + 1}-{name}",
+        )
+
+
 def dev_loss(distiller: Distiller, dev: DevSet, batch_size: int = 512) -> float:
     """The stage's loss on dev, the mean over rows."""
     import tensorflow as tf
@@ -65,19 +98,16 @@ class Loop(keras.callbacks.Callback):
     def __init__(
         self,
         distiller: Distiller,
-        dev: DevSet,
-        settings: TrainSettings,
+        training: Training,
         select: str,
-        folder: Path,
         every: int,
         per_epoch: int,
-        start_score: float | None,
-        key: str,
+        start_score: float | None = None,
     ):
         super().__init__()
-        self.distiller, self.dev, self.settings, self.select = distiller, dev, settings, select
-        self.folder, self.state, self.done = folder, folder / "state.npz", folder / "done.npz"
-        self.every, self.per_epoch, self.key = every, per_epoch, key
+        self.distiller, self.dev, self.settings, self.select = distiller, training.dev, training.settings, select
+        self.state, self.done, self.key = training.folder / "state.npz", training.folder / "done.npz", training.key
+        self.every, self.per_epoch = every, per_epoch
         self.info: dict = {"epochs": [], "best": start_score, "best_step": 0, "seconds": 0.0}
         self.best: list[np.ndarray] = [] if start_score is None else _values(self._weights())
         self.finished = False

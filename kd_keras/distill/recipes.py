@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kd_keras.common.config import AUTO
 from kd_keras.common.errors import UserError
 from kd_keras.distill.objectives import HardLabels, HardScores, Objective, Representation, TeacherLabels, mixture
-from kd_keras.distill.settings import JobSettings
+from kd_keras.distill.settings import RecipeSettings
 from kd_keras.distill.stages import Stage, TrainingSet
 
 # The student's layers from the top down; the projection of a representation always learns.
@@ -59,7 +59,7 @@ def baseline(regression: bool, class_weights: Sequence[float] | None = None) -> 
 
 
 def recipe(
-    settings: JobSettings, regression: bool = False, units: int = 384, class_weights: Sequence[float] | None = None
+    settings: RecipeSettings, regression: bool = False, units: int = 384, class_weights: Sequence[float] | None = None
 ) -> tuple[Step, ...]:
     """The steps of ``settings.recipe``.
 

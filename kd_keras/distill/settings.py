@@ -1,14 +1,12 @@
-"""How students are trained and what a run compares, as flags; no Keras import."""
+"""How a student is trained and what it learns from its teacher, as flags; no Keras import."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from kd_keras.common.config import AUTO, Checked, setting
-from kd_keras.common.errors import UserError
 
 BASELINE, DISTILLED = "baseline", "distilled"
-ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
 # How the student follows the teacher: stages as data, see recipes.py.
 RECIPES = ("soft", "hard", "joint", "staged", "staged_unfreeze")
 NEED_HIDDEN = ("joint", "staged", "staged_unfreeze")
@@ -43,13 +41,9 @@ class TrainSettings(Checked):
 
 
 @dataclass(frozen=True)
-class JobSettings(Checked):
-    """What to compare and where to write."""
+class RecipeSettings(Checked):
+    """What a student learns from its teacher, in which order."""
 
-    output_dir: str | None = setting(
-        None, "run folder; saved_models/TASK/RUN if not given, RUN being made from the settings, so that the same "
-        "command finds its own run again.",
-    )  # fmt: skip
     alpha: float | str = setting(
         AUTO, "weight of the gold labels; 1 − alpha goes to the teacher's logits; auto: 0, or as --recipe=auto finds.",
         low=0.0, high=1.0,
@@ -89,57 +83,10 @@ class JobSettings(Checked):
         late=True,
         before=1.0,
     )
-    signals: str | None = setting(
-        None,
-        "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
-        "made them (RUN/teacher).",
-    )
-    seed: int = setting(1, "seed of the first student.", low=0)
-    seeds: int = setting(1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1)
-    parallel_students: int = setting(
-        1, "students trained at the same time, each in a process of its own with its share of the CPUs. Small matrices "
-        "keep few CPUs busy, so N CPUs train N students in less time than one after the other; each takes 1 to 2 GB.",
-        low=1, high=64, late=True,
-    )  # fmt: skip
-    baseline: bool = setting(True, "also train the same student without distillation.")
-    ablate: str = setting(
-        "none",
-        "instead of one student and its baseline, train a whole grid and tabulate it: augmentation is "
-        "{no distillation, distillation} × {no augmentation, mask, pos, ngram, all}; recipes is {no distillation, "
-        "every --recipe} × --transfer_sizes; transfer_sizes is the same for --recipe alone.",
-        choices=ABLATIONS,
-    )
-    transfer_sizes: str = setting(
-        "all",
-        "with --ablate=recipes or transfer_sizes: how many rows beyond the training rows, as 0,30000,all; each holds "
-        "the smaller.",
-        late=True,
-    )
-    allow_weak_teacher: bool = setting(
-        False, "go on with a teacher that is worse on dev than a linear model, instead of stopping.", late=True
-    )
-    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
     # Whether --recipe=auto decided; the teacher may still change its mind. Not a flag.
     chosen: bool = field(default=False, metadata={"late": True})
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.sizes()
-
-    def recipes(self, regression: bool) -> list[str]:
-        """The recipes that are trained; a regression has no labels of the teacher's to follow."""
-        return [r for r in RECIPES if not (r == "hard" and regression)] if self.ablate == "recipes" else [self.recipe]
-
     @property
-    def needs_hidden(self) -> bool:
-        """Whether the teacher's sentence vectors must be stored."""
-        return any(r in NEED_HIDDEN for r in self.recipes(False))
-
-    def sizes(self) -> list[int | None]:
-        """``transfer_sizes`` as numbers, None for all."""
-        parts = [p.strip() for p in self.transfer_sizes.split(",")]
-        if not all(p == "all" or p.isdecimal() for p in parts) or len(set(parts)) != len(parts):
-            raise UserError(
-                f"--transfer_sizes={self.transfer_sizes}: expected different numbers of rows, or all, as 0,30000,all"
-            )
-        return [None if p == "all" else int(p) for p in parts]
+    def mixed_by_hand(self) -> bool:
+        """Whether a mix, or another way to follow the logits, was asked for."""
+        return self.alpha != AUTO or self.soft != "mse"

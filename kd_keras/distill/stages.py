@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
 import keras
 import numpy as np
@@ -14,10 +13,9 @@ from kd_keras.common.columns import JoinedArray
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.distill.distiller import Distiller
-from kd_keras.distill.loop import DevSet, Loop
+from kd_keras.distill.loop import Loop, Training
 from kd_keras.distill.objectives import Objective
 from kd_keras.distill.optimizers import make_optimizer
-from kd_keras.distill.settings import TrainSettings
 from kd_keras.text.batches import steps_per_epoch, training_batches
 from kd_keras.text.token_ids import TokenIds
 
@@ -84,25 +82,12 @@ class Stage:
         }
 
 
-def run_stages(
-    student: keras.Model,
-    stages: Sequence[Stage],
-    dev: DevSet,
-    settings: TrainSettings,
-    folder: Path,
-    seed: int,
-    what: str,
-    tensorboard: Path | None = None,
-    key: str = "",
-) -> dict:
+def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training) -> dict:
     """Trains ``student`` through ``stages`` in their order; each starts from the best dev weights of the one before.
 
     A stage whose start nothing beats on dev keeps it, where both are chosen by the metric (or by the loss of the same
     objectives). A killed run goes on inside the stage it was in. Objectives that several stages share, share their
     projection.
-
-    Args:
-      key: of data and settings that ``stages`` do not describe; a killed run goes on only where it is the same.
 
     Returns:
       As :func:`run_stage`, over all stages, each entry of "epochs" with its "stage"; and "stages":
@@ -115,13 +100,9 @@ def run_stages(
         for layer in student.layers:  # frozen embeddings stay frozen, whatever a stage names
             layer.trainable = learns[layer.name] and (stage.trainable is None or layer.name in stage.trainable)
         kept = before is not None and _comparable(before, stage)
-        place = folder if len(stages) == 1 else folder / f"stage-{n + 1}"
-        said = what if len(stages) == 1 else f"{what}, {stage.name}"
-        board = None if tensorboard is None or len(stages) == 1 else tensorboard / f"{n + 1}-{stage.name}"
-        info = run_stage(
-            student, stage, dev, settings, place, seed + 7919 * n, said, board or tensorboard,
-            history["best"] if kept else None, keep=len(stages) > 1, key=key,
-        )  # fmt: skip
+        several = len(stages) > 1
+        own = training.of_stage(n, stage.name) if several else training
+        info = run_stage(student, stage, own, history["best"] if kept else None, keep=several)
         start = history["epochs"][-1]["step"] if history["epochs"] else 0
         for entry in info["epochs"]:
             history["epochs"].append({**entry, "stage": stage.name, "step": start + entry["step"]})
@@ -154,17 +135,7 @@ def whole_rounds(steps: int, rounds: int) -> tuple[int, int]:
 
 
 def run_stage(
-    student: keras.Model,
-    stage: Stage,
-    dev: DevSet,
-    settings: TrainSettings,
-    folder: Path,
-    seed: int,
-    what: str,
-    tensorboard: Path | None = None,
-    start_score: float | None = None,
-    keep: bool = False,
-    key: str = "",
+    student: keras.Model, stage: Stage, training: Training, start_score: float | None = None, keep: bool = False
 ) -> dict:
     """Trains the layers of ``student`` that learn through one stage and leaves it with its best dev weights.
 
@@ -175,14 +146,14 @@ def run_stage(
     Args:
       start_score: what the first weights have on dev; they are kept where nothing beats them.
       keep: leave ``folder/done.npz``, with which a finished stage is found again, in place of the state.
-      key: see :func:`run_stages`.
 
     Returns:
       {"epochs": [{"step", "loss", "dev_<metric>" or "dev_loss", …}, …], "best": …, "best_step": …, "seconds": …};
       "best" is the metric, or minus the loss.
     """  # fmt: skip
-    if stage.select == "loss" and dev.y is None:
+    if stage.select == "loss" and training.dev.y is None:
         raise UserError(f"stage {stage.name}: is chosen by its loss on dev, but dev has no teacher signals")
+    settings, seed, title = training.settings, training.seed, training.title
     distiller = Distiller(student, stage.objectives)
     per_epoch = steps_per_epoch(len(stage.data), settings.batch_size)
     rounds = stage.rounds or round(stage.steps / per_epoch * settings.evals_per_epoch)
@@ -191,22 +162,22 @@ def run_stage(
     optimizer = make_optimizer(settings, steps, stage.learning_rate)
     optimizer.build(distiller.trained_variables)
     distiller.compile(optimizer=optimizer)
-    key = files.hash_of(key, stage.describe(), asdict(settings), seed)
-    loop = Loop(distiller, dev, settings, stage.select, folder, every, per_epoch, start_score, key)
-    with files.disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    key = files.hash_of(training.key, stage.describe(), asdict(settings), seed)
+    loop = Loop(distiller, replace(training, key=key), stage.select, every, per_epoch, start_score)
+    with files.disk_errors(training.folder):
+        training.folder.mkdir(parents=True, exist_ok=True)
         loop.restore()
     done = loop.rounds_done
     if loop.finished:
         return loop.history()
     if done:
-        say(f"{what}: going on at update {done * every:,} of {steps:,}")
+        say(f"{title}: going on at update {done * every:,} of {steps:,}")
     if done < rounds and not loop.should_stop:
         data = training_batches(stage.data.ids, stage.data.y, settings.batch_size, seed, done * every)
         callbacks: list[keras.callbacks.Callback] = [loop]
-        if tensorboard is not None:
-            callbacks.append(keras.callbacks.TensorBoard(tensorboard, write_graph=False))
-        with progress(steps, what, "updates", initial=done * every) as loop.bar:
+        if training.tensorboard is not None:
+            callbacks.append(keras.callbacks.TensorBoard(training.tensorboard, write_graph=False))
+        with progress(steps, title, "updates", initial=done * every) as loop.bar:
             distiller.fit(
                 data,
                 steps_per_epoch=every,

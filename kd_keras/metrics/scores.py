@@ -134,3 +134,14 @@ def score(metric_names: Sequence[str], labels: np.ndarray, logits: np.ndarray) -
         raise UserError("the model's outputs are not finite numbers: it has diverged; lower the learning rate")
     predictions = predictions_of(labels, logits)
     return {m.name: m.function(labels, predictions) for m in metrics}
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def spread_cell(values: Sequence[float], sign: str = "") -> str:
+    """For tables: the mean and, where there are several values, ± standard deviation, two digits each."""
+    mean, spread = mean_and_spread(values)
+    return f"{mean:{sign}.2f}" + (f" ± {spread:.2f}" if len(values) > 1 else "")

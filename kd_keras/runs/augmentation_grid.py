@@ -9,43 +9,45 @@ from __future__ import annotations
 
 from kd_keras.augment.settings import RULES
 from kd_keras.common import files
-from kd_keras.common.layout import RunLayout
 from kd_keras.common.markdown import markdown_table
 from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.metrics import spread_cell
 from kd_keras.runs import plots, report
 from kd_keras.runs.inputs import Inputs, prepare, transfer_sets
-from kd_keras.runs.job import Job, Timings, mean_and_spread, seeds_of
-from kd_keras.runs.students import Arm, plan, train_arms
+from kd_keras.runs.job import Job, Run
+from kd_keras.runs.plans import distilled, undistilled
+from kd_keras.runs.students import Arm
+from kd_keras.runs.train import train_arms
 
 GRID = ("none", *RULES, "all")
 _ROW = {"none": "training rows only", "mask": "+ masking", "pos": "+ same-tag words", "ngram": "+ n-grams",
         "all": "+ all three"}  # fmt: skip
 
 
-def run_ablation(job: Job, layout: RunLayout, timings: Timings) -> dict:
+def run_augmentation_grid(run: Run) -> dict:
     """Trains the grid, each finished arm found again; writes ``ablation.json``, ``report.md`` and a plot."""
-    sets = transfer_sets(job, layout, GRID, timings)
-    inputs = prepare(job, layout, sets, timings)
+    job, layout = run.job, run.layout
+    inputs = prepare(run, transfer_sets(run, GRID))
     plans = [
-        plan(job, inputs, kind, [] if rules == "none" else [rules], f"{kind}-{rules}")
+        make(job, inputs, [] if rules == "none" else [rules], f"{kind}-{rules}")
         for rules in GRID
-        for kind in (BASELINE, DISTILLED)
+        for kind, make in ((BASELINE, undistilled), (DISTILLED, distilled))
     ]
-    arms = train_arms(job, layout, inputs, plans, timings)
+    arms = train_arms(run, inputs, plans)
     cells = {p.name: [a for a in arms if a.plan.name == p.name] for p in plans}
     table, scores = _table(job, inputs, cells)
     result = {
         "task": job.task.name,
         "source": job.data.source,
-        "seeds": seeds_of(job.job),
+        "seeds": job.job.every_seed(),
         "updates": arms[0].most_updates,
-        "recipe": job.job.recipe,
+        "recipe": job.recipe.recipe,
         "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "made_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "arms": scores,
         "notes": [*job.data.notes, *inputs.notes],
-        "seconds": timings.seconds,
+        "seconds": run.timings.seconds,
     }
     files.write_json(layout.ablation, result)
     split, metric = _reported(inputs, job)
@@ -81,21 +83,15 @@ def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, 
             ]
             # The same seed on both sides, so the spread of the gain is that of the pairs.
             gains = [d - b for b, d in zip(*each, strict=True)]
-            line += [cell(values) for values in each] + [cell(gains, "+")]
+            line += [spread_cell(values) for values in each] + [spread_cell(gains, "+")]
         lines.append(line)
     return markdown_table(head, lines), scores
-
-
-def cell(values: list[float], sign: str = "") -> str:
-    """Mean and, where there are several, standard deviation of percentages."""
-    mean, spread = mean_and_spread(values)
-    return f"{mean:{sign}.2f}" + (f" ± {spread:.2f}" if len(values) > 1 else "")
 
 
 def _markdown(job: Job, result: dict, table: str) -> str:
     notes = "\n".join(f"- {n}" for n in result["notes"])
     over = report.seeds_in_words(result["seeds"])
-    metric, recipe = job.task.metric, job.job.recipe
+    metric, recipe = job.task.metric, job.recipe.recipe
     learn = "learn the teacher's logits" if recipe == "soft" else f"follow the recipe {recipe}"
     return f"""# {job.task.name}: what distillation and augmentation give, each by itself
 

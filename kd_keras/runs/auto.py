@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from kd_keras.common.config import AUTO
-from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.metrics import score
 from kd_keras.runs.teacher_check import standard_error
 from kd_keras.tasks import Task
@@ -22,14 +22,18 @@ _RATES = {"adam": 3e-3, "adamw": 3e-3, "adadelta": 1.0}
 _PASSES, _FEWEST, _MOST, _EVALS, _PATIENCE = 15.0, 1200, 2500, 12, 5
 
 
-def decided(settings: JobSettings, task: Task) -> JobSettings:
-    """``settings`` with recipe, alpha and weights decided, as far as the task alone decides them."""
+def decided(settings: RecipeSettings, task: Task, ablate: str = "none") -> RecipeSettings:
+    """``settings`` with recipe, alpha and weights decided, as far as the task alone decides them.
+
+    Args:
+      ablate: the run's grid, see ``JobSettings``.
+    """
     if settings.chosen:
         return settings
     by_hand = settings.recipe != AUTO
     # Who gives a mix, a temperature or a grid, or has pairs or scores, gets the logits: Tang et al. 2019.
-    mixed = settings.alpha != AUTO or settings.soft != "mse" or settings.ablate == "augmentation"
-    joint = not (by_hand or mixed or task.is_pair or task.is_regression or settings.ablate == "recipes")
+    mixed = settings.mixed_by_hand or ablate == "augmentation"
+    joint = not (by_hand or mixed or task.is_pair or task.is_regression or ablate == "recipes")
     recipe = settings.recipe if by_hand else "joint" if joint else "soft"
     weight = settings.representation_weight
     return replace(
@@ -37,13 +41,13 @@ def decided(settings: JobSettings, task: Task) -> JobSettings:
         recipe=recipe,
         alpha=0.0 if settings.alpha == AUTO else settings.alpha,
         representation_weight=(5.0 if joint else 1.0) if weight == AUTO else weight,
-        chosen=not by_hand and not mixed and settings.ablate == "none" and not task.is_regression,
+        chosen=not by_hand and not mixed and ablate == "none" and not task.is_regression,
     )
 
 
 def mix(
-    settings: JobSettings, metric: str, label: np.ndarray, teacher: np.ndarray, floor: np.ndarray | None
-) -> tuple[JobSettings, list[str]]:
+    settings: RecipeSettings, metric: str, label: np.ndarray, teacher: np.ndarray, floor: np.ndarray | None
+) -> tuple[RecipeSettings, list[str]]:
     """The recipe that suits the teacher, and a line that says so; by hand nothing is changed.
 
     Args:

@@ -5,30 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from kd_keras.augment.transfer import Transfer, augmented
 from kd_keras.augment.unlabeled import unlabeled
 from kd_keras.common import files
-from kd_keras.common.errors import UserError
-from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.progress import say
-from kd_keras.distill.settings import JobSettings
-from kd_keras.metrics import score, softmax
+from kd_keras.distill.settings import RecipeSettings
 from kd_keras.runs.auto import mix
-from kd_keras.runs.job import Job, Timings, sibling_runs
+from kd_keras.runs.job import Job, Run
 from kd_keras.runs.references import References, references
-from kd_keras.runs.teacher_check import check_teacher
+from kd_keras.runs.taught import about_confidence, taught
 from kd_keras.students.inputs import student_ids
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows
-from kd_keras.teachers import ensemble
 from kd_keras.teachers.bert import Teacher
-from kd_keras.teachers.checkpoints import find_checkpoint, from_folder
-from kd_keras.teachers.finetune import fine_tune
-from kd_keras.teachers.labelling import label
 from kd_keras.teachers.signals import Signals
 from kd_keras.text import embeddings
 from kd_keras.text.token_ids import TokenIds
@@ -51,7 +43,7 @@ class Inputs:
     notes: what the report says of teachers, text, vocabulary and embeddings.
     each_teacher: the logits of each teacher by itself, for every split; more than one where ``teacher`` has "seeds".
     references: linear models on the same rows.
-    how: the job's settings with the mix that suits the teacher.
+    how: the job's recipe with the mix that suits the teacher.
     """
 
     splits: Mapping[str, Rows]
@@ -65,7 +57,7 @@ class Inputs:
     notes: list[str]
     each_teacher: Sequence[Mapping[str, np.ndarray]] = ()
     references: References = field(default_factory=References)
-    how: JobSettings | None = None
+    how: RecipeSettings | None = None
 
 
 def rest_set(job: Job) -> dict[str, Transfer]:
@@ -76,169 +68,72 @@ def rest_set(job: Job) -> dict[str, Transfer]:
     return {"rest": Transfer(rest, np.full(len(rest), -1, np.int64), ["rest"] * len(rest), [])}
 
 
-def transfer_sets(job: Job, layout: RunLayout, rules: Sequence[str], timings: Timings) -> dict[str, Transfer]:
+def transfer_sets(run: Run, rules: Sequence[str]) -> dict[str, Transfer]:
     """The rows that each of ``rules`` makes from the training rows, found again where they exist."""
-    siblings = sibling_runs(layout, job.task.name)
     sets = {}
     for name in rules:
         if name != "none":
-            with timings.step(f"augmentation ({name})"):
-                settings = replace(job.augment, augment=name)
-                known = [s.augmented(name) for s in siblings]
-                sets[name] = augmented(job.data.train, settings, layout.augmented(name), known)
+            with run.timings.step(f"augmentation ({name})"):
+                settings = replace(run.job.augment, augment=name)
+                known = [s.augmented(name) for s in run.siblings]
+                sets[name] = augmented(run.job.data.train, settings, run.layout.augmented(name), known)
     return sets
 
 
-def unlabeled_set(job: Job, layout: RunLayout, timings: Timings) -> Transfer:
+def unlabeled_set(run: Run) -> Transfer:
     """The unlabelled text, none of which any split, or the training rows without labels, hold."""
-    with timings.step("unlabelled text"):
-        known = [s.augmented("unlabeled") for s in sibling_runs(layout, job.task.name)]
+    job = run.job
+    with run.timings.step("unlabelled text"):
+        known = [s.augmented("unlabeled") for s in run.siblings]
         apart = [job.data.train, *(s.rows for s in rest_set(job).values())]
-        held_out = [rows for split, rows in job.splits().items() if split != "train"]
-        path = layout.augmented("unlabeled")
-        return unlabeled(job.task, job.data_dir, job.unlabeled, apart, held_out, path, known, job.on_bad_row)
+        held_out = [rows for split, rows in run.splits.items() if split != "train"]
+        path = run.layout.augmented("unlabeled")
+        return unlabeled(job.unlabeled_text, apart, held_out, path, known)
 
 
-def prepare(job: Job, layout: RunLayout, sets: Mapping[str, Transfer], timings: Timings) -> Inputs:
+def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     """Teacher, signals, vocabulary and ids of every split and transfer set."""
-    splits = job.splits()
-    to_beat = references(job, layout, timings)
+    job = run.job
+    to_beat = references(run)
     reads = None
     if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
-        reads = _reading(job, None, splits, sets, timings)
-    teacher, signals, each, about_teacher = _taught(job, layout, splits, sets, timings, to_beat)
-    tokenizer, ids, matrix, matrix_key, note = reads or _reading(job, teacher, splits, sets, timings)
-    about, length = teacher.about(), teacher.tokenizer.max_length
+        reads = _reading(run, None, sets)
+    found = taught(run, {name: s.rows for name, s in sets.items()}, to_beat)
+    tokenizer, ids, matrix, matrix_key, note = reads or _reading(run, found.first, sets)
+    tokenizer.save(run.layout.vocab, run.layout.tokenizer)
     floor = to_beat.logits.get("linear", {}).get("dev")
-    how, mixed = mix(job.job, job.task.metric, job.data.dev.label, signals["dev"].logits, floor)
-    seeds = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
-    about |= {"seeds": seeds} if len(seeds) > 1 else {"seed": seeds[0]}
-    longer = of_longer(length - 2, teacher.tokenizer.truncation)
-    read = f"teacher's texts: at most {length} pieces with [CLS] and [SEP]{longer}"
-    learnt = (signals[name].logits for name in ("train", *sets))
-    sure = about_confidence(job.job, job.task.is_regression, learnt)
+    how, mixed = mix(job.recipe, job.task.metric, job.data.dev.label, found.signals["dev"].logits, floor)
+    reader = found.first.tokenizer
+    longer = of_longer(reader.max_length - 2, reader.truncation)
     notes = [
-        *_about_teachers(job, signals, each, about),
-        *about_teacher,
+        *found.notes,
         *mixed,
-        *sure,
-        read,
+        *about_confidence(job.recipe, job.recipes, (found.signals[name].logits for name in ("train", *sets))),
+        f"teacher's texts: at most {reader.max_length} pieces with [CLS] and [SEP]{longer}",
         *_about_text(tokenizer, ids["dev"]),
         note,
     ]
     for line in notes:
         say(line)
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
-    tokenizer.save(layout.vocab, layout.tokenizer)
-    return Inputs(splits, sets, signals, about, tokenizer, matrix, matrix_key, ids, notes, each, to_beat, how)
+    return Inputs(
+        run.splits, sets, found.signals, found.about, tokenizer, matrix, matrix_key, ids, notes, found.each, to_beat,
+        how,
+    )  # fmt: skip
 
 
 def _reading(
-    job: Job,
-    teacher: Teacher | None,
-    splits: Mapping[str, Rows],
-    sets: Mapping[str, Transfer],
-    timings: Timings,
+    run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer]
 ) -> tuple[Tokenizer, dict[str, dict[str, TokenIds]], np.ndarray, str, str]:
     """The student's tokenizer, all texts as its ids, its first embeddings with their key, and a note on these."""
-    with timings.step("student inputs"):
-        rows = [splits["train"], *(s.rows for s in sets.values())]
-        tokenizer = _tokenizer(job, teacher, (t for r in rows for part in (r.text, r.text_b or []) for t in part))
-        ids = {name: student_ids(tokenizer, r) for name, r in splits.items()}
-        ids |= {name: student_ids(tokenizer, s.rows) for name, s in sets.items()}
+    job = run.job
+    with run.timings.step("student inputs"):
+        every = {**run.splits, **{name: s.rows for name, s in sets.items()}}
+        learnt = [every[name] for name in ("train", *sets)]
+        tokenizer = _tokenizer(job, teacher, (t for r in learnt for part in (r.text, r.text_b or []) for t in part))
+        ids = {name: student_ids(tokenizer, rows) for name, rows in every.items()}
         counts = np.bincount(np.concatenate([t.values for t in ids["train"].values()]), minlength=len(tokenizer))
         return tokenizer, ids, *_matrix(job.student, tokenizer, teacher, job.teacher.teacher_seed, counts)
-
-
-def _taught(
-    job: Job,
-    layout: RunLayout,
-    splits: Mapping[str, Rows],
-    sets: Mapping[str, Transfer],
-    timings: Timings,
-    to_beat: References,
-) -> tuple[Teacher, dict[str, Signals], list[dict[str, np.ndarray]], list[str]]:
-    """The first teacher, the signals to learn from, each teacher's own logits of every split, and notes."""
-    first, made, notes = None, [], []
-    # Dev comes first: whether a teacher is worth listening to is known before the long work.
-    rows = {"dev": splits["dev"], **splits, **{name: s.rows for name, s in sets.items()}}
-    for number in range(1, job.teacher.teacher_seeds + 1):
-        teacher = _teacher(job, layout, timings, number, to_beat)
-        signals: dict[str, Signals] = {}
-        with timings.step("signals" if number == 1 else f"signals {number}"):
-            for split, some in rows.items():
-                signals[split] = _signals(job, layout, teacher, split, some, number)
-                if split == "dev" and number == 1:
-                    notes = _about_teacher(job, signals["dev"], to_beat)
-        made.append(signals)
-        first = first or teacher
-    signals = {name: ensemble.mean([own[name] for own in made]) for name in made[0]}
-    return first, signals, [{split: own[split].logits for split in splits} for own in made], notes
-
-
-def _about_teacher(job: Job, dev: Signals, to_beat: References) -> list[str]:
-    """Raises UserError where the teacher is under the linear model."""
-    if job.task.is_regression:
-        return []
-    floor = to_beat.logits.get("linear", {}).get("dev")
-    return check_teacher(
-        job.task.metric, job.task.labels, job.data.dev.label, dev.logits, floor, job.job.allow_weak_teacher
-    )
-
-
-def _teacher(job: Job, layout: RunLayout, timings: Timings, number: int, to_beat: References) -> Teacher:
-    with timings.step("teacher" if number == 1 else f"teacher {number}"):
-        given, count = find_checkpoint(job.teacher.teacher), job.teacher.teacher_seeds
-        checkpoint = ensemble.checkpoints(given, job.task.name, job.data.fingerprint, count)[number - 1]
-        known = [t for s in sibling_runs(layout, job.task.name) for t in s.every_teacher()]
-        settings = ensemble.teacher_settings(job.teacher, number)
-        return fine_tune(checkpoint, job.data, settings, layout.teacher_of(number), known, to_beat.start)
-
-
-def _seed_of(teacher: Path) -> int | None:
-    """Also of a teacher that was given, which ``teacher_seed`` says nothing of; None where nothing was fine-tuned."""
-    key = from_folder(str(teacher), teacher).manifest()["key"]
-    return key["teacher_seed"] if key["teacher_epochs"] else None
-
-
-def _about_teachers(
-    job: Job, signals: Mapping[str, Signals], each: Sequence[Mapping[str, np.ndarray]], about: dict
-) -> list[str]:
-    if "seeds" not in about:
-        return []
-    metric, gold = job.task.metric, job.data.dev.label
-    alone = ensemble.scores([metric], {"dev": gold}, each, about["seeds"])
-    return [ensemble.in_words(metric, alone, score([metric], gold, signals["dev"].logits)[metric])]
-
-
-def about_confidence(settings: JobSettings, regression: bool, logits: Iterable[np.ndarray]) -> list[str]:
-    """How many rows the hard labels teach, of ``logits`` float[rows, classes] each; nothing without ``--confidence``.
-
-    Raises:
-      UserError: none is as sure.
-    """
-    least = settings.confidence
-    if not least or "hard" not in settings.recipes(regression):
-        return []
-    surest = softmax(np.concatenate(list(logits))).max(axis=-1)
-    count = int(np.sum(surest >= least))
-    if not count:
-        raise UserError(
-            f"--confidence={least:g}: the teacher gives none of {len(surest):,} rows a label so probable, its surest "
-            f"has {surest.max():.4f}; choose less"
-        )
-    return [f"hard labels: {count:,} of {len(surest):,} rows have one that the teacher gives {least:g} or more"]
-
-
-def _signals(job: Job, layout: RunLayout, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
-    settings = ensemble.label_settings(job.label, number)
-    known = [place for s in sibling_runs(layout, job.task.name) for place in s.every_signals(split)]
-    given = job.job.signals and signals_in(Path(job.job.signals), split, number)
-    known = [given] if (must := bool(given and given.is_dir())) else known
-    return label(
-        teacher, rows, layout.signals(split, number), settings, job.task.name,
-        split if number == 1 else f"{split}, teacher {number}", known, must_be_known=must,
-    )  # fmt: skip
 
 
 def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Tokenizer:

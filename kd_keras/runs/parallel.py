@@ -11,21 +11,18 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kd_keras.common import cli, progress
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
 from kd_keras.common.processes import Pool
-
-if TYPE_CHECKING:
-    from kd_keras.runs.job import Timings
-    from kd_keras.runs.students import Todo, Trainer
+from kd_keras.runs.students import Todo, Trainer
 
 _job: tuple[Trainer, Sequence[Todo]] | None = None
 
 
-def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int, timings: Timings) -> None:
+def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int) -> None:
     """Trains those of ``todo`` that are not trained yet, ``workers`` at a time.
 
     Raises:
@@ -43,7 +40,7 @@ def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int, tim
     share = max(1, cpus() // workers)
     progress.say(f"{len(missing)} students, {workers} at a time with {share} CPU{'s' * (share > 1)} each")
     start = (given, progress.lock(context), share)
-    with timings.step(f"students, {workers} at a time"), Pool(workers, _begin, start) as pool:
+    with trainer.run.timings.step(f"students, {workers} at a time"), Pool(workers, _begin, start) as pool:
         futures = {pool.submit(_train, n): t for n, t in enumerate(missing)}
         try:
             for future in as_completed(futures):

@@ -12,15 +12,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kd_keras.common import files
-from kd_keras.common.layout import RunLayout
 from kd_keras.common.markdown import markdown_table
 from kd_keras.common.progress import say
-from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.distill.settings import BASELINE
+from kd_keras.metrics import spread_cell
 from kd_keras.runs import plots, report
-from kd_keras.runs.augmentation_grid import cell
 from kd_keras.runs.inputs import Inputs
-from kd_keras.runs.job import Job, Timings, seeds_of
-from kd_keras.runs.students import plan, train_arms, training_set
+from kd_keras.runs.job import Job, Run
+from kd_keras.runs.plans import Drawn, distilled, training_set, undistilled
+from kd_keras.runs.train import train_arms
 
 _TITLE = {
     BASELINE: "no distillation",
@@ -32,32 +32,31 @@ _TITLE = {
 }
 
 
-def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timings) -> dict:
+def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
     """Trains the grid, each finished arm found again; writes ``ablation.json``, ``report.md`` and a plot."""
-    sets = list(inputs.transfer)
+    job, layout, sets = run.job, run.layout, list(inputs.transfer)
     whole = sum(len(s) for s in inputs.transfer.values())
     sizes = sorted({min(whole, whole if s is None else s) for s in job.job.sizes()})
-    recipes = job.job.recipes(job.task.is_regression)
+    recipes = job.recipes
     short = [f"{s:,}" for s in job.job.sizes() if s is not None and s > whole]
     notes = [f"transfer sizes: {', '.join(short)} asked for, {whole:,} rows is all there is"] if short else []
     for line in notes:
         say(line)
-    plans = {(BASELINE, 0): plan(job, inputs, BASELINE, [], BASELINE)}
+    plans = {(BASELINE, 0): undistilled(job, inputs, [], BASELINE)}
     for size in sizes:
-        data = training_set(job, inputs, sets if size else [], limit=size)
+        some = sets if size else []
+        drawn = Drawn(training_set(job, inputs, some, limit=size), size)
         for name in recipes:
-            plans[name, size] = plan(
-                job, inputs, DISTILLED, sets if size else [], f"{name}-{size}", replace(job.job, recipe=name),
-                size, f"{name}, {size:,} rows more", data,
-            )  # fmt: skip
-    arms = train_arms(job, layout, inputs, list(plans.values()), timings)
+            how = replace(job.recipe, recipe=name)
+            plans[name, size] = distilled(job, inputs, some, f"{name}-{size}", how, drawn)
+    arms = train_arms(run, inputs, list(plans.values()))
     cells = {key: [a for a in arms if a.plan is p] for key, p in plans.items()}
     scored = report.scored_splits(inputs)
     scores = {key: report.arm_scores(job, scored, each) for key, each in cells.items()}
     result = {
         "task": job.task.name,
         "source": job.data.source,
-        "seeds": seeds_of(job.job),
+        "seeds": job.job.every_seed(),
         "updates": max(a.most_updates for a in arms),
         "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
@@ -66,7 +65,7 @@ def run_recipe_grid(job: Job, layout: RunLayout, inputs: Inputs, timings: Timing
         "arms": {f"{name}-{size}": s for (name, size), s in scores.items()},
         "recipes": {name: [str(step) for step in plans[name, sizes[0]].recipe()] for name in recipes},
         "notes": [*job.data.notes, *inputs.notes, *notes],
-        "seconds": timings.seconds,
+        "seconds": run.timings.seconds,
     }
     files.write_json(layout.ablation, result)
     tables = "\n\n".join(_table(job, scores, sizes, recipes, split) for split in scored)
@@ -89,12 +88,12 @@ def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: 
         return [100 * e[metric] for e in scores[key]["per_seed"][split]]
 
     base = values((BASELINE, 0))
-    lines = [[_TITLE[BASELINE], cell(base), *[""] * (2 * len(sizes) - 1)]]
+    lines = [[_TITLE[BASELINE], spread_cell(base), *[""] * (2 * len(sizes) - 1)]]
     for name in recipes:
         line = [_TITLE[name]]
         for size in sizes:
             each = values((name, size))
-            line += [cell(each), cell([d - b for b, d in zip(base, each, strict=True)], "+")]
+            line += [spread_cell(each), spread_cell([d - b for b, d in zip(base, each, strict=True)], "+")]
         lines.append(line)
     head = [f"{split} {metric}", *(h for size in sizes for h in (f"{size:,} rows more", "gain"))]
     return markdown_table(head, lines)

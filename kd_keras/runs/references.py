@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from kd_keras.common import files
-from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.metrics import score
 from kd_keras.metrics.linear import Linear, constant, probe, tfidf
-from kd_keras.runs.job import Job, Timings, sibling_runs
+from kd_keras.runs.job import Job, Run
 from kd_keras.tasks import Rows
 from kd_keras.tasks.balance import is_uneven, label_counts
-from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.schedule import PROBE_C, for_data
 from kd_keras.teachers.settings import PROBE
 
@@ -49,18 +47,17 @@ class References:
         }
 
 
-def references(job: Job, layout: RunLayout, timings: Timings) -> References:
+def references(run: Run) -> References:
     """Found in this run or another of the task, or made; none for a regression."""
+    job = run.job
     if job.task.is_regression:
         return References()
-    splits = {split: rows for split, rows in job.splits().items() if split != "train"}
-    checkpoint = find_checkpoint(job.teacher.teacher)
-    with timings.step("linear models"):
-        found = _kept(job, layout, "linear", _about_text(job, splits), splits, lambda: _linear(job, splits))
+    splits = {split: rows for split, rows in run.splits.items() if split != "train"}
+    with run.timings.step("linear models"):
+        found = _kept(run, "linear", _about_text(job, splits), lambda: _linear(job, splits))
         logits, start = dict(found), None
-        if probed := _probes(job, checkpoint):
-            key = {**_about_text(job, splits), "probe": probed}
-            found = _kept(job, layout, "probe", key, splits, lambda: _probe(job, checkpoint, splits))
+        if probed := _probes(job):
+            found = _kept(run, "probe", {**_about_text(job, splits), "probe": probed}, lambda: _probe(job, splits))
             start = Linear(found["start"]["kernel"], found["start"]["bias"])
             logits["probe"] = found["probe"]
     made = References(logits, start)
@@ -76,8 +73,9 @@ def _about_text(job: Job, splits: Mapping[str, Rows]) -> dict:
             "splits": {split: rows.fingerprint() for split, rows in splits.items()}}  # fmt: skip
 
 
-def _probes(job: Job, checkpoint: Checkpoint) -> dict | None:
+def _probes(job: Job) -> dict | None:
     """What the probe depends on; None where the teacher is finished, or does not start from one."""
+    checkpoint = job.checkpoint
     settings = for_data(job.teacher, checkpoint, job.data)
     if checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint) or settings.teacher_start != PROBE:
         return None
@@ -94,9 +92,10 @@ def _linear(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndar
     return made | {"linear": tfidf(train, splits, classes)}
 
 
-def _probe(job: Job, checkpoint: Checkpoint, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarray]]:
+def _probe(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarray]]:
     from kd_keras.teachers.bert import Teacher
 
+    checkpoint = job.checkpoint
     settings, classes, train = for_data(job.teacher, checkpoint, job.data), len(job.task.labels), job.data.train
     teacher = Teacher.load(
         checkpoint, classes, settings.teacher_max_length or job.task.max_length,
@@ -108,11 +107,11 @@ def _probe(job: Job, checkpoint: Checkpoint, splits: Mapping[str, Rows]) -> dict
     return {"probe": logits, "start": {"kernel": start.kernel, "bias": start.bias}}
 
 
-def _kept(job: Job, layout: RunLayout, name: str, key: dict, splits: Mapping[str, Rows], make) -> dict:
+def _kept(run: Run, name: str, key: dict, make: Callable[[], dict]) -> dict:
     """{name: {split: array}} of ``make()``, from the file of this run or another where it is that of ``key``."""
     wanted = files.hash_of(key)
-    path = layout.reference(name)
-    for place in (path, *(s.reference(name) for s in sibling_runs(layout, job.task.name))):
+    path = run.layout.reference(name)
+    for place in (path, *(s.reference(name) for s in run.siblings)):
         if (found := _read(place, wanted)) is not None:
             if place != path:
                 files.link_or_copy(place, path)

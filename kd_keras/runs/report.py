@@ -9,14 +9,13 @@ import numpy as np
 
 from kd_keras import __version__
 from kd_keras.common import files
-from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import cpus, memory_mb
 from kd_keras.common.markdown import markdown_table
 from kd_keras.distill.settings import BASELINE, DISTILLED
-from kd_keras.metrics import confusion_matrix, pearson, score
+from kd_keras.metrics import confusion_matrix, mean_and_spread, pearson, score
 from kd_keras.runs import plots, references, verdict
 from kd_keras.runs.inputs import Inputs
-from kd_keras.runs.job import Job, mean_and_spread, seeds_of
+from kd_keras.runs.job import Job, Run
 from kd_keras.runs.students import Arm
 from kd_keras.students.bilstm import flops_per_token
 from kd_keras.students.settings import student_name
@@ -32,15 +31,9 @@ TITLES = {
 SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
 
 
-def write_report(
-    job: Job,
-    layout: RunLayout,
-    inputs: Inputs,
-    arms: list[Arm],
-    chosen: Arm,
-    seconds: dict[str, float],
-) -> dict:
-    """Writes all three; returns what metrics.json holds, and the table as text."""  # fmt: skip
+def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
+    """Writes all three; returns what metrics.json holds, and the table as text."""
+    job, layout = run.job, run.layout
     task = job.task
     scored = scored_splits(inputs)
     kept = verdict.kept(job, arms, chosen)
@@ -51,7 +44,7 @@ def write_report(
         "notes": [*job.data.notes, *inputs.notes],
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
-        "seeds": seeds_of(job.job),
+        "seeds": job.job.every_seed(),
         "chosen_seed": chosen.seed,
         "kept": kept,
         "references": inputs.references.scores(job, scored),
@@ -63,7 +56,7 @@ def write_report(
             "agreement_with_student": _agreement(job, inputs, chosen),
         },
         "student": arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
-        "seconds": seconds,
+        "seconds": run.timings.seconds,
         "machine": {
             "cpus": cpus(),
             "peak_memory_mb": round(memory_mb()["peak"]),
@@ -77,12 +70,12 @@ def write_report(
         "bytes": _size(layout.student),
         "flops_per_token": flops_per_token(job.student, inputs.matrix.shape[1]),
         "embedding_size": inputs.matrix.shape[1],
-        "recipe": (inputs.how or job.job).recipe,
+        "recipe": (inputs.how or job.recipe).recipe,
         "stages": [stage["name"] for stage in chosen.history["recipe"]],
     }
     metrics["warnings"] = verdict.warnings(job, inputs, arms, chosen, metrics)
     files.write_json(layout.metrics, metrics)
-    _draw(job, layout, scored, inputs, arms, chosen)
+    _draw(run, scored, inputs, arms, chosen)
     files.write_text(layout.report, _markdown(job, metrics))
     return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
 
@@ -125,23 +118,17 @@ def arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:
     return out
 
 
-def _draw(
-    job: Job,
-    layout: RunLayout,
-    scored: dict[str, Rows],
-    inputs: Inputs,
-    arms: list[Arm],
-    chosen: Arm,
-) -> None:
+def _draw(run: Run, scored: dict[str, Rows], inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
+    task = run.task
     split = "test" if "test" in scored else "dev"
     gold = has_label(scored[split])
     label, logits = scored[split].label[gold], chosen.logits[split][gold]
-    if job.task.is_regression:
+    if task.is_regression:
         errors = plots.score_scatter(label, logits[:, 0], f"kept student ({chosen.name}), {split}")
     else:
-        matrix = confusion_matrix(label, logits.argmax(-1), len(job.task.labels))
-        errors = plots.errors(matrix, list(job.task.labels), f"kept student ({chosen.name}), {split}")
-    metric, dev = job.task.metric, inputs.splits["dev"].label
+        matrix = confusion_matrix(label, logits.argmax(-1), len(task.labels))
+        errors = plots.errors(matrix, list(task.labels), f"kept student ({chosen.name}), {split}")
+    metric, dev = task.metric, inputs.splits["dev"].label
     lines = {"teacher": score([metric], dev, inputs.signals["dev"].logits)[metric]}
     if "linear" in inputs.references.logits:
         lines[references.TITLES["linear"]] = score([metric], dev, inputs.references.logits["linear"]["dev"])[metric]
@@ -155,7 +142,7 @@ def _draw(
         "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"]),
     }
     for name, figure in pictures.items():
-        plots.save(figure, layout.plots / f"{name}.png")
+        plots.save(figure, run.layout.plots / f"{name}.png")
 
 
 def summary(metrics: dict) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file, tail
-from kd_keras.tasks.readers import LabelReader, read_cell, read_table
+from kd_keras.tasks.readers import LabelReader, Reading, read_cell, read_table
 from kd_keras.tasks.records import Columns, Rows, Task
 from kd_keras.tasks.tables import BadRows, missing_column, open_table
 
@@ -37,23 +37,21 @@ class GivenFiles:
             return None
         require_file(path, f"--{split}_file")
         labels = LabelReader(task.kind, task.labels, None)
-        return read_table(path, task.columns, labels, bad, split, flags=True)
+        return read_table(path, task.columns, labels, bad, split, Reading(flags=True))
 
 
 def custom(
     train_file: str,
     dev_file: str | None = None,
     test_file: str | None = None,
-    text_column: str = "text",
-    text_b_column: str | None = None,
-    label_column: str = "label",
+    columns: Columns = Columns(),  # noqa: B008, it is frozen
     labels: Sequence[str] | None = None,
     regression: bool = False,
 ) -> Task:
     """A task from .csv, .tsv or .jsonl files (.gz and .bz2 alike).
 
     Args:
-      text_b_column: makes it a task of pairs.
+      columns: where text and label stand; a second text makes it a task of pairs.
       labels: their names in the order of the model's outputs; default: those of train, sorted (as numbers
         where all are whole numbers).
       regression: the label column holds a number, which is learned as such.
@@ -65,27 +63,27 @@ def custom(
     for split, path in (("train", train_file), ("dev", dev_file), ("test", test_file)):
         if path is not None:
             require_file(path, f"--{split}_file")
-    _check_columns(text_column, text_b_column, label_column)
+    _check_columns(columns)
     sources = (GivenFiles((("train", train_file), ("dev", dev_file), ("test", test_file))),)
-    columns = Columns((text_column,), text_b_column, label_column)
     if regression:
         if labels:
             raise UserError(f"--labels={','.join(labels)}: --regression learns a number, which has no labels; drop one")
         return Task("custom", "regression", (), "pearson", ("pearson", "spearman"), sources, columns, "your own files")
-    names = tuple(labels) if labels else _labels_of(train_file, label_column)
+    names = tuple(labels) if labels else _labels_of(train_file, columns.label)
     if len(names) < 2:
         raise UserError(f"--labels={names[0]}: expected two labels or more")
     if len(set(names)) < len(names) or "" in names:
         raise UserError(f"--labels={','.join(names)}: expected different names with commas between")
     metrics = ("accuracy", "f1", "mcc") if len(names) == 2 else ("accuracy", "macro_f1", "mcc")
-    kind = "pair" if text_b_column else "single"
+    kind = "pair" if columns.text_b else "single"
     return Task("custom", kind, names, "accuracy", metrics, sources, columns, "your own files")
 
 
-def _check_columns(text: str, text_b: str | None, label: str) -> None:
-    given = {"--text_column": text, "--text_b_column": text_b, "--label_column": label}
+def _check_columns(columns: Columns) -> None:
+    given = [*(("--text_column", name) for name in columns.text), ("--text_b_column", columns.text_b),
+             ("--label_column", columns.label)]  # fmt: skip
     flags: dict[str, str] = {}
-    for flag, name in given.items():
+    for flag, name in given:
         if name is not None and name in flags:
             raise UserError(f"{flag}={name}: that is {flags[name]} too; expected a column of its own")
         if name is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import open_bytes, tail, utf8_lines
 from kd_keras.tasks.carve import carve
-from kd_keras.tasks.readers import LabelReader, read_table
+from kd_keras.tasks.readers import LabelReader, Reading, read_table
 from kd_keras.tasks.records import Rows, Task
 from kd_keras.tasks.tables import BadRows, table_format
 
@@ -102,9 +102,11 @@ class TableDir(DataDir):
             labels,
             bad,
             split,
-            header=None if self.official_header else False,
-            form=table_format(path) or "tsv",
-            clean=without_breaks if task.name == "imdb" else None,
+            Reading(
+                header=None if self.official_header else False,
+                form=table_format(path) or "tsv",
+                clean=without_breaks if task.name == "imdb" else None,
+            ),
         )
 
     @staticmethod

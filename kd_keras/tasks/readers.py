@@ -10,7 +10,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,18 +80,32 @@ def read_cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad:
     return text
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a table is like.
+
+    Attributes:
+      empty_text: whether a row without text is a row (prediction) or a bad row (training).
+      header: False: the file is the official one, without a header; None: tell by the first line.
+      clean: applied to each text.
+      flags: whether an error about a column names the flag that chooses another.
+      form: the format, where the file's name does not say it.
+    """
+
+    empty_text: bool = False
+    header: bool | None = None
+    clean: Callable[[str], str] | None = None
+    flags: bool = False
+    form: str | None = None
+
+
 def read_table(
     path: PathLike,
     columns: Columns,
     labels: LabelReader | None,
     bad: BadRows,
     prefix: str,
-    *,
-    empty_text: bool = False,
-    header: bool | None = None,
-    clean: Callable[[str], str] | None = None,
-    flags: bool = False,
-    form: str | None = None,
+    how: Reading = Reading(),
 ) -> Rows:
     """Rows of a .csv, .tsv or .jsonl file.
 
@@ -101,23 +115,19 @@ def read_table(
       labels: reads the label; None: the file's labels are not looked at and are -1 (or NaN).
       bad: told of every row that cannot be used.
       prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped row keeps its number for itself.
-      empty_text: whether a row without text is a row (prediction) or a bad row (training).
-      header: False: the file is the official one, without a header; None: tell by the first line.
-      clean: applied to each text.
-      flags: whether an error about a column names the flag that chooses another.
-      form: the format, where the file's name does not say it.
+      how: what this file is like.
     """
     wanted = list(columns.text) + ([columns.text_b] if columns.text_b else [])
     if labels is not None:
         wanted.append(columns.label)
-    is_header = (lambda names: False) if header is False else (lambda names: set(wanted) <= set(names))
-    names, records = open_table(path, bad, columns.headerless, is_header, form)
+    is_header = (lambda names: False) if how.header is False else (lambda names: set(wanted) <= set(names))
+    names, records = open_table(path, bad, columns.headerless, is_header, how.form)
     for name in wanted:
         if name not in names:
             flag = "--label_column" if name == columns.label else "--text_column"
             if name == columns.text_b:
                 flag = "--text_b_column"
-            raise missing_column(path, name, names, flag if flags else "")
+            raise missing_column(path, name, names, flag if how.flags else "")
     ids, text, text_b, label = [], [], [], []
     for number, line, values in records:
         cells = []
@@ -143,8 +153,8 @@ def read_table(
                 continue
         b = cells.pop() if columns.text_b else ""
         a = " ".join(c for c in cells if c)
-        a, b = (clean(a).strip(), clean(b).strip()) if clean else (a, b)
-        if not empty_text and (not a or (columns.text_b and not b)):
+        a, b = (how.clean(a).strip(), how.clean(b).strip()) if how.clean else (a, b)
+        if not how.empty_text and (not a or (columns.text_b and not b)):
             name = columns.text_b if a else " + ".join(columns.text)
             bad.report(f"{path}, line {line}, column {name!r}: expected text, found nothing")
             continue
@@ -174,7 +184,7 @@ def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: st
     bad = BadRows(on_bad_row)
     columns = _with_aliases(path, task.columns)
     reader = LabelReader(task.kind, task.labels, columns.label_base)
-    rows = read_table(path, columns, reader, bad, "row", empty_text=True)
+    rows = read_table(path, columns, reader, bad, "row", Reading(empty_text=True))
     for note in bad.notes():
         say(note)
     return rows
@@ -237,7 +247,7 @@ def read_texts(
         rows = _plain(path, pair, text_column)
     else:
         columns = _text_columns(path, text_column, text_b_column, own)
-        rows = read_table(path, columns, None, BadRows(), "row", empty_text=True, flags=True)
+        rows = read_table(path, columns, None, BadRows(), "row", Reading(empty_text=True, flags=True))
     if task is not None and task.is_regression:
         rows.label = np.full(len(rows), np.nan, np.float32)
     return rows

@@ -10,7 +10,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.tasks import builtin
 from kd_keras.tasks.custom import custom
 from kd_keras.tasks.loading import load
-from kd_keras.tasks.records import Task, TaskData
+from kd_keras.tasks.records import Columns, Task, TaskData
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ def resolve(settings: TaskSettings) -> Task:
         train_file=settings.train_file,
         dev_file=settings.dev_file,
         test_file=settings.test_file,
-        text_column=settings.text_column,
-        text_b_column=settings.text_b_column,
-        label_column=settings.label_column,
+        columns=Columns((settings.text_column,), settings.text_b_column, settings.label_column),
         labels=[name.strip() for name in settings.labels.split(",")] if settings.labels else None,
         regression=settings.regression,
     )

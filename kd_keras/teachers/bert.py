@@ -71,7 +71,6 @@ class Teacher:
         checkpoint: Checkpoint,
         num_labels: int,
         max_length: int,
-        regression: bool = False,
         seed: int = 0,
         own_classifier: bool = False,
         truncation: str = HEAD,
@@ -80,6 +79,7 @@ class Teacher:
         """Weights from ``checkpoint``; a classifier that it lacks, or has for other labels, is drawn from ``seed``.
 
         Args:
+          num_labels: outputs; 1 is a regression.
           own_classifier: the checkpoint must bring a classifier of ``num_labels`` outputs.
           truncation: what it reads of texts longer than ``max_length``.
           pooling: what its classifier reads, "cls" or "mean"; as the checkpoint says if not given.
@@ -94,7 +94,7 @@ class Teacher:
             bert, info = TFBertForSequenceClassification.from_pretrained(
                 str(checkpoint.path),
                 num_labels=num_labels,
-                problem_type="regression" if regression else None,
+                problem_type="regression" if num_labels == 1 else None,
                 ignore_mismatched_sizes=True,
                 local_files_only=True,
                 output_loading_info=True,
@@ -121,8 +121,7 @@ class Teacher:
             )
         truncation = made["key"].get("teacher_truncation", HEAD)
         return cls.load(
-            checkpoint, made["num_labels"], made["key"]["max_length"], made["regression"], own_classifier=True,
-            truncation=truncation,
+            checkpoint, made["num_labels"], made["key"]["max_length"], own_classifier=True, truncation=truncation
         )  # fmt: skip
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
-from kd_keras.metrics import score
+from kd_keras.metrics import mean_and_spread, score
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 from kd_keras.teachers.signals import Signals
@@ -88,9 +88,9 @@ def scores(
     for split, gold in label.items():
         each = [score(metrics, gold, own[split]) for own in logits]
         out["per_seed"][split] = [{"seed": s, **e} for s, e in zip(seeds, each, strict=True)]
-        values = {m: [e[m] for e in each] for m in metrics}
-        out["mean"][split] = {m: float(np.mean(v)) for m, v in values.items()}
-        out["spread"][split] = {m: float(np.std(v, ddof=1)) for m, v in values.items()}
+        pairs = {m: mean_and_spread([e[m] for e in each]) for m in metrics}
+        out["mean"][split] = {m: mean for m, (mean, _) in pairs.items()}
+        out["spread"][split] = {m: spread for m, (_, spread) in pairs.items()}
     return out
 
 

@@ -97,8 +97,8 @@ def fine_tune(
         say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
     probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
     teacher = Teacher.load(
-        checkpoint, task.num_outputs, key["max_length"], task.is_regression, settings.teacher_seed,
-        not (probes or learns), settings.teacher_truncation, settings.teacher_pooling,
+        checkpoint, task.num_outputs, key["max_length"], settings.teacher_seed, not (probes or learns),
+        settings.teacher_truncation, settings.teacher_pooling,
     )  # fmt: skip
     if not learns:
         if probes:

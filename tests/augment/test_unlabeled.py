@@ -12,7 +12,7 @@ import pytest
 
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.transfer import Transfer, load
-from kd_keras.augment.unlabeled import check_unlabeled, read_unlabeled, sentences, unlabeled
+from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, read_unlabeled, sentences, unlabeled
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Columns, Rows, Task
 
@@ -23,7 +23,7 @@ def read(settings, known=(), held_out=(), task=TASK) -> Transfer:
     """What :func:`read_unlabeled` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "unlabeled.parquet"
-        read_unlabeled(task, None, settings, known, held_out, path)
+        read_unlabeled(UnlabeledText(task, settings), known, held_out, path)
         assert [p.name for p in Path(folder).iterdir()] == [path.name], "nothing else is left"
         made = load(path, None, np.dtype(np.int32))
         return replace(made, rows=made.rows.take(range(len(made))), rule=list(made.rule))
@@ -121,12 +121,12 @@ def test_bad_rows_of_tables_are_named_or_counted(tmp_path):
     with pytest.raises(UserError, match=r"a\.ndjson, line 2: no key 'text'.*--on_bad_row=skip"):
         read(settings)
     path = tmp_path / "made.parquet"
-    made = unlabeled(TASK, None, settings, [], [], path, on_bad_row="skip")
+    made = unlabeled(UnlabeledText(TASK, settings, on_bad_row="skip"), [], [], path)
     assert made.rows.text == ["one two three", "half \ufffd an emoji"]
     assert "2 rows skipped" in made.notes[1] and "line 3, column 'text': expected text" in made.notes[1]
     (tmp_path / "b.json").write_text('[{"text": "one two three"}]')
     with pytest.raises(UserError, match=r"b\.json: \.json is not read.*\.jsonl"):
-        check_unlabeled(TASK, None, UnlabeledSettings(unlabeled_files=f"{tmp_path}/b.json"))
+        check_unlabeled(UnlabeledText(TASK, UnlabeledSettings(unlabeled_files=f"{tmp_path}/b.json")))
 
 
 def test_words_are_what_any_space_parts(tmp_path):
@@ -156,36 +156,36 @@ def test_the_tasks_own_text_is_known_by_what_it_holds(tmp_path):
     own, path = UnlabeledSettings(unlabeled="task"), tmp_path / "made.parquet"
     for text in ("one two three\n", "four five six\n"):
         (tmp_path / "unlabeled.txt").write_text(text)
-        assert unlabeled(imdb, str(tmp_path), own, [], [], path).rows.text == [text.strip()]
+        assert unlabeled(UnlabeledText(imdb, own, str(tmp_path)), [], [], path).rows.text == [text.strip()]
     (tmp_path / "unlabeled.txt").unlink()
     (tmp_path / "train" / "unsup").mkdir(parents=True)
     with pytest.raises(UserError, match=r"unlabelled text \(.*unsup\): holds no text"):
-        check_unlabeled(imdb, str(tmp_path), own)
+        check_unlabeled(UnlabeledText(imdb, own, str(tmp_path)))
 
 
 def test_found_again_for_the_same_files_only(settings, tmp_path, monkeypatch):
     path = tmp_path / "run" / "unlabeled.parquet"
-    first = unlabeled(TASK, None, settings, [rows("x y z")], [], path)
+    first = unlabeled(UnlabeledText(TASK, settings), [rows("x y z")], [], path)
     made, really = [], read_unlabeled
     monkeypatch.setattr("kd_keras.augment.unlabeled.read_unlabeled", lambda *a: made.append(a) or really(*a))
-    assert unlabeled(TASK, None, settings, [rows("x y z")], [], path).rows.text == first.rows.text and not made
-    unlabeled(TASK, None, settings, [], [rows("another dev split")], path)
+    assert unlabeled(UnlabeledText(TASK, settings), [rows("x y z")], [], path).rows.text == first.rows.text and not made
+    unlabeled(UnlabeledText(TASK, settings), [], [rows("another dev split")], path)
     with open(settings.unlabeled_files, "a") as f:
         f.write("One line more.\n")
-    unlabeled(TASK, None, settings, [], [rows("another dev split")], path)
+    unlabeled(UnlabeledText(TASK, settings), [], [rows("another dev split")], path)
     assert len(made) == 2
 
 
 def test_refusals(settings, tmp_path):
     pair = Task("toy2", "pair", ("no", "yes"), columns=Columns(("a",), "b"))
     with pytest.raises(UserError, match="reads pairs"):
-        check_unlabeled(pair, None, settings)
+        check_unlabeled(UnlabeledText(pair, settings))
     with pytest.raises(UserError, match="--unlabeled=task: task toy has no unlabelled text"):
-        check_unlabeled(TASK, None, UnlabeledSettings(unlabeled="task"))
+        check_unlabeled(UnlabeledText(TASK, UnlabeledSettings(unlabeled="task")))
     (tmp_path / "latin.txt").write_bytes(b"na\xefve\n")
     with pytest.raises(UserError, match=r"latin\.txt, line 1: not UTF-8"):
-        check_unlabeled(TASK, None, UnlabeledSettings(unlabeled_files=str(tmp_path / "latin.txt")))
-    check_unlabeled(TASK, None, UnlabeledSettings())
+        check_unlabeled(UnlabeledText(TASK, UnlabeledSettings(unlabeled_files=str(tmp_path / "latin.txt"))))
+    check_unlabeled(UnlabeledText(TASK, UnlabeledSettings()))
     with pytest.raises(UserError, match="--min_words=9 and --max_words=4"):
         UnlabeledSettings(min_words=9, max_words=4)
     with pytest.raises(UserError, match="none of 104 is left; 104 have fewer than --min_words=100"):

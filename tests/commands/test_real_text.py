@@ -16,7 +16,7 @@ needs_packages = pytest.mark.skipif(
 
 @needs_packages
 def test_a_few_steps_with_the_packaged_teacher(tmp_path):
-    from kd_keras.distill.loop import DevSet
+    from kd_keras.distill.loop import DevSet, Training
     from kd_keras.distill.objectives import mixture
     from kd_keras.distill.settings import TrainSettings
     from kd_keras.distill.stages import Stage, TrainingSet, run_stage
@@ -54,11 +54,9 @@ def test_a_few_steps_with_the_packaged_teacher(tmp_path):
     history = run_stage(
         student,
         Stage("real", mixture(0.0), TrainingSet({"ids": tokenizer.encode(data.train.text)}, y), 24, 0.003),
-        DevSet({"ids": dev}, data.dev.label, ("accuracy",)),
-        TrainSettings(batch_size=16),
-        tmp_path / "student",
-        1,
-        "real",
+        Training(
+            DevSet({"ids": dev}, data.dev.label, ("accuracy",)), TrainSettings(batch_size=16), tmp_path / "student"
+        ),
     )
     losses = [e["loss"] for e in history["epochs"]]
     assert losses[-1] < losses[0]

@@ -11,7 +11,8 @@ from kd_keras.common.config import Checked, define_flags, flags_text, from_flags
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.registry import Registry
 from kd_keras.common.seeds import rng
-from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.distill.settings import RecipeSettings, TrainSettings
+from kd_keras.runs.settings import JobSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
@@ -48,10 +49,10 @@ def test_did_you_mean_is_blind_to_case_and_silent_on_strangers():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: JobSettings(alpha=1.5), "--alpha=1.5: expected at least 0 and at most 1"),
-        (lambda: JobSettings(alpha=-0.1), "--alpha=-0.1: expected at least 0 and at most 1"),
-        (lambda: JobSettings(alpha=float("nan")), "--alpha=nan: expected at least 0 and at most 1"),
-        (lambda: JobSettings(soft="klm"), "--soft=klm: expected one of mse, kl. Did you mean kl?"),
+        (lambda: RecipeSettings(alpha=1.5), "--alpha=1.5: expected at least 0 and at most 1"),
+        (lambda: RecipeSettings(alpha=-0.1), "--alpha=-0.1: expected at least 0 and at most 1"),
+        (lambda: RecipeSettings(alpha=float("nan")), "--alpha=nan: expected at least 0 and at most 1"),
+        (lambda: RecipeSettings(soft="klm"), "--soft=klm: expected one of mse, kl. Did you mean kl?"),
         (lambda: JobSettings(seeds=0), "--seeds=0: expected at least 1"),
         (lambda: TrainSettings(batch_size=0), "--batch_size=0: expected at least 1"),
         (lambda: TeacherSettings(teacher_max_length=2), "--teacher_max_length=2: expected at least 3"),
@@ -71,7 +72,11 @@ def test_a_value_out_of_its_limits_is_refused_in_one_line(make, message):
 
 
 def test_limits_are_inclusive():
-    assert (JobSettings(alpha=0.0).alpha, JobSettings(alpha=1.0).alpha, Sample(zz_most=9).zz_most) == (0.0, 1.0, 9)
+    assert (RecipeSettings(alpha=0.0).alpha, RecipeSettings(alpha=1.0).alpha, Sample(zz_most=9).zz_most) == (
+        0.0,
+        1.0,
+        9,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,13 @@ from scipy.special import softmax
 from kd_keras.common.errors import UserError
 from kd_keras.distill import loop
 from kd_keras.distill.distiller import Distiller
-from kd_keras.distill.loop import DevSet, dev_loss
+from kd_keras.distill.loop import DevSet, Training, dev_loss
 from kd_keras.distill.objectives import HardLabels, LogitMSE, Representation
 from kd_keras.distill.recipes import Step, baseline, recipe, stages
-from kd_keras.distill.settings import RECIPES, JobSettings, TrainSettings
+from kd_keras.distill.settings import RECIPES, RecipeSettings, TrainSettings
 from kd_keras.distill.stages import Stage, TrainingSet, run_stages
-from kd_keras.runs.inputs import about_confidence
+from kd_keras.runs.settings import JobSettings
+from kd_keras.runs.taught import about_confidence
 from kd_keras.students.bilstm import build_student
 from kd_keras.students.inference import predict
 from kd_keras.students.settings import StudentSettings
@@ -53,7 +54,7 @@ def student(seed=1, **changes):
 
 
 def made(name, updates=30, rounds=10):
-    return stages(recipe(JobSettings(recipe=name), units=WIDTH), ALL, LABELLED, updates, rounds, 0.01)
+    return stages(recipe(RecipeSettings(recipe=name), units=WIDTH), ALL, LABELLED, updates, rounds, 0.01)
 
 
 def values(model):
@@ -61,7 +62,7 @@ def values(model):
 
 
 def run(model, todo, folder, settings=SETTINGS):
-    return run_stages(model, todo, DEV, settings, folder, 1, "test")
+    return run_stages(model, todo, Training(DEV, settings, folder, 1, "test"))
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,7 @@ def checkpoint_after_every_round(monkeypatch):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_shares_add_up_and_every_step_can_be_printed(name):
-    steps = recipe(JobSettings(recipe=name, alpha=0.25))
+    steps = recipe(RecipeSettings(recipe=name, alpha=0.25))
     assert sum(s.share for s in steps) == pytest.approx(1)
     for step in steps:
         said = str(step)
@@ -80,12 +81,12 @@ def test_shares_add_up_and_every_step_can_be_printed(name):
 
 
 def test_joint_weighs_the_representation():
-    (step,) = recipe(JobSettings(recipe="joint", representation_weight=5.0, distance="cosine"), units=WIDTH)
+    (step,) = recipe(RecipeSettings(recipe="joint", representation_weight=5.0, distance="cosine"), units=WIDTH)
     logits, labels, vectors = step.objectives
     assert isinstance(logits, LogitMSE) and isinstance(labels, HardLabels) and labels.unlabelled == "teacher"
     assert (vectors.weight, vectors.distance, vectors.units) == (5.0, "cosine", WIDTH)
     with pytest.raises(UserError, match="--representation_weight=-1"):
-        JobSettings(representation_weight=-1.0)
+        RecipeSettings(representation_weight=-1.0)
 
 
 def test_the_staged_recipe_is_representation_then_logits_then_labels():
@@ -205,7 +206,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_bits(tmp_path, monkeypatch)
 def test_a_stage_chosen_by_its_loss_needs_signals_of_dev(tmp_path):
     dev = DevSet(DEV.ids, DEV.labels, DEV.metrics)
     with pytest.raises(UserError, match="stage representation: is chosen by its loss on dev, but dev has no teacher"):
-        run_stages(student(), made("staged"), dev, SETTINGS, tmp_path, 1, "test")
+        run_stages(student(), made("staged"), Training(dev, SETTINGS, tmp_path, 1, "test"))
 
 
 def test_a_recipe_of_ones_own_runs_in_plain_stages(tmp_path):
@@ -216,24 +217,23 @@ def test_a_recipe_of_ones_own_runs_in_plain_stages(tmp_path):
 
 def test_a_regression_has_no_labels_to_follow():
     with pytest.raises(UserError, match="--recipe=hard: the task is a regression"):
-        recipe(JobSettings(recipe="hard"), regression=True)
-    titles = [o.title for s in recipe(JobSettings(recipe="staged"), regression=True) for o in s.objectives]
+        recipe(RecipeSettings(recipe="hard"), regression=True)
+    titles = [o.title for s in recipe(RecipeSettings(recipe="staged"), regression=True) for o in s.objectives]
     assert titles[-1] == "score" and baseline(True)[0].objectives[0].title == "score"
 
 
 def test_rows_that_are_sure_enough_are_counted():
     logits = DRAW.normal(size=(500, 3)).astype(np.float32)
     surest = softmax(logits, axis=1).max(axis=1)
-    hard, parts = JobSettings(recipe="hard", confidence=0.5), [logits[:100], logits[100:]]
-    grid = replace(hard, recipe="soft", ablate="recipes")
-    (note,) = about_confidence(hard, False, parts)
+    hard, parts = RecipeSettings(recipe="hard", confidence=0.5), [logits[:100], logits[100:]]
+    (note,) = about_confidence(hard, ["hard"], parts)
     count = int((surest >= 0.5).sum())
     assert 0 < count < 500 and f": {count} of 500 rows" in note
-    assert about_confidence(grid, False, parts) == [note]
-    for settings, regression in ((replace(hard, recipe="joint"), False), (JobSettings(), False), (grid, True)):
-        assert about_confidence(settings, regression, parts) == []
+    assert about_confidence(replace(hard, recipe="soft"), RECIPES, parts) == [note], "of a grid"
+    for settings, recipes in ((hard, ["joint"]), (RecipeSettings(), ["hard"])):
+        assert about_confidence(settings, recipes, parts) == []
     with pytest.raises(UserError, match=rf"none of 500 rows .* surest has {surest.max():.4f}"):
-        about_confidence(replace(hard, confidence=0.998), False, parts)
+        about_confidence(replace(hard, confidence=0.998), ["hard"], parts)
 
 
 def test_the_projection_trains_in_plain_fit():

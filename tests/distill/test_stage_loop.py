@@ -11,7 +11,7 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.distill import loop, stages
-from kd_keras.distill.loop import DevSet
+from kd_keras.distill.loop import DevSet, Training
 from kd_keras.distill.objectives import HardLabels, LogitMSE, mixture
 from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.distill.settings import TrainSettings
@@ -54,7 +54,7 @@ def stage(steps=24, **kwargs):
 
 
 def run(model, folder, stage=None, settings=SETTINGS, dev=DEV):
-    return run_stage(model, stage or globals()["stage"](), dev, settings, folder, 1, "test")
+    return run_stage(model, stage or globals()["stage"](), Training(dev, settings, folder, 1, "test"))
 
 
 @pytest.fixture(autouse=True)
@@ -246,17 +246,19 @@ def test_what_a_killed_run_left_of_other_data_is_not_taken(tmp_path, monkeypatch
         with pytest.raises(ZeroDivisionError):
             run(student(), tmp_path / "a")
     anew, clean = student(), student()
-    history = run_stage(anew, stage(), DEV, SETTINGS, tmp_path / "a", 1, "test", key="other data")
+    history = run_stage(anew, stage(), Training(DEV, SETTINGS, tmp_path / "a", 1, "test", key="other data"))
     assert "of other data or settings" in capsys.readouterr().err
     assert history["epochs"][0]["step"] == 8
-    run_stage(clean, stage(), DEV, SETTINGS, tmp_path / "b", 1, "test", key="other data")
+    run_stage(clean, stage(), Training(DEV, SETTINGS, tmp_path / "b", 1, "test", key="other data"))
     assert equal(variables(anew), variables(clean))
 
 
 def test_only_the_named_layers_learn(tmp_path):
     model = student()
     before = {v.path: np.array(v) for v in model.weights}
-    run_stages(model, [stage(steps=8, trainable=("dense", "logits"))], DEV, SETTINGS, tmp_path / "a", 1, "test")
+    run_stages(
+        model, [stage(steps=8, trainable=("dense", "logits"))], Training(DEV, SETTINGS, tmp_path / "a", 1, "test")
+    )
     moved = {v.path for v in model.weights if (np.array(v) != before[v.path]).any()}
     assert moved == {"dense/kernel", "dense/bias", "logits/kernel", "logits/bias"}
 

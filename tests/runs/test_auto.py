@@ -10,7 +10,7 @@ import pytest
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.augment.unlabeled import split_like
 from kd_keras.common.errors import UserError
-from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.runs.auto import decided, mix, training
 from kd_keras.tasks import Columns, Rows, Task
 
@@ -26,27 +26,27 @@ def logits_of(right: float, sure: float = 4.0) -> np.ndarray:
 
 
 def test_labels_of_single_texts_get_joint_and_what_is_given_is_followed():
-    auto = decided(JobSettings(), SINGLE)
+    auto = decided(RecipeSettings(), SINGLE)
     assert (auto.recipe, auto.alpha, auto.representation_weight, auto.chosen) == ("joint", 0.0, 5.0, True)
     assert decided(auto, SINGLE) == auto, "twice is once"
     for task in (PAIR, SCORE):
-        assert decided(JobSettings(), task).recipe == "soft"
-    for given in ({"alpha": 0.0}, {"alpha": 0.5}, {"soft": "kl"}, {"recipe": "soft"}, {"ablate": "augmentation"}):
-        found = decided(JobSettings(**given), SINGLE)
+        assert decided(RecipeSettings(), task).recipe == "soft"
+    for given in ({"alpha": 0.0}, {"alpha": 0.5}, {"soft": "kl"}, {"recipe": "soft"}, {}):
+        found = decided(RecipeSettings(**given), SINGLE, "none" if given else "augmentation")
         assert (found.recipe, found.chosen, found.representation_weight) == ("soft", False, 1.0), given
         assert found.alpha == given.get("alpha", 0.0)
-    assert decided(JobSettings(recipe="joint"), SINGLE).representation_weight == 1.0
+    assert decided(RecipeSettings(recipe="joint"), SINGLE).representation_weight == 1.0
 
 
 def test_a_teacher_barely_over_the_floor_is_mixed_with_gold_labels():
-    auto = decided(JobSettings(), SINGLE)
+    auto = decided(RecipeSettings(), SINGLE)
     how, (said,) = mix(auto, "accuracy", GOLD, logits_of(0.81), logits_of(0.80))
     assert (how.recipe, how.alpha) == ("soft", 0.5) and "81.00" in said and "80.00" in said
     how, (said,) = mix(auto, "accuracy", GOLD, logits_of(0.95), logits_of(0.80))
     assert (how.recipe, how.alpha) == ("joint", 0.0) and "joint" in said
     how, _ = mix(auto, "accuracy", GOLD, logits_of(0.95, sure=0.1), logits_of(0.80))
     assert (how.soft, how.temperature) == ("kl", 1.0), "squared errors of flat logits teach little"
-    by_hand = decided(JobSettings(recipe="soft"), SINGLE)
+    by_hand = decided(RecipeSettings(recipe="soft"), SINGLE)
     assert mix(by_hand, "accuracy", GOLD, logits_of(0.5), logits_of(0.80)) == (by_hand, [])
 
 

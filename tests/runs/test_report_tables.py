@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kd_keras.runs.job import mean_and_spread
+from kd_keras.metrics import mean_and_spread
 from kd_keras.runs.report import summary
 
 

@@ -13,9 +13,11 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
-from kd_keras.distill.settings import JobSettings, TrainSettings
+from kd_keras.distill.settings import TrainSettings
+from kd_keras.runs.check import check
 from kd_keras.runs.inputs import prepare
-from kd_keras.runs.job import Job, Timings, check, sibling_runs
+from kd_keras.runs.job import Job, Run
+from kd_keras.runs.settings import JobSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.teachers import finetune, labelling
 from kd_keras.teachers.bert import Teacher
@@ -59,9 +61,9 @@ def make_job(bert_folder, toy_data):
 
 
 def run(job: Job):
-    layout = RunLayout(job.folder())
-    layout.root.mkdir(parents=True, exist_ok=True)
-    return prepare(job, layout, {}, Timings(layout.timings))
+    made = Run.of(job)
+    made.layout.root.mkdir(parents=True, exist_ok=True)
+    return prepare(made, {})
 
 
 @pytest.fixture
@@ -239,5 +241,5 @@ def test_folders_of_others_beside_a_run_are_left_alone(tmp_path, monkeypatch):
     for name in ("mine", "older", "locked"):
         (tmp_path / name / "teacher").mkdir(parents=True)
     monkeypatch.setattr(os, "access", lambda path, mode: path.name != "locked")
-    found = sibling_runs(RunLayout(tmp_path / "mine"), "custom")
+    found = RunLayout(tmp_path / "mine").siblings("custom")
     assert [run.root.name for run in found] == ["older"]

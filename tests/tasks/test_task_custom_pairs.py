@@ -62,6 +62,7 @@ def pairs_csv(path, scores=False):
 
 
 MINE = {"text_column": "a", "text_b_column": "b", "label_column": "y"}
+COLUMNS = tasks.Columns(("a",), "b", "y")
 
 
 def test_custom_pairs_by_settings(tmp_path):
@@ -84,11 +85,11 @@ def test_custom_regression(tmp_path):
     assert scores == {"pearson": pytest.approx(1), "spearman": pytest.approx(1)}
     again = Task.from_json(json.loads(json.dumps(task.to_json())))
     assert again.is_regression and again.to_json() == task.to_json()
-    single = tasks.custom(train, text_column="a", label_column="y", regression=True)
+    single = tasks.custom(train, columns=tasks.Columns(("a",), label="y"), regression=True)
     assert not single.is_pair and tasks.load(single).train.text_b is None
     path = write(tmp_path / "bad.csv", "a,b,y\np,q,1.5\nr,s,high\n")
     with pytest.raises(UserError, match=r"bad\.csv, line 3, column 'y': expected a number; found 'high'"):
-        tasks.load(tasks.custom(path, regression=True, **MINE))
+        tasks.load(tasks.custom(path, columns=COLUMNS, regression=True))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_pair_that_lacks_a_text(tmp_path, name, content, message, regression):
     path = write(tmp_path / name, content)
     labels = None if regression else ("0", "1")
     with pytest.raises(UserError, match=message) as e:
-        tasks.load(tasks.custom(path, labels=labels, regression=regression, **MINE))
+        tasks.load(tasks.custom(path, columns=COLUMNS, labels=labels, regression=regression))
     assert str(e.value).startswith(path) and "\n" not in str(e.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kd_keras import tasks
 from kd_keras.common.errors import UserError
-from kd_keras.tasks.readers import LabelReader, read_table
+from kd_keras.tasks.readers import LabelReader, Reading, read_table
 from kd_keras.tasks.records import Columns
 from kd_keras.tasks.tables import BadRows
 
@@ -24,7 +24,7 @@ def write(path, content, encoding="utf-8"):
 
 def read(path, bad=None, **kwargs):
     labels = LabelReader("single", ("neg", "pos"), None)
-    return read_table(path, Columns(), labels, bad or BadRows(), "train", **kwargs)
+    return read_table(path, Columns(), labels, bad or BadRows(), "train", Reading(**kwargs))
 
 
 CONTENT = {

@@ -331,13 +331,13 @@ def test_a_package_of_other_content(fake_packages):
 def test_custom(tmp_path):
     train = write(tmp_path / "t.csv", "t,u,y\n" + "".join(f"a {i},b,{i % 3 + 9}\n" for i in range(30)))
     dev = write(tmp_path / "d.jsonl", json.dumps({"t": "x", "u": "y", "y": 10}) + "\n")
-    task = tasks.custom(train, text_column="t", label_column="y")
+    task = tasks.custom(train, columns=tasks.Columns(("t",), label="y"))
     assert task.labels == ("9", "10", "11") and task.kind == "single"  # sorted as numbers
     assert task.metrics == ("accuracy", "macro_f1", "mcc")
     data = tasks.load(task)
     assert len(data.dev) == 3 and data.source == f"--train_file={train}"
     assert tasks.load_test(task) is None
-    pair = tasks.custom(train, dev, dev, text_column="t", text_b_column="u", label_column="y")
+    pair = tasks.custom(train, dev, dev, tasks.Columns(("t",), "u", "y"))
     data = tasks.load(pair)
     assert pair.kind == "pair" and data.dev.text_b == ["y"] and data.dev.label.tolist() == [1]
     assert tasks.load_test(pair).ids == ["test-0"]

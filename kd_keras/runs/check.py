@@ -1,0 +1,137 @@
+"""Looks for what would stop a run later, once, before TensorFlow is imported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kd_keras.augment.tagging import check_tagger
+from kd_keras.augment.unlabeled import check_unlabeled
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import RunLayout, signals_in
+from kd_keras.runs.job import Job, Run
+from kd_keras.students.settings import student_name
+from kd_keras.teachers import ensemble
+from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.text.tokenizers import always_kept, read_vocab
+from kd_keras.text.truncation import check_truncation
+
+_UNMIXED = {"joint": "adds the labels' loss to that of the logits, each with weight 1",
+            "hard": "follows the teacher's labels alone"}  # fmt: skip
+
+
+def check(job: Job) -> Run:
+    """The run that the job may start. Writes nothing.
+
+    Raises:
+      UserError: unknown teacher, output folder of another task or run, vectors that are missing, …
+    """
+    if job.task.kind == "tagging":
+        raise UserError(f"task {job.task.name}: kind tagging has no student yet; train takes sentences and pairs")
+    run = Run.of(job)
+    _check_flags(job)
+    _check_text(job)
+    _check_models(job)
+    _check_folder(job, run.layout)
+    return run
+
+
+def _check_flags(job: Job) -> None:
+    """What cannot go together, or not with the task."""
+    task, recipe, ablate = job.task, job.recipe, job.job.ablate
+    job.label.check_machine()
+    student_name(job.student, task.is_pair)
+    check_truncation("teacher_truncation", job.teacher.teacher_truncation, task.name, task.is_pair)
+    check_truncation("student_truncation", job.student.student_truncation, task.name, task.is_pair)
+    if task.is_regression and recipe.soft == "kl":
+        raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; take --soft=mse")
+    if task.is_regression and recipe.recipe == "hard":
+        raise UserError(f"--recipe=hard: task {task.name} is a regression, whose teacher gives no labels; take another")
+    for name in job.recipes:
+        if recipe.alpha and name in _UNMIXED:
+            raise UserError(f"--alpha={recipe.alpha:g}: the recipe {name} {_UNMIXED[name]}; leave --alpha out")
+    if ablate == "recipes" and recipe.recipe != "soft":
+        raise UserError(f"--recipe={recipe.recipe}: --ablate=recipes tries every recipe by itself")
+
+
+def _check_text(job: Job) -> None:
+    """What transfer text there is to be."""
+    ablate, more = job.job.ablate, job.augment.augment != "none" or job.unlabeled.wanted or job.data.rest is not None
+    if ablate == "augmentation":
+        if job.augment.augment != "none":
+            raise UserError(f"--augment={job.augment.augment}: --ablate={ablate} tries every --augment by itself")
+        if job.unlabeled.wanted:
+            raise UserError(
+                "--unlabeled… with --ablate=augmentation: half of its students learn from labels alone, which "
+                "unlabelled text does not have; add --unlabeled=none, or take --ablate=transfer_sizes"
+            )
+        if job.data.rest is not None:
+            raise UserError(
+                "--labels_per_class with --ablate=augmentation: half of its students learn from labels alone, which "
+                "the other training rows do not have; leave one of the two out"
+            )
+    if ablate == "transfer_sizes" and not more:
+        raise UserError("--ablate=transfer_sizes: there is no transfer text; add --unlabeled=task, --augment=all, …")
+    if any(job.job.sizes()) and not more:
+        raise UserError(
+            f"--transfer_sizes={job.job.transfer_sizes}: there is no transfer text to draw rows from; add "
+            "--unlabeled=task, --augment=all, …"
+        )
+    if ablate == "augmentation" or job.augment.chance("pos"):
+        check_tagger(job.augment.tagger)
+    check_unlabeled(job.unlabeled_text)
+
+
+def _check_models(job: Job) -> None:
+    """Teacher, vocabulary, vectors, and signals that are given."""
+    checkpoint, task, data = job.checkpoint, job.task.name, job.data.fingerprint
+    job.label.check_layer(checkpoint.layers)
+    if job.student.tokenizer == "wordpiece":
+        always_kept(read_vocab(checkpoint.vocab), job.student.vocab_size)
+    finished = checkpoint.fine_tuned_for(task, data)
+    if finished:
+        checkpoint.check_reading(job.teacher)
+    teachers = ensemble.checkpoints(checkpoint, task, data, job.teacher.teacher_seeds)
+    if job.job.signals is not None:
+        _check_signals(job, Path(job.job.signals), teachers)
+    job.student.width()  # looks into --vectors
+    if not finished:
+        checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
+
+
+def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
+    """Refuses signals of another teacher or of other data before anything is trained."""
+    from kd_keras.teachers.signals import SignalStore
+
+    if not teachers[0].fine_tuned_for(job.task.name, job.data.fingerprint):
+        raise UserError(
+            f"--signals={folder}: needs the teacher that made them, as --teacher=RUN/teacher; "
+            f"--teacher={teachers[0].name} is not fine-tuned for this task and data"
+        )
+    pairs = ((split, number) for split in ("train", "dev") for number in range(1, len(teachers) + 1))
+    for split, number in pairs:
+        manifest, rows = SignalStore(signals_in(folder, split, number)).verify(), job.splits()[split]
+        here = teachers[number - 1].manifest()["fingerprint"]
+        if manifest["teacher"] != here:
+            said = "; ".join(files.differences(manifest["teacher"], here))
+            raise UserError(f"--signals={folder}: {split} has signals from another teacher ({said})")
+        if manifest["data"] != rows.fingerprint():
+            raise UserError(f"--signals={folder}: {split} has signals of other data than this run's")
+
+
+def _check_folder(job: Job, layout: RunLayout) -> None:
+    """Whether the run may write there."""
+    if layout.root.is_file():
+        raise UserError(f"--output_dir={layout.root}: is a file, expected a folder")
+    if layout.task.is_file():
+        other = files.read_json(layout.task).get("name")
+        if other != job.task.name:
+            raise UserError(
+                f"--output_dir={layout.root}: holds a run of task {other!r}, not {job.task.name!r}; choose another"
+            )
+    if layout.run.is_file():
+        # run.json was JSON once, so tuples compare as lists.
+        files.refuse_other(layout.root, "run", files.read_json(layout.run), json.loads(json.dumps(job.key())))
+    elif layout.root.is_dir() and any(layout.root.iterdir()):
+        raise UserError(f"--output_dir={layout.root}: is not empty and holds no run of train; choose another folder")

@@ -1,0 +1,131 @@
+"""The students of a run, planned as data: what each learns, from which rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from kd_keras.common.columns import JoinedArray
+from kd_keras.common.seeds import rng
+from kd_keras.distill.recipes import Step, baseline, recipe
+from kd_keras.distill.settings import BASELINE, DISTILLED, RecipeSettings
+from kd_keras.distill.stages import TrainingSet
+from kd_keras.runs.inputs import Inputs
+from kd_keras.runs.job import Job
+from kd_keras.students.inputs import join_ids
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A student that is to be trained, whatever its seed.
+
+    Attributes:
+      kind: "baseline" (gold labels) or "distilled".
+      name: of its folder.
+      title: for people.
+      recipe: makes its steps; called once a student, as a projection belongs to one.
+      data: what it learns from.
+      labelled: the rows of ``data`` with gold labels.
+      about: JSON-able, what ``data`` depend on.
+    """
+
+    kind: str
+    name: str
+    title: str
+    recipe: Callable[[], tuple[Step, ...]]
+    data: TrainingSet
+    labelled: TrainingSet
+    about: dict
+
+
+def training_set(
+    job: Job, inputs: Inputs, sets: Sequence[str], source_labels: bool = False, limit: int | None = None
+) -> TrainingSet:
+    """The training rows, and with them the rows of transfer ``sets``.
+
+    Args:
+      source_labels: made rows have their source row's gold label, for plain training; else they have none.
+      limit: at most so many rows of ``sets``, a draw of which a smaller one is part.
+    """
+    train, names = job.data.train, ("train", *sets)
+    made = [inputs.transfer[name] for name in sets]
+    label = [s.source_labels(train) if source_labels else s.rows.label for s in made]
+    y = {
+        "label": np.concatenate([train.label, *label]).astype(np.float32 if job.task.is_regression else np.int32),
+        "teacher_logits": np.concatenate([inputs.signals[n].logits for n in names]),
+    }
+    if job.needs_hidden:
+        y["teacher_hidden"] = JoinedArray([inputs.signals[n].hidden for n in names])
+    data = TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
+    if limit is None or limit >= len(data) - len(train):
+        return data
+    drawn = rng(0, "transfer sizes").permutation(len(data) - len(train))[:limit]
+    return data.take(np.concatenate([np.arange(len(train)), len(train) + np.sort(drawn)]))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """At most ``limit`` rows beyond the training rows."""
+
+    data: TrainingSet
+    limit: int
+
+
+def main_arms(job: Job, inputs: Inputs) -> list[Plan]:
+    """The baseline on the training rows' gold labels, and the distilled student on the whole transfer set."""
+    arms = [distilled(job, inputs, list(inputs.transfer), DISTILLED)]
+    if job.job.baseline:
+        arms.insert(0, undistilled(job, inputs, [], BASELINE))
+    return arms
+
+
+def undistilled(job: Job, inputs: Inputs, sets: Sequence[str], name: str) -> Plan:
+    """An arm without distillation: it learns gold labels, a made row of ``sets`` its source row's."""
+    steps = partial(baseline, job.task.is_regression, job.task.class_weights)
+    data = training_set(job, inputs, sets, source_labels=True)
+    return Plan(BASELINE, name, _titled("no distillation", sets), steps, data, training_set(job, inputs, []),
+                _about(job, inputs, sets))  # fmt: skip
+
+
+def distilled(
+    job: Job,
+    inputs: Inputs,
+    sets: Sequence[str],
+    name: str,
+    settings: RecipeSettings | None = None,
+    drawn: Drawn | None = None,
+) -> Plan:
+    """An arm that learns from the teacher on the training rows and the transfer ``sets``.
+
+    Args:
+      settings: the recipe it follows; what suits the job's teacher if not given.
+      drawn: a part of the rows, which several arms share; all of ``sets`` if not given.
+    """
+    hidden = inputs.signals["train"].hidden
+    units = 0 if hidden is None else hidden.shape[1]
+    how = settings or inputs.how or job.recipe
+    steps = partial(recipe, how, job.task.is_regression, units, job.task.class_weights)
+    title, limit = "distilled", None
+    if drawn is None:
+        data = training_set(job, inputs, sets)
+    else:
+        data, limit, title = drawn.data, drawn.limit, f"{how.recipe}, {drawn.limit:,} rows more"
+    return Plan(DISTILLED, name, _titled(title, sets), steps, data, training_set(job, inputs, []),
+                _about(job, inputs, sets, limit))  # fmt: skip
+
+
+def _titled(title: str, sets: Sequence[str]) -> str:
+    return f"{title}, {' + '.join(sets)}" if sets else title
+
+
+def _about(job: Job, inputs: Inputs, sets: Sequence[str], limit: int | None = None) -> dict:
+    return {
+        "data": job.data.fingerprint,
+        "transfer": [inputs.signals[s].manifest["data"] for s in sets],
+        "limit": limit,
+        "teacher": inputs.signals["train"].manifest["teacher"],
+        "embeddings": inputs.matrix_key,
+    }

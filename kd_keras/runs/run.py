@@ -1,0 +1,45 @@
+"""The whole job: teacher → signals → student inputs → arms (baseline and distilled, each seed) → scores → report.
+
+Every step finds what an earlier run of the same command finished, and goes on from there.
+"""
+
+from __future__ import annotations
+
+from kd_keras.common import files
+from kd_keras.common.progress import say
+from kd_keras.runs.augmentation_grid import run_augmentation_grid
+from kd_keras.runs.inputs import prepare, rest_set, transfer_sets, unlabeled_set
+from kd_keras.runs.job import Run
+from kd_keras.runs.plans import main_arms
+from kd_keras.runs.recipe_grid import run_recipe_grid
+from kd_keras.runs.report import write_report
+from kd_keras.runs.train import choose, train_arms
+
+
+def distil(run: Run) -> dict:
+    """Everything that ``check`` let pass; returns what ``metrics.json`` holds, "table" and "verdict" for people.
+
+    Raises:
+      UserError: a full disk; a teacher that is worse than a linear model; signals that do not fit.
+    """
+    job, layout = run.job, run.layout
+    with files.disk_errors(layout.root):
+        layout.root.mkdir(parents=True, exist_ok=True)
+    files.write_json(layout.run, job.key())
+    files.write_json(layout.task, job.task.to_json())
+    files.write_text(layout.labels, "".join(f"{name}\n" for name in job.task.labels))
+    files.write_text(layout.flags, job.flags_text)
+    say("\n".join([f"run folder: {layout.root}", f"data: {job.data.source}", *job.data.notes]))
+    if job.job.ablate == "augmentation":
+        return run_augmentation_grid(run)
+    sets = rest_set(job) | transfer_sets(run, [job.augment.augment])
+    if job.unlabeled.wanted:
+        sets["unlabeled"] = unlabeled_set(run)
+    inputs = prepare(run, sets)
+    if job.job.ablate in ("recipes", "transfer_sizes"):
+        return run_recipe_grid(run, inputs)
+    arms = train_arms(run, inputs, main_arms(job, inputs))
+    chosen = choose(arms)
+    files.link_or_copy(chosen.folder / "student.keras", layout.student)
+    files.write_json(layout.history, {arm.name: arm.history for arm in arms})
+    return write_report(run, inputs, arms, chosen)

@@ -1,0 +1,70 @@
+"""What a run compares and where it writes, as flags; no Keras import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_keras.common.config import Checked, setting
+from kd_keras.common.errors import UserError
+
+ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
+# Where to write, what to find and how many to train change no student.
+NOT_IN_KEY = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard", "parallel_students",
+              "allow_weak_teacher")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class JobSettings(Checked):
+    """What to compare and where to write."""
+
+    output_dir: str | None = setting(
+        None, "run folder; saved_models/TASK/RUN if not given, RUN being made from the settings, so that the same "
+        "command finds its own run again.",
+    )  # fmt: skip
+    signals: str | None = setting(
+        None,
+        "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
+        "made them (RUN/teacher).",
+    )
+    seed: int = setting(1, "seed of the first student.", low=0)
+    seeds: int = setting(1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1)
+    parallel_students: int = setting(
+        1, "students trained at the same time, each in a process of its own with its share of the CPUs. Small matrices "
+        "keep few CPUs busy, so N CPUs train N students in less time than one after the other; each takes 1 to 2 GB.",
+        low=1, high=64, late=True,
+    )  # fmt: skip
+    baseline: bool = setting(True, "also train the same student without distillation.")
+    ablate: str = setting(
+        "none",
+        "instead of one student and its baseline, train a whole grid and tabulate it: augmentation is "
+        "{no distillation, distillation} × {no augmentation, mask, pos, ngram, all}; recipes is {no distillation, "
+        "every --recipe} × --transfer_sizes; transfer_sizes is the same for --recipe alone.",
+        choices=ABLATIONS,
+    )
+    transfer_sizes: str = setting(
+        "all",
+        "with --ablate=recipes or transfer_sizes: how many rows beyond the training rows, as 0,30000,all; each holds "
+        "the smaller.",
+        late=True,
+    )
+    allow_weak_teacher: bool = setting(
+        False, "go on with a teacher that is worse on dev than a linear model, instead of stopping.", late=True
+    )
+    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.sizes()
+
+    def sizes(self) -> list[int | None]:
+        """``transfer_sizes`` as numbers, None for all."""
+        parts = [p.strip() for p in self.transfer_sizes.split(",")]
+        if not all(p == "all" or p.isdecimal() for p in parts) or len(set(parts)) != len(parts):
+            raise UserError(
+                f"--transfer_sizes={self.transfer_sizes}: expected different numbers of rows, or all, as 0,30000,all"
+            )
+        return [None if p == "all" else int(p) for p in parts]
+
+    def every_seed(self) -> list[int]:
+        """Of the students of an arm."""
+        return list(range(self.seed, self.seed + self.seeds))

@@ -1,0 +1,133 @@
+"""What the teachers of a run say: each fine-tuned or found, then asked about every text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import signals_in
+from kd_keras.distill.settings import RecipeSettings
+from kd_keras.metrics import score, softmax
+from kd_keras.runs.job import Run
+from kd_keras.runs.references import References
+from kd_keras.runs.teacher_check import check_teacher
+from kd_keras.tasks import Rows
+from kd_keras.teachers import ensemble
+from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.checkpoints import from_folder
+from kd_keras.teachers.finetune import fine_tune
+from kd_keras.teachers.labelling import label
+from kd_keras.teachers.signals import Signals
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Attributes:
+    first: the teacher, of several the first.
+    signals: split, or name of a transfer set → what to learn from; of an ensemble the mean.
+    each: the logits of each teacher by itself, for every split.
+    about: what reports say of it.
+    notes: what was found of it.
+    """
+
+    first: Teacher
+    signals: Mapping[str, Signals]
+    each: Sequence[Mapping[str, np.ndarray]]
+    about: dict
+    notes: list[str]
+
+
+def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
+    """Every teacher of the run, and what it says of each split and of the rows of ``sets``.
+
+    Raises:
+      UserError: the teacher is under the linear model on dev.
+    """
+    first, made, notes = None, [], []
+    # Dev comes first: whether a teacher is worth listening to is known before the long work.
+    rows = {"dev": run.splits["dev"], **run.splits, **sets}
+    for number in range(1, run.job.teacher.teacher_seeds + 1):
+        teacher = _teacher(run, number, to_beat)
+        signals: dict[str, Signals] = {}
+        with run.timings.step("signals" if number == 1 else f"signals {number}"):
+            for split, some in rows.items():
+                signals[split] = _signals(run, teacher, split, some, number)
+                if split == "dev" and number == 1:
+                    notes = _about_teacher(run, signals["dev"], to_beat)
+        made.append(signals)
+        first = first or teacher
+    signals = {name: ensemble.mean([own[name] for own in made]) for name in made[0]}
+    each = [{split: own[split].logits for split in run.splits} for own in made]
+    seeds = [_seed_of(run.layout.teacher_of(n)) for n in range(1, len(each) + 1)]
+    about = first.about() | ({"seeds": seeds} if len(seeds) > 1 else {"seed": seeds[0]})
+    return Taught(first, signals, each, about, [*_about_several(run, signals, each, about), *notes])
+
+
+def _about_teacher(run: Run, dev: Signals, to_beat: References) -> list[str]:
+    """Raises UserError where the teacher is under the linear model."""
+    if run.task.is_regression:
+        return []
+    floor = to_beat.logits.get("linear", {}).get("dev")
+    return check_teacher(
+        run.task.metric, run.task.labels, run.job.data.dev.label, dev.logits, floor, run.job.job.allow_weak_teacher
+    )
+
+
+def _teacher(run: Run, number: int, to_beat: References) -> Teacher:
+    job = run.job
+    with run.timings.step("teacher" if number == 1 else f"teacher {number}"):
+        count = job.teacher.teacher_seeds
+        checkpoint = ensemble.checkpoints(job.checkpoint, job.task.name, job.data.fingerprint, count)[number - 1]
+        known = [t for s in run.siblings for t in s.every_teacher()]
+        settings = ensemble.teacher_settings(job.teacher, number)
+        return fine_tune(checkpoint, job.data, settings, run.layout.teacher_of(number), known, to_beat.start)
+
+
+def _seed_of(teacher: Path) -> int | None:
+    """Also of a teacher that was given, which ``teacher_seed`` says nothing of; None where nothing was fine-tuned."""
+    key = from_folder(str(teacher), teacher).manifest()["key"]
+    return key["teacher_seed"] if key["teacher_epochs"] else None
+
+
+def _about_several(
+    run: Run, signals: Mapping[str, Signals], each: Sequence[Mapping[str, np.ndarray]], about: dict
+) -> list[str]:
+    if "seeds" not in about:
+        return []
+    metric, gold = run.task.metric, run.job.data.dev.label
+    alone = ensemble.scores([metric], {"dev": gold}, each, about["seeds"])
+    return [ensemble.in_words(metric, alone, score([metric], gold, signals["dev"].logits)[metric])]
+
+
+def about_confidence(settings: RecipeSettings, recipes: Sequence[str], logits: Iterable[np.ndarray]) -> list[str]:
+    """How many rows the hard labels teach, of ``logits`` float[rows, classes] each; nothing without ``--confidence``.
+
+    Raises:
+      UserError: none is as sure.
+    """
+    least = settings.confidence
+    if not least or "hard" not in recipes:
+        return []
+    surest = softmax(np.concatenate(list(logits))).max(axis=-1)
+    count = int(np.sum(surest >= least))
+    if not count:
+        raise UserError(
+            f"--confidence={least:g}: the teacher gives none of {len(surest):,} rows a label so probable, its surest "
+            f"has {surest.max():.4f}; choose less"
+        )
+    return [f"hard labels: {count:,} of {len(surest):,} rows have one that the teacher gives {least:g} or more"]
+
+
+def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
+    settings = ensemble.label_settings(run.job.label, number)
+    known = [place for s in run.siblings for place in s.every_signals(split)]
+    given = run.job.job.signals and signals_in(Path(run.job.job.signals), split, number)
+    known = [given] if (must := bool(given and given.is_dir())) else known
+    return label(
+        teacher, rows, run.layout.signals(split, number), settings, run.task.name,
+        split if number == 1 else f"{split}, teacher {number}", known, must_be_known=must,
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""The students of a run, one after the other or side by side, and which of them it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kd_keras.common.machine import cpus
+from kd_keras.distill.loop import DevSet
+from kd_keras.distill.settings import DISTILLED
+from kd_keras.runs import auto
+from kd_keras.runs.inputs import Inputs
+from kd_keras.runs.job import Run
+from kd_keras.runs.parallel import train_side_by_side
+from kd_keras.runs.plans import Plan
+from kd_keras.runs.students import Arm, Todo, Trainer
+from kd_keras.text.batches import steps_per_epoch
+
+
+def train_arms(run: Run, inputs: Inputs, plans: Sequence[Plan]) -> list[Arm]:
+    """The students of ``plans`` at every seed, finished ones found again.
+
+    All make as many updates as ``epochs`` over the largest set ask for, if ``patience`` does not end them before, and
+    are scored on dev as often, but that each stage of a recipe has one score at least.
+    """
+    job, signals = run.job, inputs.signals["dev"]
+    y = {"label": job.data.dev.label, "teacher_logits": signals.logits}
+    if signals.hidden is not None:
+        y["teacher_hidden"] = np.asarray(signals.hidden)
+    dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics, y)
+    largest = max(len(p.data) for p in plans)
+    train = auto.training(job.train, largest)
+    updates = max(1, round(steps_per_epoch(largest, train.batch_size) * train.epochs))
+    rounds = max(1, round(train.epochs * train.evals_per_epoch))
+    todo = [Todo(p, seed, updates, rounds) for seed in job.job.every_seed() for p in plans]
+    trainer = Trainer(run, inputs, dev, train)
+    if (workers := min(job.job.parallel_students, cpus(), len(todo))) > 1:
+        train_side_by_side(trainer, todo, workers)
+    arms = []
+    for each in todo:
+        with run.timings.step(f"student ({each.what})"):
+            arms.append(trainer.arm(each))
+    return arms
+
+
+def choose(arms: Sequence[Arm]) -> Arm:
+    """The student with the best dev score, with or without distillation: what ``student.keras`` becomes."""
+    return max(arms, key=lambda a: (a.history["best"], a.kind == DISTILLED, -a.seed))

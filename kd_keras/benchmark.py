@@ -17,7 +17,6 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_string, from_flags
-from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.timing.settings import BenchmarkSettings
 
@@ -29,8 +28,7 @@ define_string("model_dir", None, "run folder of train, exported.")
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings = from_flags(BenchmarkSettings)
-    if not FLAGS.model_dir:
-        raise UserError("--model_dir=DIR is needed: a run folder of train that export was called on")
+    cli.required(model_dir="a run folder of train that export was called on")
 
     from kd_keras.timing import measure
 

@@ -14,7 +14,6 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_string, from_flags
-from kd_keras.common.errors import UserError
 from kd_keras.compression.settings import CompressSettings
 
 FLAGS = flags.FLAGS
@@ -26,10 +25,7 @@ define_string("output_dir", None, "run folder to write; it must not exist, or be
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings = from_flags(CompressSettings)
-    if not FLAGS.model_dir:
-        raise UserError("--model_dir=DIR is needed: a run folder of train")
-    if not FLAGS.output_dir:
-        raise UserError("--output_dir=DIR is needed: the run folder to write")
+    cli.required(model_dir="a run folder of train", output_dir="the run folder to write")
 
     from kd_keras.compression import compressor
     from kd_keras.compression.report import table

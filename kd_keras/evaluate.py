@@ -11,7 +11,6 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_string
-from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.formats.format import FORMATS, parse_formats
 from kd_keras.tasks import read_labelled
@@ -25,9 +24,7 @@ define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
-    for name in ("model_dir", "data_file"):
-        if not FLAGS[name].value:
-            raise UserError(f"--{name}=… is needed")
+    cli.required(model_dir="a run folder of train", data_file="labelled rows to score it on")
     formats = parse_formats(FLAGS.formats, FORMATS)
 
     from kd_keras.deploy.runner import Runner, always_answers, only_label, require_export

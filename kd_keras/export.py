@@ -32,8 +32,7 @@ define_string("model_dir", None, "run folder of train.")
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings = from_flags(ExportSettings)
-    if not FLAGS.model_dir:
-        raise UserError("--model_dir=DIR is needed: a run folder of train")
+    cli.required(model_dir="a run folder of train")
     settings.chosen()
     for name in ("calibration_file", "check_file"):
         if FLAGS[name].value:

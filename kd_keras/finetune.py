@@ -26,8 +26,7 @@ define_string("output_dir", None, "folder for the fine-tuned teacher.")
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks, settings = from_flags(TaskSettings), from_flags(TeacherSettings)
-    if not flags.FLAGS.output_dir:
-        raise UserError("--output_dir=DIR is needed: where the fine-tuned teacher goes")
+    cli.required(output_dir="where the fine-tuned teacher goes")
     folder = Path(flags.FLAGS.output_dir)
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")

@@ -28,9 +28,7 @@ define_string("output_dir", None, "folder for the signals (Parquet shards and a 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings = from_flags(LabelSettings)
-    for name in ("teacher_dir", "input", "output_dir"):
-        if not FLAGS[name].value:
-            raise UserError(f"--{name}=… is needed")
+    cli.required(teacher_dir="a fine-tuned teacher", input="the text to label", output_dir="where the signals go")
     settings.check_machine()
     checkpoint = find_checkpoint(FLAGS.teacher_dir)
     made = checkpoint.manifest()

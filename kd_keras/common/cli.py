@@ -104,3 +104,11 @@ def no_arguments(argv: list[str]) -> None:
     """Refuses words that are no flags (a forgotten ``--`` or ``=``)."""
     if len(argv) > 1:
         raise UserError(f"unexpected argument {argv[1]!r}: flags are written --name=value (--help lists them)")
+
+
+def required(**what: str) -> None:
+    """Refuses flags without a value: ``required(model_dir="a run folder of train")``."""
+    for name, help in what.items():
+        if not flags.FLAGS[name].value:
+            kind = "FILE" if name.endswith(("file", "input")) else "DIR"
+            raise UserError(f"--{name}={kind} is needed: {help}")

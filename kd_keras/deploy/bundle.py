@@ -10,11 +10,10 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout
 from kd_keras.tasks import Task
-from kd_keras.text.tokenizers import Tokenizer, WordPiece, Words, read_vocab
+from kd_keras.text.tokenizers import Tokenizer, made_tokenizer, read_vocab
 from kd_keras.text.truncation import HEAD
 
 VERSION = 1
-_KINDS = {t.kind: t for t in (WordPiece, Words)}
 
 
 def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = None) -> dict[str, Any]:
@@ -112,9 +111,5 @@ def open_model(path: Path) -> tuple[Task, Tokenizer, dict]:
     vocab = read_vocab(files.require_file(layout.vocab, "vocabulary"))
     if len(vocab) != about["vocab_size"]:
         raise UserError(f"{layout.vocab}: has {len(vocab):,} lines, expected {about['vocab_size']:,}; export again")
-    try:
-        config = dict(about["tokenizer"])
-        tokenizer = _KINDS[config.pop("kind")](vocab, **config)
-    except (KeyError, TypeError) as e:
-        raise UserError(f"{layout.metadata}: no tokenizer that is known ({e})") from None
+    tokenizer = made_tokenizer(vocab, about.get("tokenizer"), layout.metadata)
     return Task.from_json(about["task"]), tokenizer, entry

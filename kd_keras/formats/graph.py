@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kd_keras.formats.tflite_inputs import BERT_INPUTS
+from kd_keras.formats.tflite_inputs import MEDIAPIPE_INPUTS
 from kd_keras.students.weights import StudentWeights
 
 
@@ -63,7 +63,7 @@ def forward_pass(
         logits = tf.matmul(hidden, model.logits[0]) + model.logits[1]
         return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
 
-    names, size = (BERT_INPUTS, length + 2) if bert_inputs else (weights.inputs, length)
+    names, size = (MEDIAPIPE_INPUTS, length + 2) if bert_inputs else (weights.inputs, length)
     signature = {name: tf.TensorSpec((1, size), tf.int32, name=name) for name in names}
     return tf.function(scores).get_concrete_function(**signature)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.quiet import silent
-from kd_keras.formats.tflite_inputs import BERT_INPUTS, input_name, model_inputs
+from kd_keras.formats.tflite_inputs import MEDIAPIPE_INPUTS, input_name, model_inputs
 from kd_keras.text.token_ids import TokenIds
 
 
@@ -38,7 +38,7 @@ class LiteRT:
             raise UserError(f"{what}: not a TFLite file that can be loaded ({' '.join(str(e).split())})") from None
         details = self._interpreter.get_input_details()
         self._tensors = {input_name(d["name"]): d for d in details}
-        self._bert = set(self._tensors) == set(BERT_INPUTS)
+        self._bert = set(self._tensors) == set(MEDIAPIPE_INPUTS)
         self.inputs = ("ids",) if self._bert else tuple(sorted(self._tensors))
         length = int(details[0]["shape_signature"][-1]) - 2 * self._bert
         self.length = length if length > 0 else None

@@ -13,9 +13,7 @@ from kd_keras.common.quiet import silent
 from kd_keras.formats.format import Format
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import check_graph
-from kd_keras.text.tokenizers import WordPiece
-
-BERT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+from kd_keras.text.tokenizers import BERT_INPUTS, WordPiece
 
 
 def convert(teacher: Any, fmt: Format, length: int) -> bytes:

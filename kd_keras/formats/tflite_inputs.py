@@ -9,7 +9,7 @@ import numpy as np
 from kd_keras.text.token_ids import TokenIds
 
 # By name: a file's own order is the converter's.
-BERT_INPUTS = ("ids", "mask", "segment_ids")
+MEDIAPIPE_INPUTS = ("ids", "mask", "segment_ids")
 # For metadata.json.
 READS = {
     "ids": "int32, right-padded with 0; no [CLS], no [SEP]; an empty text is all 0",
@@ -39,7 +39,7 @@ def bert_inputs(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
       tokens: ids of a text, without [CLS] and [SEP].
       length: most tokens of the text; more are cut.
     """
-    x = {name: np.zeros((1, length + 2), np.int32) for name in BERT_INPUTS}
+    x = {name: np.zeros((1, length + 2), np.int32) for name in MEDIAPIPE_INPUTS}
     framed = [_CLS_OR_SEP, *tokens[:length], _CLS_OR_SEP]
     x["ids"][0, : len(framed)] = framed
     x["mask"][0, : len(framed)] = 1

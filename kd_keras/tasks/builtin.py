@@ -5,6 +5,7 @@ from __future__ import annotations
 from kd_keras.common.errors import UserError
 from kd_keras.common.registry import Registry
 from kd_keras.tasks import pairs
+from kd_keras.tasks.glue import glue
 from kd_keras.tasks.official import ReviewFolders, SentencePolarity, TableDir
 from kd_keras.tasks.packages import ImdbPackage, RottenTomatoesPackages
 from kd_keras.tasks.records import Columns, Task
@@ -12,9 +13,7 @@ from kd_keras.tasks.tfds_source import Tfds
 
 _REGISTRY: Registry[Task] = Registry("task")
 _POLARITY = ("negative", "positive")
-_GLUE_SPLITS = (("train", "train"), ("dev", "validation"))
 _TRAIN_TEST = (("train", "train"), ("test", "test"))
-_GLUE_FILES = (("train", ("train.tsv",)), ("dev", ("dev.tsv",)))
 _CSV_FILES = (("train", ("train.csv",)), ("test", ("test.csv",)))
 _TITLED = Columns(("title", "description"), None, "label", ("label", "title", "description"), 1)
 
@@ -43,10 +42,7 @@ register(
         kind="single",
         labels=_POLARITY,
         columns=Columns(("sentence",), label_base=0),
-        sources=(
-            TableDir("GLUE TSV", "train.tsv and dev.tsv", ("SST-2",), splits=_GLUE_FILES),
-            Tfds("glue/sst2", ("sentence",), _GLUE_SPLITS),
-        ),
+        sources=glue("SST-2", "sst2", "sentence"),
         description="sentiment of phrases from film reviews (Socher et al. 2013; GLUE)",
         max_length=64,
     )
@@ -59,10 +55,7 @@ register(
         metric="mcc",
         metrics=("mcc", "accuracy"),
         columns=Columns(("sentence",), headerless=("source", "label", "star", "sentence"), label_base=0),
-        sources=(
-            TableDir("GLUE TSV", "train.tsv and dev.tsv", ("CoLA",), splits=_GLUE_FILES, official_header=False),
-            Tfds("glue/cola", ("sentence",), _GLUE_SPLITS),
-        ),
+        sources=glue("CoLA", "cola", "sentence", header=False),
         description="grammatical or not (Warstadt et al. 2018; GLUE)",
         max_length=64,
     )

@@ -5,13 +5,11 @@ The order of labels is that of GLUE in tensorflow-datasets, so that a teacher's 
 
 from __future__ import annotations
 
+from kd_keras.tasks.glue import glue
 from kd_keras.tasks.official import TableDir
 from kd_keras.tasks.records import Columns, Task
 from kd_keras.tasks.tfds_source import Tfds
 
-_TRAIN_DEV = "train.tsv and dev.tsv"
-_GLUE_FILES = (("train", ("train.tsv",)), ("dev", ("dev.tsv",)))
-_GLUE_SPLITS = (("train", "train"), ("dev", "validation"))
 _THREE_WAY = ("entailment", "neutral", "contradiction")
 _TWO_WAY = ("entailment", "not_entailment")
 _SCORES = ("pearson", "spearman")
@@ -22,10 +20,7 @@ _MRPC = Task(
     labels=("not_equivalent", "equivalent"),
     metrics=("f1", "accuracy"),
     columns=Columns(("#1 String",), "#2 String", "Quality", label_base=0),
-    sources=(
-        TableDir("GLUE TSV", _TRAIN_DEV, ("MRPC",), splits=_GLUE_FILES),
-        Tfds("glue/mrpc", ("sentence1",), _GLUE_SPLITS, text_b="sentence2"),
-    ),
+    sources=glue("MRPC", "mrpc", "sentence1", "sentence2"),
     description="do two sentences of the news say the same (Dolan and Brockett 2005; GLUE)",
 )
 _QQP = Task(
@@ -34,10 +29,7 @@ _QQP = Task(
     labels=("not_duplicate", "duplicate"),
     metrics=("accuracy", "f1"),
     columns=Columns(("question1",), "question2", "is_duplicate", label_base=0),
-    sources=(
-        TableDir("GLUE TSV", _TRAIN_DEV, ("QQP",), splits=_GLUE_FILES),
-        Tfds("glue/qqp", ("question1",), _GLUE_SPLITS, text_b="question2"),
-    ),
+    sources=glue("QQP", "qqp", "question1", "question2"),
     description="do two questions on Quora ask the same (Iyer et al. 2017; GLUE)",
 )
 _MNLI = Task(
@@ -71,10 +63,7 @@ _QNLI = Task(
     kind="pair",
     labels=_TWO_WAY,
     columns=Columns(("question",), "sentence", "label", label_base=0),
-    sources=(
-        TableDir("GLUE TSV", _TRAIN_DEV, ("QNLI",), splits=_GLUE_FILES),
-        Tfds("glue/qnli", ("question",), _GLUE_SPLITS, text_b="sentence"),
-    ),
+    sources=glue("QNLI", "qnli", "question", "sentence"),
     description="does the sentence answer the question (Rajpurkar et al. 2016; GLUE)",
 )
 _RTE = Task(
@@ -82,10 +71,7 @@ _RTE = Task(
     kind="pair",
     labels=_TWO_WAY,
     columns=Columns(("sentence1",), "sentence2", "label", label_base=0),
-    sources=(
-        TableDir("GLUE TSV", _TRAIN_DEV, ("RTE",), splits=_GLUE_FILES),
-        Tfds("glue/rte", ("sentence1",), _GLUE_SPLITS, text_b="sentence2"),
-    ),
+    sources=glue("RTE", "rte", "sentence1", "sentence2"),
     description="does the second text follow from the first (Dagan et al. 2006 and later; GLUE)",
 )
 _SNLI = Task(
@@ -115,10 +101,7 @@ _STSB = Task(
     metric="pearson",
     metrics=_SCORES,
     columns=Columns(("sentence1",), "sentence2", "score"),
-    sources=(
-        TableDir("GLUE TSV", _TRAIN_DEV, ("STS-B",), splits=_GLUE_FILES),
-        Tfds("glue/stsb", ("sentence1",), _GLUE_SPLITS, text_b="sentence2"),
-    ),
+    sources=glue("STS-B", "stsb", "sentence1", "sentence2"),
     description="how alike two sentences are in meaning, 0 to 5 (Cer et al. 2017; GLUE)",
 )
 # tensorflow-datasets has no SICK.

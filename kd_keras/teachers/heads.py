@@ -13,9 +13,9 @@ from transformers import TFBertForSequenceClassification
 
 from kd_keras.teachers.checkpoints import POOLING_KEY
 from kd_keras.teachers.settings import CLS, MEAN
+from kd_keras.text.tokenizers import BERT_INPUTS
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-BATCH = dict.fromkeys(INPUTS, tf.TensorSpec((None, None), tf.int32))
+BATCH = dict.fromkeys(BERT_INPUTS, tf.TensorSpec((None, None), tf.int32))
 
 
 def pooling_of(bert: TFBertForSequenceClassification) -> str:
@@ -50,7 +50,7 @@ def functional(bert: TFBertForSequenceClassification) -> tf_keras.Model:
 
     hidden_0 are the embeddings. Outputs that nobody reads cost nothing: a tf.function prunes them.
     """
-    inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in INPUTS}
+    inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in BERT_INPUTS}
     if pooling_of(bert) == MEAN:
         out = bert.bert(inputs, output_hidden_states=True, return_dict=True)
         logits = bert.classifier(bert.dropout(mean_of_tokens(out.last_hidden_state, inputs)))

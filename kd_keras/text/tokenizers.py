@@ -10,6 +10,7 @@ import collections
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from kd_keras.common import files
 from kd_keras.common.columns import batched
@@ -22,6 +23,8 @@ SPECIAL = (PAD, UNK, CLS, SEP, MASK)
 WORD_DELIMITER = r"[^\w']+"
 # The same rule for RE2 (TensorFlow, MediaPipe), whose \w is ASCII's; Python's has every letter and number.
 RE2_WORD_DELIMITER = r"[^\p{L}\p{N}_']+"
+# What a BERT of Hugging Face reads.
+BERT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _CHUNK = 20_000
 
 
@@ -186,15 +189,20 @@ def load_tokenizer(vocab_path: Path, config_path: Path) -> Tokenizer:
     """The tokenizer that :meth:`Tokenizer.save` wrote."""
     files.require_file(vocab_path, "vocabulary")
     config = files.read_json(files.require_file(config_path, "tokenizer"))
-    vocab = read_vocab(vocab_path)
+    return made_tokenizer(read_vocab(vocab_path), config, config_path)
+
+
+def made_tokenizer(vocab: Sequence[str], config: Any, said_in: Path) -> Tokenizer:
+    """The tokenizer of a configuration that was read from ``said_in``; UserError where it is none."""
+    config = dict(config) if isinstance(config, dict) else {}
     kinds = {"wordpiece": WordPiece, "words": Words}
-    kind = config.pop("kind", None) if isinstance(config, dict) else None
+    kind = config.pop("kind", None)
     if kind not in kinds:
-        raise UserError(f"{config_path}: expected a kind of {' or '.join(kinds)}, found {kind!r}")
+        raise UserError(f"{said_in}: expected a kind of {' or '.join(kinds)}, found {kind!r}")
     try:
         return kinds[kind](vocab, **config)
     except TypeError as e:
-        raise UserError(f"{config_path}: {e}") from None
+        raise UserError(f"{said_in}: {e}") from None
 
 
 def read_vocab(path: Path) -> list[str]:

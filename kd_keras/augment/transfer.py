@@ -20,6 +20,7 @@ from kd_keras.augment.rules import Chances, Lexicon, Split, vary
 from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
 from kd_keras.common import files
+from kd_keras.common.artifacts import find_or_make
 from kd_keras.common.columns import ArrowColumn, ParquetColumn
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
@@ -251,39 +252,26 @@ def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
                 del part
             table = file.read(columns=["id", "source"])
     except (pa.ArrowException, OSError, KeyError, ValueError) as e:
-        raise UserError(
-            f"{path}: damaged transfer set ({files.tail(str(e), 90)}); delete it to make it again"
-        ) from None
+        raise UserError(f"{path}: damaged transfer set ({files.tail(str(e), 90)})") from None
     text_b = ParquetColumn(path, "text_b") if about["pair"] else None
     empty = np.full(table.num_rows, np.nan if label.kind == "f" else -1, label)
     rows = Rows(ArrowColumn(table["id"]), ParquetColumn(path, "text"), text_b, empty)
     return Transfer(rows, table["source"].to_numpy(), ParquetColumn(path, "rule"), about["notes"])
 
 
-def find_or_make(
+def found_or_made(
     path: Path, key: dict, label: np.dtype, make: Callable[[dict], None], known: Sequence[Path] = ()
 ) -> Transfer:
     """The rows at ``path`` if they are those of ``key``, else from ``known``, else made there by ``make(key)``."""
     key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
-    found = load(path, key, label)
-    if found is None:
-        place = next((p for p in known if _holds(p, key, label)), None)
-        files.link_or_copy(place, path) if place else make(key)
-        found = load(path, key, label)
-    assert found is not None
+    what = f"transfer text ({path.stem})"
+    found = find_or_make(what, path, lambda p: load(p, key, label), lambda: make(key), known, aloud=False)
     for note in found.notes:
         say(note)
     return found
 
 
-def _holds(place: Path, key: dict, label: np.dtype) -> bool:
-    try:
-        return load(place, key, label) is not None
-    except UserError:  # another run's damage is not this one's
-        return False
-
-
 def augmented(train: Rows, settings: AugmentSettings, path: Path, known: Sequence[Path] = ()) -> Transfer:
     """What the rules make of ``train``, found again where it exists."""
     key = {"data": train.fingerprint(), **settings.key()}
-    return find_or_make(path, key, train.label.dtype, lambda k: save(augment(train, settings), path, k), known)
+    return found_or_made(path, key, train.label.dtype, lambda k: save(augment(train, settings), path, k), known)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from kd_keras.augment.overlap import LONGEST, SHORTEST, Overlaps, plain
 from kd_keras.augment.settings import UnlabeledSettings
-from kd_keras.augment.transfer import ROW_GROUP, Transfer, find_or_make, write
+from kd_keras.augment.transfer import ROW_GROUP, Transfer, found_or_made, write
 from kd_keras.common import files
 from kd_keras.common.columns import DigestSet, batched, batched_texts
 from kd_keras.common.errors import UserError
@@ -284,4 +284,4 @@ def unlabeled(
     def make(key: dict) -> None:
         read_unlabeled(text, known_rows, held_out, path, key)
 
-    return find_or_make(path, key, label, make, known)
+    return found_or_made(path, key, label, make, known)

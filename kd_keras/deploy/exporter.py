@@ -50,6 +50,10 @@ class Exported:
 def export(run: FinishedRun | str | Path, settings: ExportSettings, texts: Texts | None = None) -> Exported:
     """Writes and verifies the formats of ``settings``; one that fails does not keep the others from being written.
 
+    >>> done = export("RUN", ExportSettings(formats="tflite_float32", tflite_length=8))
+    >>> list(done.files), done.failures
+    (['tflite/float32.tflite'], [])
+
     Args:
       run: an opened run, with which comes its arm, or a run folder.
       settings: what to write.

@@ -24,6 +24,13 @@ from kd_keras.text.tokenizers import Tokenizer
 class Runner:
     """A student with its tokenizer and labels.
 
+    >>> import numpy as np
+    >>> from kd_keras.tasks import Rows
+    >>> runner = Runner.load("RUN")
+    >>> scores = runner.scores(Rows(["a"], ["good film"], None, np.array([-1], np.int32)))
+    >>> scores.shape, runner.task.labels
+    ((1, 3), ('neg', 'so-so', 'pos'))
+
     Attributes:
       task: kind, labels and metrics.
       tokenizer: the student's.

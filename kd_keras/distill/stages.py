@@ -1,4 +1,21 @@
-"""Stages of training as data, and what runs them one after another."""
+"""Stages of training as data, and what runs them one after another.
+
+>>> from pathlib import Path
+>>> import numpy as np
+>>> from kd_keras import StudentSettings, build_student
+>>> from kd_keras.distill.loop import DevSet, Training
+>>> from kd_keras.distill.objectives import LogitMSE
+>>> from kd_keras.distill.settings import TrainSettings
+>>> from kd_keras.text.token_ids import TokenIds
+>>> ids = {"ids": TokenIds.of([[5, 6], [7], [6, 5, 7], [8]])}
+>>> y = {"label": np.array([0, 1, 0, 1]), "teacher_logits": np.array([[2, -2], [-1, 1], [1, -1], [-2, 2]], np.float32)}
+>>> student = build_student(StudentSettings(embedding_size=4, hidden_size=4), np.ones((9, 4), np.float32), 2, seed=1)
+>>> stage = Stage("logits", (LogitMSE(),), TrainingSet(ids, y), steps=4, learning_rate=0.01)
+>>> training = Training(DevSet(ids, y["label"], ("accuracy",)), TrainSettings(batch_size=2), Path("out"))
+>>> history = run_stages(student, [stage], training)
+>>> [entry["step"] for entry in history["epochs"]], sorted(history["epochs"][0])
+([2, 4], ['accuracy', 'dev_accuracy', 'epoch', 'loss', 'stage', 'step'])
+"""
 
 from __future__ import annotations
 

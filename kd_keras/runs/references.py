@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.artifacts import find_or_make
+from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.metrics import score
 from kd_keras.metrics.linear import Linear, constant, probe, tfidf
@@ -109,18 +111,17 @@ def _probe(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarr
 
 def _kept(run: Run, name: str, key: dict, make: Callable[[], dict]) -> dict:
     """{name: {split: array}} of ``make()``, from the file of this run or another where it is that of ``key``."""
-    wanted = files.hash_of(key)
-    path = run.layout.reference(name)
-    for place in (path, *(s.reference(name) for s in run.siblings)):
-        if (found := _read(place, wanted)) is not None:
-            if place != path:
-                files.link_or_copy(place, path)
-            return found
-    made = make()
-    flat = {f"{outer}/{inner}": value for outer, part in made.items() for inner, value in part.items()}
-    with files.atomic_path(path) as temp:
-        np.savez(temp, key=wanted, names=json.dumps(list(flat)), **{f"a{n}": v for n, v in enumerate(flat.values())})
-    return made
+    wanted, path = files.hash_of(key), run.layout.reference(name)
+
+    def write() -> None:
+        made = make()
+        flat = {f"{outer}/{inner}": value for outer, part in made.items() for inner, value in part.items()}
+        arrays = {f"a{n}": value for n, value in enumerate(flat.values())}
+        with files.atomic_path(path) as temp:
+            np.savez(temp, key=wanted, names=json.dumps(list(flat)), **arrays)
+
+    known = [s.reference(name) for s in run.siblings]
+    return find_or_make(TITLES[name], path, lambda place: _read(place, wanted), write, known, aloud=False)
 
 
 def _read(path: Path, wanted: str) -> dict | None:
@@ -135,5 +136,5 @@ def _read(path: Path, wanted: str) -> dict | None:
                 outer, inner = name.split("/", 1)
                 out.setdefault(outer, {})[inner] = saved[f"a{n}"]
             return out
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile):
-        return None  # made again in seconds
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
+        raise UserError(f"{path}: damaged ({e})") from None

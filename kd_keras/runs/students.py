@@ -11,9 +11,8 @@ import keras
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.artifacts import find
 from kd_keras.common.config import key_of
-from kd_keras.common.errors import UserError
-from kd_keras.common.progress import say
 from kd_keras.distill.loop import DevSet
 from kd_keras.distill.recipes import stages
 from kd_keras.distill.settings import TrainSettings
@@ -23,6 +22,9 @@ from kd_keras.runs.job import Run
 from kd_keras.runs.plans import Plan
 from kd_keras.students.bilstm import build_student, parameters
 from kd_keras.students.inference import load_student, predict
+
+# Of an arm's folder, what another run may take.
+_PARTS = ("student.keras", "history.json")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Trainer:
     """What all students of a run have in common. Workers get a copy of it, so it holds data only.
 
     Attributes:
-      known: folders of students that this very command has trained, which need no word when they are found.
+      known: folders of students that this very command has trained or found, which need no further word.
     """
 
     def __init__(self, run: Run, inputs: Inputs, dev: DevSet, train: TrainSettings):
@@ -108,19 +110,14 @@ class Trainer:
         )  # fmt: skip
 
     def found(self, todo: Todo) -> dict | None:
-        """The history of the very student, if it is trained, here or in another run of the task (it is linked)."""
+        """The history of the very student, if it is trained, here or in another run of the task."""
         key, mine = self._key(todo), self.folder(todo)
-        for folder in (mine, *(s.arms / name for s in self.run.siblings for name in s.trained_arms())):
-            history = _finished(folder, key)
-            if history and folder != mine:
-                shutil.rmtree(mine, ignore_errors=True)  # another student's, or half of one
-                for name in ("student.keras", "history.json"):
-                    files.link_or_copy(folder / name, mine / name)
-                say(f"student ({todo.what}): the same one was trained before ({folder}); it is taken from there")
-                self.known.add(mine)
-            if history:
-                return history
-        return None
+        others = (s.arms / name for s in self.run.siblings for name in s.trained_arms())
+        what, aloud = f"student ({todo.what})", mine not in self.known
+        history = find(what, mine, lambda place: _finished(place, key), others, _PARTS, aloud)
+        if history:
+            self.known.add(mine)
+        return history
 
     def train(self, todo: Todo) -> tuple[keras.Model, dict]:
         """The student, trained to its end, and its history; both are in its folder then."""
@@ -146,8 +143,6 @@ class Trainer:
         folder = self.folder(todo)
         if history := self.found(todo):
             student = load_student(folder / "student.keras")
-            if folder not in self.known:
-                say(f"student ({todo.what}): found in {folder}")
         else:
             student, history = self.train(todo)
         scored = [split for split in self.inputs.splits if split != "train"]
@@ -160,8 +155,5 @@ def _finished(folder: Path, key: str) -> dict | None:
     done = folder / "history.json"
     if not (done.is_file() and (folder / "student.keras").is_file()):
         return None
-    try:
-        history = files.read_json(done)
-    except UserError:
-        return None
+    history = files.read_json(done)
     return history if history.get("key") == key else None

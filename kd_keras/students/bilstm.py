@@ -68,6 +68,12 @@ def build_student(
 ) -> keras.Model:
     """The student for sentences or for pairs.
 
+    >>> import numpy as np
+    >>> matrix = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
+    >>> student = build_student(StudentSettings(embedding_size=16, hidden_size=8), matrix, outputs=3, seed=1)
+    >>> student({"ids": np.array([[5, 7, 0]])})["logits"].shape
+    TensorShape([1, 3])
+
     Args:
       settings: the shape; ``settings.student`` names the student, or leaves the choice to ``pair``.
       matrix: float32[vocab, width], the first embeddings.

@@ -21,6 +21,9 @@ from kd_keras.text.token_ids import TokenIds
 def load_student(path: str | Path) -> keras.Model:
     """A saved student, in Keras' safe mode: nothing in the file is executed.
 
+    >>> load_student("RUN/student.keras").input
+    {'ids': <KerasTensor ...>}
+
     Raises:
       UserError: the file is no student that can be loaded.
     """

@@ -17,7 +17,11 @@ DEFAULT_WIDTH = 300
 
 @dataclass(frozen=True)
 class StudentSettings(Checked):
-    """The student's shape. Tang et al. search hidden_size {150, 300} and dense_size {200, 400}."""
+    """The student's shape. Tang et al. 2019 search hidden_size {150, 300} and dense_size {200, 400}.
+
+    >>> StudentSettings(hidden_size=64, dense_size=64).width()
+    300
+    """
 
     student: str | None = setting(
         None, "kind of student: bilstm (sentences) or siamese (pairs); the one that fits the task if not given."

@@ -15,6 +15,12 @@ from kd_keras.tasks.records import Columns, Task, TaskData
 
 @dataclass(frozen=True)
 class TaskSettings(Checked):
+    """Which task, and where its rows are.
+
+    >>> TaskSettings(task="custom", train_file="mine.csv", metric="macro_f1").text_column
+    'text'
+    """
+
     task: str = setting(
         "rotten_tomatoes", "what to learn (python -m kd_keras.tasks lists them), or custom for your own files"
     )
@@ -49,7 +55,15 @@ class TaskSettings(Checked):
 
 
 def load_data(settings: TaskSettings, task: Task | None = None) -> TaskData:
-    """Train and dev of the task that the settings name (``task``, where it is resolved already)."""
+    """Train and dev of the task that the settings name (``task``, where it is resolved already).
+
+    >>> data = load_data(TaskSettings(task="custom", train_file="mine.csv"))
+    >>> data.task.labels, len(data.train), len(data.dev)
+    (('n', 'y'), 18, 2)
+
+    Raises:
+      UserError: the settings do not fit together, or a file or a row cannot be read.
+    """
     return load(
         task or resolve(settings), settings.data_dir, settings.on_bad_row, settings.labels_per_class,
         settings.labels_seed, settings.metric, settings.class_weights,

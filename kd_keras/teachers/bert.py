@@ -53,6 +53,11 @@ class Encoded:
 class Teacher:
     """A BERT classifier with its tokenizer.
 
+    >>> shape = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    >>> teacher = Teacher.random(vocab, num_labels=2, max_length=16, seed=1, **shape)
+    >>> teacher(["good film", "the plot is dull"]).shape
+    (2, 2)
+
     Args:
       bert: the transformers model.
       tokenizer: its WordPiece tokenizer, which holds the maximum length.

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kd_keras.common import files
+from kd_keras.common.artifacts import find
 from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
@@ -19,7 +20,7 @@ from kd_keras.metrics import score
 from kd_keras.metrics.linear import Linear, probe
 from kd_keras.tasks import Rows, TaskData, has_label
 from kd_keras.teachers.bert import Encoded, Teacher
-from kd_keras.teachers.checkpoints import Checkpoint, from_folder
+from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
 from kd_keras.teachers.heads import BATCH, logits_of, tensors
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
@@ -83,15 +84,8 @@ def fine_tune(
     settings = for_data(settings, checkpoint, data)
     key = teacher_key(checkpoint, data, settings)
 
-    for place in [folder, *known]:
-        if (found := _finished(place, key)) is not None:
-            if place != folder:
-                say(f"teacher: the same one was fine-tuned before ({place}); it is taken from there")
-                _link_folder(place, folder)
-            else:
-                say(f"teacher: found in {folder}")
-            return Teacher.load_finished(found)
-
+    if found := find("teacher", folder, lambda place: _finished(place, key), known):
+        return Teacher.load_finished(found)
     if before := (checkpoint.manifest() or {}).get("key"):
         other = f"task {before['task']}" if before["task"] != task.name else "other data of this task"
         say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
@@ -128,16 +122,14 @@ def _labelled(data: TaskData) -> Rows:
 
 
 def _finished(place: Path, key: dict) -> Checkpoint | None:
-    try:
-        found = from_folder(str(place), place) if place.is_dir() else None
-        manifest = found.manifest() if found else None
-    except UserError:
+    if not (place / MANIFEST).is_file():
         return None
-    if not found or not manifest or manifest.get("key") != key:
+    found = from_folder(str(place), place)
+    manifest = found.manifest()
+    if not manifest or manifest.get("key") != key:
         return None
     if files.sha256_file(found.weights) != manifest["weights_sha256"]:
-        say(f"teacher: {found.weights} does not match its manifest and is made again")
-        return None
+        raise UserError(f"{found.weights} does not match {MANIFEST}")
     return found
 
 

@@ -6,7 +6,7 @@ They lie in RUN/benchmark/models/, which can be deleted at any time: the next be
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import numpy as np
 
 from kd_keras import __version__
 from kd_keras.common import files
+from kd_keras.common.artifacts import find_or_make
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
@@ -107,17 +108,21 @@ class MadeModels:
         path = self._folder / f"{name}.tflite"
         self._used.append(path.name)
         key = files.hash_of(files.sha256_file(source), name, __version__, self._rows.fingerprint())
-        entry = self._known.get(path.name, {})
-        if entry.get("key") == key and path.is_file() and files.sha256_file(path) == entry["sha256"]:
-            return path
-        say(f"{path.name}: converting, and comparing with the live model on {len(self._rows):,} texts")
-        with files.atomic_path(path) as temp:
-            temp.write_bytes(content())
-            found = check(temp)
-            require_agreement(fmt, path.name, found)
-        self._known[path.name] = {"key": key, "sha256": files.sha256_file(path), "check": found.to_json()}
-        files.write_json(self._index, self._known)
-        return path
+
+        def read(place: Path) -> Path | None:
+            entry = self._known.get(place.name, {})
+            return place if entry.get("key") == key and _is_file_of(place, entry) else None
+
+        def make() -> None:
+            say(f"{path.name}: converting, and comparing with the live model on {len(self._rows):,} texts")
+            with files.atomic_path(path) as temp:
+                temp.write_bytes(content())
+                found = check(temp)
+                require_agreement(fmt, path.name, found)
+            self._known[path.name] = {"key": key, "sha256": files.sha256_file(path), "check": found.to_json()}
+            files.write_json(self._index, self._known)
+
+        return find_or_make(path.name, path, read, make, aloud=False)
 
     def _compare(self, want: np.ndarray, got: np.ndarray, cut: int = 0) -> Verification:
         return compare(self._task, self._rows, want, got, want, cut)
@@ -135,6 +140,10 @@ class MadeModels:
         from kd_keras.teachers.bert import Teacher
 
         return Teacher.load_finished(run_teacher(self._layout).checkpoint)
+
+
+def _is_file_of(place: Path, entry: Mapping[str, str]) -> bool:
+    return place.is_file() and files.sha256_file(place) == entry["sha256"]
 
 
 class RunTeacher:

@@ -1,0 +1,89 @@
+"""What takes long to make is kept with a key of all it depends on, and found again: here, or where another run made it.
+
+teacher = find_or_make("teacher", folder, read=lambda place: load(place, key), make=train, known=siblings)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+
+T = TypeVar("T")
+
+
+def find(
+    what: str,
+    path: Path,
+    read: Callable[[Path], T | None],
+    known: Iterable[Path] = (),
+    parts: Iterable[str] = ("*",),
+    aloud: bool = True,
+) -> T | None:
+    """The artifact at ``path``, where it may first be linked from a known place; None where nobody has it.
+
+    Args:
+      what: it is, for people: "teacher", "signals (dev)".
+      path: a file or a folder.
+      read: the artifact at a place; None where there is none, or one of another key; UserError where it is damaged.
+        Damage here is said, and the artifact counts as missing; damage elsewhere is not this run's.
+      known: places of other runs.
+      parts: patterns of the files of a folder that make the artifact.
+      aloud: whether finding it here is worth a line.
+    """
+    try:
+        found = read(path)
+    except UserError as e:
+        say(f"{what}: {e}; it is made again")
+        found = None
+    if found is not None:
+        if aloud:
+            say(f"{what}: found in {path}")
+        return found
+    for place in known:
+        if place != path and _reads(read, place):
+            _link(place, path, parts)
+            say(f"{what}: made before, taken from {place}")
+            return read(path)
+    return None
+
+
+def find_or_make(
+    what: str,
+    path: Path,
+    read: Callable[[Path], T | None],
+    make: Callable[[], object],
+    known: Iterable[Path] = (),
+    parts: Iterable[str] = ("*",),
+    aloud: bool = True,
+) -> T:
+    """As :func:`find`, else ``make()``, which writes it to ``path`` and may go on from what a killed run left there."""
+    found = find(what, path, read, known, parts, aloud)
+    if found is None:
+        make()
+        found = read(path)
+    if found is None:
+        raise AssertionError(f"{what}: {path} was made, but is not what was asked for")
+    return found
+
+
+def _reads(read: Callable[[Path], T | None], place: Path) -> bool:
+    try:
+        return read(place) is not None
+    except UserError:
+        return False
+
+
+def _link(place: Path, path: Path, parts: Iterable[str]) -> None:
+    if place.is_file():
+        files.link_or_copy(place, path)
+        return
+    with files.atomic_dir(path) as temp:  # in place of another one, or half of one
+        for pattern in parts:
+            for file in sorted(place.glob(pattern)):
+                if file.is_file():
+                    files.link_or_copy(file, temp / file.name)

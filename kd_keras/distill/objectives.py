@@ -12,65 +12,21 @@ import keras
 from keras import ops
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.registry import Registry
-from kd_keras.distill.settings import DISTANCES
+from kd_keras.distill.objective import OBJECTIVES, Objective, register
+from kd_keras.distill.representation import Representation
 
-OBJECTIVES: Registry[type[Objective]] = Registry("objective")
-
-
-def register(cls: type[Objective]) -> type[Objective]:
-    """Makes an objective known by its ``title`` and to Keras' serialization."""
-    OBJECTIVES.register(cls.title, cls)
-    return keras.saving.register_keras_serializable("kd_keras")(cls)
-
-
-class Objective:
-    """Base class.
-
-    Args:
-      weight: factor of this objective in the whole loss.
-
-    Attributes:
-      title: its name in flags, logs and history.
-      needs: keys that ``y`` must have.
-      projection: a layer that is trained with the student and thrown away with the objective, or None.
-    """
-
-    title: str
-    needs: tuple[str, ...] = ()
-    projection: keras.layers.Layer | None = None
-
-    def __init__(self, weight: float = 1.0):
-        if weight < 0:
-            raise UserError(f"objective {self.title}: expected a weight of at least 0, found {weight:g}")
-        self.weight = float(weight)
-
-    def build(self, outputs: dict) -> None:
-        """Makes the weights of :attr:`projection`, once; ``outputs`` are the student's symbolic ones."""
-
-    def rows(self, y: dict, outputs: dict) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
-        """float32[batch] losses, and float32[batch] weights or None for all 1."""
-        raise NotImplementedError
-
-    def __call__(self, y: dict, outputs: dict, sample_weight=None):
-        """The weighted mean over rows, a float32 scalar; 0 where all row weights are 0."""
-        losses, weights = self.rows(y, outputs)
-        if sample_weight is not None:
-            sample_weight = ops.cast(sample_weight, losses.dtype)
-            weights = sample_weight if weights is None else weights * sample_weight
-        if weights is None:
-            return ops.mean(losses)
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), keras.config.epsilon())
-
-    def get_config(self) -> dict:
-        return {"weight": self.weight}
-
-    @classmethod
-    def from_config(cls, config: dict) -> Objective:
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        return f"{self.title}({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"
+__all__ = [
+    "OBJECTIVES",
+    "HardLabels",
+    "HardScores",
+    "LogitKL",
+    "LogitMSE",
+    "Objective",
+    "Representation",
+    "TeacherLabels",
+    "mixture",
+    "register",
+]
 
 
 @register
@@ -82,6 +38,16 @@ class HardLabels(Objective):
       unlabelled: "skip", or "teacher" for the teacher's argmax where there is no gold label
         (Tang et al. 2019, section 3.2).
       class_weights: what a row of each label counts, gold or the teacher's; None: all the same.
+
+    Raises:
+      UserError: another word for ``unlabelled``.
+      ValueError: labels of another shape than [batch] or [batch, 1]; a student of one output, or not of one output
+        for each class weight.
+
+    >>> from kd_keras.distill.objectives import HardLabels
+    >>> outputs = {"logits": [[0.0, 0.0], [3.0, 1.0]]}
+    >>> round(float(HardLabels()({"label": [1, -1]}, outputs)), 4)
+    0.6931
     """
 
     title = "hard"
@@ -95,6 +61,14 @@ class HardLabels(Objective):
         self.unlabelled = unlabelled
         if unlabelled == "teacher":
             self.needs = ("label", "teacher_logits")
+
+    def build(self, outputs):
+        count = self.several_outputs(outputs)
+        if self.class_weights is not None and len(self.class_weights) != count:
+            raise ValueError(
+                f"objective hard: {len(self.class_weights)} class_weights, but the student has {count} outputs: "
+                "expected one weight for each"
+            )
 
     def rows(self, y, outputs):
         logits = outputs["logits"]
@@ -124,6 +98,15 @@ class TeacherLabels(Objective):
     Args:
       weight: factor in the whole loss.
       confidence: rows whose label has a lower probability with the teacher count nothing.
+
+    Raises:
+      UserError: a confidence under 0, or of 1 and more.
+      ValueError: teacher logits in another shape than the student's; a student of one output.
+
+    >>> from kd_keras.distill.objectives import TeacherLabels
+    >>> y, outputs = {"teacher_logits": [[2.0, 1.0], [0.0, 9.0]]}, {"logits": [[0.0, 5.0], [0.0, 0.0]]}
+    >>> round(float(TeacherLabels(confidence=0.9)(y, outputs)), 4)
+    0.6931
     """
 
     title = "teacher_labels"
@@ -134,6 +117,9 @@ class TeacherLabels(Objective):
         if not 0.0 <= confidence < 1.0:
             raise UserError(f"objective teacher_labels: expected a confidence from 0 to under 1, found {confidence:g}")
         self.confidence = float(confidence)
+
+    def build(self, outputs):
+        self.several_outputs(outputs)
 
     def rows(self, y, outputs):
         logits = outputs["logits"]
@@ -150,13 +136,29 @@ class TeacherLabels(Objective):
 
 @register
 class HardScores(Objective):
-    """Squared error of the one output against the gold score of a regression; rows without one (NaN) count nothing."""
+    """Squared error of the one output against the gold score of a regression; rows without one (NaN) count nothing.
+
+    Args:
+      weight: factor in the whole loss.
+
+    Raises:
+      ValueError: labels of another shape than [batch] or [batch, 1]; a student of several outputs.
+
+    >>> from kd_keras.distill.objectives import HardScores
+    >>> float(HardScores()({"label": [1.0, float("nan")]}, {"logits": [[3.0], [8.0]]}))
+    4.0
+    """
 
     title = "score"
     needs = ("label",)
 
+    def build(self, outputs):
+        count = outputs["logits"].shape[-1]
+        if count != 1:
+            raise ValueError(f"objective score: the student has {count} outputs: expected one, the score")
+
     def rows(self, y, outputs):
-        score = outputs["logits"][:, 0]
+        score = outputs["logits"][..., 0]
         label = ops.cast(y["label"], score.dtype)
         gold = ops.isfinite(label)
         # The NaN itself must go, not only its loss: 0 · NaN is NaN.
@@ -167,7 +169,18 @@ class HardScores(Objective):
 @register
 class LogitMSE(Objective):
     """Mean squared error of the logits: Tang et al. 2019's equation 2, but the mean over the classes, not their sum, so
-    that a weight means the same for any number of them."""
+    that a weight means the same for any number of them.
+
+    Args:
+      weight: factor in the whole loss.
+
+    Raises:
+      ValueError: teacher logits in another shape than the student's.
+
+    >>> from kd_keras.distill.objectives import LogitMSE
+    >>> float(LogitMSE()({"teacher_logits": [[1.0, 2.0]]}, {"logits": [[0.0, 0.0]]}))
+    2.5
+    """
 
     title = "mse"
     needs = ("teacher_logits",)
@@ -184,6 +197,15 @@ class LogitKL(Objective):
     Args:
       weight: factor in the whole loss.
       temperature: T; the factor T² keeps the gradient's size as T grows.
+
+    Raises:
+      UserError: a temperature that is not over 0.
+      ValueError: teacher logits in another shape than the student's; a student of one output.
+
+    >>> from kd_keras.distill.objectives import LogitKL
+    >>> y, outputs = {"teacher_logits": [[4.0, 0.0]]}, {"logits": [[0.0, 0.0]]}
+    >>> round(float(LogitKL(temperature=2.0)(y, outputs)), 4)
+    1.3113
     """
 
     title = "kl"
@@ -194,6 +216,9 @@ class LogitKL(Objective):
         if temperature <= 0:
             raise UserError(f"objective kl: expected a temperature over 0, found {temperature:g}")
         self.temperature = float(temperature)
+
+    def build(self, outputs):
+        self.several_outputs(outputs)
 
     def rows(self, y, outputs):
         t = self.temperature
@@ -206,55 +231,6 @@ class LogitKL(Objective):
         return super().get_config() | {"temperature": self.temperature}
 
 
-@register
-class Representation(Objective):
-    """The student's sentence vector, projected to the teacher's width, against the teacher's sentence vector.
-
-    Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.2). ``y["teacher_hidden"]`` is float[batch, units];
-    the student's "sentence" is float32[batch, width].
-
-    Args:
-      weight: factor in the whole loss.
-      distance: "mse", the mean over units; "cosine", 1 − cosine; "kl", KL(teacher ‖ student) of softmaxes over units.
-      units: width of the teacher's vectors.
-      activation: of the projection. The papers take GELU; a vector's negative values are out of its reach, so
-        it goes with "kl", where only differences between units count.
-    """
-
-    title = "representation"
-    needs = ("teacher_hidden",)
-
-    def __init__(self, weight: float = 1.0, distance: str = "mse", units: int = 384, activation: str = "linear"):
-        super().__init__(weight)
-        if distance not in DISTANCES:
-            raise UserError(
-                f"objective representation: expected a distance of {', '.join(DISTANCES)}, found {distance!r}"
-            )
-        self.distance, self.units, self.activation = distance, int(units), activation
-        self.projection = keras.layers.Dense(self.units, activation=activation, name="projection")
-
-    def build(self, outputs):
-        if not self.projection.built:
-            self.projection.build((None, outputs["sentence"].shape[-1]))
-
-    def rows(self, y, outputs):
-        guess = self.projection(outputs["sentence"])
-        target = ops.cast(y["teacher_hidden"], guess.dtype)
-        if self.distance == "cosine":
-            return 1.0 - ops.sum(ops.normalize(guess, axis=-1) * ops.normalize(target, axis=-1), axis=-1), None
-        if self.distance == "kl":
-            wanted, found = ops.log_softmax(target, axis=-1), ops.log_softmax(guess, axis=-1)
-            return ops.sum(ops.exp(wanted) * (wanted - found), axis=-1), None
-        return ops.mean(ops.square(guess - target), axis=-1), None
-
-    def get_config(self):
-        return super().get_config() | {
-            "distance": self.distance,
-            "units": self.units,
-            "activation": self.activation,
-        }
-
-
 def mixture(
     alpha: float = 0.0,
     soft: str = "mse",
@@ -264,7 +240,19 @@ def mixture(
 ) -> tuple[Objective, ...]:
     """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out.
 
-    For a regression the gold part is the squared error of the score.
+    Args:
+      alpha: weight of the gold labels.
+      soft: how to follow the logits, "mse" or "kl".
+      temperature: of "kl".
+      regression: whether the gold part is the squared error of a score.
+      class_weights: what a gold row of each label counts; None: all the same.
+
+    Raises:
+      UserError: ``alpha`` outside of 0 to 1, or an unknown ``soft``.
+
+    >>> from kd_keras.distill.objectives import mixture
+    >>> mixture(0.25)
+    (hard(weight=0.25, unlabelled=skip), mse(weight=0.75))
     """
     if not 0.0 <= alpha <= 1.0:
         raise UserError(f"--alpha={alpha:g}: expected a number from 0 to 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 from math import erf
 
 import keras
@@ -182,3 +184,50 @@ def test_classes_that_weigh_more_count_more():
     again = HardLabels.from_config(objective.get_config())
     assert again.class_weights == [0.5, 2.0, 3.0] and float(again(Y, OUT)) == float(objective(Y, OUT))
     assert "class_weights" not in HardLabels().get_config(), "keys of students of before stay"
+
+
+@pytest.mark.parametrize("module", ["objective", "objectives", "representation", "shapes"])
+def test_the_examples_in_docstrings_run(module):
+    done = doctest.testmod(importlib.import_module(f"kd_keras.distill.{module}"))
+    assert done.attempted > 0 and done.failed == 0
+
+
+@pytest.mark.parametrize("extra", [None, WEIGHT[:, None]])
+def test_columns_count_as_rows(extra):
+    """(n, 1) labels and weights, and (n, 1, c) logits, against NumPy; they used to broadcast to n · n."""
+    y = {"label": LABEL[:, None], "teacher_logits": TEACHER[:, None]}
+    for case in ("hard", "hard, teacher fills in", "mse", "kl at 4", "sure labels"):
+        objective, losses, weights = CASES[case]
+        weights = weights if extra is None else weights * WEIGHT
+        assert float(objective(y, OUT, extra)) == pytest.approx((losses * weights).sum() / weights.sum(), rel=1e-5), (
+            case
+        )
+
+
+class Odd(LogitMSE):
+    """An objective of one's own that forgets what ``rows`` returns; never registered."""
+
+    def __init__(self, losses, weights):
+        super().__init__()
+        self.returned = losses, weights
+
+    def rows(self, y, outputs):
+        return self.returned
+
+
+@pytest.mark.parametrize(
+    ("losses", "weights", "says"),
+    [
+        (np.float32(1.0), None, r"losses of shape \(\) and no weights: expected one loss"),
+        (WEIGHT[:, None], WEIGHT, r"losses of shape \(6, 1\) and weights of shape \(6,\)"),
+        (WEIGHT, WEIGHT[:, None], r"losses of shape \(6,\) and weights of shape \(6, 1\)"),
+    ],
+)
+def test_rows_that_would_broadcast_are_refused(losses, weights, says):
+    with pytest.raises(ValueError, match="objective mse: rows returned " + says):
+        Odd(losses, weights)(Y, OUT)
+
+
+def test_teacher_vectors_of_another_width_are_refused():
+    with pytest.raises(ValueError, match=r"\(6, 4\) and the projection \(6, 9\): expected .* to have units=9 values"):
+        Representation(units=9)(Y, OUT)

@@ -1,0 +1,114 @@
+"""What an objective is: a loss for each row, and what the row counts in it."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.registry import Registry
+from kd_keras.distill import shapes
+
+OBJECTIVES: Registry[type[Objective]] = Registry("objective")
+
+
+def register(cls: type[Objective]) -> type[Objective]:
+    """Makes an objective known by its ``title`` and to Keras' serialization."""
+    OBJECTIVES.register(cls.title, cls)
+    return keras.saving.register_keras_serializable("kd_keras")(cls)
+
+
+class Objective:
+    """Base class.
+
+    >>> class Margin(Objective):
+    ...     title, needs = "margin", ("label",)
+    ...
+    ...     def rows(self, y, outputs):
+    ...         return keras.losses.categorical_hinge(ops.one_hot(y["label"], 2), outputs["logits"]), None
+    >>> float(Margin()({"label": [1]}, {"logits": [[2.0, 1.5]]}))
+    1.5
+
+    Args:
+      weight: factor of this objective in the whole loss.
+
+    Attributes:
+      title: its name in flags, logs and history.
+      needs: keys that ``y`` must have.
+      reads: keys that the student's outputs must have.
+      projection: a layer that is trained with the student and thrown away with the objective, or None.
+
+    Raises:
+      UserError: a weight under 0.
+    """
+
+    title: str
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ("logits",)
+    projection: keras.layers.Layer | None = None
+
+    def __init__(self, weight: float = 1.0):
+        if weight < 0:
+            raise UserError(f"objective {self.title}: expected a weight of at least 0, found {weight:g}")
+        self.weight = float(weight)
+
+    def build(self, outputs: dict) -> None:
+        """Checks the student's symbolic ``outputs``, and makes the weights of :attr:`projection`, once.
+
+        Raises:
+          ValueError: a student this objective has no meaning for.
+        """
+
+    def rows(self, y: dict, outputs: dict) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
+        """float32[batch] losses, and float32[batch] weights or None for all 1; of tokens, both are [batch, time].
+
+        "label" comes as [batch] and "teacher_logits" as [batch, outputs], whatever shape of theirs was given;
+        ``outputs`` are float32 in mixed precision too.
+        """
+        raise NotImplementedError
+
+    def __call__(self, y: dict, outputs: dict, sample_weight=None):
+        """The weighted mean over rows, a float32 scalar; 0 where all row weights are 0.
+
+        Args:
+          y: targets; "label" is [batch] or [batch, 1], "teacher_logits" [batch, outputs] or [batch, 1, outputs].
+          outputs: the student's.
+          sample_weight: [batch] or [batch, 1], or None for all 1.
+
+        Raises:
+          ValueError: another shape; the message has both.
+        """
+        outputs = shapes.full_precision(outputs)
+        losses, weights = self.rows(shapes.targets(y, outputs, self.needs), outputs)
+        if len(losses.shape) == 0 or (weights is not None and len(weights.shape) != len(losses.shape)):
+            found = "no weights" if weights is None else f"weights of shape {weights.shape}"
+            raise ValueError(
+                f"objective {self.title}: rows returned losses of shape {losses.shape} and {found}: expected one loss, "
+                "and one weight or None, for each row"
+            )
+        if sample_weight is not None:
+            sample_weight = shapes.weights(sample_weight, losses)
+            weights = sample_weight if weights is None else weights * sample_weight
+        if weights is None:
+            return ops.mean(losses)
+        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), keras.config.epsilon())
+
+    def get_config(self) -> dict:
+        return {"weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Objective:
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{self.title}({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"
+
+    def several_outputs(self, outputs: dict) -> int:
+        """How many logits a row has; ValueError if one, over which every distribution is the same."""
+        count = outputs["logits"].shape[-1]
+        if count == 1:
+            raise ValueError(
+                f"objective {self.title}: the student has one output, which has no distribution: for two labels give "
+                "it two outputs, without an activation; for a score use the objectives score and mse"
+            )
+        return count

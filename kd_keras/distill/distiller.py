@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from kd_keras.distill import shapes
 from kd_keras.distill.objectives import Objective, mixture
 
 
@@ -14,25 +16,43 @@ from kd_keras.distill.objectives import Objective, mixture
 class Distiller(keras.Model):
     """Trains ``student`` towards ``objectives``.
 
-        distiller = Distiller(student, alpha=0.0)
-        distiller.compile(optimizer="adam")
-        distiller.fit(dataset, validation_data=dev, epochs=5)
-        distiller.student.save("student.keras")
+    >>> import keras, numpy as np
+    >>> from kd_keras.distill.distiller import Distiller
+    >>> title, body = keras.Input((4,), name="title"), keras.Input((8,), name="body")
+    >>> logits = keras.layers.Dense(3)(keras.layers.Concatenate()([title, body]))
+    >>> distiller = Distiller(keras.Model([title, body], logits), alpha=0.25)
+    >>> distiller.compile(optimizer="adam")
+    >>> x = {"title": np.ones((32, 4)), "body": np.zeros((32, 8))}
+    >>> y = {"label": np.arange(32) % 3, "teacher_logits": np.zeros((32, 3))}
+    >>> history = distiller.fit(x, y, validation_split=0.25, epochs=2, verbose=0).history
+    >>> len(history["val_loss_hard"]), distiller.predict(x, verbose=0).shape
+    (2, (32, 3))
 
-    Data are ``(x, y)`` or ``(x, y, sample_weight)``: ``x`` is a dict with the student's inputs, ``y`` a
-    dict with "label" (int32[batch], −1 where there is none) and "teacher_logits"
-    (float32[batch, classes]), for :class:`Representation` "teacher_hidden" (float[batch, width]); or the labels
-    alone. Logs: loss, loss_<objective> where there
-    are several, accuracy (rows with a gold label; not of a regression). Keras does not know which way these are better:
-    ``EarlyStopping("val_accuracy", mode="max")``.
+    Afterwards ``distiller.student`` is saved, and used without this package.
+
+    Data are ``(x, y)`` or ``(x, y, sample_weight)``, as arrays or in a ``tf.data.Dataset``: ``x`` is what the student
+    takes (an array, a list in the order of its inputs, or a dict by their names, which may have more), ``y`` is a dict
+    with "label" (int32[batch], −1 if there is none; a regression: float32[batch], NaN if there is none) and
+    "teacher_logits" (float32[batch, outputs]), for :class:`Representation` "teacher_hidden" (float[batch, width]); or
+    the labels alone. [batch, 1] serves as [batch]; other shapes are refused.
+
+    Logs: loss, loss_<objective> if there are several, accuracy (rows with a gold label; not of a regression). Keras
+    does not know which way these are better: ``EarlyStopping("val_accuracy", mode="max")``. Losses are float32 in
+    mixed precision too.
 
     Args:
-      student: a functional model that returns a dict with "logits".
+      student: a functional or Sequential model. Its output is the logits, float32[batch, outputs], or a dict with
+        "logits" (and "sentence" for :class:`Representation`); one output is a regression. The last layer must have no
+        softmax: no shape shows that it has, and such a student learns badly.
       objectives: what to train towards; by default ``mixture(alpha)``.
-      alpha: weight of the gold labels where ``objectives`` is not given.
+      alpha: weight of the gold labels if ``objectives`` is not given.
       teacher: optional live teacher, called as ``teacher(x)`` on each batch; it returns logits or a
         dict with them. It may read inputs of its own from ``x``: the student takes only
         those it names. It is never trained and never saved.
+
+    Raises:
+      ValueError: a student without logits, or without what an objective reads; later, data of a shape that does not
+        fit.
     """
 
     def __init__(
@@ -43,19 +63,28 @@ class Distiller(keras.Model):
         teacher: Callable | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        output = _output(student)
+        # The student casts its inputs itself; by its policy Keras knows if the loss must be scaled.
+        super().__init__(**({"dtype": _policy(student), "autocast": False} | kwargs))
         self.student = student
-        self.objectives = tuple(mixture(alpha) if objectives is None else objectives)
+        self._classes = output["logits"].shape[-1]
+        self.objectives = tuple(mixture(alpha, regression=self._classes == 1) if objectives is None else objectives)
         if not self.objectives:
             raise ValueError("Distiller: expected at least one objective")
         for objective in self.objectives:
-            objective.build(student.output)
+            lacking = [name for name in objective.reads if name not in output]
+            if lacking:
+                raise ValueError(
+                    f"Distiller: the objective {objective.title} reads {_names(lacking)}, but the student returns "
+                    f"{_names(output)}: let it return a dict with both, or leave the objective out"
+                )
+            objective.build(output)
         # Keras tracks layers in a list: they are trained, and no part of the student.
         self.projections = [o.projection for o in self.objectives if o.projection is not None]
         # In a closure, so that Keras neither tracks nor saves the teacher's weights.
         self._ask = None if teacher is None else (lambda x: teacher(x))
-        self._inputs = [tensor.name for tensor in student.inputs]
-        self._classes = student.output["logits"].shape[-1]
+        self._by_key = not isinstance(student, keras.Sequential) and isinstance(student.input, dict)
+        self._inputs = list(student.input) if self._by_key else [tensor.name for tensor in student.inputs]
         self.loss_tracker = keras.metrics.Mean(name="loss")
         titles = [o.title for o in self.objectives]
         names = [t if titles.count(t) == 1 else f"{t}_{n}" for n, t in enumerate(titles, 1)]
@@ -73,7 +102,7 @@ class Distiller(keras.Model):
         return [*self.student.trainable_variables, *(v for p in self.projections for v in p.trainable_variables)]
 
     def call(self, x, training=None):
-        """The student's dict of outputs."""
+        """The student's outputs."""
         return self.student(self._student_inputs(x), training=training)
 
     def fit(self, x=None, *args, **kwargs):
@@ -86,8 +115,7 @@ class Distiller(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y = self._targets(x, y)
         with tf.GradientTape() as tape:
-            outputs = self(x, training=True)
-            loss = self._total(y, outputs, sample_weight)
+            loss = self._total(y, self(x, training=True), sample_weight)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trained_variables
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
@@ -100,9 +128,33 @@ class Distiller(keras.Model):
         return {m.name: m.result() for m in self.metrics}
 
     def _student_inputs(self, x):
-        return {name: x[name] for name in self._inputs} if isinstance(x, dict) else x
+        if isinstance(x, dict):
+            lacking = [name for name in self._inputs if name not in x]
+            if lacking:
+                raise ValueError(
+                    f"Distiller: x has {_names(x)}, but the student's inputs are {_names(self._inputs)}: give x these "
+                    "names, or a list in this order"
+                )
+            parts = [x[name] for name in self._inputs]
+        else:
+            parts = x if isinstance(x, (list, tuple)) else [x]
+            if self._by_key and len(parts) > 1 and self._inputs != sorted(self._inputs):
+                raise ValueError(
+                    "Distiller: x is a list, but the student was made with a dict of inputs, which Keras takes in "
+                    f"alphabetical order: expected a dict with {_names(self._inputs)}"
+                )
+        if len(parts) != len(self._inputs):
+            return x  # Keras says what is wrong with it
+        if self._by_key:
+            return dict(zip(self._inputs, parts, strict=True))
+        return parts[0] if len(parts) == 1 else list(parts)
 
     def _targets(self, x, y) -> dict:
+        if isinstance(y, (list, tuple)):
+            raise ValueError(
+                f"Distiller: y is a {type(y).__name__} of {len(y)}: expected labels, or a dict with "
+                '"label", "teacher_logits" or what else the objectives need'
+            )
         y = dict(y) if isinstance(y, dict) else {} if y is None else {"label": y}
         if self._ask is not None:
             answer = self._ask(x)
@@ -116,11 +168,21 @@ class Distiller(keras.Model):
             )
         return y
 
-    def dev_loss(self, y: dict, outputs: dict):
+    def _checked(self, y: dict, outputs: Any) -> tuple[shapes.Targets, dict]:
+        """Both as objectives take them; once for all objectives."""
+        outputs = shapes.full_precision(outputs if isinstance(outputs, dict) else {"logits": outputs})
+        used = {name for objective in self.objectives for name in objective.needs}
+        if "label" in y and self._classes > 1:
+            used.add("label")
+        return shapes.targets(y, outputs, used), outputs
+
+    def dev_loss(self, y: dict, outputs: Any):
         """Sum of weighted objectives on a batch; no penalties, no logs."""
+        y, outputs = self._checked(y, outputs)
         return sum(o.weight * o(y, outputs) for o in self.objectives)
 
-    def _total(self, y: dict, outputs: dict, sample_weight):
+    def _total(self, y: dict, outputs: Any, sample_weight):
+        y, outputs = self._checked(y, outputs)
         rows = tf.shape(outputs["logits"])[0]
         total = 0.0
         for objective, tracker in zip(self.objectives, self.part_trackers, strict=True):
@@ -128,7 +190,7 @@ class Distiller(keras.Model):
             tracker.update_state(part, sample_weight=rows)
             total += objective.weight * part
         for penalty in self.student.losses:
-            total += penalty
+            total += tf.cast(penalty, total.dtype)
         # Updated here and returned as a result: Keras logs a bare loss as 0.
         self.loss_tracker.update_state(total, sample_weight=rows)
         if "label" in y and self._classes > 1:
@@ -147,3 +209,40 @@ class Distiller(keras.Model):
     def from_config(cls, config):
         student = keras.saving.deserialize_keras_object(config["student"])
         return cls(student, [keras.saving.deserialize_keras_object(o) for o in config["objectives"]])
+
+
+def _output(student: keras.Model) -> dict[str, keras.KerasTensor]:
+    """The student's symbolic outputs by name, after a look at whether they are what a student returns."""
+    if not getattr(student, "inputs", None):
+        raise ValueError(
+            f"Distiller: the student is a {type(student).__name__} without known inputs: expected a functional or "
+            "Sequential model; make one of any other by keras.Model(inputs, model(inputs)), with a keras.Input for each"
+        )
+    output = student.outputs if isinstance(student, keras.Sequential) else student.output
+    if isinstance(output, (list, tuple)) and len(output) == 1:
+        (output,) = output
+    if isinstance(output, (list, tuple)):
+        raise ValueError(
+            f"Distiller: the student returns a {type(output).__name__} of {len(output)} outputs: expected one tensor, "
+            'its logits, or a dict with "logits"'
+        )
+    output = output if isinstance(output, dict) else {"logits": output}
+    if "logits" not in output:
+        raise ValueError(f'Distiller: the student returns {_names(output)}: expected "logits" among them')
+    shape = output["logits"].shape
+    if len(shape) not in (2, 3) or shape[-1] is None:
+        raise ValueError(
+            f"Distiller: the student's logits have the shape {shape}: expected (batch, outputs), or of a tagger "
+            "(batch, time, tags), with a known number of outputs"
+        )
+    return output
+
+
+def _policy(student: keras.Model) -> keras.DTypePolicy:
+    """float16 if a layer computes in it: a model that was loaded has not the policy of its layers."""
+    policies = [layer.dtype_policy for layer in student.layers]
+    return next((policy for policy in policies if policy.name == "mixed_float16"), student.dtype_policy)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

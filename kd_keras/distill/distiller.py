@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kd_keras.distill import shapes
+from kd_keras.distill import row_weights, shapes
 from kd_keras.distill.objectives import Objective, mixture
+from kd_keras.distill.row_weights import CLASS_WEIGHT
 
 
 @keras.saving.register_keras_serializable("kd_keras")
@@ -24,7 +26,7 @@ class Distiller(keras.Model):
     >>> distiller.compile(optimizer="adam")
     >>> x = {"title": np.ones((32, 4)), "body": np.zeros((32, 8))}
     >>> y = {"label": np.arange(32) % 3, "teacher_logits": np.zeros((32, 3))}
-    >>> history = distiller.fit(x, y, validation_split=0.25, epochs=2, verbose=0).history
+    >>> history = distiller.fit(x, y, class_weight={2: 1.5}, validation_split=0.25, epochs=2, verbose=0).history
     >>> len(history["val_loss_hard"]), distiller.predict(x, verbose=0).shape
     (2, (32, 3))
 
@@ -34,7 +36,9 @@ class Distiller(keras.Model):
     takes (an array, a list in the order of its inputs, or a dict by their names, which may have more), ``y`` is a dict
     with "label" (int32[batch], −1 if there is none; a regression: float32[batch], NaN if there is none) and
     "teacher_logits" (float32[batch, outputs]), for :class:`Representation` "teacher_hidden" (float[batch, width]); or
-    the labels alone. [batch, 1] serves as [batch]; other shapes are refused.
+    the labels alone. [batch, 1] serves as [batch]; other shapes are refused. A dict of sample weights has the keys of
+    ``y``: an objective takes those of the first target it needs. ``class_weight`` of ``fit`` multiplies them by the
+    label's, for each objective; :class:`HardLabels` has ``class_weights`` of its own.
 
     Logs: loss, loss_<objective> if there are several, accuracy (rows with a gold label; not of a regression). Keras
     does not know which way these are better: ``EarlyStopping("val_accuracy", mode="max")``. Losses are float32 in
@@ -105,17 +109,52 @@ class Distiller(keras.Model):
         """The student's outputs."""
         return self.student(self._student_inputs(x), training=training)
 
-    def fit(self, x=None, *args, **kwargs):
-        """``keras.Model.fit``; a tf.data set keeps its own order without a warning that it does."""
+    def fit(self, *args, **kwargs):
+        """``keras.Model.fit``, with ``class_weight`` and ``sample_weight`` (both, if given) beside a dict ``y``.
+
+        Both go with arrays and tf.data sets. A tf.data set keeps its own order without a warning that it does.
+
+        Raises:
+          ValueError: a class weight of a label that the student does not have.
+        """
+        bound = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs)
+        given = bound.arguments
+        x, class_weight = given.get("x"), given.get("class_weight")
         if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
+            given.setdefault("shuffle", False)
+        if class_weight is not None and isinstance(x, tf.data.Dataset):
+            weigh = row_weights.by_class(class_weight, self._classes)
+            given["x"] = x.map(lambda x, y=None, *weight: (x, weigh(y), *weight)).prefetch(tf.data.AUTOTUNE)
+            del given["class_weight"]
+        elif class_weight is not None and given.get("y") is not None:
+            given["y"] = row_weights.by_class(class_weight, self._classes)(given["y"])
+            del given["class_weight"]
+        if "sample_weight" in given:
+            given["sample_weight"] = row_weights.spread(given.get("y"), given["sample_weight"])
+        held = given.get("validation_data")
+        if isinstance(held, (tuple, list)) and len(held) == 3:
+            given["validation_data"] = (*held[:2], row_weights.spread(*held[1:]))
+        return super().fit(*bound.args[1:], **bound.kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """``keras.Model.evaluate``, with ``sample_weight`` beside a dict ``y``."""
+        bound = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs)
+        given = bound.arguments
+        given["sample_weight"] = row_weights.spread(given.get("y"), given.get("sample_weight"))
+        return super().evaluate(*bound.args[1:], **bound.kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """``keras.Model.train_on_batch``, with ``class_weight`` beside a dict ``y``."""
+        if class_weight is not None:
+            y = row_weights.by_class(class_weight, self._classes)(y)
+        return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
 
     def train_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y = self._targets(x, y)
+        y = self._targets(x, y, sample_weight)
+        class_weight = y.pop(CLASS_WEIGHT, None)
         with tf.GradientTape() as tape:
-            loss = self._total(y, self(x, training=True), sample_weight)
+            loss = self._total(y, self(x, training=True), sample_weight, class_weight)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trained_variables
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
@@ -123,7 +162,7 @@ class Distiller(keras.Model):
 
     def test_step(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y = self._targets(x, y)
+        y = self._targets(x, y, sample_weight)
         self._total(y, self(x, training=False), sample_weight)
         return {m.name: m.result() for m in self.metrics}
 
@@ -149,13 +188,18 @@ class Distiller(keras.Model):
             return dict(zip(self._inputs, parts, strict=True))
         return parts[0] if len(parts) == 1 else list(parts)
 
-    def _targets(self, x, y) -> dict:
+    def _targets(self, x, y, sample_weight) -> dict:
         if isinstance(y, (list, tuple)):
             raise ValueError(
                 f"Distiller: y is a {type(y).__name__} of {len(y)}: expected labels, or a dict with "
                 '"label", "teacher_logits" or what else the objectives need'
             )
         y = dict(y) if isinstance(y, dict) else {} if y is None else {"label": y}
+        if isinstance(sample_weight, dict) and {CLASS_WEIGHT, *sample_weight} != {CLASS_WEIGHT, *y}:
+            raise ValueError(
+                f"Distiller: sample_weight has {_names(sample_weight)} and y {_names(y)}: expected the same keys, or "
+                "one weight for each row"
+            )
         if self._ask is not None:
             answer = self._ask(x)
             logits = answer["logits"] if isinstance(answer, dict) else getattr(answer, "logits", answer)
@@ -181,12 +225,15 @@ class Distiller(keras.Model):
         y, outputs = self._checked(y, outputs)
         return sum(o.weight * o(y, outputs) for o in self.objectives)
 
-    def _total(self, y: dict, outputs: Any, sample_weight):
+    def _total(self, y: dict, outputs: Any, sample_weight, class_weight=None):
         y, outputs = self._checked(y, outputs)
+        if class_weight is not None:  # made of the labels as they were given, so in their shape
+            class_weight = shapes.labels(class_weight, outputs["logits"])
+        counts = row_weights.combined(sample_weight, class_weight)
         rows = tf.shape(outputs["logits"])[0]
         total = 0.0
         for objective, tracker in zip(self.objectives, self.part_trackers, strict=True):
-            part = objective(y, outputs, sample_weight)
+            part = objective(y, outputs, row_weights.for_target(counts, objective.needs))
             tracker.update_state(part, sample_weight=rows)
             total += objective.weight * part
         for penalty in self.student.losses:

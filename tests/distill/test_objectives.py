@@ -186,7 +186,7 @@ def test_classes_that_weigh_more_count_more():
     assert "class_weights" not in HardLabels().get_config(), "keys of students of before stay"
 
 
-@pytest.mark.parametrize("module", ["distiller", "objective", "objectives", "representation", "shapes"])
+@pytest.mark.parametrize("module", ["distiller", "objective", "objectives", "representation", "row_weights", "shapes"])
 def test_the_examples_in_docstrings_run(module):
     done = doctest.testmod(importlib.import_module(f"kd_keras.distill.{module}"))
     assert done.attempted > 0 and done.failed == 0

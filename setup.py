@@ -26,6 +26,7 @@ INSTALL_REQUIRES = [
     "transformers>=4.54.1,<4.55",
     "tokenizers>=0.21.4,<0.22",
     "safetensors>=0.8,<1",
+    "huggingface_hub>=0.36.2,<0.37",
     "tensorflow-datasets>=4.9.10,<5",
     "importlib_resources>=7.1,<8",
     "tensorflow-model-optimization>=0.8.1,<0.9",
@@ -48,7 +49,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["kd_keras", "kd_keras.*"]),
-    package_data={"kd_keras": ["**/*.txt", "**/*.json"]},
+    package_data={"kd_keras": ["**/*.txt", "**/*.json", "**/*.md"]},
     python_requires=">=3.11,<3.13",
     install_requires=INSTALL_REQUIRES,
 )

@@ -28,7 +28,9 @@ def test_a_student_opens_without_a_teacher(make_run, run_python):
     """Keras alone: neither transformers nor the Keras of teachers is imported."""
     run = make_run()
     code = (
-        "import sys\nimport numpy as np\nimport kd_keras as kd\nfrom kd_keras.tasks import Rows\n"
+        # transformers sets it in this process, and TensorFlow then looks for the other Keras.
+        "import os, sys\nos.environ.pop('TF_USE_LEGACY_KERAS', None)\n"
+        "import numpy as np\nimport kd_keras as kd\nfrom kd_keras.tasks import Rows\n"
         f"runner = kd.Runner.load({str(run.folder)!r})\n"
         "scores = runner.scores(Rows(['a'], ['good film'], None, np.array([-1], np.int32)))\n"
         "assert scores.shape == (1, 3), scores\n"

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from string import Template
 from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
 
 from kd_keras import metrics as known_metrics
 from kd_keras.common import files
@@ -19,6 +22,7 @@ from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.report import SETS, TITLES
 from kd_keras.tasks import Task
 
+_TEMPLATE = Path(__file__).with_name("model_card_template.md")
 # An absolute path, or one from a home folder, in running text; not the // of an address.
 _PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
 
@@ -39,19 +43,49 @@ def write(run: FinishedRun, about: Mapping[str, Any], models: Mapping[str, dict]
 
 
 def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, flags: str, kept: str | None) -> str:
-    """The card as Markdown; ``kept`` is the run's own student."""
+    """The card as Markdown, from ``model_card_template.md``; ``kept`` is the run's own student."""
     task, arm = Task.from_json(about["task"]), about.get("arm")
-    parts = [_what(task, about, metrics, kept), _files(task, models), _scores(task, metrics, arm), _data(metrics, arm)]
-    parts += [_use(task, models), _limits(task, about, models)]
-    parts += [_made(task, models, flags, arm if arm != kept else None), _LICENCE]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        front_matter=front_matter(task, metrics, arm).to_yaml(),
+        what=_what(task, about, metrics, kept),
+        files=_files(task, models),
+        same=_same(task),
+        scores=_scores(task, metrics, arm),
+        data=_data(metrics, arm),
+        **_use(task, models),
+        limits=_limits(task, about, models),
+        made=_made(task, models, flags, arm if arm != kept else None),
+    )
+    return re.sub(r"\n{3,}", "\n\n", text)  # of parts that there are not
 
 
-_LICENCE = """## Licence
+def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> ModelCardData:
+    """What a model hub reads: kind of model, base model, metrics, scores.
 
-The code that made these files, kd_keras, is under the Apache License 2.0. Data sets and teachers have licences of their
-own, which may limit what a model made from them is for: look there. No text of the data is in these files, beyond the
-single word pieces or words of the vocabulary."""
+    The licence is not named: it depends on data and teacher. Of the tasks that come with the project all text is
+    English; that of one's own files is unknown.
+    """
+    student = metrics.get("baseline" if is_baseline(arm) else "student", {})
+    teacher = metrics.get("teacher", {}).get("name")
+    scored = [split for split in metrics.get("rows", {}) if task.metric in student.get(split, {})]
+    results = [
+        EvalResult(
+            task_type="text-classification", dataset_type=task.name, dataset_name=task.name, dataset_split=split,
+            metric_type=metric, metric_value=round(student[split][metric], 4),
+        )
+        for split in scored for metric in task.metrics if metric in student[split]
+    ]  # fmt: skip
+    return ModelCardData(
+        language=None if task.name == "custom" else "en",
+        license="other",
+        base_model=_public(teacher) if teacher and not is_baseline(arm) else None,
+        library_name="kd_keras",
+        pipeline_tag="text-classification",
+        tags=["knowledge-distillation", "bilstm", "tflite"],
+        metrics=list(task.metrics),
+        model_name=f"{task.name} BiLSTM" if results else None,
+        eval_results=results or None,
+    )
 
 
 def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None) -> str:
@@ -92,8 +126,7 @@ def _which(arm: str | None, kept: str | None, metrics: dict) -> list[str]:
 
 
 def _files(task: Task, models: Mapping[str, dict]) -> str:
-    same = "same score" if task.is_regression else "same label"
-    head = ["file", "bytes", "tokens", same, _titled(task.metric), "of Keras", "texts", "checked on", "allowed"]
+    head = ["file", "bytes", "tokens", _same(task), _titled(task.metric), "of Keras", "texts", "checked on", "allowed"]
     lines = []
     for name, entry in models.items():
         v = entry["verification"]
@@ -102,14 +135,11 @@ def _files(task: Task, models: Mapping[str, dict]) -> str:
         agreement = f"{v['agreement']:.2%}"
         checked = [f"{v['rows']:,}", entry["checked_on"], _allowed(v.get("allowed", {}))]
         lines.append([name, f"{entry['bytes']:,}", length, agreement, *gold, *checked])
-    return f"""## Files
+    return markdown_table(head, lines)
 
-{markdown_table(head, lines)}
 
-Each file was run beside the Keras model on these texts when it was exported; {same}: share of them on which the two
-agree. Allowed: the smallest such share and, where it is said, the largest difference of a score; a file beyond that is
-removed. Longer texts are cut to the tokens that a file reads. Files with a fixed number are unrolled, the others loop.
-`metadata.json` has more."""
+def _same(task: Task) -> str:
+    return "same score" if task.is_regression else "same label"
 
 
 def _allowed(bounds: Mapping[str, float]) -> str:
@@ -182,8 +212,8 @@ def _more(metrics: dict) -> dict[str, int]:
     return {SETS.get(n, f"augmented ({n})"): count for n, count in metrics.get("transfer_rows", {}).items()}
 
 
-def _use(task: Task, models: Mapping[str, dict]) -> str:
-    first = next(iter(models))
+def _use(task: Task, models: Mapping[str, dict]) -> dict[str, str]:
+    """A command, who takes the files as they are, and what each reads and gives."""
     second = ' --text_b="second text"' if task.is_pair else ""
     alike: dict[str, list[str]] = {}
     for name, entry in models.items():
@@ -193,18 +223,11 @@ def _use(task: Task, models: Mapping[str, dict]) -> str:
         alike.setdefault(reads, []).append(name)
     inputs = "\n".join(f"- {', '.join(names)}: {reads}" for reads, names in alike.items())
     mediapipe = [name for name, entry in models.items() if entry["mediapipe"] == "TextClassifier"]
-    tasks = f"MediaPipe Tasks' `TextClassifier` takes as they are: {', '.join(mediapipe)}.\n\n" if mediapipe else ""
-    return f"""## Use
-
-With kd_keras, without TensorFlow:
-
-```
-python -m kd_keras.predict --model={first} "a text"{second}
-```
-
-{tasks}A plain interpreter (−1: any size; ids are numbers of lines in `vocab.txt`, from 0):
-
-{inputs}"""
+    return {
+        "predict": f'python -m kd_keras.predict --model={next(iter(models))} "a text"{second}',
+        "mediapipe": f"MediaPipe Tasks' `TextClassifier` takes as they are: {', '.join(mediapipe)}." * bool(mediapipe),
+        "inputs": inputs,
+    }
 
 
 def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) -> str:
@@ -220,7 +243,7 @@ def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) ->
         lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean right nine times of ten.")
     if integers:
         lines.append(f"8-bit weights move scores a little, and with them close calls: {', '.join(integers)}.")
-    return "\n".join(["## Limits", "", *(f"- {line}" for line in lines)])
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _made(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -> str:
@@ -230,25 +253,23 @@ def _made(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -
     export = f"python -m kd_keras.export --model_dir=RUN{of} --formats={formats}{calibration}"
     given = [line for line in flags.splitlines() if line.startswith("--")]
     if not flags:
-        return f"## Made by\n\n```\n{export}\n```"
+        return export
     if not any(line.startswith("--task=") for line in given):
         given.insert(0, f"--task={task.name}")
     train = " \\\n    ".join(["python -m kd_keras.train", *map(_flag, given)])
-    return f"""## Made by
-
-```
-{train}
-{export}
-```
-
-Folders of the machine are left out of file names."""
+    return f"{train}\n{export}"
 
 
 def _flag(line: str) -> str:
-    """A line of flags.txt for a shell, with the last part of absolute paths only."""
+    """A line of flags.txt for a shell, without the files and folders that it names."""
     name, equals, value = line.partition("=")
-    parts = [PurePath(part).name if part.startswith(("/", "~")) else part for part in value.split(",")]
-    return f"{name}{equals}{shlex.quote(','.join(parts))}" if equals else line
+    if not equals:
+        return line
+    endings = {"FILE": ("_file", "_files", "vectors"), "DIR": ("_dir", "signals")}
+    kind = next((kind for kind, ends in endings.items() if name.endswith(ends)), "")
+    if not kind and re.search(r"[/~]", value):
+        kind = "PATH"
+    return f"{name}={kind or shlex.quote(value)}"
 
 
 def _public(text: str) -> str:

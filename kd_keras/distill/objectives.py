@@ -2,6 +2,11 @@
 
 An objective maps the targets ``y`` and the student's outputs to a loss per row and a weight per
 row; the Distiller adds up ``weight · Σ(row weight · loss) / Σ row weight``.
+
+>>> y = {"label": [1, 0], "teacher_logits": [[0.0, 2.0], [2.0, 0.0]]}
+>>> outputs = {"logits": ops.convert_to_tensor([[0.0, 1.0], [1.0, 0.0]])}
+>>> [(o.title, o.weight, round(float(o(y, outputs)), 4)) for o in mixture(0.5)]
+[('hard', 0.5, 0.3133), ('mse', 0.5, 0.5)]
 """
 
 from __future__ import annotations

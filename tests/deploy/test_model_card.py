@@ -86,7 +86,7 @@ def test_it_says_nothing_of_the_machine_or_of_the_texts(exported):
     text = card(exported)
     assert "somebody" not in text and str(exported.root) not in text and "private sentence" not in text
     assert "Source: --data_dir=SST-2 (official files)" in text and "teacher my-bert" in text
-    assert "--data_dir=SST-2 \\\n    --unlabeled_files='a b.txt,c.txt' \\\n    --nosplit_sentences\n" in text
+    assert "--data_dir=DIR \\\n    --unlabeled_files=FILE \\\n    --nosplit_sentences\n" in text, "no private path"
     assert "--seed=1" not in text and "--task=toy" in text
     assert "https://a.example/b and n/a" in model_card._public("https://a.example/b and n/a or (/x/y/z)")
 
@@ -101,6 +101,16 @@ def test_a_second_export_describes_all_that_is_there(run):
     assert "--formats=tflite_float32,tflite_loop_dynamic\n" in text
     model_card.write(FinishedRun.open(run.root), {}, {})
     assert not (run.tflite / "README.md").exists(), "nothing left to describe"
+
+
+def test_the_front_matter_is_what_a_model_hub_reads(exported):
+    from huggingface_hub import ModelCard
+
+    found = ModelCard(card(exported)).data
+    assert (found.language, found.license, found.base_model) == ("en", "other", "my-bert")
+    assert found.metrics == ["accuracy"] and found.pipeline_tag == "text-classification"
+    results = {r.dataset_split: r.metric_value for r in found.eval_results}
+    assert results == {"dev": 0.8044, "test": 0.7955} and "$" not in card(exported)
 
 
 def test_several_teachers_are_said_to_be_several(run):

@@ -87,7 +87,7 @@ def test_the_report_says_it(files, runs):
 
 
 def test_its_teacher_and_signals_are_found_again_and_no_others(files, runs):
-    for said in ("it is taken from there", "signals (train): labelled before", "signals (rest): labelled before"):
+    for said in ("teacher: made before, taken from", "signals (train): made before", "signals (rest): made before"):
         assert said in runs["again"]["err"], said
     assert "labelling" not in runs["again"]["err"]
     assert "fine-tuning" in runs["full"]["err"] and "labelling train" in runs["full"]["err"], "other data"
@@ -102,7 +102,7 @@ def test_its_teacher_and_signals_are_found_again_and_no_others(files, runs):
 def test_three_teachers_in_metrics_and_report(files, runs):
     folder = files / "runs" / "three"
     found, report = metrics(folder), (folder / "report.md").read_text()
-    assert runs["three"]["err"].count("it is taken from there") == 1, "the first one is the other runs'"
+    assert runs["three"]["err"].count("teacher: made before, taken from") == 1, "the first one is the other runs'"
     teacher = found["teacher"]
     assert teacher["seeds"] == [1, 2, 3] and set(teacher["ensemble"]) == {"per_seed", "mean", "spread"}
     with open(files / "dev.csv", newline="") as f:

@@ -186,7 +186,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_bits(tmp_path, monkeypatch)
     for place, round_ in (("stage-1", 1), ("stage-2", 1), ("stage-3", 0)):
 
         def die(self, epoch, logs=None, place=place, round_=round_):
-            if self.folder.name == place and epoch == round_:
+            if self.state.parent.name == place and epoch == round_:
                 raise KeyboardInterrupt
             real(self, epoch, logs)
 

@@ -13,7 +13,7 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
-from kd_keras.distill.settings import TrainSettings
+from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.runs.check import check
 from kd_keras.runs.inputs import prepare
 from kd_keras.runs.job import Job, Run
@@ -55,7 +55,8 @@ def make_job(bert_folder, toy_data):
         )  # fmt: skip
         student = StudentSettings(embedding_size=8, hidden_size=6, dense_size=8)
         job = JobSettings(output_dir=str(folder), signals=signals and str(signals), allow_weak_teacher=True)
-        return Job(data, None, settings, label, student, TrainSettings(), job)
+        soft = RecipeSettings(recipe="soft")  # needs no hidden states, which only a first teacher's signals have
+        return Job(data, None, settings, label, student, TrainSettings(), job, soft)
 
     return make
 

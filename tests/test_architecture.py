@@ -21,7 +21,7 @@ FLAG_READERS = ("common/config.py", "common/cli.py")
 TF_KERAS = ("teachers/", "compression/")
 PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 VERB_LINES = 130
-FILE_LINES = 320
+FILE_LINES = 300
 MOST_PARAMETERS = 7
 
 

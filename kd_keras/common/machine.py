@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
+from importlib import metadata
 from pathlib import Path
 
 
@@ -39,3 +41,24 @@ def memory_mb() -> dict[str, float]:
         return {"now": peak, "peak": peak}
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     return {key: int(fields[name].split()[0]) * 1024 / 1e6 for key, name in (("now", "VmRSS"), ("peak", "VmHWM"))}
+
+
+def machine() -> dict:
+    """For benchmarks: {"cpu", "cpus", "system", "python", "ai_edge_litert"}."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor()
+    return {
+        "cpu": name or platform.machine(),
+        "cpus": cpus(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "ai_edge_litert": metadata.version("ai-edge-litert"),
+    }
+
+
+def load_average() -> float:
+    """Of the last minute: other work on the machine shows here."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0

@@ -16,6 +16,7 @@ from kd_keras.runs import plots, report
 from kd_keras.runs.inputs import Inputs, prepare, transfer_sets
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.plans import distilled, undistilled
+from kd_keras.runs.results import arm_scores, scored_splits, teacher_scores
 from kd_keras.runs.students import Arm
 from kd_keras.runs.train import train_arms
 
@@ -42,7 +43,7 @@ def run_augmentation_grid(run: Run) -> dict:
         "seeds": job.job.every_seed(),
         "updates": arms[0].most_updates,
         "recipe": job.recipe.recipe,
-        "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
+        "teacher": teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "made_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "arms": scores,
@@ -62,13 +63,13 @@ def run_augmentation_grid(run: Run) -> dict:
 
 
 def _reported(inputs: Inputs, job: Job) -> tuple[str, str]:
-    return ("test" if "test" in report.scored_splits(inputs) else "dev"), job.task.metric
+    return ("test" if "test" in scored_splits(inputs) else "dev"), job.task.metric
 
 
 def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, dict]:
     """The grid as text, and every arm's scores."""
-    scored = report.scored_splits(inputs)
-    scores = {name: report.arm_scores(job, scored, arms) for name, arms in cells.items()}
+    scored = scored_splits(inputs)
+    scores = {name: arm_scores(job, scored, arms) for name, arms in cells.items()}
     metric = job.task.metric
     head = ["transfer set", "rows"]
     head += [f"{s} {metric}, {k}" for s in scored for k in ("no distillation", "distilled", "gain")]

@@ -20,6 +20,7 @@ from kd_keras.runs import plots, report
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.plans import Drawn, distilled, training_set, undistilled
+from kd_keras.runs.results import arm_scores, scored_splits, teacher_scores
 from kd_keras.runs.train import train_arms
 
 _TITLE = {
@@ -51,14 +52,14 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
             plans[name, size] = distilled(job, inputs, some, f"{name}-{size}", how, drawn)
     arms = train_arms(run, inputs, list(plans.values()))
     cells = {key: [a for a in arms if a.plan is p] for key, p in plans.items()}
-    scored = report.scored_splits(inputs)
-    scores = {key: report.arm_scores(job, scored, each) for key, each in cells.items()}
+    scored = scored_splits(inputs)
+    scores = {key: arm_scores(job, scored, each) for key, each in cells.items()}
     result = {
         "task": job.task.name,
         "source": job.data.source,
         "seeds": job.job.every_seed(),
         "updates": max(a.most_updates for a in arms),
-        "teacher": report.teacher_scores(job, inputs) | inputs.teacher,
+        "teacher": teacher_scores(job, inputs) | inputs.teacher,
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "transfer_sizes": sizes,

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-from pathlib import Path
-
-import numpy as np
-
-from kd_keras import __version__
 from kd_keras.common import files
-from kd_keras.common.machine import cpus, memory_mb
+from kd_keras.common.machine import cpus
 from kd_keras.common.markdown import markdown_table
-from kd_keras.distill.settings import BASELINE, DISTILLED
-from kd_keras.metrics import confusion_matrix, mean_and_spread, pearson, score
-from kd_keras.runs import plots, references, verdict
+from kd_keras.metrics import confusion_matrix, score
+from kd_keras.runs import plots, references
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.results import results, scored_splits
 from kd_keras.runs.students import Arm
-from kd_keras.students.bilstm import flops_per_token
 from kd_keras.students.settings import student_name
-from kd_keras.tasks import Rows, has_label
-from kd_keras.teachers import ensemble
+from kd_keras.tasks import has_label
 
 TITLES = {
     "teacher": "teacher",
@@ -32,94 +24,16 @@ SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
 
 
 def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
-    """Writes all three; returns what metrics.json holds, and the table as text."""
-    job, layout = run.job, run.layout
-    task = job.task
-    scored = scored_splits(inputs)
-    kept = verdict.kept(job, arms, chosen)
-    metrics = {
-        "version": __version__,
-        "task": task.name,
-        "source": job.data.source,
-        "notes": [*job.data.notes, *inputs.notes],
-        "rows": {s: len(r) for s, r in inputs.splits.items()},
-        "transfer_rows": {name: len(s) for name, s in inputs.transfer.items()},
-        "seeds": job.job.every_seed(),
-        "chosen_seed": chosen.seed,
-        "kept": kept,
-        "references": inputs.references.scores(job, scored),
-        "most_updates": chosen.most_updates,
-        "teacher": {
-            **teacher_scores(job, inputs),
-            **inputs.teacher,
-            "bytes": _size(layout.teacher / "model.safetensors"),
-            "agreement_with_student": _agreement(job, inputs, chosen),
-        },
-        "student": arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
-        "seconds": run.timings.seconds,
-        "machine": {
-            "cpus": cpus(),
-            "peak_memory_mb": round(memory_mb()["peak"]),
-            "python": platform.python_version(),
-            "system": platform.system(),
-        },
-    }
-    if any(a.kind == BASELINE for a in arms):
-        metrics["baseline"] = arm_scores(job, scored, [a for a in arms if a.kind == BASELINE])
-    metrics["student"] |= {
-        "bytes": _size(layout.student),
-        "flops_per_token": flops_per_token(job.student, inputs.matrix.shape[1]),
-        "embedding_size": inputs.matrix.shape[1],
-        "recipe": (inputs.how or job.recipe).recipe,
-        "stages": [stage["name"] for stage in chosen.history["recipe"]],
-    }
-    metrics["warnings"] = verdict.warnings(job, inputs, arms, chosen, metrics)
-    files.write_json(layout.metrics, metrics)
-    _draw(run, scored, inputs, arms, chosen)
-    files.write_text(layout.report, _markdown(job, metrics))
+    """Writes metrics.json, report.md and its plots; returns the first, and "table" and "verdict" as text."""
+    metrics = results(run, inputs, arms, chosen)
+    files.write_json(run.layout.metrics, metrics)
+    _draw(run, inputs, arms, chosen)
+    files.write_text(run.layout.report, _markdown(run.job, metrics))
     return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
 
 
-def scored_splits(inputs: Inputs) -> dict[str, Rows]:
-    """The splits with gold labels that nothing was trained on."""
-    return {s: r for s, r in inputs.splits.items() if s != "train" and has_label(r).any()}
-
-
-def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict]:
-    """split → metric → value of what taught; of an ensemble, "ensemble" has what each teacher does by itself."""
-    splits, metrics = scored_splits(inputs), job.task.metrics
-    found: dict[str, dict] = {s: score(metrics, r.label, inputs.signals[s].logits) for s, r in splits.items()}
-    if seeds := inputs.teacher.get("seeds"):
-        gold = {s: r.label for s, r in splits.items()}
-        found["ensemble"] = ensemble.scores(metrics, gold, inputs.each_teacher, seeds)
-    return found
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
-def _agreement(job: Job, inputs: Inputs, chosen: Arm) -> dict[str, float]:
-    """Share of rows with the teacher's label; of a regression, Pearson's r with the teacher's score."""
-    if job.task.is_regression:
-        return {s: pearson(inputs.signals[s].logits[:, 0], v[:, 0]) for s, v in chosen.logits.items()}
-    return {s: float(np.mean(v.argmax(-1) == inputs.signals[s].logits.argmax(-1))) for s, v in chosen.logits.items()}
-
-
-def arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:
-    """split → metric → mean over seeds, with "spread" (standard deviation) and "per_seed" beside it."""
-    out: dict = {"spread": {}, "per_seed": {}, **arms[0].size, "updates": [a.updates for a in arms]}
-    for split, rows in scored.items():
-        each = [score(job.task.metrics, rows.label, a.logits[split]) for a in arms]
-        out["per_seed"][split] = [{"seed": a.seed, **e} for a, e in zip(arms, each, strict=True)]
-        pairs = {m: mean_and_spread([e[m] for e in each]) for m in job.task.metrics}
-        out[split] = {m: p[0] for m, p in pairs.items()}
-        out["spread"][split] = {m: p[1] for m, p in pairs.items()}
-    return out
-
-
-def _draw(run: Run, scored: dict[str, Rows], inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
-    task = run.task
+def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
+    task, scored = run.task, scored_splits(inputs)
     split = "test" if "test" in scored else "dev"
     gold = has_label(scored[split])
     label, logits = scored[split].label[gold], chosen.logits[split][gold]

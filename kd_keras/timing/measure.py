@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,7 @@ import numpy as np
 from kd_keras import __version__
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
-from kd_keras.common.machine import cpus
+from kd_keras.common.machine import load_average, machine
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.deploy.runner import Runner, only_label, require_export, scores_of
@@ -127,7 +124,7 @@ def _is_exported(layout: RunLayout, fmt: Format) -> bool:
 
 def run(plan: Plan) -> dict:
     """Everything; returns what benchmark.json holds (see ``report`` for files and tables)."""
-    load_before = _load_average()
+    load_before = load_average()
     made = MadeModels(plan.run, plan.rows)
     models = _models(plan, made)
     texts = {n: _texts(plan, n) for n in (*plan.lengths, None)}
@@ -148,7 +145,7 @@ def run(plan: Plan) -> dict:
         "metric": plan.task.metric,
         "student": plan.run.student_hash,
         "settings": asdict(plan.settings),
-        "machine": _machine() | {"load_average": [load_before, _load_average()]},
+        "machine": machine() | {"load_average": [load_before, load_average()]},
         "text": {
             "source": plan.source,
             "rows": len(plan.rows),
@@ -280,26 +277,6 @@ def _commands(plan: Plan, models: list[Model]) -> list[dict]:
             exported = path == m.path and not m.is_teacher
             out.append({"model": m.name, "form": m.fmt.form, "tokens": length, "exported": exported} | said)
     return out
-
-
-def _machine() -> dict:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor()
-    return {
-        "cpu": name or platform.machine(),
-        "cpus": cpus(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "ai_edge_litert": metadata.version("ai-edge-litert"),
-    }
-
-
-def _load_average() -> float:
-    """Of the last minute: other work on the machine shows here."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
 
 
 def announce(plan: Plan) -> None:

@@ -34,6 +34,8 @@ def check(job: Job) -> Run:
     _check_text(job)
     _check_models(job)
     _check_folder(job, run.layout)
+    if not job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
+        job.checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
     return run
 
 
@@ -89,15 +91,12 @@ def _check_models(job: Job) -> None:
     job.label.check_layer(checkpoint.layers)
     if job.student.tokenizer == "wordpiece":
         always_kept(read_vocab(checkpoint.vocab), job.student.vocab_size)
-    finished = checkpoint.fine_tuned_for(task, data)
-    if finished:
+    if checkpoint.fine_tuned_for(task, data):
         checkpoint.check_reading(job.teacher)
     teachers = ensemble.checkpoints(checkpoint, task, data, job.teacher.teacher_seeds)
     if job.job.signals is not None:
         _check_signals(job, Path(job.job.signals), teachers)
     job.student.width()  # looks into --vectors
-    if not finished:
-        checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
 
 
 def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     folder = Path(FLAGS.output_dir)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
         raise UserError(f"--output_dir={folder}: exists and holds no signals; choose another folder")
-    rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column)
+    rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True)
     if not len(rows):
         raise UserError(f"--input={FLAGS.input}: holds no text")
 

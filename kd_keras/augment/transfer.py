@@ -21,7 +21,7 @@ from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
 from kd_keras.common import files
 from kd_keras.common.artifacts import find_or_make
-from kd_keras.common.columns import ArrowColumn, ParquetColumn
+from kd_keras.common.columns import ParquetColumn
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
 from kd_keras.common.processes import Pool
@@ -250,12 +250,13 @@ def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
                 return None
             for part in file.iter_batches():  # a damaged one must stop the run here
                 del part
-            table = file.read(columns=["id", "source"])
+            table = file.read(columns=["source"])
+        pa.default_memory_pool().release_unused()  # what the texts that passed by took
     except (pa.ArrowException, OSError, KeyError, ValueError) as e:
         raise UserError(f"{path}: damaged transfer set ({files.tail(str(e), 90)})") from None
     text_b = ParquetColumn(path, "text_b") if about["pair"] else None
     empty = np.full(table.num_rows, np.nan if label.kind == "f" else -1, label)
-    rows = Rows(ArrowColumn(table["id"]), ParquetColumn(path, "text"), text_b, empty)
+    rows = Rows(ParquetColumn(path, "id"), ParquetColumn(path, "text"), text_b, empty)
     return Transfer(rows, table["source"].to_numpy(), ParquetColumn(path, "rule"), about["notes"])
 
 

@@ -5,16 +5,17 @@ pyarrow is imported by what opens a file: predict needs this module, and should 
 
 from __future__ import annotations
 
+import tempfile
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from kd_keras.common import files
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:
@@ -47,24 +48,6 @@ class _Strings(Sequence):
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
-
-
-class ArrowColumn(_Strings):
-    """Strings without a Python object for each: some 8 bytes a row and their letters."""
-
-    def __init__(self, array: pa.ChunkedArray):
-        self._array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
-
-    def __len__(self) -> int:
-        return len(self._array)
-
-    def __getitem__(self, i):
-        found = self._array[i]
-        return found.to_pylist() if isinstance(i, slice) else found.as_py()
-
-    def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), 10_000):
-            yield from self._array[start : start + 10_000].to_pylist()
 
 
 class ParquetColumn(_Strings):
@@ -114,17 +97,54 @@ class ParquetColumn(_Strings):
             yield from self._group(group)
 
 
-class Picked(_Strings):
-    """The items of ``base`` at ``rows``, looked up when they are asked for."""
+class StringsOnDisk(_Strings):
+    """Strings in a temporary file without a name, of which memory has 8 bytes each. They cannot be sent to a process.
 
-    def __init__(self, base: Sequence[str], rows: np.ndarray):
-        self.base, self.rows = base, rows
+    >>> strings = StringsOnDisk(["a", "b"])
+    >>> strings.append("c")
+    >>> strings[1:]
+    ['b', 'c']
+    """
+
+    def __init__(self, strings: Iterable[str] = ()):
+        self._ends, self._at_end = array("q", [0]), True
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115, gone with this object
+        for text in strings:
+            self.append(text)
+
+    def append(self, text: str) -> None:
+        """UserError where the disk of temporary files is full."""
+        raw = text.encode("utf-8", "surrogatepass")
+        with files.disk_errors(f"{tempfile.gettempdir()} (temporary files; TMPDIR names another folder)"):
+            if not self._at_end:
+                self._file.seek(self._ends[-1])
+                self._at_end = True
+            self._file.write(raw)
+        self._ends.append(self._ends[-1] + len(raw))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._ends) - 1
 
     def __getitem__(self, i):
-        return [self.base[j] for j in self.rows[i].tolist()] if isinstance(i, slice) else self.base[int(self.rows[i])]
+        if not isinstance(i, slice):
+            i = range(len(self))[i]
+            return self._read(i, i + 1)[0]
+        where = range(len(self))[i]
+        if where.step != 1:
+            return [self[j] for j in where]
+        return self._read(where.start, where.stop) if where else []
+
+    def _read(self, start: int, stop: int) -> list[str]:
+        ends = self._ends[start : stop + 1]
+        self._file.seek(ends[0])
+        self._at_end = False
+        raw = self._file.read(ends[-1] - ends[0])
+        parts = (raw[a - ends[0] : b - ends[0]] for a, b in pairwise(ends))
+        return [part.decode("utf-8", "surrogatepass") for part in parts]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), 1000):
+            yield from self[start : start + 1000]
 
 
 class DigestSet:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kd_keras.common.columns import StringsOnDisk
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.files import PathLike, require_file, tail, utf8_lines
 from kd_keras.common.progress import say
@@ -224,6 +225,7 @@ def read_texts(
     text_b_column: str | None = None,
     task: Task | None = None,
     flag: str = "--input",
+    on_disk: bool = False,
 ) -> Rows:
     """Text without labels, for ``predict`` and ``label``.
 
@@ -235,6 +237,7 @@ def read_texts(
       text_b_column: likewise for the second of a pair.
       task: for a pair task, plain text has both texts in a line, with a tab between.
       flag: the flag that named the file, for errors.
+      on_disk: keep the text in a temporary file instead of in memory.
 
     Returns:
       Rows with label -1 (NaN where ``task`` is a regression), ids "row-0", "row-1", …
@@ -244,12 +247,15 @@ def read_texts(
     own = task.columns if task else Columns()
     pair = bool(text_b_column or own.text_b)
     if path == "-" or table_format(path) is None:
-        rows = _plain(path, pair, text_column)
+        rows = _plain(path, pair, text_column, StringsOnDisk if on_disk else list)
     else:
         columns = _text_columns(path, text_column, text_b_column, own)
         rows = read_table(path, columns, None, BadRows(), "row", Reading(empty_text=True, flags=True))
+        if on_disk:
+            text_b = None if rows.text_b is None else StringsOnDisk(rows.text_b)
+            rows = replace(rows, ids=StringsOnDisk(rows.ids), text=StringsOnDisk(rows.text), text_b=text_b)
     if task is not None and task.is_regression:
-        rows.label = np.full(len(rows), np.nan, np.float32)
+        return replace(rows, label=np.full(len(rows), np.nan, np.float32))
     return rows
 
 
@@ -267,16 +273,20 @@ def _is_header(names: list[str], columns: Columns) -> bool:
     return set(columns.text) <= set(names) or any(t in names for t in TEXT_COLUMNS)
 
 
-def _plain(path: str, pair: bool, text_column: str | None) -> Rows:
+def _plain(path: str, pair: bool, text_column: str | None, kind: type) -> Rows:
+    """Columns are of ``kind``: list, or another class with ``append``."""
     if text_column:
         raise UserError(f"--text_column={text_column}: {path} is plain text, which has no columns")
-    lines = [t.rstrip("\r\n") for t in (_stdin_lines() if path == "-" else utf8_lines(path))]
-    text_b = None
-    if pair:
-        for number, line in enumerate(lines, 1):
+    ids, text, text_b = kind(), kind(), kind()
+    for number, line in enumerate(_stdin_lines() if path == "-" else utf8_lines(path)):
+        line = line.rstrip("\r\n")
+        if pair:
             if line.count("\t") != 1:
-                raise UserError(f"{path}, line {number}: expected two texts with a tab between, found {tail(line)!r}")
-        text_b = [t.split("\t")[1].strip() for t in lines]
-        lines = [t.split("\t")[0] for t in lines]
-    ids = [f"row-{i}" for i in range(len(lines))]
-    return Rows(ids, [t.strip() for t in lines], text_b, np.full(len(lines), -1, np.int32))
+                raise UserError(
+                    f"{path}, line {number + 1}: expected two texts with a tab between, found {tail(line)!r}"
+                )
+            line, other = line.split("\t")
+            text_b.append(other.strip())
+        ids.append(f"row-{number}")
+        text.append(line.strip())
+    return Rows(ids, text, text_b if pair else None, np.full(len(ids), -1, np.int32))

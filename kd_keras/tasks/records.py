@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,16 +17,26 @@ from kd_keras.common.files import hash_of, hash_of_columns
 KINDS = ("single", "pair", "regression", "tagging")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rows:
     """Text with labels; row ``i`` of every member belongs together.
+
+    Nothing changes rows once they are made: :meth:`take` and ``dataclasses.replace`` make new ones. So what is worked
+    out by reading all of them, :meth:`fingerprint` and :meth:`text_hashes`, is worked out once.
+
+    >>> rows = Rows(["a", "b"], ["good film", "bad film"], None, np.array([1, 0], np.int32))
+    >>> rows.take([1]).text
+    ['bad film']
 
     Attributes:
       ids: stable names, unique within a task's train and dev, e.g. "train-17". Strings may be a list, or a column
         that stays on disk (common/columns.py).
       text: the sentence, or the first of a pair.
       text_b: the second of a pair, or None.
-      label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression.
+      label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression. Read-only.
+
+    Raises:
+      ValueError: members of different lengths.
     """
 
     ids: Sequence[str]
@@ -35,6 +48,7 @@ class Rows:
         sizes = {len(self.ids), len(self.text), len(self.label)}
         if len(sizes | ({len(self.text_b)} if self.text_b is not None else set())) != 1:
             raise ValueError(f"members of Rows differ in length: {sorted(sizes)}")
+        object.__setattr__(self, "label", _read_only(self.label.view()))  # the caller may go on with its own
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,7 +66,40 @@ class Rows:
 
     def fingerprint(self) -> str:
         """16 hex digits that change when an id, a text, a label or the order changes."""
+        return self._fingerprint
+
+    def text_hashes(self) -> np.ndarray:
+        """uint64[rows], read-only: :func:`text_hash` of each row, as a number."""
+        return self._text_hashes
+
+    @cached_property
+    def _fingerprint(self) -> str:
         return hash_of_columns(self.ids, self.text, self.text_b, self.label)
+
+    @cached_property
+    def _text_hashes(self) -> np.ndarray:
+        texts_b: Iterable[str | None] = repeat(None) if self.text_b is None else self.text_b
+        hashes = (int.from_bytes(_text_digest(a, b)) for a, b in zip(self.text, texts_b, strict=False))
+        return _read_only(np.fromiter(hashes, np.uint64, len(self)))
+
+
+def text_hash(text: str, text_b: str | None = None) -> str:
+    """16 hex digits; a pair's second text counts.
+
+    >>> text_hash("a", "b") != text_hash("a") != text_hash("a", "")
+    True
+    """
+    return _text_digest(text, text_b).hex()
+
+
+def _text_digest(text: str, text_b: str | None) -> bytes:
+    joined = text if text_b is None else f"{text}\x1f{text_b}"
+    return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).digest()[:8]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
 
 
 def has_label(rows: Rows) -> np.ndarray:

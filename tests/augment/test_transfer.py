@@ -98,7 +98,7 @@ def test_rules_that_make_nothing_stop_the_run(toy_rows):
 
 def test_regression_rows_have_nan_for_a_label():
     train = pairs(6)
-    train.label = train.label.astype(np.float32)
+    train = replace(train, label=train.label.astype(np.float32))
     made = augment(train, replace(ALL, augment="mask"))
     assert np.isnan(made.rows.label).all() and made.rows.label.dtype == np.float32
     assert made.source_labels(train).tolist() == train.label[made.source].tolist()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import pickle
+import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -11,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from kd_keras.common.columns import (
-    ArrowColumn,
     DigestSet,
     JoinedArray,
     MappedArray,
     ParquetColumn,
-    Picked,
+    StringsOnDisk,
     batched,
     batched_texts,
 )  # fmt: skip
+from kd_keras.common.errors import UserError
 from kd_keras.common.files import hash_of, hash_of_columns
 
 WORDS = [f"wörd {n}" * (n % 3) for n in range(25)]
@@ -31,13 +34,11 @@ def column(tmp_path):
     return ParquetColumn(tmp_path / "x.parquet", "text")
 
 
-@pytest.fixture(params=["parquet", "arrow", "picked"])
+@pytest.fixture(params=["parquet", "temporary"])
 def strings(request, column):
     if request.param == "parquet":
         return column
-    if request.param == "arrow":
-        return ArrowColumn(pa.chunked_array([WORDS[:9], WORDS[9:9], WORDS[9:]]))
-    return Picked(column, np.arange(25))
+    return StringsOnDisk(WORDS)
 
 
 def test_a_column_is_a_sequence_of_strings(strings):
@@ -63,9 +64,24 @@ def test_a_column_goes_to_a_process_as_its_path(column):
     assert len(sent) < 1000 and pickle.loads(sent) == WORDS
 
 
-def test_picked_rows_come_in_the_order_asked_for(column):
-    rows = np.array([3, 3, 20, 0])
-    assert Picked(column, rows) == [WORDS[i] for i in rows]
+def test_strings_may_be_added_between_two_looks(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    strings, want = StringsOnDisk(), ["", "é", "\ud800 half", "x" * 20_000]
+    for n, text in enumerate(want):
+        strings.append(text)
+        assert strings[0] == "" and strings[n] == text and strings[:] == want[: n + 1]
+    assert len(strings) == 4 and not list(tmp_path.iterdir()), "there is no file to clear away"
+
+
+def test_a_full_disk_of_temporary_files_is_named(monkeypatch):
+    def full(raw):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    strings = StringsOnDisk(["a"])
+    monkeypatch.setattr(strings, "_file", SimpleNamespace(write=full))
+    with pytest.raises(UserError, match="TMPDIR names another folder.*the disk is full"):
+        strings.append("b")
+    assert len(strings) == 1
 
 
 def test_batches_hold_everything_once():

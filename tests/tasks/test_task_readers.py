@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kd_keras import tasks
+from kd_keras.common.columns import StringsOnDisk
 from kd_keras.common.errors import UserError
 from kd_keras.tasks.readers import LabelReader, Reading, read_table
 from kd_keras.tasks.records import Columns
@@ -213,3 +214,21 @@ def test_pairs_in_plain_text_have_a_tab_between(tmp_path):
     assert rows.text == ["one", "three"] and rows.text_b == ["two", ""]
     with pytest.raises(UserError, match="line 1: expected two texts with a tab between, found 'one'"):
         tasks.read_texts(write(tmp_path / "b.txt", "one\n"), text_b_column="text_b")
+
+
+@pytest.mark.parametrize(
+    "name, content, columns",
+    [
+        ("a.txt", "one\r\n\ntwo parts \n", ()),
+        ("b.txt", "one\tzwei\n\t\n", (None, "text_b")),
+        ("a.csv", "text,text_b\none,zwei\n,\n", (None, "text_b")),
+        ("a.jsonl", '{"text": "half a \\ud83d"}\n', ()),
+    ],
+)
+def test_text_on_disk_is_the_same(tmp_path, name, content, columns):
+    path = write(tmp_path / name, content)
+    rows, kept = tasks.read_texts(path, *columns), tasks.read_texts(path, *columns, on_disk=True)
+    assert isinstance(kept.text, StringsOnDisk) and isinstance(kept.ids, StringsOnDisk)
+    assert kept.ids == rows.ids and kept.text == rows.text and kept.text_b == rows.text_b and len(rows)
+    assert kept.fingerprint() == rows.fingerprint()
+    assert kept.text_hashes().tolist() == rows.text_hashes().tolist()

@@ -1,6 +1,8 @@
 """Rows, Task, the registry, and the dev split that is drawn from train."""
 
 import json
+import pickle
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from kd_keras import tasks
 from kd_keras.common.errors import UserError
 from kd_keras.tasks.carve import carve, normalised
-from kd_keras.tasks.records import Rows, Task
+from kd_keras.tasks.records import Rows, Task, text_hash
 
 
 def rows_of(texts, labels, text_b=None):
@@ -48,6 +50,65 @@ def test_fingerprint_sees_each_member_and_the_order():
     }
     assert len(prints) == 7 and all(len(p) == 16 for p in prints)
     assert rows.fingerprint() == rows_of(["x", "y"], [0, 1], ["p", "q"]).fingerprint()
+
+
+class Read(list):
+    """A column that counts how often it is read."""
+
+    def __init__(self, items):
+        super().__init__(items)
+        self.items = 0
+
+    def __getitem__(self, i):
+        found = super().__getitem__(i)
+        self.items += len(found) if isinstance(i, slice) else 1
+        return found
+
+    def __iter__(self):
+        self.items += len(self)
+        return super().__iter__()
+
+
+def test_the_fingerprint_is_worked_out_once():
+    text, text_b = Read("xyz"), Read("pqr")
+    rows = Rows(["a", "b", "c"], text, text_b, np.zeros(3, np.int32))
+    data = tasks.TaskData(tasks.get("mrpc"), rows, rows.take([0]), "", [])
+    text.items = text_b.items = 0
+    first = rows.fingerprint(), data.fingerprint
+    assert text.items == text_b.items == 3
+    rows.text_hashes()
+    for _ in range(5):
+        assert (rows.fingerprint(), data.fingerprint) == first
+        assert rows.text_hashes() is rows.text_hashes()
+    assert text.items == text_b.items == 6, "once for the fingerprint, once for the hashes"
+
+
+def test_new_rows_have_a_fingerprint_of_their_own():
+    rows = rows_of("xy", [0, 1])
+    prints = [rows.fingerprint(), replace(rows, label=np.array([1, 1], np.int32)).fingerprint()]
+    assert prints[0] != prints[1] and rows.text_hashes().tolist() != rows.take([1, 0]).text_hashes().tolist()
+    again = pickle.loads(pickle.dumps(rows))
+    assert again.fingerprint() == prints[0] and (again.text_hashes() == rows.text_hashes()).all()
+
+
+def test_rows_are_frozen():
+    labels = np.array([0, 1], np.int32)
+    rows = rows_of("xy", labels)
+    with pytest.raises(FrozenInstanceError):
+        rows.label = labels
+    for array in (rows.label, rows.take([1]).label, rows.text_hashes()):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    labels[0] = 1  # the caller's own
+
+
+def test_text_hashes_are_those_of_the_texts():
+    for text_b in (None, ["p", "\ud800"]):
+        rows = rows_of(["x", ""], [0, 1], text_b)
+        want = [
+            text_hash(*pair) for pair in zip(*([rows.text] if text_b is None else [rows.text, text_b]), strict=True)
+        ]
+        assert [f"{h:016x}" for h in rows.text_hashes().tolist()] == want
 
 
 def test_data_fingerprint_sees_which_side_a_row_is_on():

@@ -41,13 +41,15 @@ def flags() -> argparse.Namespace:
     add("--teacher", default="minilm-l6", help="packaged teacher, folder or hub name (default: %(default)s)")
     add("--length", type=int, default=64, help="pieces to which B pads and both cut (default: %(default)s)")
     add("--batch_size", type=int, default=32, help="rows in a batch of B (default: %(default)s)")
-    tokens = LabelSettings().label_batch_tokens
-    add("--batch_tokens", type=int, default=tokens, help="tokens in a batch of A (default: %(default)s, as in label)")
+    usual = LabelSettings()
+    said = "(default: %(default)s, as in label)"
+    add("--batch_tokens", type=int, default=usual.label_batch_tokens, help=f"tokens in a batch of A {said}")
+    add("--shard_rows", type=int, default=usual.shard_rows, help=f"texts that A sorts by length together {said}")
     add("--rounds", type=int, default=5, help="timed rounds of each (default: %(default)s)")
     add("--threads", type=int, default=0, help="TensorFlow's threads in an operation; 0 is its own choice")
     add("--json", metavar="FILE", help="also write the figures here")
     given = parser.parse_args()
-    low = {"rows": 0, "length": 3, "batch_size": 1, "batch_tokens": 16, "rounds": 1, "threads": 0}
+    low = {"rows": 0, "length": 3, "batch_size": 1, "batch_tokens": 16, "shard_rows": 1, "rounds": 1, "threads": 0}
     for name, least in low.items():
         if getattr(given, name) < least:
             parser.error(f"--{name}={getattr(given, name)}: expected at least {least}")
@@ -77,7 +79,8 @@ def measure(given: argparse.Namespace) -> dict:
     import_tensorflow()
     import tensorflow as tf
 
-    from kd_keras.teachers.bert import Teacher, token_batches
+    from kd_keras.teachers import labelling
+    from kd_keras.teachers.bert import Teacher
     from kd_keras.teachers.checkpoints import find_checkpoint
 
     if given.threads:
@@ -98,7 +101,9 @@ def measure(given: argparse.Namespace) -> dict:
 
     def plan(name: str) -> list[np.ndarray]:
         if name != "B":
-            return token_batches(encoded["A"].ids.lengths, given.batch_tokens)
+            lengths, size = encoded["A"].ids.lengths, given.shard_rows
+            shards = ((start, lengths[start : start + size]) for start in range(0, len(lengths), size))
+            return [start + batch for start, part in shards for batch in labelling.plan(part, given.batch_tokens)]
         return [np.arange(s, min(s + given.batch_size, len(rows))) for s in range(0, len(rows), given.batch_size)]
 
     def run(name: str, every: int = 1) -> None:

@@ -53,16 +53,19 @@ def label(folder: Path, args: argparse.Namespace) -> int:
 
 
 def write_signals(folder: Path, args: argparse.Namespace) -> int:
-    from kd_keras.teachers.signals import SignalStore, text_hashes
+    from kd_keras.teachers import labelling, signal_columns
+    from kd_keras.teachers.settings import LabelSettings
+    from kd_keras.teachers.signals import SignalStore
 
     rows, store = _rows(folder), SignalStore(folder / "signals")
-    hashes, size = text_hashes(rows).astype(str), 4096
-    store.begin({"teacher": "made up"})
+    hashes, size = rows.text_hashes(), 4096
+    columns = labelling.columns(LabelSettings(hidden="cls"))
+    store.begin({"teacher": "made up", "columns": signal_columns.to_json(columns)})
     for n, start in enumerate(range(0, len(rows), size)):
         part = slice(start, start + size)
         count = len(rows.ids[part])
         logits, hidden = np.ones((count, 2), np.float32), np.ones((count, 384), np.float16)
-        store.write_shard(n, rows.ids[part], hashes[part].tolist(), logits, hidden)
+        store.write_shard(n, rows.ids[part], hashes[part], {"logits": logits, "hidden": hidden})
     store.finish(n + 1)
     return len(rows)
 

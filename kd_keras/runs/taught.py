@@ -20,8 +20,8 @@ from kd_keras.teachers import ensemble
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import from_folder
 from kd_keras.teachers.finetune import fine_tune
-from kd_keras.teachers.labelling import label
-from kd_keras.teachers.signals import Signals
+from kd_keras.teachers.labelling import label, manifest
+from kd_keras.teachers.signals import Signals, SignalStore
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) ->
     settings = ensemble.label_settings(run.job.label, number)
     known = [place for s in run.siblings for place in s.every_signals(split)]
     given = run.job.job.signals and signals_in(Path(run.job.job.signals), split, number)
-    known = [given] if (must := bool(given and given.is_dir())) else known
-    return label(
-        teacher, rows, run.layout.signals(split, number), settings, run.task.name,
-        split if number == 1 else f"{split}, teacher {number}", known, must_be_known=must,
-    )  # fmt: skip
+    if given and given.is_dir():  # they must be these, or it is said what differs
+        SignalStore(given).verify(manifest(teacher, run.task.name, rows, settings))
+        known = [given]
+    title = split if number == 1 else f"{split}, teacher {number}"
+    return label(teacher, rows, run.layout.signals(split, number), settings, run.task.name, title, known)

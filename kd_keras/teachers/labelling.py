@@ -1,39 +1,60 @@
-"""Labelling text with a teacher: each distinct text once, batched by length, resumable shard by shard."""
+"""Labelling text with a teacher: each distinct text once, in shards of consecutive texts, resumable shard by shard.
+
+A shard is read, labelled and written before the next is read, so memory does not grow with the number of texts.
+:func:`label_shard` needs nothing but a shard's texts, so any process may do it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kd_keras.common import files
-from kd_keras.common.columns import Picked
+from kd_keras.common.artifacts import find
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
-from kd_keras.teachers.bert import Teacher, token_batches
-from kd_keras.teachers.precision import checked_bfloat16
+from kd_keras.teachers import signal_columns
+from kd_keras.teachers.bert import Encoded, Teacher
+from kd_keras.teachers.precision import SAMPLE, checked_bfloat16
 from kd_keras.teachers.settings import LabelSettings
-from kd_keras.teachers.signals import Signals, SignalStore, text_hashes
+from kd_keras.teachers.signal_columns import Column
+from kd_keras.teachers.signals import HIDDEN, LOGITS, OWN_FILES, Signals, SignalStore
+
+# What a batch costs beside its tokens, in tokens: 20 ms of MiniLM on two cores, which takes 0.32 ms a token.
+BATCH_COST = 64
+# How many sizes, at least, batches of one length have to choose from. The first batch of a shape costs time, and 1 to
+# 2 MB for good: the kernels that oneDNN makes for it.
+SIZES = 8
 
 
 def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettings) -> dict:
     """What the signals depend on."""
-    layers = teacher.bert.config.num_hidden_layers
-    settings.check_layer(layers)
-    layer = layers if settings.hidden_layer == -1 else settings.hidden_layer
+    settings.check_layer(teacher.bert.config.num_hidden_layers)
+    vector = {"pooling": settings.hidden, "layer": _layer(teacher, settings)}
     return {
         "task": task_name,
         "teacher": teacher.fingerprint(),
-        "hidden": None if settings.hidden == "none" else {"pooling": settings.hidden, "layer": layer},
+        "hidden": None if settings.hidden == "none" else vector,
         "data": rows.fingerprint(),
         "rows": len(rows),
         "batch_tokens": settings.label_batch_tokens,
         "shard_rows": settings.shard_rows,
+        "columns": signal_columns.to_json(columns(settings)),
         **({} if settings.label_precision == "float32" else {"precision": settings.label_precision}),
     }
+
+
+def columns(settings: LabelSettings) -> dict[str, Column]:
+    """The columns that :func:`label_shard` makes."""
+    vector = {} if settings.hidden == "none" else {HIDDEN: Column("row", "float16")}
+    return {LOGITS: Column("row", "float32"), **vector}
+
+
+def _layer(teacher: Teacher, settings: LabelSettings) -> int:
+    return teacher.bert.config.num_hidden_layers if settings.hidden_layer == -1 else settings.hidden_layer
 
 
 def label(
@@ -44,27 +65,19 @@ def label(
     task_name: str,
     split: str,
     known: Sequence[Path] = (),
-    must_be_known: bool = False,
 ) -> Signals:
     """Signals of ``rows`` in ``folder``: read where they are complete, else made or completed.
 
     Args:
       known: folders of other runs that may hold the very same signals.
-      must_be_known: refuse signals in ``known`` that do not fit, instead of labelling again.
+
+    Raises:
+      UserError: the folder holds signals of something else, or damaged ones: what cost hours is not made again unasked.
     """
     wanted = manifest(teacher, task_name, rows, settings)
     store = SignalStore(folder)
     if not store.folder.exists():
-        for place in known:
-            if must_be_known:
-                SignalStore(place).verify(wanted)
-            if must_be_known or _same(place, wanted):
-                with files.atomic_dir(folder) as temp:
-                    for f in place.iterdir():
-                        if f != SignalStore(place).hidden:
-                            files.link_or_copy(f, temp / f.name)
-                say(f"signals ({split}): labelled before, taken from {place}")
-                break
+        find(f"signals ({split})", folder, lambda place: _same(place, wanted) or None, known, OWN_FILES, aloud=False)
     store.check(wanted)
     if not store.is_complete:
         _label(teacher, rows, store, wanted, settings, split)
@@ -80,78 +93,77 @@ def _same(place: Path, wanted: dict) -> bool:
 
 
 def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
-    hashes = text_hashes(rows)
-    texts = DistinctTexts(hashes)
-    encoded = teacher.encode(rows if len(texts) == len(rows) else _picked(rows, texts.first))
-    shards = plan(encoded.ids.lengths, settings)
-
+    hashes, size = rows.text_hashes(), settings.shard_rows
+    first = np.sort(np.unique(hashes, return_index=True)[1])  # the first row of each text, as the texts come
+    shards = [first[start : start + size] for start in range(0, max(1, len(first)), size)]
     if settings.label_precision == "bfloat16":
-        teacher = checked_bfloat16(teacher, encoded, settings.label_batch_tokens)
+        some = first[np.linspace(0, len(first) - 1, min(4 * SAMPLE, len(first))).astype(int)]
+        checked_bfloat16(teacher, _encoded(teacher, *_texts(rows, some)), settings.label_batch_tokens)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
     for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
-        store.check_shard(n, [rows.ids[i] for i in texts.rows(np.concatenate(shards[n]))[0].tolist()])
-    skipped = sum(len(b) for n in done for b in shards[n])
+        store.check_shard(n, hashes[shards[n]])
     if done:
         say(f"signals ({split}): going on with shard {len(done) + 1} of {len(shards)}")
-    layers = teacher.bert.config.num_hidden_layers
-    layer = layers if settings.hidden_layer == -1 else settings.hidden_layer
-    cls_only = not (settings.hidden == "mean" and layer == layers)
-    with progress(len(texts), f"labelling {split}", "texts", initial=skipped) as bar:
-        for n, batches in enumerate(shards):
-            if n in done:
-                continue
-            at, logits, hidden = [], [], []
-            for batch in batches:
-                x = encoded.batch(batch)
-                out = teacher.predict_batch(x, cls_only)
-                at.append(batch)
-                logits.append(out["logits"].numpy())
-                if settings.hidden != "none":
-                    states = out[f"hidden_{layer}"].numpy()
-                    hidden.append(pool(states, x["attention_mask"], settings.hidden))
-                bar.update(len(batch))
-            # A text that several rows share is written once for each of them.
-            where, repeat = texts.rows(np.concatenate(at))
-            vectors = np.concatenate(hidden)[repeat] if hidden else None
-            ids = [rows.ids[i] for i in where.tolist()]
-            store.write_shard(n, ids, hashes[where].astype(str).tolist(), np.concatenate(logits)[repeat], vectors)
+    skipped = sum(len(shards[n]) for n in done)
+    with progress(len(first), f"labelling {split}", "texts", initial=skipped) as bar:
+        for n, where in enumerate(shards):
+            if n not in done:
+                texts, texts_b = _texts(rows, where)
+                made = label_shard(teacher, texts, settings, texts_b, bar.update)
+                store.write_shard(n, [rows.ids[i] for i in where.tolist()], hashes[where], made)
     store.finish(len(shards))
-    twice = len(rows) - len(texts)
-    say(f"signals ({split}): {len(rows):,} rows, {len(texts):,} distinct texts ({twice:,} repeats labelled once)")
+    twice = len(rows) - len(first)
+    say(f"signals ({split}): {len(rows):,} rows, {len(first):,} distinct texts ({twice:,} repeats labelled once)")
 
 
-class DistinctTexts:
-    """Rows that share a text, by the texts' hashes; texts are numbered as they first come.
+def label_shard(
+    teacher: Teacher,
+    texts: Sequence[str],
+    settings: LabelSettings,
+    texts_b: Sequence[str] | None = None,
+    report: Callable[[int], object] = lambda texts: None,
+) -> dict[str, np.ndarray]:
+    """What ``teacher`` says of ``texts``: a function of these, the teacher and the settings alone.
 
-    Attributes:
-      first: int64[texts], the first row of each.
+    So it does not matter which process labels a shard. The last bits of a number depend on the texts that share its
+    batch, and so on the shard, and on the number of threads and the kernels of a machine.
+
+    >>> label_shard(teacher, ["a good film", "dull"], LabelSettings(hidden="cls"))["logits"].shape  # doctest: +SKIP
+    (2, 2)
+
+    Args:
+      texts: of one shard; memory holds all of them as ids.
+      texts_b: the second ones of pairs.
+      report: told after each batch how many texts it had.
+
+    Returns:
+      {"logits": float32[texts, labels], "hidden": float16[texts, width] unless ``settings.hidden`` is "none"}, in the
+      order of ``texts``.
     """
-
-    def __init__(self, hashes: np.ndarray):
-        _, first, text = np.unique(hashes, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        number = np.empty(len(order), np.int64)
-        number[order] = np.arange(len(order))
-        self.first = first[order]
-        text = number[text]
-        self._rows = np.argsort(text, kind="stable")
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(text, minlength=len(first)))])
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def rows(self, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of ``texts``, text by text, and for each row which of ``texts`` it has."""
-        counts = self._starts[texts + 1] - self._starts[texts]
-        which = np.repeat(np.arange(len(texts)), counts)
-        begin = np.cumsum(counts) - counts
-        return self._rows[np.arange(len(which)) - begin[which] + self._starts[texts][which]], which
+    if settings.label_precision == "bfloat16":
+        teacher = teacher.in_bfloat16
+    encoded, config, layer = _encoded(teacher, texts, texts_b), teacher.bert.config, _layer(teacher, settings)
+    widths = {LOGITS: teacher.num_labels, HIDDEN: config.hidden_size}
+    out = {name: np.empty((len(texts), widths[name]), c.dtype) for name, c in columns(settings).items()}
+    cls_only = not (settings.hidden == "mean" and layer == config.num_hidden_layers)
+    for batch in plan(encoded.ids.lengths, settings.label_batch_tokens):
+        x = encoded.batch(batch)
+        made = teacher.predict_batch(x, cls_only)
+        out[LOGITS][batch] = made["logits"].numpy()
+        if HIDDEN in out:
+            out[HIDDEN][batch] = pool(made[f"hidden_{layer}"].numpy(), x["attention_mask"], settings.hidden)
+        report(len(batch))
+    return out
 
 
-def _picked(rows: Rows, where: np.ndarray) -> Rows:
-    text_b = None if rows.text_b is None else Picked(rows.text_b, where)
-    return Rows(Picked(rows.ids, where), Picked(rows.text, where), text_b, rows.label[where])
+def _texts(rows: Rows, where: np.ndarray) -> tuple[list[str], list[str] | None]:
+    pick = where.tolist()
+    return [rows.text[i] for i in pick], None if rows.text_b is None else [rows.text_b[i] for i in pick]
+
+
+def _encoded(teacher: Teacher, texts: Sequence[str], texts_b: Sequence[str] | None) -> Encoded:
+    return Encoded(*teacher.tokenizer.encode_for_bert(texts, texts_b))
 
 
 def pool(states: np.ndarray, mask: np.ndarray, how: str) -> np.ndarray:
@@ -162,18 +174,44 @@ def pool(states: np.ndarray, mask: np.ndarray, how: str) -> np.ndarray:
     return (states * weights).sum(1) / np.maximum(weights.sum(1), 1)
 
 
-def plan(lengths: np.ndarray, settings: LabelSettings) -> list[list[np.ndarray]]:
-    """Shards of whole batches, the same on every run, so that a resumed run gives the same bits.
+def plan(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Batches of texts of like length, cut where padding and the batches' own cost are least in all.
 
-    Batches hold texts of like length; their order is shuffled so that the time left can be told.
+    They are the same each time, and shuffled so that the time left can be told.
+
+    Args:
+      lengths: int[texts], tokens of each.
+      tokens: most of a batch, padding included; a longer text is a batch of its own.
+
+    Returns:
+      Indices of texts, each once.
     """
-    batches = token_batches(lengths, settings.label_batch_tokens)
-    shards: list[list[np.ndarray]] = [[]]
-    size = 0
-    for b in rng(0, "label order").permutation(len(batches)):
-        if size >= settings.shard_rows:
-            shards.append([])
-            size = 0
-        shards[-1].append(batches[b])
-        size += len(batches[b])
-    return shards
+    order = np.argsort(lengths, kind="stable")
+    cuts, most = _cuts(lengths[order], tokens)
+    longest = lengths[order][cuts[1:] - 1]
+    # For each cut the least cost of all before it, and the cut where the last batch of these begins (a shortest path).
+    cost, begin = np.zeros(len(cuts), np.int64), np.zeros(len(cuts), np.int64)
+    for n in range(1, len(cuts)):
+        first = np.searchsorted(cuts, cuts[n] - most[n - 1])
+        each = cost[first:n] + (cuts[n] - cuts[first:n]) * longest[n - 1]
+        best = int(np.argmin(each))
+        cost[n], begin[n] = each[best] + BATCH_COST, first + best
+    batches, n = [], len(cuts) - 1
+    while n:
+        batches.append(order[cuts[begin[n]] : cuts[n]])
+        n = begin[n]
+    return [batches[i] for i in rng(0, "label order").permutation(len(batches))]
+
+
+def _cuts(lengths: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where texts, sorted by length, may be cut into batches of at most ``tokens``, from 0 to their number; and, for
+    the text before each cut but the first, how many of its length make a batch.
+
+    Where n texts make a batch, cuts are n / 16 to n / 8 texts apart, a power of two, so that batches have few shapes.
+    """
+    most = np.maximum(1, tokens // np.maximum(1, lengths))
+    apart = 1 << np.log2(np.maximum(1, most // SIZES)).astype(np.int64)
+    # As behind the next cut, lest longer texts that begin before it make no batch with what lies between.
+    ahead = apart[np.minimum(np.arange(len(lengths)) + apart[:1], len(lengths) - 1)]
+    cuts = np.flatnonzero(np.append(np.arange(len(lengths)) % ahead == 0, True))
+    return cuts, most[cuts[1:] - 1]

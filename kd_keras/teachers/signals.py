@@ -1,21 +1,22 @@
 """Teacher signals on disk: Parquet shards, a manifest, and a completion marker written last.
 
-    signals/train/manifest.json       what made them: teacher, tokenizer, length, data
-    signals/train/shard-00000.parquet id, text_hash, logits (float32), hidden (float16, optional)
-    signals/train/complete.json       rows and SHA-256 of each shard; absent while labelling goes on
+    signals/train/manifest.json       what made them (teacher, tokenizer, length, data), and the columns
+    signals/train/shard-00000.parquet id, text_hash, logits (float32), hidden (float16, optional), …
+    signals/train/complete.json       texts and SHA-256 of each shard; absent while labelling goes on
+    signals/train/hidden.npy          made of the shards when they are read: hidden, in the order of the rows
 
-A shard appears by a rename, so half of one is never read. A signal belongs to a row by id and
-text hash together, and is refused where the two disagree.
+A shard is a consecutive run of the distinct texts, in the order in which they first come, and appears by a rename, so
+half of one is never read. A signal belongs to a text, by its hash, whatever rows have it; its id is that of the first.
+Format 1, of earlier versions, is read as well: it has a line for each row, and its shards are not consecutive.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +25,16 @@ import pyarrow.parquet as pq
 from kd_keras.common import files
 from kd_keras.common.columns import MappedArray
 from kd_keras.common.errors import UserError
+from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
+from kd_keras.teachers import signal_columns
+from kd_keras.teachers.signal_columns import Column, InMemory, OnDisk, Places
 
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
-FORMAT = 1
+FORMAT, READ = 2, (1, 2)  # what is written, and what is read
+ID, HASH, LOGITS, HIDDEN = "id", "text_hash", "logits", "hidden"
+# What a store is made of, without what was made of it for reading.
+OWN_FILES = ("shard-*.parquet", MANIFEST, COMPLETE)
 
 
 @dataclass(frozen=True)
@@ -38,28 +45,25 @@ class Signals:
       logits: float32[rows, labels].
       hidden: float16[rows, width] (the teacher's sentence vector), which stay on disk, or None.
       manifest: what made them.
+      more: the store's other columns by name, on disk: [rows, width], or ragged rows of what it has of each token.
     """
 
     logits: np.ndarray
     hidden: MappedArray | None
     manifest: dict
-
-
-def text_hash(text: str, text_b: str | None = None) -> str:
-    """16 hex digits; a pair's second text counts."""
-    joined = text if text_b is None else f"{text}\x1f{text_b}"
-    return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def text_hashes(rows: Rows) -> np.ndarray:
-    """bytes16[rows], the hex digits of :func:`text_hash`."""
-    texts_b: Iterable[str | None] = repeat(None) if rows.text_b is None else rows.text_b
-    hashes = (text_hash(a, b).encode() for a, b in zip(rows.text, texts_b, strict=False))
-    return np.fromiter(hashes, "S16", len(rows))
+    more: Mapping[str, MappedArray | Ragged] = field(default_factory=dict)
 
 
 class SignalStore:
-    """One split's folder of signals."""
+    """One split's folder of signals.
+
+    >>> store, rows = SignalStore(Path("signals")), Rows(["a", "b"], ["good", "bad"], None, np.zeros(2, np.int32))
+    >>> store.begin({"teacher": "mine", "columns": {"logits": {"kind": "row", "dtype": "float32"}}})
+    >>> store.write_shard(0, rows.ids, rows.text_hashes(), {"logits": np.array([[1, 2], [3, 4]], np.float32)})
+    >>> store.finish(shards=1)
+    >>> store.read(rows.take([1, 0])).logits.tolist()
+    [[3.0, 4.0], [1.0, 2.0]]
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -67,80 +71,146 @@ class SignalStore:
     def shard(self, number: int) -> Path:
         return self.folder / f"shard-{number:05d}.parquet"
 
+    def in_order(self, column: str) -> Path:
+        """A column's values for the rows that were read last, for random access; made of the shards."""
+        return self.folder / f"{column}.npy"
+
     @property
     def hidden(self) -> Path:
-        """The hidden states in the order of the rows that were read last, for random access; made of the shards."""
-        return self.folder / "hidden.npy"
+        """The sentence vectors in the order of the rows that were read last."""
+        return self.in_order(HIDDEN)
 
     @property
     def is_complete(self) -> bool:
         return (self.folder / COMPLETE).is_file()
 
     def manifest(self) -> dict | None:
+        """As this version would write it, also of signals in format 1; None where there is none."""
+        found = self._manifest()
+        if not found or found["format"] == FORMAT:
+            return found
+        columns = {LOGITS: Column("row", "float32")}
+        if found.get("hidden"):
+            columns[HIDDEN] = Column("row", "float16")
+        return found | {"format": FORMAT, "columns": signal_columns.to_json(columns)}
+
+    def _manifest(self) -> dict | None:
+        """As it was written."""
         path = self.folder / MANIFEST
-        return files.read_json(path) if path.is_file() else None
+        found = files.read_json(path) if path.is_file() else None
+        if found is not None and (not isinstance(found, dict) or found.get("format") not in READ):
+            raise UserError(
+                f"{path}: expected a manifest of signals in format {' or '.join(map(str, READ))}, found "
+                f"{files.tail(repr(found))}; delete the folder, or take the version of the program that made it"
+            )
+        return found
+
+    @property
+    def _is_old(self) -> bool:
+        return (self._manifest() or {"format": FORMAT})["format"] != FORMAT
+
+    def _mend(self) -> str:
+        """What to do about a damaged shard."""
+        if self._is_old:  # its shards cannot be made again one by one
+            return f"an earlier version made it: delete {self.folder} and run the command that made it again"
+        return f"delete it and {COMPLETE}, and run the command that made it again: only its texts are labelled"
+
+    def columns(self) -> dict[str, Column]:
+        """The columns beside id and text hash. UserError where the manifest does not say them."""
+        try:
+            return signal_columns.from_json((self.manifest() or {})["columns"])
+        except (KeyError, TypeError, ValueError) as e:
+            raise UserError(
+                f"{self.folder / MANIFEST}: says no columns of signals ({type(e).__name__}: {e}); delete the folder "
+                "and run the same command"
+            ) from None
 
     def check(self, manifest: dict) -> None:
         """Whether signals of ``manifest`` may be written here; writes nothing.
 
         Raises:
-          UserError: the folder holds signals of another teacher, text or setting.
+          UserError: the folder holds signals of another teacher, text or setting; or some of an earlier version's,
+            whose shards have other texts than this one's.
         """
-        manifest = {"format": FORMAT, **manifest}
         found = self.manifest()
         if found is None and any(self.folder.glob("shard-*.parquet")):
             raise UserError(f"{self.folder}: has shards but no {MANIFEST}, so nobody knows what made them; delete them")
-        if found not in (None, manifest):
-            raise UserError(f"{self.folder}: {difference(found, manifest)}; choose another folder or delete this one")
+        if found is not None and (text := difference(found, {"format": FORMAT, **manifest})):
+            raise UserError(f"{self.folder}: {text}; choose another folder or delete this one")
+        if self._is_old and not self.is_complete:
+            raise UserError(
+                f"{self.folder}: an earlier version of the program began to label here, and its shards hold other "
+                "texts than this version puts there; delete the folder and run the same command"
+            )
 
     def begin(self, manifest: dict) -> None:
-        """Writes the manifest where there is none yet; raises as :meth:`check`."""
+        """Writes the manifest where there is none yet; raises as :meth:`check`. ``manifest["columns"]`` says what
+        shards will hold, as :func:`signal_columns.to_json` makes it."""
         self.check(manifest)
         if self.manifest() is None:
             files.write_json(self.folder / MANIFEST, {"format": FORMAT, **manifest})
 
     def write_shard(
-        self, number: int, ids: list[str], hashes: list[str], logits: np.ndarray, hidden: np.ndarray | None
+        self, number: int, ids: Sequence[str], hashes: np.ndarray, columns: Mapping[str, np.ndarray | Ragged]
     ) -> None:
-        """One shard, whole or not at all. ``logits`` is float32[rows, labels]."""
-        columns = {
-            "id": pa.array(ids, pa.string()),
-            "text_hash": pa.array(hashes, pa.string()),
-            "logits": _matrix(logits.astype(np.float32), pa.float32()),
-        }
-        if hidden is not None:
-            columns["hidden"] = _matrix(hidden.astype(np.float16), pa.float16())
-        table = pa.table(columns)
+        """One shard, whole or not at all.
+
+        Args:
+          ids: of the first row of each text.
+          hashes: uint64[texts], the texts' hashes.
+          columns: the manifest's, each as its :class:`Column` takes it.
+
+        Raises:
+          ValueError: other columns than the manifest's.
+        """
+        known = self.columns()
+        if set(known) != set(columns):
+            raise ValueError(f"{self.folder}: columns {sorted(columns)}, but the manifest has {sorted(known)}")
+        table = pa.table(
+            {
+                ID: pa.array(ids, pa.string()),
+                HASH: pa.array([f"{h:016x}" for h in hashes.tolist()], pa.string()),
+                **{name: column.encode(columns[name]) for name, column in known.items()},
+            }
+        )
         with files.atomic_path(self.shard(number)) as temp:
             pq.write_table(table, temp, compression="zstd", write_page_checksum=True)
 
-    def read_shard(self, number: int) -> pa.Table:
-        """A whole shard, its checksums verified; UserError names a damaged file."""
+    def read_shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """A shard's columns, all of them if not given, their checksums verified; UserError names a damaged file."""
         path = self.shard(number)
         try:
-            return pq.read_table(path, page_checksum_verification=True)
+            return pq.read_table(path, columns=columns, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as e:
             reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-            raise UserError(
-                f"{path}: damaged Parquet shard ({files.tail(reason, 90)}); delete this file "
-                f"(and {COMPLETE} beside it) and run the same command: only its rows are labelled again"
-            ) from None
+            raise UserError(f"{path}: damaged Parquet shard ({files.tail(reason, 90)}); {self._mend()}") from None
 
-    def check_shard(self, number: int, ids: Sequence[str]) -> None:
-        """Raises UserError where a shard is damaged, or holds other rows than ``ids``, in any order."""
-        if set(self.read_shard(number)["id"].to_pylist()) != set(ids):
+    def check_shard(self, number: int, hashes: np.ndarray) -> None:
+        """Raises UserError where a shard is damaged, or holds other texts than those of ``hashes``, uint64[texts]."""
+        if not np.array_equal(self._hashes(number, self.read_shard(number)), hashes):
             raise UserError(
-                f"{self.shard(number)}: holds other rows than this version of the program puts there; "
+                f"{self.shard(number)}: holds other texts than this version of the program puts there; "
                 "delete the folder and run the same command"
             )
+
+    def _hashes(self, number: int, table: pa.Table) -> np.ndarray:
+        """uint64[texts]."""
+        try:
+            digits = "".join(table[HASH].to_pylist())
+            if len(digits) != 16 * table.num_rows:
+                raise ValueError(digits)
+            return np.frombuffer(bytes.fromhex(digits), ">u8", table.num_rows).astype(np.uint64)
+        except (KeyError, TypeError, ValueError):
+            path = self.shard(number)
+            raise UserError(f"{path}: damaged Parquet shard (text hashes that are none); {self._mend()}") from None
 
     def finish(self, shards: int) -> None:
         """The completion marker, after a last look at every shard."""
         entries = []
         for n in range(shards):
-            rows = self.read_shard(n).num_rows
-            entries.append({"file": self.shard(n).name, "rows": rows, "sha256": files.sha256_file(self.shard(n))})
-        files.write_json(self.folder / COMPLETE, {"shards": entries, "rows": sum(e["rows"] for e in entries)})
+            texts = self.read_shard(n).num_rows
+            entries.append({"file": self.shard(n).name, "texts": texts, "sha256": files.sha256_file(self.shard(n))})
+        files.write_json(self.folder / COMPLETE, {"shards": entries, "texts": sum(e["texts"] for e in entries)})
 
     def verify(self, expected: dict | None = None) -> dict:
         """The manifest of a complete store, after checking it against ``expected`` and every shard's hash.
@@ -161,75 +231,53 @@ class SignalStore:
             path = self.folder / entry["file"]
             if not path.is_file() or files.sha256_file(path) != entry["sha256"]:
                 raise UserError(
-                    f"{path}: damaged or missing Parquet shard (its SHA-256 is not the recorded one); delete it and "
-                    f"{COMPLETE}, and run the command that made it again: only its rows are labelled"
+                    f"{path}: damaged or missing Parquet shard (its SHA-256 is not the recorded one); {self._mend()}"
                 )
         return manifest
 
     def read(self, rows: Rows, expected: dict | None = None, with_hidden: bool = True) -> Signals:
-        """The signals of ``rows``, in their order, joined by id and text hash.
+        """The signals of ``rows``, in their order, joined by the texts' hashes.
 
         Args:
           expected: the manifest that must be there.
-          with_hidden: also the sentence vectors, where there are any; they are put in order in :attr:`hidden`.
+          with_hidden: also the columns beside the logits, where there are any; they are put in order on disk.
 
         Raises:
-          UserError: as :meth:`verify`; or a row without a signal; or a signal of another text.
+          UserError: as :meth:`verify`; or a row whose text has no signal.
         """
         manifest = self.verify(expected)
         shards = len(files.read_json(self.folder / COMPLETE)["shards"])
-        wanted, find = text_hashes(rows), _Places(rows.ids)
-        there, logits = np.zeros(len(rows), bool), np.zeros((len(rows), 0), np.float32)
+        columns = {name: c for name, c in self.columns().items() if with_hidden or name == LOGITS}
+        find, there = Places(rows.text_hashes()), np.zeros(len(rows), bool)
         with ExitStack() as stack:
-            hidden = None
+            made: dict[str, Any] = {
+                name: InMemory(len(rows)) if name == LOGITS else OnDisk(self.in_order(name), len(rows), stack)
+                for name in columns
+            }
             for n in range(shards):
-                table = self.read_shard(n)
-                at, known = find(table["id"].to_pylist())
-                hashes = np.asarray(table["text_hash"].to_pylist(), "S16")
-                if len(other := np.flatnonzero(hashes[known] != wanted[at])):
-                    raise UserError(
-                        f"{self.folder}: the signal of row {rows.ids[int(at[other[0]])]!r} was made for another text; "
-                        "label this data again"
-                    )
-                there[at] = True
-                values = _array(table["logits"]).astype(np.float32)
-                if not logits.shape[1]:
-                    logits = np.zeros((len(rows), values.shape[1]), np.float32)
-                logits[at] = values[known]
-                if with_hidden and "hidden" in table.column_names:
-                    states = _array(table["hidden"])
-                    if hidden is None:
-                        shape = (len(rows), states.shape[1])
-                        temp = stack.enter_context(files.atomic_path(self.hidden))
-                        hidden = np.lib.format.open_memmap(temp, "w+", np.float16, shape)
-                    hidden[at] = states[known]
+                table = self.read_shard(n, [HASH, *columns])
+                where, which = find(self._hashes(n, table))
+                there[where] = True
+                for name, column in columns.items():
+                    made[name].put(where, self._decoded(n, table, name, column), which)
             if not there.all():
-                missing = rows.ids[int(np.argmin(there))]
-                raise UserError(f"{self.folder}: no signal for row {missing!r}; these are signals of other data")
-            if hidden is not None:
-                hidden.flush()
-        return Signals(logits, None if hidden is None else MappedArray(self.hidden), manifest)
+                raise self._without_signal(rows.ids[int(np.argmin(there))], shards)
+        values = {name: part.done() for name, part in made.items()}
+        return Signals(values.pop(LOGITS), values.pop(HIDDEN, None), manifest, values)
 
+    def _decoded(self, number: int, table: pa.Table, name: str, column: Column) -> np.ndarray | Ragged:
+        try:
+            return column.decode(table[name])
+        except (KeyError, ValueError) as e:
+            path = self.shard(number)
+            raise UserError(f"{path}: damaged Parquet shard (column {name}: {e}); {self._mend()}") from None
 
-class _Places:
-    """Finds rows by their ids, of which it keeps 16 bytes each."""
-
-    def __init__(self, ids: Sequence[str]):
-        digests = _id_digests(ids)
-        self._order = np.argsort(digests, kind="stable")
-        self._sorted = digests[self._order]
-
-    def __call__(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The row of each id that there is, and where in ``ids`` these are."""
-        digests = _id_digests(ids)
-        near = np.minimum(np.searchsorted(self._sorted, digests), len(self._sorted) - 1)
-        known = np.flatnonzero(self._sorted[near] == digests) if len(self._sorted) else np.zeros(0, np.int64)
-        return self._order[near[known]], known
-
-
-def _id_digests(ids: Sequence[str]) -> np.ndarray:
-    digests = (int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest(), "little") for i in ids)
-    return np.fromiter(digests, np.uint64, len(ids))
+    def _without_signal(self, row: str, shards: int) -> UserError:
+        if any(row in self.read_shard(n, [ID])[ID].to_pylist() for n in range(shards)):
+            return UserError(
+                f"{self.folder}: the signal of row {row!r} was made for another text; label this data again"
+            )
+        return UserError(f"{self.folder}: no signal for row {row!r}; these are signals of other data")
 
 
 def difference(found: dict, wanted: dict) -> str:
@@ -239,13 +287,3 @@ def difference(found: dict, wanted: dict) -> str:
         return ""
     teacher = found.get("teacher") != wanted.get("teacher")
     return f"signals from another {'teacher' if teacher else 'text or setting'} ({'; '.join(said)})"
-
-
-def _matrix(values: np.ndarray, kind: pa.DataType) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), kind), values.shape[1])
-
-
-def _array(column: pa.ChunkedArray) -> np.ndarray:
-    width = column.type.list_size
-    parts: Iterable[np.ndarray] = [c.flatten().to_numpy(zero_copy_only=False) for c in column.chunks]
-    return np.concatenate(list(parts)).reshape(-1, width)

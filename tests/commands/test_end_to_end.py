@@ -308,9 +308,10 @@ def test_label_and_its_refusals(trained_run, run_verb, bert_folder, tmp_path):
     assert "another text or setting (hidden: " in answers[5]["err"]
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]
     ids, logits = signals(out)
-    got = dict(zip(ids, logits, strict=True))
+    assert ids == ["row-0", "row-1", "row-2"], "the fourth text is the first one"
     want = Teacher.load_finished(find_checkpoint(str(trained_run.folder / "teacher")))(texts)
-    np.testing.assert_allclose([got[f"row-{n}"] for n in range(4)], want, atol=1e-5)
+    np.testing.assert_allclose(logits, want[:3], atol=1e-5)
+    assert f"4 rows labelled in {out}" in answers[4]["out"]
 
 
 def test_finetune_alone(trained_run, run_verb, tmp_path):

@@ -14,12 +14,12 @@ import pytest
 
 from kd_keras.common import machine
 from kd_keras.common.errors import UserError
-from kd_keras.tasks import Rows
+from kd_keras.tasks import Rows, text_hash
 from kd_keras.teachers import labelling, precision, signals
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.labelling import label
 from kd_keras.teachers.settings import LabelSettings
-from kd_keras.teachers.signals import SignalStore, text_hash
+from kd_keras.teachers.signals import SignalStore
 
 SETTINGS = LabelSettings(shard_rows=8, label_batch_tokens=48)
 
@@ -72,13 +72,61 @@ def test_logits_come_in_the_order_of_the_rows(teacher, rows, tmp_path):
 def test_what_is_stored_is_id_hash_and_logits(teacher, rows, tmp_path):
     got = run(teacher, rows, tmp_path / "s")
     table = stored(tmp_path / "s")
-    assert sorted(table["id"]) == sorted(rows.ids)
-    by_id = dict(zip(rows.ids, rows.text, strict=True))
-    assert table["text_hash"] == [text_hash(by_id[i]) for i in table["id"]]
-    logits = dict(zip(table["id"], table["logits"], strict=True))
-    assert np.array([logits[i] for i in rows.ids], np.float32).tolist() == got.logits.tolist()
+    texts = list(dict.fromkeys(rows.text))
+    first = [rows.text.index(t) for t in texts]
+    assert len(texts) < 30 and table["id"] == [rows.ids[i] for i in first], "the first row of each text, in order"
+    assert table["text_hash"] == [text_hash(t) for t in texts]
+    assert np.array(table["logits"], np.float32).tolist() == got.logits[first].tolist()
     complete = json.loads((tmp_path / "s" / "complete.json").read_text())
-    assert complete["rows"] == 30 and len(complete["shards"]) == len(list((tmp_path / "s").glob("*.parquet"))) > 2
+    sizes = [8] * (len(texts) // 8) + [len(texts) % 8]
+    assert [shard["texts"] for shard in complete["shards"]] == sizes and complete["texts"] == len(texts)
+    assert len(list((tmp_path / "s").glob("*.parquet"))) == len(sizes) > 2
+    assert got.manifest["columns"] == {"logits": {"kind": "row", "dtype": "float32"}}
+
+
+def test_a_shard_is_a_function_of_its_texts_alone(teacher, rows, tmp_path):
+    hidden = replace(SETTINGS, hidden="mean")
+    run(teacher, rows, tmp_path / "s", hidden)
+    texts = list(dict.fromkeys(rows.text))[8:16]
+    made = labelling.label_shard(teacher, texts, hidden)
+    table = SignalStore(tmp_path / "s").read_shard(1).to_pydict()
+    assert {n: (v.dtype, v.shape) for n, v in made.items()} == {"logits": ("f4", (8, 2)), "hidden": ("f2", (8, 16))}
+    for name in made:
+        assert np.array(table[name], made[name].dtype).tobytes() == made[name].tobytes()
+    # Rows before and behind it, and rows that repeat its texts, change nothing in its file.
+    more = Rows([f"new-{n}" for n in range(16)], [*texts, *texts], None, np.zeros(16, np.int32))
+    run(teacher, more, tmp_path / "more", hidden)
+    again = SignalStore(tmp_path / "more").read_shard(0).to_pydict()
+    assert again | {"id": None} == table | {"id": None} and len(list((tmp_path / "more").glob("*.parquet"))) == 1
+
+
+def test_memory_holds_one_shard_of_text_at_a_time(teacher, tmp_path, monkeypatch):
+    """Text that stays on disk is read in order, a shard's at a time."""
+    asked, counts = [], []
+
+    class Text(list):
+        def __getitem__(self, i):
+            asked.append(i)
+            return list.__getitem__(self, i)
+
+    real = labelling.label_shard
+
+    def shard(teacher, texts, *args):
+        counts.append((len(texts), asked[-1]))
+        return real(teacher, texts, *args)
+
+    monkeypatch.setattr(labelling, "label_shard", shard)
+    texts = Text([f"{a} {b}" for a in ("good", "bad", "dull") for b in ("film", "plot", "a", "the", "is", "very", ".")])
+    rows = Rows([str(n) for n in range(21)], texts, None, np.zeros(21, np.int32))
+    rows.fingerprint()
+    asked.clear()
+    run(teacher, rows, tmp_path / "s")
+    assert asked == list(range(21)) and counts == [(8, 7), (8, 15), (5, 20)]
+
+
+def test_no_rows_have_no_signals(teacher, rows, tmp_path):
+    got = run(teacher, rows.take([]), tmp_path / "s", replace(SETTINGS, hidden="cls"))
+    assert len(got.logits) == len(got.hidden) == 0
 
 
 def test_each_distinct_text_is_labelled_once(teacher, rows, tmp_path, calls):
@@ -118,10 +166,9 @@ def test_a_crash_between_shards_costs_no_finished_shard_and_no_bit(teacher, rows
     assert len(kept) == after
     with pytest.raises(UserError, match=r"labelling did not end \(complete.json is missing\)"):
         SignalStore(tmp_path / "s").read(rows)
-    in_shards = sum(len(set(pq.read_table(p)["text_hash"].to_pylist())) for p in kept)
     calls.clear()
     resumed = run(teacher, rows, tmp_path / "s")
-    assert sum(calls) == texts - in_shards
+    assert sum(calls) == texts - 8 * after
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
     assert resumed.logits.tobytes() == whole.logits.tobytes()
     for p in sorted((tmp_path / "whole").iterdir()):
@@ -144,7 +191,7 @@ def test_a_damaged_shard_is_named_and_only_it_is_made_again(teacher, rows, tmp_p
     (tmp_path / "s" / "complete.json").unlink()  # as the message asks
     calls.clear()
     mended = run(teacher, rows, tmp_path / "s")
-    assert 0 < sum(calls) <= 16 and (mended.logits == whole.logits).all()
+    assert sum(calls) == 8 and (mended.logits == whole.logits).all()
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate"])
@@ -158,7 +205,9 @@ def test_a_damaged_shard_stops_a_resumed_run_before_it_labels(teacher, rows, tmp
         raw[60] ^= 0xFF
     path.write_bytes(bytes(raw[:-20] if damage == "truncate" else raw))
     calls.clear()
-    with pytest.raises(UserError, match=r"shard-00000\.parquet: damaged Parquet shard .* delete this file") as error:
+    with pytest.raises(
+        UserError, match=r"shard-00000\.parquet: damaged Parquet shard .* delete it and complete"
+    ) as error:
         run(teacher, rows, tmp_path / "s")
     assert not calls and "\n" not in str(error.value)
 
@@ -166,19 +215,41 @@ def test_a_damaged_shard_stops_a_resumed_run_before_it_labels(teacher, rows, tmp
 def test_signals_of_anything_else_are_refused(teacher, make_teacher, rows, tmp_path):
     run(teacher, rows, tmp_path / "s")
     changed = Rows(rows.ids, ["other", *rows.text[1:]], None, rows.label)
-    renamed = Rows(["x", *rows.ids[1:]], rows.text, None, rows.label)
+    more = Rows(["x", *rows.ids], ["new", *rows.text], None, np.zeros(31, np.int32))
     for call, message in [
         (lambda: run(make_teacher(seed=2), rows, tmp_path / "s"), r"signals from another teacher \(teacher.weights: "),
         (lambda: run(teacher, changed, tmp_path / "s"), r"signals from another text or setting \(data: "),
         (lambda: run(teacher, rows, tmp_path / "s", replace(SETTINGS, hidden="cls")), "another text or setting"),
         (lambda: SignalStore(tmp_path / "s").read(changed), "signal of row 'train-0' was made for another text"),
-        (lambda: SignalStore(tmp_path / "s").read(renamed), "no signal for row 'x'; these are signals of other data"),
+        (lambda: SignalStore(tmp_path / "s").read(more), "no signal for row 'x'; these are signals of other data"),
         (lambda: SignalStore(tmp_path / "none").read(rows), r"no teacher signals here \(no manifest.json\)"),
     ]:
         with pytest.raises(UserError, match=message) as error:
             call()
         assert "\n" not in str(error.value)
-    assert len(run(teacher, rows, tmp_path / "s").logits) == 30, "the refusals left the store as it was"
+    whole = run(teacher, rows, tmp_path / "s").logits
+    assert len(whole) == 30, "the refusals left the store as it was"
+    renamed = Rows([f"x-{i}" for i in range(30)], rows.text[::-1], None, rows.label)
+    assert (SignalStore(tmp_path / "s").read(renamed).logits == whole[::-1]).all(), "a signal belongs to its text"
+
+
+def test_a_manifest_that_is_none_is_refused(teacher, rows, tmp_path):
+    run(teacher, rows, tmp_path / "s")
+    path = tmp_path / "s" / "manifest.json"
+    good = json.loads(path.read_text())
+    for bad, message in [
+        ([], r"expected a manifest of signals in format 1 or 2, found \[\]"),
+        (good | {"format": 3}, r"in format 1 or 2, found \{.*the version of the program that made it"),
+        ({k: v for k, v in good.items() if k != "columns"}, "says no columns of signals"),
+        (good | {"columns": {"logits": {"kind": "cell", "dtype": "float32"}}}, "says no columns of signals"),
+        (good | {"columns": {"logits": {"kind": "row", "dtype": "float16"}}}, "column logits: expected a row column"),
+        (good | {"columns": {"logits": {"kind": "token", "dtype": "float32"}}}, "column logits: expected a token"),
+        (good | {"columns": good["columns"] | {"x": {"kind": "row", "dtype": "float16"}}}, "shard-00000.parquet: dam"),
+    ]:
+        path.write_text(json.dumps(bad))
+        with pytest.raises(UserError, match=message) as error:
+            SignalStore(tmp_path / "s").read(rows)
+        assert "\n" not in str(error.value)
 
 
 def test_a_full_disk_leaves_no_half_shard_and_a_rerun_ends(teacher, rows, tmp_path, monkeypatch, calls):
@@ -213,8 +284,7 @@ def test_signals_are_taken_from_another_run_only_where_they_fit(teacher, make_te
     run(other, rows, tmp_path / "c", known=[tmp_path / "a"])
     assert calls, "another teacher's signals must not be taken"
     with pytest.raises(UserError, match="signals from another teacher"):
-        run(other, rows, tmp_path / "d", known=[tmp_path / "a"], must_be_known=True)
-    assert not (tmp_path / "d").exists()
+        SignalStore(tmp_path / "a").verify(labelling.manifest(other, "toy", rows, SETTINGS))
     path = tmp_path / "a" / "shard-00000.parquet"
     raw = path.read_bytes()
     path.unlink()
@@ -229,7 +299,7 @@ def test_shards_of_another_plan_stop_a_resumed_run(teacher, rows, tmp_path, call
     first, second = (tmp_path / "s" / f"shard-0000{n}.parquet" for n in (0, 1))
     second.write_bytes(first.read_bytes())
     calls.clear()
-    with pytest.raises(UserError, match=r"shard-00001\.parquet: holds other rows .* delete the folder"):
+    with pytest.raises(UserError, match=r"shard-00001\.parquet: holds other texts .* delete the folder"):
         run(teacher, rows, tmp_path / "s")
     assert not calls
 
@@ -258,11 +328,45 @@ def test_a_layer_that_is_not_there_is_refused(teacher, rows, tmp_path):
 
 def test_the_plan_has_each_text_once_and_never_changes():
     lengths = np.random.default_rng(0).integers(2, 20, 100)
-    shards = labelling.plan(lengths, SETTINGS)
-    flat = np.concatenate([b for s in shards for b in s])
-    assert sorted(flat.tolist()) == list(range(100))
-    assert flat.tolist() == np.concatenate([b for s in labelling.plan(lengths, SETTINGS) for b in s]).tolist()
-    assert all(sum(map(len, s)) >= 8 for s in shards[:-1])
+    batches = labelling.plan(lengths, 48)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(100))
+    assert all(len(b) * lengths[b].max() <= 48 for b in batches)
+    assert [b.tolist() for b in labelling.plan(lengths, 48)] == [b.tolist() for b in batches]
+    padded = sum(len(b) * lengths[b].max() for b in batches)
+    assert lengths.sum() <= padded < 1.1 * lengths.sum()
+    assert [b.tolist() for b in labelling.plan(np.array([99, 2]), 48)] in ([[0], [1]], [[1], [0]]), "too long by itself"
+    assert labelling.plan(np.zeros(0, np.int64), 48) == []
+
+
+def test_batches_have_few_shapes():
+    """However many shards there are: a shape's first batch costs memory for good."""
+    draw, shapes = np.random.default_rng(0), set()
+    for _ in range(40):
+        # The long ones begin at once, and few of them make a batch.
+        lengths = np.concatenate([draw.integers(4, 15, 1000), draw.integers(300, 500, 24)])
+        batches = labelling.plan(lengths, 2048)
+        assert sorted(np.concatenate(batches).tolist()) == list(range(1024))
+        assert all(len(b) * lengths[b].max() <= 2048 for b in batches)
+        shapes |= {(len(b), lengths[b].max()) for b in batches if lengths[b].max() < 15}
+    assert len(shapes) < 80, "with cuts anywhere there are some 260"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_plan_is_the_cheapest_of_all(monkeypatch, seed):
+    """Against every way to cut eight texts, sorted by length, into batches."""
+    monkeypatch.setattr(labelling, "BATCH_COST", 5)
+    monkeypatch.setattr(labelling, "SIZES", 100)  # any number of texts
+    lengths = np.random.default_rng(seed).integers(2, 20, 8)
+
+    def cost(batches):
+        return sum(len(b) * max(b) + 5 if len(b) * max(b) <= 48 else np.inf for b in batches)
+
+    of_like_length, every = np.sort(lengths), []
+    for cuts in range(2**7):
+        ends = [n + 1 for n in range(7) if cuts >> n & 1]
+        every.append(cost(np.split(of_like_length, ends)))
+    assert cost([lengths[b] for b in labelling.plan(lengths, 48)]) == min(every)
+    assert len(set(every)) > 10
 
 
 def test_bfloat16_labels_are_near_and_say_what_they_are(teacher, rows, tmp_path, capsys):

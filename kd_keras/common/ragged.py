@@ -1,0 +1,58 @@
+"""Rows of a variable number of values, in memory or in a file: what a teacher says of each token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kd_keras.common.columns import MappedArray
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Ragged rows of numbers. Several rows may share their values.
+
+    >>> rows = Ragged.of([np.array([1.0, 2.0]), np.array([]), np.array([3.0])])
+    >>> len(rows), rows[0].tolist(), rows.take(np.array([2, 1]))[0].tolist()
+    (3, [1.0, 2.0], [3.0])
+
+    Attributes:
+      values: [items], or [items, width] where an item is a vector; an array, or one that stays in its file.
+      starts, lengths: int64[rows]; row i is ``values[starts[i] : starts[i] + lengths[i]]``.
+    """
+
+    values: np.ndarray | MappedArray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[np.ndarray]) -> Ragged:
+        """From one array a row, at least one, all of one dtype and width."""
+        return cls.cut(np.concatenate(rows), np.fromiter(map(len, rows), np.int64, len(rows)))
+
+    @classmethod
+    def cut(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
+        """From all rows' values one after the other. Raises ValueError where ``lengths`` do not add up to them."""
+        if lengths.sum() != len(values):
+            raise ValueError(f"rows of {lengths.sum()} values in all, but there are {len(values)}")
+        return cls(values, np.cumsum(lengths) - lengths, lengths)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.values[self.starts[i] : self.starts[i] + self.lengths[i]]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    def take(self, rows: np.ndarray) -> Ragged:
+        """The rows at ``rows``, in that order; their values are not copied."""
+        return Ragged(self.values, self.starts[rows], self.lengths[rows])
+
+    def flat(self) -> np.ndarray:
+        """[items] or [items, width]: the values of all rows, row by row."""
+        return np.concatenate([self.values[:0], *(self[i] for i in range(len(self)))])

@@ -1,0 +1,156 @@
+"""Columns of a signal store: arrays to Arrow and back, and put into the order of a split's rows.
+
+A row column has as many numbers for each text (logits, a sentence vector), a token column has a variable number
+(logits of each word, states): of float32 or float16 both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from kd_keras.common import files
+from kd_keras.common.columns import MappedArray
+from kd_keras.common.npy import NpyWriter, put_rows
+from kd_keras.common.ragged import Ragged
+
+ROW, TOKEN = KINDS = ("row", "token")
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column of signals is kept.
+
+    >>> Column("token", "float16").encode(Ragged.of([np.ones(2), np.zeros(0)])).to_pylist()
+    [[1.0, 1.0], []]
+
+    Attributes:
+      kind: "row", float[texts, width], or "token", :class:`Ragged` of [items] or [items, width].
+      dtype: "float32" or "float16".
+
+    Raises:
+      ValueError: another kind or dtype.
+    """
+
+    kind: str
+    dtype: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or self.dtype not in DTYPES:
+            raise ValueError(f"a column of {self.kind!r}, {self.dtype!r}: expected one of {KINDS} and of {DTYPES}")
+
+    def encode(self, values: np.ndarray | Ragged) -> pa.Array:
+        """A fixed-size list a text, or a list a text. Raises ValueError where ``values`` are not of this kind."""
+        if isinstance(values, Ragged) != (self.kind == TOKEN):
+            raise ValueError(f"a {self.kind} column of {type(values).__name__}")
+        if isinstance(values, Ragged):
+            flat = values.flat()
+            offsets = pa.array(np.concatenate([[0], np.cumsum(values.lengths)]), pa.int32())
+            return pa.ListArray.from_arrays(offsets, self._numbers(flat) if flat.ndim == 1 else self._vectors(flat))
+        return self._vectors(values)
+
+    def decode(self, column: pa.ChunkedArray) -> np.ndarray | Ragged:
+        """What :meth:`encode` was given, in ``dtype``. Raises ValueError where the column holds something else."""
+        array = column.combine_chunks()
+        is_kind = pa.types.is_fixed_size_list if self.kind == ROW else pa.types.is_list
+        inner = array.type.value_type if is_kind(array.type) else None
+        vectors = self.kind == TOKEN and inner is not None and pa.types.is_fixed_size_list(inner)
+        if (inner.value_type if vectors else inner) != self._type or array.null_count:
+            raise ValueError(f"expected a {self.kind} column of {self.dtype} without gaps, found {column.type}")
+        if self.kind == ROW:
+            return _matrix(array)
+        items = array.flatten()
+        numbers = _matrix(items) if vectors else items.to_numpy(zero_copy_only=False)
+        return Ragged.cut(numbers, array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64))
+
+    @property
+    def _type(self) -> pa.DataType:
+        return pa.from_numpy_dtype(self.dtype)
+
+    def _numbers(self, values: np.ndarray) -> pa.Array:
+        return pa.array(values.reshape(-1).astype(self.dtype, copy=False), self._type)
+
+    def _vectors(self, values: np.ndarray) -> pa.Array:
+        if values.ndim != 2:
+            raise ValueError(f"a {self.kind} column of shape {values.shape}")
+        return pa.FixedSizeListArray.from_arrays(self._numbers(values), values.shape[1])
+
+
+def _matrix(array: pa.FixedSizeListArray) -> np.ndarray:
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
+
+
+def to_json(columns: Mapping[str, Column]) -> dict[str, dict[str, str]]:
+    """What a manifest says of its columns."""
+    return {name: asdict(column) for name, column in columns.items()}
+
+
+def from_json(value: Any) -> dict[str, Column]:
+    """The columns of a manifest. Raises ValueError or TypeError where it says something else."""
+    return {name: Column(**column) for name, column in dict(value).items()}
+
+
+class InMemory:
+    """A row column for the rows of a split: float[rows, width]."""
+
+    def __init__(self, rows: int):
+        self._rows, self._values = rows, np.zeros((rows, 0), np.float32)
+
+    def put(self, where: np.ndarray, values: np.ndarray, which: np.ndarray) -> None:
+        """``values[which]`` are those of rows ``where``."""
+        if not self._values.shape[1]:
+            self._values = np.zeros((self._rows, values.shape[1]), values.dtype)
+        self._values[where] = values[which]
+
+    def done(self) -> np.ndarray:
+        return self._values
+
+
+class OnDisk:
+    """A column of either kind for the rows of a split, in the file ``path``, which is there when ``stack`` is left.
+
+    A row column lies in the order of the rows; a token column in that of the store, each text once.
+    """
+
+    def __init__(self, path: Path, rows: int, stack: ExitStack):
+        self._path, self._temp, self._stack = path, stack.enter_context(files.atomic_path(path)), stack
+        self._writer: NpyWriter | None = None
+        self._starts, self._lengths = np.zeros((2, rows), np.int64)
+
+    def put(self, where: np.ndarray, values: np.ndarray | Ragged, which: np.ndarray) -> None:
+        """``values[which]`` are those of rows ``where``."""
+        if not isinstance(values, Ragged):
+            put_rows(self._temp, where, values[which], len(self._starts))
+            return
+        if self._writer is None:
+            width = values.values.shape[1] if values.values.ndim == 2 else None
+            self._writer = self._stack.enter_context(NpyWriter(self._temp, values.dtype, width))
+        start = self._writer.add(values.values)
+        self._starts[where] = start + values.starts[which]
+        self._lengths[where] = values.lengths[which]
+
+    def done(self) -> MappedArray | Ragged:
+        """Once the file is at its place."""
+        values = MappedArray(self._path)
+        return values if self._writer is None else Ragged(values, self._starts, self._lengths)
+
+
+class Places:
+    """Finds rows by the hashes of their texts, with 8 bytes a row."""
+
+    def __init__(self, hashes: np.ndarray):
+        self._hashes, self._order = hashes, np.argsort(hashes, kind="stable")
+
+    def __call__(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows with one of ``hashes``, and for each of them which of these it has."""
+        first, end = (np.searchsorted(self._hashes, hashes, s, sorter=self._order) for s in ("left", "right"))
+        which = np.repeat(np.arange(len(hashes)), end - first)
+        begin = np.cumsum(end - first) - (end - first)
+        return self._order[np.arange(len(which)) - begin[which] + first[which]], which

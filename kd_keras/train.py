@@ -38,6 +38,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.runs.check import check
     from kd_keras.runs.job import Job
 
+    find_checkpoint(flags.FLAGS.teacher)  # an unknown one is refused before data are read
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)

@@ -29,14 +29,14 @@ def find(
     Args:
       what: it is, for people: "teacher", "signals (dev)".
       path: a file or a folder.
-      read: the artifact at a place; None where there is none, or one of another key; UserError where it is damaged.
+      read: the artifact at a place; None where there is another, or half of one; UserError where it is damaged.
         Damage here is said, and the artifact counts as missing; damage elsewhere is not this run's.
       known: places of other runs.
       parts: patterns of the files of a folder that make the artifact.
       aloud: whether finding it here is worth a line.
     """
     try:
-        found = read(path)
+        found = read(path) if path.exists() else None
     except UserError as e:
         say(f"{what}: {e}; it is made again")
         found = None
@@ -73,7 +73,7 @@ def find_or_make(
 
 def _reads(read: Callable[[Path], T | None], place: Path) -> bool:
     try:
-        return read(place) is not None
+        return place.exists() and read(place) is not None
     except UserError:
         return False
 

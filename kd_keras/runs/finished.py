@@ -67,7 +67,7 @@ class FinishedRun:
                 f"{'is' if len(missing) == 1 else 'are'} missing"
             )
         run = cls(layout, Task.from_json(files.read_json(layout.task)), arm)
-        return run if arm != run.kept_arm else dataclasses.replace(run, arm=None)
+        return dataclasses.replace(run, arm=None) if arm and arm == run.kept_arm else run
 
     @property
     def home(self) -> RunLayout:

@@ -125,9 +125,10 @@ def about_confidence(settings: RecipeSettings, recipes: Sequence[str], logits: I
 def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
     settings = ensemble.label_settings(run.job.label, number)
     known = [place for s in run.siblings for place in s.every_signals(split)]
+    folder = run.layout.signals(split, number)
     given = run.job.job.signals and signals_in(Path(run.job.job.signals), split, number)
-    if given and given.is_dir():  # they must be these, or it is said what differs
+    if given and given.is_dir() and not folder.exists():  # they must be these, or it is said what differs
         SignalStore(given).verify(manifest(teacher, run.task.name, rows, settings))
         known = [given]
     title = split if number == 1 else f"{split}, teacher {number}"
-    return label(teacher, rows, run.layout.signals(split, number), settings, run.task.name, title, known)
+    return label(teacher, rows, folder, settings, run.task.name, title, known)

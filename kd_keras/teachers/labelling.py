@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common.artifacts import find
-from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
@@ -77,19 +76,11 @@ def label(
     wanted = manifest(teacher, task_name, rows, settings)
     store = SignalStore(folder)
     if not store.folder.exists():
-        find(f"signals ({split})", folder, lambda place: _same(place, wanted) or None, known, OWN_FILES, aloud=False)
+        find(f"signals ({split})", folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES)
     store.check(wanted)
     if not store.is_complete:
         _label(teacher, rows, store, wanted, settings, split)
     return store.read(rows, wanted)
-
-
-def _same(place: Path, wanted: dict) -> bool:
-    try:
-        SignalStore(place).verify(wanted)
-    except UserError:
-        return False
-    return True
 
 
 def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:

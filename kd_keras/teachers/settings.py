@@ -12,7 +12,6 @@ from kd_keras.text.truncation import TRUNCATIONS
 # What a classifier reads of a text: BERT's pooler over [CLS], or the mean of the tokens.
 CLS, MEAN = POOLINGS = ("cls", "mean")
 PROBE, RANDOM = STARTS = ("probe", "random")
-CLASS_WEIGHTS = (AUTO, "none", "balanced")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from kd_keras.common.machine import cpus
 from kd_keras.common.processes import Pool
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
-from kd_keras.tasks import Rows
+from kd_keras.tasks import Rows, no_labels
 
 _CHUNK = 500
 _KEY = b"kd_keras"
@@ -59,7 +59,8 @@ class Transfer:
 
     def source_labels(self, train: Rows) -> np.ndarray:
         """The source row's gold label for each row: what plain training on augmented text learns from."""
-        return np.where(self.source >= 0, train.label[np.maximum(self.source, 0)], self.rows.label)
+        made = self.source.reshape(-1, *[1] * (train.label.ndim - 1)) >= 0
+        return np.where(made, train.label[np.maximum(self.source, 0)], self.rows.label)
 
 
 def augment(train: Rows, settings: AugmentSettings) -> Transfer:
@@ -104,7 +105,7 @@ def augment(train: Rows, settings: AugmentSettings) -> Transfer:
         [f"{train.ids[i]}/{k}" for i, k, _, _ in made],
         [texts[0] for *_, texts in made],
         None if train.text_b is None else [texts[1] for *_, texts in made],
-        np.full(len(made), np.nan if train.label.dtype.kind == "f" else -1, train.label.dtype),
+        no_labels(train.label, len(made)),
     )
     counts = Counter(rule for _, _, rule, _ in made)
     notes = [
@@ -233,10 +234,10 @@ def write(path: Path, key: dict, notes: list[str], pair: bool, parts: Iterable[d
             writer.write_table(pa.table(part, schema=schema))
 
 
-def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
+def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
     """What :func:`save` wrote for ``key`` (None: for any); None where there is none, or another.
 
-    Its texts stay on disk.
+    Its texts stay on disk. Its labels are none, of the kind of ``like``.
 
     Raises:
       UserError: the file is damaged.
@@ -255,18 +256,18 @@ def load(path: Path, key: dict | None, label: np.dtype) -> Transfer | None:
     except (pa.ArrowException, OSError, KeyError, ValueError) as e:
         raise UserError(f"{path}: damaged transfer set ({files.tail(str(e), 90)})") from None
     text_b = ParquetColumn(path, "text_b") if about["pair"] else None
-    empty = np.full(table.num_rows, np.nan if label.kind == "f" else -1, label)
+    empty = no_labels(like, table.num_rows)
     rows = Rows(ParquetColumn(path, "id"), ParquetColumn(path, "text"), text_b, empty)
     return Transfer(rows, table["source"].to_numpy(), ParquetColumn(path, "rule"), about["notes"])
 
 
 def found_or_made(
-    path: Path, key: dict, label: np.dtype, make: Callable[[dict], None], known: Sequence[Path] = ()
+    path: Path, key: dict, like: np.ndarray, make: Callable[[dict], None], known: Sequence[Path] = ()
 ) -> Transfer:
     """The rows at ``path`` if they are those of ``key``, else from ``known``, else made there by ``make(key)``."""
     key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
     what = f"transfer text ({path.stem})"
-    found = find_or_make(what, path, lambda p: load(p, key, label), lambda: make(key), known, aloud=False)
+    found = find_or_make(what, path, lambda p: load(p, key, like), lambda: make(key), known, aloud=False)
     for note in found.notes:
         say(note)
     return found
@@ -275,4 +276,4 @@ def found_or_made(
 def augmented(train: Rows, settings: AugmentSettings, path: Path, known: Sequence[Path] = ()) -> Transfer:
     """What the rules make of ``train``, found again where it exists."""
     key = {"data": train.fingerprint(), **settings.key()}
-    return found_or_made(path, key, train.label.dtype, lambda k: save(augment(train, settings), path, k), known)
+    return found_or_made(path, key, train.label, lambda k: save(augment(train, settings), path, k), known)

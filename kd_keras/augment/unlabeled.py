@@ -29,8 +29,8 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows, Task
 from kd_keras.tasks.carve import normalised
+from kd_keras.tasks.cells import read_cell
 from kd_keras.tasks.official import expand
-from kd_keras.tasks.readers import read_cell
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, missing_column, open_table, table_format
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
 
@@ -279,9 +279,8 @@ def unlabeled(
         "held_out": [[SHORTEST, LONGEST], *(rows.fingerprint() for rows in held_out)],
         "on_bad_row": text.on_bad_row,
     }
-    label = np.dtype(np.float32 if task.is_regression else np.int32)
 
     def make(key: dict) -> None:
         read_unlabeled(text, known_rows, held_out, path, key)
 
-    return found_or_made(path, key, label, make, known)
+    return found_or_made(path, key, task.no_labels(0), make, known)

@@ -72,7 +72,7 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
         raise UserError(f"{data.source}: its dev split has no labels to choose the best weights by")
     sets = {"train": data.train} | ({"rest": data.rest} if data.rest is not None else {})
     for path in source.transfer_sets():
-        sets[path.stem] = transfer.load(path, None, data.train.label.dtype).rows
+        sets[path.stem] = transfer.load(path, None, data.train.label).rows
     sets = {name: rows for name, rows in sets.items() if name == "train" or source.every_signals(name)}
     logits = [run.teacher_logits(name, rows) for name, rows in sets.items()]
     return Plan(run, out, settings, key, list(sets.values()), np.concatenate(logits), data.dev, done)

@@ -104,5 +104,4 @@ def spread(rows: Rows, most: int) -> Rows:
 
 def unlabelled(task: Task, text: list[str], text_b: list[str] | None) -> Rows:
     """Texts as rows without labels."""
-    nothing = np.full(len(text), np.nan, np.float32) if task.is_regression else np.full(len(text), -1, np.int32)
-    return Rows([f"check-{i}" for i in range(len(text))], text, text_b, nothing)
+    return Rows([f"check-{i}" for i in range(len(text))], text, text_b, task.no_labels(len(text)))

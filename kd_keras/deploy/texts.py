@@ -113,5 +113,5 @@ def _has_labels(path: str, task: Task, flag: str) -> bool:
     if table_format(path) is None:
         return False
     columns: Columns = task.columns
-    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: columns.label in first)
-    return columns.label in names
+    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: set(columns.gold()) <= set(first))
+    return set(columns.gold()) <= set(names)

@@ -4,7 +4,7 @@ from kd_keras.tasks.builtin import get, names, register
 from kd_keras.tasks.custom import custom
 from kd_keras.tasks.loading import load, load_test
 from kd_keras.tasks.readers import read_labelled, read_texts
-from kd_keras.tasks.records import Columns, Rows, Task, TaskData, has_label, text_hash
+from kd_keras.tasks.records import Columns, Rows, Task, TaskData, has_label, is_gold, no_labels, text_hash
 from kd_keras.tasks.settings import TaskSettings, load_data, resolve
 
 __all__ = [
@@ -16,10 +16,12 @@ __all__ = [
     "custom",
     "get",
     "has_label",
+    "is_gold",
     "load",
     "load_data",
     "load_test",
     "names",
+    "no_labels",
     "read_labelled",
     "read_texts",
     "register",

@@ -13,6 +13,7 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_flags, from_flags
 from kd_keras.common.files import tail
 from kd_keras.tasks import TaskSettings, get, load_data, load_test, names, resolve
+from kd_keras.tasks.balance import label_counts
 from kd_keras.tasks.records import Rows, Task
 
 define_flags(TaskSettings)
@@ -32,7 +33,7 @@ def overview() -> str:
         lines += [f"    or: {s.hint(task)}" for s in task.sources if not s.here(task, None)]
     lines += [
         "custom: your own .csv, .tsv or .jsonl files",
-        "    --task=custom --train_file=FILE [--dev_file=FILE] [--text_b_column=NAME] [--regression]",
+        "    --task=custom --train_file=FILE [--dev_file=FILE] [--text_b_column=NAME] [--regression] [--multilabel]",
     ]
     return "\n".join(lines)
 
@@ -41,6 +42,9 @@ def _kind(task: Task) -> str:
     """What goes in, what comes out, and what selects."""
     if task.is_regression:
         return f"regression of {'pairs' if task.is_pair else 'single texts'}, selected by {task.metric}, a number"
+    if task.is_multilabel:
+        what = f"any of {len(task.labels)} labels for {'a pair' if task.is_pair else 'a text'}"
+        return f"{what}, selected by {task.metric}: {', '.join(task.labels)}"
     return f"{task.kind}, selected by {task.metric}, {len(task.labels)} labels: {', '.join(task.labels)}"
 
 
@@ -50,12 +54,16 @@ def _gold(task: Task, rows: Rows) -> str:
         spread = np.percentile(rows.label, (0, 10, 50, 90, 100), method="inverted_cdf")
         low, p10, p50, p90, high = (f"{s:g}" for s in spread)
         return f"scores: {low} to {high}; 10% have {p10} or less, 50% {p50}, 90% {p90}"
-    counts = np.bincount(rows.label, minlength=len(task.labels))
-    return "labels: " + ", ".join(f"{n} {c:,}" for n, c in zip(task.labels, counts, strict=True))
+    counts = label_counts(rows, len(task.labels))
+    each = f" (a text has {rows.label.sum(1).mean():.2f})" if task.is_multilabel else ""
+    return f"labels{each}: " + ", ".join(f"{n} {c:,}" for n, c in zip(task.labels, counts, strict=True))
 
 
 def _example(task: Task, rows: Rows, i: int) -> str:
-    gold = f"{rows.label[i]:g}" if task.is_regression else task.labels[rows.label[i]]
+    if task.is_multilabel:
+        gold = ", ".join(task.labels[n] for n in np.flatnonzero(rows.label[i] > 0))
+    else:
+        gold = f"{rows.label[i]:g}" if task.is_regression else task.labels[rows.label[i]]
     text = " ".join(rows.text[i].split())
     if rows.text_b is None:
         return f"    {rows.ids[i]} [{gold}] {tail(text, 90)}"

@@ -14,7 +14,9 @@ UNEVEN = 0.7
 
 
 def label_counts(train: Rows, classes: int) -> np.ndarray:
-    """int64[classes] of the rows with a label."""
+    """int64[classes] of the rows with a label; of several labels a text, of the rows that have each."""
+    if train.label.ndim == 2:
+        return train.label[has_label(train)].sum(0, dtype=np.int64)
     return np.bincount(train.label[has_label(train)].astype(np.int64), minlength=classes)
 
 
@@ -27,7 +29,7 @@ def balanced(task: Task, train: Rows, class_weights: str) -> tuple[Task, list[st
 
     Args:
       class_weights: "none", "balanced" (rows ÷ (classes · rows of the class), as scikit-learn's), or a number for each
-        label with commas between.
+        label with commas between. Of several labels a text, "balanced" is rows without the label ÷ rows with it.
 
     Raises:
       UserError: the numbers are not one a label, or the task has no labels.
@@ -37,11 +39,19 @@ def balanced(task: Task, train: Rows, class_weights: str) -> tuple[Task, list[st
     if task.is_regression:
         raise UserError(f"--class_weights={class_weights}: task {task.name} is a regression, which has no classes")
     counts = label_counts(train, len(task.labels))
+    if task.is_multilabel:
+        others = int(has_label(train).sum()) - counts
+        weights = others / np.maximum(counts, 1) if class_weights == "balanced" else _numbers(class_weights, task)
+        return _weighed(task, weights)
     if class_weights == "balanced":
         weights = counts.sum() / (np.maximum(counts, 1) * np.count_nonzero(counts))
     else:
         weights = _numbers(class_weights, task)
     weights = weights * counts.sum() / max(float(weights @ counts), 1e-12)  # 1 on average over the rows
+    return _weighed(task, weights)
+
+
+def _weighed(task: Task, weights: np.ndarray) -> tuple[Task, list[str]]:
     said = ", ".join(f"{name} {w:.3g}" for name, w in zip(task.labels, weights, strict=True))
     named = said if len(task.labels) <= 10 else f"from {weights.min():.3g} to {weights.max():.3g}"
     return replace(task, class_weights=tuple(round(float(w), 6) for w in weights)), [f"class weights: {named}"]
@@ -67,16 +77,19 @@ def metric_for(task: Task, train: Rows, asked: str | None) -> tuple[Task, list[s
       asked: by hand; None: the task's own, but macro F1 for files of one's own whose largest class has over 70 %.
     """
     if asked is not None:
-        fit = ("pearson", "spearman") if task.is_regression else ("accuracy", "f1", "macro_f1", "mcc")
+        fit, what = ("accuracy", "f1", "macro_f1", "mcc"), "labels"
+        if task.is_regression:
+            fit, what = ("pearson", "spearman"), "a regression"
+        if task.is_multilabel:
+            fit, what = ("micro_f1", "macro_f1", "exact_match"), "several labels a text"
         if asked not in fit:
-            what = "a regression" if task.is_regression else "labels"
             raise UserError(f"--metric={asked}: task {task.name} has {what}; expected one of {', '.join(fit)}")
         if asked == "f1" and len(task.labels) != 2:
             raise UserError(
                 f"--metric=f1: is F1 of the second of two labels, but {task.name} has {len(task.labels)}; take macro_f1"
             )
         return task.selected_by(asked), []
-    if task.is_regression or task.name != "custom":
+    if task.is_regression or task.is_multilabel or task.name != "custom":
         return task, []
     counts = label_counts(train, len(task.labels))
     if not is_uneven(counts):

@@ -25,7 +25,7 @@ def normalised(text: str, ascii_only: bool = False) -> bytes:
 
 
 def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[Rows, Rows]:
-    """Splits off about ``fraction`` of each label's rows.
+    """Splits off about ``fraction`` of each label's rows; a text of several labels counts for its rarest.
 
     Rows of equal normalised text go to one side together, and so do a pair and the pair turned round.
     The draw depends on ``task``, ``split`` and the rows alone.
@@ -43,9 +43,9 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
             key = b"\t".join(sorted((key, normalised(rows.text_b[i]))))
         groups.setdefault(key, []).append(i)
     strata: dict[int, list[list[int]]] = {}
-    is_class = np.issubdtype(rows.label.dtype, np.integer)
+    of_row = _strata(rows.label)
     for members in groups.values():
-        strata.setdefault(int(rows.label[members[0]]) if is_class else 0, []).append(members)
+        strata.setdefault(int(of_row[members[0]]), []).append(members)
     generator = rng(SPLIT_SEED, f"{split} split", task)
     picked: list[int] = []
     for _, stratum in sorted(strata.items()):
@@ -65,3 +65,12 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
         )
     rest = np.setdiff1d(np.arange(len(rows)), picked)
     return rows.take(rest), rows.take(sorted(picked))
+
+
+def _strata(label: np.ndarray) -> np.ndarray:
+    """int[rows]: what each row counts for: its label, its rarest one of several (−1 of none), 0 of scores."""
+    if label.ndim == 1:
+        return label if np.issubdtype(label.dtype, np.integer) else np.zeros(len(label), np.int64)
+    has = label > 0
+    rarest = np.where(has, has.sum(0), len(label) + 1).argmin(1)
+    return np.where(has.any(1), rarest, -1)

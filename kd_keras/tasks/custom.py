@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file, tail
-from kd_keras.tasks.readers import LabelReader, Reading, read_cell, read_table
+from kd_keras.tasks.cells import read_cell
+from kd_keras.tasks.label_readers import LabelReader, names_in, reader_for
+from kd_keras.tasks.readers import Reading, read_table
 from kd_keras.tasks.records import Columns, Rows, Task
 from kd_keras.tasks.tables import BadRows, missing_column, open_table
 
@@ -36,8 +39,7 @@ class GivenFiles:
         if path is None:
             return None
         require_file(path, f"--{split}_file")
-        labels = LabelReader(task.kind, task.labels, None)
-        return read_table(path, task.columns, labels, bad, split, Reading(flags=True))
+        return read_table(path, task.columns, reader_for(task), bad, split, Reading(flags=True))
 
 
 def custom(
@@ -47,6 +49,7 @@ def custom(
     columns: Columns = Columns(),  # noqa: B008, it is frozen
     labels: Sequence[str] | None = None,
     regression: bool = False,
+    multilabel: bool = False,
 ) -> Task:
     """A task from .csv, .tsv or .jsonl files (.gz and .bz2 alike).
 
@@ -55,6 +58,7 @@ def custom(
       labels: their names in the order of the model's outputs; default: those of train, sorted (as numbers
         where all are whole numbers).
       regression: the label column holds a number, which is learned as such.
+      multilabel: a text has any number of labels, in the label column or in columns of 0 and 1 (``columns.labels``).
 
     Raises:
       UserError: a file is missing, the settings do not fit together, or train has no such column or fewer
@@ -69,19 +73,26 @@ def custom(
         if labels:
             raise UserError(f"--labels={','.join(labels)}: --regression learns a number, which has no labels; drop one")
         return Task("custom", "regression", (), "pearson", ("pearson", "spearman"), sources, columns, "your own files")
-    names = tuple(labels) if labels else _labels_of(train_file, columns.label)
+    if columns.labels and labels:
+        raise UserError(f"--labels={','.join(labels)}: --label_columns names the labels already; drop one")
+    names = columns.labels or tuple(labels or ()) or _labels_of(train_file, columns, multilabel)
     if len(names) < 2:
-        raise UserError(f"--labels={names[0]}: expected two labels or more")
+        flag = "--label_columns" if columns.labels else "--labels"
+        raise UserError(f"{flag}={names[0]}: expected two labels or more")
     if len(set(names)) < len(names) or "" in names:
         raise UserError(f"--labels={','.join(names)}: expected different names with commas between")
+    if multilabel:
+        metrics = ("micro_f1", "macro_f1", "exact_match")
+        return Task("custom", "multilabel", names, "micro_f1", metrics, sources, columns, "your own files")
     metrics = ("accuracy", "f1", "mcc") if len(names) == 2 else ("accuracy", "macro_f1", "mcc")
     kind = "pair" if columns.text_b else "single"
     return Task("custom", kind, names, "accuracy", metrics, sources, columns, "your own files")
 
 
 def _check_columns(columns: Columns) -> None:
+    label = "--label_columns" if columns.labels else "--label_column"
     given = [*(("--text_column", name) for name in columns.text), ("--text_b_column", columns.text_b),
-             ("--label_column", columns.label)]  # fmt: skip
+             *((label, name) for name in columns.gold())]  # fmt: skip
     flags: dict[str, str] = {}
     for flag, name in given:
         if name is not None and name in flags:
@@ -90,7 +101,8 @@ def _check_columns(columns: Columns) -> None:
             flags[name] = flag
 
 
-def _labels_of(path: str, column: str) -> tuple[str, ...]:
+def _labels_of(path: str, columns: Columns, multilabel: bool) -> tuple[str, ...]:
+    column, together = columns.label, Counter()
     bad = BadRows("skip")  # bad rows are reported when the rows are read, unless they hide a label
     names, records = open_table(path, bad)
     if column not in names:
@@ -99,9 +111,12 @@ def _labels_of(path: str, column: str) -> tuple[str, ...]:
     rows = 0
     for _, line, values in records:
         rows += 1
-        label = read_cell(path, line, values, column, bad)
-        if label:
-            found.add(label)
+        if multilabel:
+            labels = names_in(path, line, values, columns, bad) or []
+            together[len(set(labels)) > 1] += 1
+        else:
+            labels = [read_cell(path, line, values, column, bad)]
+        found.update(label for label in labels if label)
     if len(found) < 2 and bad.count:  # what is wrong is that row, not the number of labels
         others = f"the other rows have only the label {next(iter(found))!r}" if found else "no other row has a label"
         raise UserError(f"{bad.first[0]} ({others})")
@@ -109,6 +124,11 @@ def _labels_of(path: str, column: str) -> tuple[str, ...]:
         raise UserError(f"{path}, column {column!r}: expected labels, found none")
     if len(found) < 2:
         raise UserError(f"{path}, column {column!r}: expected two labels or more, found only {next(iter(found))!r}")
+    if multilabel and not together[True]:
+        raise UserError(
+            f"{path}, column {column!r}: no row has two labels: --label_separator={columns.separator!r} is in none of "
+            "them; name another, or drop --multilabel where a text has one label"
+        )
     if len(found) > 100 and len(found) > rows / 2:
         number = LabelReader("regression", (), None)
         hint = "" if any(number.read(f) is None for f in found) else " --regression learns numbers."

@@ -19,10 +19,9 @@ def check_few_labels(task: Task, per_class: int | None) -> None:
     """UserError where labels cannot be drawn by class."""
     if per_class is not None and per_class < 1:
         raise UserError(f"--labels_per_class={per_class}: expected at least 1")
-    if per_class is not None and task.is_regression:
-        raise UserError(
-            f"--labels_per_class={per_class}: task {task.name} is a regression, which has no classes; leave it out"
-        )
+    if per_class is not None and (task.is_regression or task.is_multilabel):
+        what = "is a regression, which has no classes" if task.is_regression else "has several labels a text"
+        raise UserError(f"--labels_per_class={per_class}: task {task.name} {what}; leave it out")
 
 
 def few_labels(data: TaskData, per_class: int, seed: int) -> TaskData:

@@ -13,7 +13,8 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import open_bytes, tail, utf8_lines
 from kd_keras.tasks.carve import carve
-from kd_keras.tasks.readers import LabelReader, Reading, read_table
+from kd_keras.tasks.label_readers import reader_for
+from kd_keras.tasks.readers import Reading, read_table
 from kd_keras.tasks.records import Rows, Task
 from kd_keras.tasks.tables import BadRows, table_format
 
@@ -95,7 +96,7 @@ class TableDir(DataDir):
         if path is None:
             return None
         self._check_classes(task, path.parent)
-        labels = LabelReader(task.kind, task.labels, task.columns.label_base)
+        labels = reader_for(task, task.columns.label_base)
         return read_table(
             path,
             task.columns,

@@ -5,80 +5,24 @@ Text is stripped of white space at its ends. No row is dropped silently: see :cl
 
 from __future__ import annotations
 
-import math
-import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from kd_keras.common.columns import StringsOnDisk
-from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.common.errors import UserError
 from kd_keras.common.files import PathLike, require_file, tail, utf8_lines
 from kd_keras.common.progress import say
+from kd_keras.tasks.cells import read_cell
+from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.records import Columns, Rows, Task
 from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_format
 
 # Tried where the task's own column is not there.
 TEXT_COLUMNS = ("text", "sentence")
 PAIR_COLUMNS = (("text", "text_b"), ("sentence1", "sentence2"))
-# JSON's escapes can leave half a character (an emoji cut in two), which UTF-8 cannot hold.
-_HALF = re.compile("[\ud800-\udfff]")
-
-
-class LabelReader:
-    """Turns a file's label into the number in Rows, and says what it expected.
-
-    A name in other letters (SICK's "ENTAILMENT") is understood where it can mean one label only.
-    """
-
-    def __init__(self, kind: str, labels: tuple[str, ...], base: int | None):
-        self.kind, self.labels = kind, labels
-        self._index: dict[str, int] = {}
-        if base is not None:
-            self._index = {str(i + base): i for i in range(len(labels))}
-        self._index |= {name: i for i, name in enumerate(labels)}
-        count = Counter(name.casefold() for name in labels)
-        self._folded = {name.casefold(): i for i, name in enumerate(labels) if count[name.casefold()] == 1}
-        shown = ", ".join(labels[:20]) + (", …" if len(labels) > 20 else "")
-        numbers = f"{base} to {base + len(labels) - 1}, or " if base is not None else ""
-        self.expected = "a number" if kind == "regression" else f"one of {numbers}{shown}"
-
-    @property
-    def dtype(self) -> type:
-        return np.float32 if self.kind == "regression" else np.int32
-
-    def read(self, text: str) -> int | float | None:
-        if self.kind != "regression":
-            return self._index.get(text, self._folded.get(text.casefold()))
-        try:
-            value = float(text)
-        except ValueError:
-            return None
-        return value if math.isfinite(value) else None
-
-
-def as_text(value: Any) -> str | None:
-    """A cell as text; None where a JSON value is neither text nor a number."""
-    if isinstance(value, str):
-        return _HALF.sub("\ufffd", value).strip()
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return None
-
-
-def read_cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
-    """The text of column ``name``; None, and ``bad`` is told, where there is none."""
-    if name not in values:  # only in JSONL: each line has its own keys
-        bad.report(f"{path}, line {line}: no key {name!r}; the keys are: {tail(', '.join(values), 100)}")
-        return None
-    text = as_text(values[name])
-    if text is None:
-        bad.report(f"{path}, line {line}, column {name!r}: expected text, found {tail(repr(values[name]))}")
-    return text
 
 
 @dataclass(frozen=True)
@@ -113,45 +57,36 @@ def read_table(
     Args:
       path: the file, plain or packed.
       columns: where text and label stand.
-      labels: reads the label; None: the file's labels are not looked at and are -1 (or NaN).
+      labels: reads the label; None: the file's labels are not looked at and are -1.
       bad: told of every row that cannot be used.
       prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped row keeps its number for itself.
       how: what this file is like.
     """
-    wanted = list(columns.text) + ([columns.text_b] if columns.text_b else [])
-    if labels is not None:
-        wanted.append(columns.label)
+    texts = list(columns.text) + ([columns.text_b] if columns.text_b else [])
+    wanted = texts + (list(columns.gold()) if labels is not None else [])
     is_header = (lambda names: False) if how.header is False else (lambda names: set(wanted) <= set(names))
     names, records = open_table(path, bad, columns.headerless, is_header, how.form)
     for name in wanted:
         if name not in names:
-            flag = "--label_column" if name == columns.label else "--text_column"
+            flag = "--text_column" if name in columns.text else "--label_column"
             if name == columns.text_b:
                 flag = "--text_b_column"
+            elif name in columns.labels:
+                flag = "--label_columns"
             raise missing_column(path, name, names, flag if how.flags else "")
     ids, text, text_b, label = [], [], [], []
     for number, line, values in records:
         cells = []
-        for name in wanted:
+        for name in texts:
             cell = read_cell(path, line, values, name, bad)
             if cell is None:
                 break
             cells.append(cell)
-        if len(cells) < len(wanted):
+        if len(cells) < len(texts):
             continue
-        value: int | float | None = -1
-        if labels is not None:
-            gold = cells.pop()
-            if gold in columns.no_gold:
-                bad.leave_out(str(path))
-                continue
-            value = labels.read(gold)
-            if value is None:
-                found = repr(tail(gold)) if gold else "nothing"
-                hint = did_you_mean(gold, labels.labels)
-                where = f"{path}, line {line}, column {columns.label!r}"
-                bad.report(f"{where}: expected {labels.expected}; found {found}" + (f".{hint}" if hint else ""))
-                continue
+        value = -1 if labels is None else labels.of_row(path, line, values, columns, bad)
+        if value is None:
+            continue
         b = cells.pop() if columns.text_b else ""
         a = " ".join(c for c in cells if c)
         a, b = (how.clean(a).strip(), how.clean(b).strip()) if how.clean else (a, b)
@@ -184,8 +119,7 @@ def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: st
     require_file(path, flag)
     bad = BadRows(on_bad_row)
     columns = _with_aliases(path, task.columns)
-    reader = LabelReader(task.kind, task.labels, columns.label_base)
-    rows = read_table(path, columns, reader, bad, "row", Reading(empty_text=True))
+    rows = read_table(path, columns, reader_for(task, columns.label_base), bad, "row", Reading(empty_text=True))
     for note in bad.notes():
         say(note)
     return rows
@@ -193,7 +127,7 @@ def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: st
 
 def _with_aliases(path: PathLike, columns: Columns) -> Columns:
     """``columns``, their text column replaced where the file has none of that name but an alias."""
-    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: columns.label in first)
+    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: set(columns.gold()) <= set(first))
     return _found_in(names, columns)
 
 
@@ -240,7 +174,7 @@ def read_texts(
       on_disk: keep the text in a temporary file instead of in memory.
 
     Returns:
-      Rows with label -1 (NaN where ``task`` is a regression), ids "row-0", "row-1", …
+      Rows without gold labels, as those of ``task`` are, ids "row-0", "row-1", …
     """
     if path != "-":
         require_file(path, flag)
@@ -254,9 +188,7 @@ def read_texts(
         if on_disk:
             text_b = None if rows.text_b is None else StringsOnDisk(rows.text_b)
             rows = replace(rows, ids=StringsOnDisk(rows.ids), text=StringsOnDisk(rows.text), text_b=text_b)
-    if task is not None and task.is_regression:
-        return replace(rows, label=np.full(len(rows), np.nan, np.float32))
-    return rows
+    return rows if task is None else replace(rows, label=task.no_labels(len(rows)))
 
 
 def _text_columns(path: PathLike, text_column: str | None, text_b_column: str | None, own: Columns) -> Columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
 from typing import Any, Protocol
@@ -13,8 +13,9 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import hash_of, hash_of_columns
+from kd_keras.tasks.columns import Columns
 
-KINDS = ("single", "pair", "regression", "tagging")
+KINDS = ("single", "pair", "regression", "multilabel", "tagging")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Rows:
         that stays on disk (common/columns.py).
       text: the sentence, or the first of a pair.
       text_b: the second of a pair, or None.
-      label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression. Read-only.
+      label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression; for several labels a text
+        int32[n, labels] of 0 and 1, a row of -1 where there is no gold. Read-only.
 
     Raises:
       ValueError: members of different lengths.
@@ -104,32 +106,27 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 def has_label(rows: Rows) -> np.ndarray:
     """bool[rows]: where there is a gold label."""
-    return ~np.isnan(rows.label) if rows.label.dtype.kind == "f" else rows.label >= 0
+    return is_gold(rows.label)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Where a file keeps a task's text and labels.
+def is_gold(label: np.ndarray) -> np.ndarray:
+    """bool[rows]: where a label, or a set of labels, is given.
 
-    Attributes:
-      text: columns whose values, joined by a space, are the text (AG News: title, description).
-      text_b: column of the second text of a pair.
-      label: column of the gold label.
-      headerless: the official order of columns where the official file has no header line.
-      label_base: official files write labels as numbers from here on; None: as names only.
-      no_gold: what the label column holds where the annotators did not agree: such rows are left out
-        and counted, as is the custom with SNLI ("-").
+    >>> is_gold(np.array([[1, 0], [-1, -1], [0, 0]])).tolist()
+    [True, False, True]
     """
+    if label.dtype.kind == "f":
+        return np.isfinite(label)
+    return label >= 0 if label.ndim == 1 else (label >= 0).all(1)
 
-    text: tuple[str, ...] = ("text",)
-    text_b: str | None = None
-    label: str = "label"
-    headerless: tuple[str, ...] | None = None
-    label_base: int | None = None
-    no_gold: tuple[str, ...] = ()
 
-    def needed(self) -> tuple[str, ...]:
-        return (*self.text, *([self.text_b] if self.text_b else []), self.label)
+def no_labels(like: np.ndarray, count: int) -> np.ndarray:
+    """``count`` labels that say there is none, of the kind of ``like``: NaN, −1, or a row of −1.
+
+    >>> no_labels(np.zeros((5, 2), np.int32), 1).tolist()
+    [[-1, -1]]
+    """
+    return np.full((count, *like.shape[1:]), np.nan if like.dtype.kind == "f" else -1, like.dtype)
 
 
 class BadRowSink(Protocol):
@@ -165,8 +162,9 @@ class Task:
 
     Attributes:
       name: its name in the registry, or "custom".
-      kind: "single" | "pair" | "regression", of one text or of two ("tagging" is reserved).
-      labels: label names; the index of a name is the label in :class:`Rows`. A regression has none.
+      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or of two ("tagging" is
+        reserved).
+      labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none.
       metric: name of the dev metric that selects weights.
       metrics: names of the metrics to report.
       sources: where its data may come from, in the order they are tried.
@@ -174,7 +172,8 @@ class Task:
       dev_fraction: share of train that becomes dev where there is no official dev split.
       max_length: default length of the teacher's input, in word pieces; of a pair, both texts together.
       extra_splits: further labelled splits to score, where the source has them ("dev_mismatched").
-      class_weights: what a row of each label counts in the loss of gold labels, 1 on average; None: all the same.
+      class_weights: what a row of each label counts in the loss of gold labels, 1 on average; of several labels a text,
+        what a row that has the label counts, 1 being one that has not; None: all the same.
       chosen_metric: whether ``metric`` is another than the task's own, by hand or for uneven classes.
     """
 
@@ -214,6 +213,17 @@ class Task:
         """Whether the label is a number instead of a class."""
         return self.kind == "regression"
 
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a text has any number of labels, each decided by itself."""
+        return self.kind == "multilabel"
+
+    def no_labels(self, count: int) -> np.ndarray:
+        """``count`` labels, as in :class:`Rows`, that say there is none."""
+        if self.is_regression:
+            return np.full(count, np.nan, np.float32)
+        return np.full((count, len(self.labels)) if self.is_multilabel else count, -1, np.int32)
+
     def learned_by(self) -> dict[str, Any]:
         """For keys: the metric that selects and the weights of classes, where they are not the task's own."""
         metric = {"metric": self.metric} if self.chosen_metric else {}
@@ -238,7 +248,7 @@ class Task:
             "labels": list(self.labels),
             "metric": self.metric,
             "metrics": list(self.metrics),
-            "columns": asdict(self.columns),
+            "columns": self.columns.to_json(),
             "max_length": self.max_length,
         }
 
@@ -249,7 +259,7 @@ class Task:
             columns = dict(value["columns"])
             columns["text"] = tuple(columns["text"])
             columns["headerless"] = tuple(columns["headerless"]) if columns.get("headerless") else None
-            columns["no_gold"] = tuple(columns.get("no_gold", ()))
+            columns |= {name: tuple(columns.get(name, ())) for name in ("no_gold", "labels")}
             return Task(
                 name=value["name"],
                 kind=value["kind"],

@@ -33,14 +33,23 @@ class TaskSettings(Checked):
     label_column: str = setting("label", "task custom: column of the label")
     labels: str | None = setting(None, "task custom: labels in order, with commas; default: sorted")
     regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
+    multilabel: bool = setting(False, "task custom: a text has any number of labels, each decided by itself")
+    label_separator: str | None = setting(
+        None,
+        "with --multilabel: what stands between labels in the label column (default a comma); JSON lists need none",
+    )
+    label_columns: str | None = setting(
+        None, "task custom: columns of 0 and 1, one for each label, with commas between (makes it --multilabel)"
+    )
     metric: str | None = setting(
-        None, "dev metric that chooses weights: accuracy, f1, macro_f1, mcc, pearson, spearman; if not given the "
-        "task's own, and for your own files macro_f1 where a class has over 70 % of the rows, else accuracy.",
-        choices=("accuracy", "f1", "macro_f1", "mcc", "pearson", "spearman"),
+        None, "dev metric that chooses weights: accuracy, f1, macro_f1, mcc, micro_f1, exact_match, pearson, spearman; "
+        "if not given the task's own, and for your own files macro_f1 where a class has over 70 % of the rows, "
+        "micro_f1 with --multilabel, else accuracy.",
+        choices=("accuracy", "f1", "macro_f1", "mcc", "micro_f1", "exact_match", "pearson", "spearman"),
     )  # fmt: skip
     class_weights: str = setting(
         "none", "what rows of each class count in the loss of gold labels: none (all the same), balanced (rare classes "
-        "more), or a number for each label with commas between.",
+        "more), or a number for each label with commas between; with --multilabel rows that have the label.",
     )  # fmt: skip
     on_bad_row: str = setting("stop", "a row that cannot be used stops the run, or is counted and listed.",
                               choices=("stop", "skip"))  # fmt: skip
@@ -79,7 +88,14 @@ _CUSTOM_ONLY = {
     "label_column": "label",
     "labels": None,
     "regression": False,
+    "multilabel": False,
+    "label_separator": None,
+    "label_columns": None,
 }
+
+
+def _names(given: str | None) -> list[str]:
+    return [name.strip() for name in given.split(",")] if given else []
 
 
 def resolve(settings: TaskSettings) -> Task:
@@ -102,11 +118,26 @@ def resolve(settings: TaskSettings) -> Task:
         raise UserError("--task=custom needs --train_file=FILE (.csv, .tsv or .jsonl)")
     if settings.data_dir:
         raise UserError(f"--data_dir={settings.data_dir}: task custom reads --train_file, not a folder")
+    several = settings.multilabel or settings.label_columns is not None
+    if settings.regression and several:
+        raise UserError("--regression learns one number, --multilabel labels; drop one")
+    if settings.label_separator is not None and (not several or settings.label_columns):
+        raise UserError(f"--label_separator={settings.label_separator}: belongs to --multilabel with --label_column")
+    if settings.label_columns and settings.label_column != "label":
+        raise UserError(f"--label_column={settings.label_column}: --label_columns names where the labels are; drop one")
+    columns = Columns(
+        (settings.text_column,),
+        settings.text_b_column,
+        settings.label_column,
+        labels=tuple(_names(settings.label_columns)),
+        separator=settings.label_separator or ",",
+    )
     return custom(
         train_file=settings.train_file,
         dev_file=settings.dev_file,
         test_file=settings.test_file,
-        columns=Columns((settings.text_column,), settings.text_b_column, settings.label_column),
-        labels=[name.strip() for name in settings.labels.split(",")] if settings.labels else None,
+        columns=columns,
+        labels=_names(settings.labels) or None,
         regression=settings.regression,
+        multilabel=several,
     )

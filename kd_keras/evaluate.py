@@ -37,6 +37,7 @@ def main(argv: list[str]) -> None:
     rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row)
 
     from kd_keras.metrics import score
+    from kd_keras.metrics.answers import as_logits
 
     if not all(fmt.is_tflite for fmt in formats):
         cli.import_tensorflow()
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> None:
         if (always := only_label(task, rows, got)) is not None:
             about["always"] = always
             say(always_answers(fmt.name, always))
-        print(json.dumps(about | score(task.metrics, rows.label, got)), flush=True)
+        print(json.dumps(about | score(task.metrics, rows.label, as_logits(task, got))), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Classifies text with a trained student; one JSON object a line: text, label, scores (a regression: text, score).
+"""Classifies text with a trained student; one JSON object a line: text, label, scores.
+
+A regression: text, score. Several labels a text: text, labels (those whose score is over 0.5), scores.
 
 python -m kd_keras.predict --model_dir=DIR "a gorgeous film"
 python -m kd_keras.predict --model_dir=DIR "first text" --text_b="second text"
@@ -62,7 +64,7 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--top_k={FLAGS.top_k}: {where} gives one number, no labels (task {task.name}); leave it out")
     if texts:
         text_b = [FLAGS.text_b] if task.is_pair else None
-        rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, np.full(len(texts), -1, np.int32))
+        rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, task.no_labels(len(texts)))
     else:
         rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task)
     if isinstance(opened, FinishedRun):
@@ -72,7 +74,7 @@ def main(argv: list[str]) -> None:
     if task.is_regression:
         answers = [{"score": round(float(s[0]), 4)} for s in scores]
     else:
-        answers = [_named(task.labels, s, FLAGS.top_k) for s in scores]
+        answers = [_named(task, s, FLAGS.top_k) for s in scores]
     lines = []
     for i, answer in enumerate(answers):
         read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
@@ -85,12 +87,16 @@ def main(argv: list[str]) -> None:
         say(f"{len(lines):,} predictions in {FLAGS.output}")
 
 
-def _named(labels: tuple[str, ...], scores: np.ndarray, top_k: int | None) -> dict:
-    """The best label, and float[labels] by name: ``top_k`` of them, the best first, or all in their order."""
+def _named(task: Task, scores: np.ndarray, top_k: int | None) -> dict:
+    """The best label (of several, those over 0.5), and float[labels] by name: the best ``top_k``, or all in order."""
+    labels = task.labels
     if top_k is None:
         top_k = 0 if len(labels) <= ALL else BEST
     order = np.argsort(-scores, kind="stable")[:top_k] if top_k else range(len(labels))
-    return {"label": labels[scores.argmax()], "scores": {labels[i]: round(float(scores[i]), 6) for i in order}}
+    given = {"label": labels[scores.argmax()]}
+    if task.is_multilabel:
+        given = {"labels": [labels[i] for i in np.flatnonzero(scores > 0.5)]}
+    return given | {"scores": {labels[i]: round(float(scores[i]), 6) for i in order}}
 
 
 def _check_pair(task: Task, texts: list[str]) -> None:

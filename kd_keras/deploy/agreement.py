@@ -10,6 +10,7 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.formats.format import Format
 from kd_keras.metrics import score
+from kd_keras.metrics.answers import as_logits
 from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.truncation import HEAD
@@ -33,8 +34,10 @@ class Verification:
       max_score_difference: largest difference of a score.
       max_logit_difference: largest difference of a logit, each row's mean taken off; None where no score can be read
         back (integers) or of a regression.
-      agreement: share of rows with Keras' label; of a regression, share within 5 % of Keras' range.
-      clear: rows where Keras' best score leads the second by 4 % of itself or more; of a regression, all.
+      agreement: share of rows with Keras' label; of several labels a text, share of labels given or not as Keras does;
+        of a regression, share of rows within 5 % of Keras' range.
+      clear: rows where Keras' best score leads the second by 4 % of itself or more; of several labels a text, labels
+        whose score is 0.02 or more from 0.5; of a regression, all.
       clear_agreement: the same share of these; where there are none, of all.
       metrics: of the file, cut text and all, over the rows with a gold label; None if there are none.
       keras_metrics: of Keras on the whole text.
@@ -88,10 +91,15 @@ def compare(
     if got.shape != want.shape or not np.isfinite(got).all():
         raise UserError(f"the exported file answers {got.shape} with {np.isnan(got).sum()} NaN, expected {want.shape}")
     difference = np.abs(got - want)
-    logits, clear = None, np.ones(len(want), bool)
+    logits, clear = None, np.ones(want.shape if task.is_multilabel else len(want), bool)
     if task.is_regression:
         spread = max(float(np.ptp(want)), 1e-3)
         same = difference[:, 0] <= _SAME_SCORE * spread
+    elif task.is_multilabel:
+        same, clear = (got > 0.5) == (want > 0.5), np.abs(want - 0.5) >= _CLEAR / 2
+        readable = (np.minimum(got, want) > _READABLE) & (np.maximum(got, want) < 1 - _READABLE)
+        if readable.any():
+            logits = float(np.abs(_odds(got[readable]) - _odds(want[readable])).max())
     else:
         same = got.argmax(-1) == want.argmax(-1)
         best = np.sort(want, -1)
@@ -108,8 +116,8 @@ def compare(
         agreement=float(same.mean()),
         clear=int(clear.sum()),
         clear_agreement=float(same[clear].mean() if clear.any() else same.mean()),
-        metrics=score(task.metrics, rows.label, got) if labelled else None,
-        keras_metrics=score(task.metrics, rows.label, whole) if labelled else None,
+        metrics=score(task.metrics, rows.label, as_logits(task, got)) if labelled else None,
+        keras_metrics=score(task.metrics, rows.label, as_logits(task, whole)) if labelled else None,
         pieces_differ=pieces_differ,
     )
 
@@ -143,6 +151,11 @@ def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:
         )
     widths = [max(len(row[i]) for row in lines) for i in range(len(lines[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in lines)
+
+
+def _odds(scores: np.ndarray) -> np.ndarray:
+    p = scores.astype(np.float64)
+    return np.log(p / (1 - p))
 
 
 def _centred_logits(scores: np.ndarray) -> np.ndarray:

@@ -38,12 +38,18 @@ def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = N
         "vocab_size": len(tokenizer),
         "ids": f"a line's number in vocab.txt, from 0; what is not in the vocabulary is {tokenizer.unk_id} ([UNK])"
         + _long_text(tokenizer),
-        "scores": "the number that the regression predicts"
-        if task.is_regression
-        else "softmax over the labels in the order of labels.txt",
+        "scores": _scores(task),
         "student": student,
         "arm": arm,
     }
+
+
+def _scores(task: Task) -> str:
+    if task.is_regression:
+        return "the number that the regression predicts"
+    if task.is_multilabel:
+        return "a probability for each label, in the order of labels.txt; a text has the labels over 0.5"
+    return "softmax over the labels in the order of labels.txt"
 
 
 def _long_text(tokenizer: Tokenizer) -> str:

@@ -13,7 +13,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.deploy import bundle, model_card
 from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
-from kd_keras.deploy.runner import Runner, scores_of
+from kd_keras.deploy.runner import Runner
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.texts import Texts, export_texts
 from kd_keras.formats import mediapipe
@@ -22,6 +22,7 @@ from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.saved_model import LoadedModel, write_saved_model
 from kd_keras.formats.tflite import convert
 from kd_keras.formats.tflite_inputs import READS
+from kd_keras.metrics.answers import scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inference import predict
 from kd_keras.students.inputs import student_ids
@@ -111,7 +112,9 @@ class _Job:
             no_mediapipe = mediapipe.why_not(runner.task, runner.tokenizer, fmt)
             bert = no_mediapipe is None and runner.tokenizer.kind == "wordpiece"
             aliases = list(mediapipe.accented(runner.tokenizer).values()) if bert else ()
-            content = convert(student_weights(runner.student), fmt, length, calibration, bert, aliases)
+            content = convert(
+                student_weights(runner.student, runner.task.is_multilabel), fmt, length, calibration, bert, aliases
+            )
             if no_mediapipe is None:
                 content = mediapipe.add_metadata(content, runner.task, runner.tokenizer)
             temp.write_bytes(content)

@@ -99,6 +99,8 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
         by, teacher = "trained on the labels alone, without distillation", {}
     texts = "pairs of texts" if task.is_pair else "single texts"
     gives = "predicts a score" if task.is_regression else f"tells apart: {', '.join(task.labels)}"
+    if task.is_multilabel:
+        gives = f"gives any of these labels, each by itself: {', '.join(task.labels)}"
     sizes = [
         f"{who} has {part['parameters']:,} parameters."
         for who, part in (("The student", student), ("Each teacher" if many else "The teacher", teacher))
@@ -139,6 +141,8 @@ def _files(task: Task, models: Mapping[str, dict]) -> str:
 
 
 def _same(task: Task) -> str:
+    if task.is_multilabel:
+        return "same labels"
     return "same score" if task.is_regression else "same label"
 
 
@@ -239,7 +243,12 @@ def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) ->
         "What is not in the vocabulary is [UNK] to it, other languages above all.",
         f"It has {errors}.",
     ]
-    if not task.is_regression:
+    if task.is_multilabel:
+        lines.append(
+            "A text has the labels over 0.5: each label's scores are moved so that this is the threshold with the "
+            "best F1 on dev. They are not calibrated: 0.9 does not mean right nine times of ten."
+        )
+    elif not task.is_regression:
         lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean right nine times of ten.")
     if integers:
         lines.append(f"8-bit weights move scores a little, and with them close calls: {', '.join(integers)}.")

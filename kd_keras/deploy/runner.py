@@ -13,7 +13,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.deploy import bundle
 from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.formats.litert import LiteRT
-from kd_keras.metrics import softmax
+from kd_keras.metrics.answers import as_logits, only_answer, scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task, has_label
@@ -80,7 +80,8 @@ class Runner:
         return predict(self.student, student_ids(self.tokenizer, rows))
 
     def scores(self, rows: Rows) -> np.ndarray:
-        """float[rows, classes], each row adding up to 1; of a regression float[rows, 1], the number itself."""
+        """float[rows, classes], each row adding up to 1; of several labels a text each from 0 to 1, given over 0.5; of
+        a regression float[rows, 1], the number itself."""
         if not len(rows):
             return np.zeros((0, self.task.num_outputs), np.float32)
         if self.format == KERAS:
@@ -126,17 +127,11 @@ _MANY = 20
 def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
     """The label that a model gives to every one of many rows whose gold labels differ; None of any sane model."""
     gold = has_label(rows)
-    if task.is_regression or gold.sum() < _MANY or len(np.unique(rows.label[gold])) < 2:
+    if task.is_regression or gold.sum() < _MANY or len(np.unique(rows.label[gold], axis=0)) < 2:
         return None
-    (given, *others) = np.unique(scores[gold].argmax(-1))
-    return None if others else task.labels[given]
+    return only_answer(task, as_logits(task, scores[gold]))
 
 
 def always_answers(name: str, label: str) -> str:
     """The warning that goes with :func:`only_label`."""
     return f"{name}: always answers {label!r}, whatever the text: its score is what that label's share gives"
-
-
-def scores_of(task: Task, logits: np.ndarray) -> np.ndarray:
-    """Softmax of float32[rows, classes]; of a regression the number itself."""
-    return logits if task.is_regression else softmax(logits)

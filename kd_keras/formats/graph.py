@@ -41,7 +41,7 @@ def forward_pass(
       aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
 
     Returns:
-      scores: softmax of the logits; a regression's number as it is.
+      scores: softmax of the logits, or the sigmoid of each; a regression's number as it is.
     """
     model = _Constants(weights, int8_rows)
 
@@ -61,6 +61,8 @@ def forward_pass(
             sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
         hidden = tf.nn.relu(tf.matmul(sentence, model.dense[0]) + model.dense[1])
         logits = tf.matmul(hidden, model.logits[0]) + model.logits[1]
+        if weights.sigmoid:
+            return {"scores": tf.sigmoid(logits)}
         return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
 
     names, size = (MEDIAPIPE_INPUTS, length + 2) if bert_inputs else (weights.inputs, length)

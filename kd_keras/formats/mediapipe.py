@@ -33,8 +33,8 @@ _DESCRIPTIONS = {
 
 def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
     """None where MediaPipe's TextClassifier gives the student's answers; else the reason, as the end of a sentence."""
-    if task.kind != "single":
-        return f"it has no task for a {task.kind}"
+    if task.is_pair or task.is_regression:
+        return f"it has no task for a {'pair' if task.is_pair else task.kind}"
     if fmt.form != "unrolled":
         return "it takes graphs without loops only; use an unrolled file"
     if tokenizer.truncation != HEAD:
@@ -56,7 +56,8 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
       tokenizer: the student's.
     """
     labels = metadata.associated_file("labels.txt", "A label a line.", metadata.LABELS)
-    scores = metadata.tensor("scores", "Softmax over the labels.", [labels])
+    how = "A probability for each label, given over 0.5." if task.is_multilabel else "Softmax over the labels."
+    scores = metadata.tensor("scores", how, [labels])
     about = (f"{task.name} student", "BiLSTM distilled from a BERT teacher by kd_keras.", __version__)
     files = {"labels.txt": _lines(task.labels)}
     if tokenizer.kind == "wordpiece":

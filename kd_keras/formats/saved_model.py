@@ -3,6 +3,7 @@
 Signatures:
 
 - "text": text string[batch] (a pair: text, text_b) → labels string[batch], scores and logits float32[batch, classes];
+  several labels a text → labels string[batch] (their names, a comma between), scores and logits;
   a regression → score float32[batch].
 - "ids": ids int32[batch, time] (a pair: ids_a, ids_b), right-padded with 0 → logits float32[batch, classes].
 """
@@ -45,6 +46,10 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
         logits = logits_of({n: module.tokenizer.padded(t) for n, t in zip(names, given, strict=True)})
         if task.is_regression:
             return {"score": logits[:, 0]}
+        if task.is_multilabel:
+            rows = tf.ragged.boolean_mask(tf.tile([task.labels], [tf.shape(logits)[0], 1]), logits > 0)
+            return {"labels": tf.strings.reduce_join(rows, 1, separator=", "), "scores": tf.sigmoid(logits),
+                    "logits": logits}  # fmt: skip
         labels = tf.gather(tf.constant(task.labels), tf.argmax(logits, 1))
         return {"labels": labels, "scores": tf.nn.softmax(logits), "logits": logits}
 

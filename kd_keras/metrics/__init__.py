@@ -2,6 +2,7 @@
 
 from kd_keras.metrics.scores import (
     Metric,
+    by_label,
     confusion_matrix,
     get,
     mean_and_spread,
@@ -15,6 +16,7 @@ from kd_keras.metrics.scores import (
 
 __all__ = [
     "Metric",
+    "by_label",
     "confusion_matrix",
     "get",
     "mean_and_spread",

@@ -6,14 +6,14 @@ Both are scikit-learn's, in seconds. A student that is under the first is not wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kd_keras.common.seeds import rng
-from kd_keras.tasks import Rows, has_label
+from kd_keras.tasks import Rows, has_label, is_gold
 
 # Words and pairs of them, and what words are made of; of so many rows at most, with so many features of each kind.
 _ROWS, _FEATURES = 20_000, 50_000
@@ -46,15 +46,19 @@ def probe(vectors: np.ndarray, labels: np.ndarray, classes: int, c: float = _C_V
 
     Args:
       vectors: float[rows, width].
-      labels: int[rows], −1 where there is none.
+      labels: int[rows], −1 where there is none; of several labels a text int[rows, labels], each learned by itself.
       classes: number of them; those without a row get logits under all others.
       c: scikit-learn's, on vectors of a mean length of one.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    chosen = _some(np.flatnonzero(labels >= 0))
+    chosen = _some(np.flatnonzero(is_gold(labels)))
     length = max(float(np.linalg.norm(vectors[chosen], axis=1).mean()), 1e-6)
-    model = LogisticRegression(C=c, max_iter=1000, tol=1e-3).fit(vectors[chosen] / length, labels[chosen])
+    x, y, options = vectors[chosen] / length, labels[chosen], {"C": c, "max_iter": 1000, "tol": 1e-3}
+    if y.ndim == 2:
+        kernel, bias = np.zeros((vectors.shape[1], classes), np.float32), _odds(y).astype(np.float32)
+        for n, model in _each(x, y, options):
+            kernel[:, n], bias[n] = model.coef_[0] / length, model.intercept_[0]
+        return Linear(kernel, bias)
+    model = _logistic(x, y, options)
     kernel, bias = np.zeros((vectors.shape[1], classes), np.float32), np.full(classes, _UNSEEN, np.float32)
     kernel[:, model.classes_], bias[model.classes_] = _columns(model.coef_.T / length, model.intercept_)
     return Linear(kernel, bias)
@@ -70,20 +74,45 @@ def _columns(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def tfidf(train: Rows, splits: Mapping[str, Rows], classes: int) -> dict[str, np.ndarray]:
     """split → float64[rows, classes]: log probabilities of TF-IDF (words 1–2, characters 2–4) + logistic regression.
 
-    A pair is described by both texts and by what they share.
+    Of several labels a text, the log odds of each. A pair is described by both texts and by what they share.
     """
-    from sklearn.linear_model import LogisticRegression
-
     chosen = _some(np.flatnonzero(has_label(train)))
     rows = train.take(chosen)
     features = _Features(rows)
-    model = LogisticRegression(C=_C_TEXT, max_iter=200, tol=1e-3).fit(features(rows), rows.label)
+    options = {"C": _C_TEXT, "max_iter": 200, "tol": 1e-3}
+    if rows.label.ndim == 2:
+        out = {name: np.tile(_odds(rows.label), (len(split), 1)) for name, split in splits.items()}
+        found = {name: features(split) for name, split in splits.items()}
+        for n, model in _each(features(rows), rows.label, options):
+            for name, x in found.items():
+                out[name][:, n] = model.decision_function(x)
+        return out
+    model = _logistic(features(rows), rows.label, options)
     out = {}
     for name, split in splits.items():
         found = np.full((len(split), classes), _UNSEEN - 50.0)
         found[:, model.classes_] = np.maximum(model.predict_log_proba(features(split)), _UNSEEN - 50.0)
         out[name] = found
     return out
+
+
+def _logistic(x: Any, y: np.ndarray, options: Mapping[str, Any]) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(**options).fit(x, y)
+
+
+def _each(x: Any, y: np.ndarray, options: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
+    """(label, its model) of int[rows, labels], where some rows have the label and some have not."""
+    for n in range(y.shape[1]):
+        if 0 < y[:, n].sum() < len(y):
+            yield n, _logistic(x, y[:, n], options)
+
+
+def _odds(y: np.ndarray) -> np.ndarray:
+    """float64[labels]: log odds of int[rows, labels], of a label that no row has, or all have, with half a row more."""
+    has = y.sum(0, dtype=np.float64)
+    return np.log((has + 0.5) / (len(y) - has + 0.5))
 
 
 class _Features:

@@ -1,6 +1,7 @@
 """Scores in NumPy. They agree with scikit-learn and SciPy; where those say NaN, these say 0.
 
-Every metric takes gold labels and predictions, both int[n] (regression: float[n]), n > 0.
+Every metric takes gold labels and predictions, both int[n] (regression: float[n]; several labels a text: int[n, labels]
+of 0 and 1), n > 0.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.registry import Registry
+from kd_keras.tasks import is_gold
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,30 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
 
 
+def by_label(labels: np.ndarray, predictions: np.ndarray, count: int) -> list[dict[str, float]]:
+    """For each of ``count`` labels its gold "rows", how often it is "given", "precision", "recall" and "f1".
+
+    The last three are fractions, of nothing 0.
+
+    Args:
+      labels: int[n] ids, or int[n, count] of 0 and 1.
+      predictions: alike.
+    """
+    gold, called = (
+        np.asarray(x) > 0 if np.ndim(x) == 2 else np.asarray(x)[:, None] == np.arange(count)
+        for x in (labels, predictions)
+    )
+    right, rows, given = (gold & called).sum(0), gold.sum(0), called.sum(0)
+    parts = {
+        "rows": rows,
+        "given": given,
+        "precision": right / np.maximum(given, 1),
+        "recall": right / np.maximum(rows, 1),
+        "f1": 2 * right / np.maximum(rows + given, 1),
+    }
+    return [{name: values[n].item() for name, values in parts.items()} for n in range(count)]
+
+
 def accuracy(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Share of rows whose prediction is the gold label."""
     return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
@@ -48,8 +74,21 @@ def f1(labels: np.ndarray, predictions: np.ndarray, positive: int = 1) -> float:
 
 
 def macro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """Mean F1 of the classes that are gold or predicted somewhere."""
+    """Mean F1 of the classes that are gold or predicted somewhere; of several labels a text, of all labels."""
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    if labels.ndim == 2:
+        return float(np.mean([f1(labels[:, n], predictions[:, n]) for n in range(labels.shape[1])]))
     return float(np.mean([f1(labels, predictions, c) for c in np.union1d(labels, predictions)]))
+
+
+def micro_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """F1 of int[n, labels], each label of each text counted alike."""
+    return f1(np.ravel(labels), np.ravel(predictions))
+
+
+def exact_match(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Share of rows of int[n, labels] that have the gold labels and no other."""
+    return float(np.mean((np.asarray(labels) == np.asarray(predictions)).all(1)))
 
 
 def mcc(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -88,6 +127,8 @@ for _name, _function, _percent in (
     ("f1", f1, True),
     ("macro_f1", macro_f1, True),
     ("mcc", mcc, False),
+    ("micro_f1", micro_f1, True),
+    ("exact_match", exact_match, True),
     ("pearson", pearson, False),
     ("spearman", spearman, False),
 ):
@@ -104,19 +145,23 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def predictions_of(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """int64[n] by argmax of logits float[n, classes]; float[n] for a regression (labels are float)."""
+    """int64[n] by argmax of logits float[n, classes]; what a label's kind asks for otherwise.
+
+    A regression (labels are float) has float[n]; several labels a text (labels are int[n, labels]) have
+    int64[n, labels], 1 where the logit is over 0.
+    """
     if np.issubdtype(labels.dtype, np.floating):
         return logits.reshape(len(labels)).astype(np.float64)
     if logits.ndim != 2:
         raise ValueError(f"logits have the shape {logits.shape}, expected [rows, classes]")
-    return logits.argmax(-1)
+    return (logits > 0).astype(np.int64) if labels.ndim == 2 else logits.argmax(-1)
 
 
 def score(metric_names: Sequence[str], labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     """Metrics by name, as fractions, over the rows that have a gold label.
 
     Args:
-      labels: int[n], −1 for none; or float[n], NaN for none (a regression).
+      labels: int[n], −1 for none; float[n], NaN for none (a regression); int[n, labels], a row of −1 for none.
       logits: float[n, classes]; for a regression float[n] or float[n, 1].
 
     Raises:
@@ -126,7 +171,7 @@ def score(metric_names: Sequence[str], labels: np.ndarray, logits: np.ndarray) -
     labels, logits = np.asarray(labels), np.asarray(logits)
     if len(labels) != len(logits):
         raise ValueError(f"{len(labels)} labels, but logits of {len(logits)} rows")
-    has_gold = np.isfinite(labels) if np.issubdtype(labels.dtype, np.floating) else labels >= 0
+    has_gold = is_gold(labels)
     labels, logits = labels[has_gold], logits[has_gold]
     if not len(labels):
         raise UserError("nothing to score: no row has a gold label")

@@ -39,6 +39,7 @@ class StudentWeights:
       dense, logits: kernel and bias of the head's two layers.
       pool_max: the sentence vector is the maximum over time instead of the last states.
       inputs: ("ids",), or ("ids_a", "ids_b") of pairs.
+      sigmoid: whether each output is a probability by itself (several labels a text), instead of all together.
     """
 
     embeddings: np.ndarray
@@ -48,14 +49,15 @@ class StudentWeights:
     logits: tuple[np.ndarray, np.ndarray]
     pool_max: bool
     inputs: tuple[str, ...]
+    sigmoid: bool = False
 
     @property
     def outputs(self) -> int:
         return self.logits[1].shape[0]
 
 
-def student_weights(student: Any) -> StudentWeights:
-    """The weights of a BiLSTM or siamese student (``kd_keras.students.bilstm``).
+def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
+    """The weights of a BiLSTM or siamese student (``kd_keras.students.bilstm``); ``sigmoid`` as in the result.
 
     Raises:
       UserError: the model is not built of the layers that these students have.
@@ -73,6 +75,7 @@ def student_weights(student: Any) -> StudentWeights:
             logits=heads[1],
             pool_max=bool(bilstm.forward_layer.return_sequences),
             inputs=tuple(sorted(student.input_names if hasattr(student, "input_names") else student.input)),
+            sigmoid=sigmoid,
         )
     except (AttributeError, ValueError) as e:
         raise UserError(

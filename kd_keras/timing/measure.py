@@ -14,11 +14,12 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import load_average, machine
 from kd_keras.common.progress import progress, say
 from kd_keras.common.seeds import rng
-from kd_keras.deploy.runner import Runner, only_label, require_export, scores_of
+from kd_keras.deploy.runner import Runner, only_label, require_export
 from kd_keras.formats import teacher_tflite
 from kd_keras.formats.format import FORMATS, Format, parse_formats
 from kd_keras.formats.litert import LiteRT
 from kd_keras.metrics import score
+from kd_keras.metrics.answers import as_logits, scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.tokenizers import Tokenizer
@@ -207,7 +208,7 @@ def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None
             else:
                 runner = Runner.load(plan.run, m.name)
                 got, cut = runner.scores(rows), runner.cut(rows)
-            found = {"metrics": score(task.metrics, rows.label, got), "cut": cut}
+            found = {"metrics": score(task.metrics, rows.label, as_logits(task, got)), "cut": cut}
             entries[m.name] |= found | {"always": only_label(task, rows, got)}
             bar.update()
 

@@ -21,11 +21,11 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
 from kd_keras.deploy.invented import spread, with_edge_cases
-from kd_keras.deploy.runner import scores_of
 from kd_keras.formats import teacher_tflite
 from kd_keras.formats.format import Format
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import convert
+from kd_keras.metrics.answers import scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inputs import student_ids
 from kd_keras.students.weights import student_weights
@@ -66,7 +66,7 @@ class MadeModels:
         """The student in ``fmt``, unrolled to ``length`` tokens of each text."""
 
         def content() -> bytes:
-            return convert(student_weights(self._student), fmt, length, self._student_ids)
+            return convert(student_weights(self._student, self._task.is_multilabel), fmt, length, self._student_ids)
 
         def check(path: Path) -> Verification:
             from kd_keras.students.inference import predict

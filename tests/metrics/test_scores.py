@@ -109,5 +109,6 @@ def test_wrong_shapes_are_refused():
 def test_every_metric_says_how_it_is_shown():
     shown = {name: metrics.get(name).percent for name in metrics.names()}
     assert shown == {
-        "accuracy": True, "f1": True, "macro_f1": True, "mcc": False, "pearson": False, "spearman": False
+        "accuracy": True, "f1": True, "macro_f1": True, "mcc": False, "micro_f1": True, "exact_match": True,
+        "pearson": False, "spearman": False,
     }  # fmt: skip

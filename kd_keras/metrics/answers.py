@@ -1,0 +1,104 @@
+"""What logits mean, by the kind of task: how sure each label is, what is answered, when two answers are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kd_keras.metrics.scores import predictions_of, softmax
+from kd_keras.tasks import Task, is_gold
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """float64, of any shape.
+
+    >>> sigmoid(np.array([-1000.0, 0.0])).tolist()
+    [0.0, 0.5]
+    """
+    return 0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / 2))
+
+
+def scores_of(task: Task, logits: np.ndarray) -> np.ndarray:
+    """What a user sees of float[rows, outputs] logits.
+
+    Softmax, so that a row adds up to 1; of several labels a text the sigmoid of each, by itself; a regression's number
+    as it is.
+    """
+    if task.is_regression:
+        return logits
+    return sigmoid(logits) if task.is_multilabel else softmax(logits)
+
+
+def as_logits(task: Task, scores: np.ndarray) -> np.ndarray:
+    """Scores of :func:`scores_of` as metrics take them: in the order, and with the sign, of the logits."""
+    return scores - 0.5 if task.is_multilabel else scores
+
+
+def answers(task: Task, logits: np.ndarray) -> np.ndarray:
+    """int64[rows] label ids; of several labels a text int64[rows, labels] of 0 and 1; float[rows] of a regression."""
+    return predictions_of(task.no_labels(len(logits)), logits)
+
+
+def same_answers(task: Task, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """bool[rows]: whether two models' logits give the same label, or the very same labels."""
+    same = answers(task, a) == answers(task, b)
+    return same.all(1) if same.ndim == 2 else same
+
+
+def named(task: Task, answer: np.ndarray) -> str:
+    """An answer in words: a label's name, or several."""
+    if np.ndim(answer) == 0:
+        return task.labels[int(answer)]
+    return ", ".join(task.labels[n] for n in np.flatnonzero(answer)) or "no label"
+
+
+def only_answer(task: Task, logits: np.ndarray) -> str | None:
+    """The only answer that logits of many rows ever give, in words; None where there are several, or scores."""
+    if task.is_regression or task.num_outputs < 2:
+        return None
+    found = np.unique(answers(task, logits), axis=0)
+    return named(task, found[0]) if len(found) == 1 else None
+
+
+def sureness(task: Task, logits: np.ndarray) -> np.ndarray:
+    """float64[rows]: the probability of the answer; of several labels a text, that of the least sure label."""
+    scores = scores_of(task, logits)
+    return np.maximum(scores, 1 - scores).min(-1) if task.is_multilabel else scores.max(-1)
+
+
+def thresholds(label: np.ndarray, logits: np.ndarray, least: int = 5) -> np.ndarray:
+    """The logit over which each label is given, so that its F1 on these rows is best: float64[labels].
+
+    Where a text has one label, or a score, nothing is chosen: [0].
+
+    0 stays where it is as good, and where a label is on, or off, in fewer than ``least`` rows: too few to choose by.
+    Between two rows' logits the middle is taken (Lipton et al. 2014, "Thresholding Classifiers to Maximize F1 Score").
+
+    Args:
+      label: as in Rows; rows without gold have no say.
+      logits: float[rows, labels].
+
+    >>> label, logits = np.array([[1], [1], [0], [0]]), np.array([[3.0], [-1.0], [-2.0], [-4.0]])
+    >>> thresholds(label, logits, least=1).tolist()
+    [-1.5]
+    """
+    if label.ndim == 1:
+        return np.zeros(1)
+    gold = is_gold(label)
+    label, logits = label[gold], logits[gold]
+    return np.array([_threshold(label[:, n], logits[:, n], least) for n in range(label.shape[1])])
+
+
+def _threshold(gold: np.ndarray, logits: np.ndarray, least: int) -> float:
+    if min(gold.sum(), len(gold) - gold.sum()) < least:
+        return 0.0
+    order = np.argsort(-logits, kind="stable")
+    ranked, hits = logits[order].astype(np.float64), np.cumsum(gold[order])
+    ends = np.flatnonzero(np.append(ranked[:-1] > ranked[1:], True))  # equal logits are given together
+    f1 = 2 * hits[ends] / (ends + 1 + gold.sum())
+    given = int((logits > 0).sum())
+    now = 2 * hits[given - 1] / (given + gold.sum()) if given else 0.0
+    if f1.max() <= now + 1e-12:
+        return 0.0
+    best = ends[np.argmax(f1)]
+    after = ranked[best + 1] if best + 1 < len(ranked) else ranked[best] - 1.0
+    return float((ranked[best] + after) / 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import tensorflow as tf
 from kd_keras.distill import row_weights, shapes
 from kd_keras.distill.objectives import Objective, mixture
 from kd_keras.distill.row_weights import CLASS_WEIGHT
+from kd_keras.distill.student_model import output_of, policy_of, quoted
 
 
 @keras.saving.register_keras_serializable("kd_keras")
@@ -34,13 +35,15 @@ class Distiller(keras.Model):
 
     Data are ``(x, y)`` or ``(x, y, sample_weight)``, as arrays or in a ``tf.data.Dataset``: ``x`` is what the student
     takes (an array, a list in the order of its inputs, or a dict by their names, which may have more), ``y`` is a dict
-    with "label" (int32[batch], −1 if there is none; a regression: float32[batch], NaN if there is none) and
+    with "label" (int32[batch], −1 if there is none; a regression: float32[batch], NaN if there is none; several labels
+    a text, for the objectives of distill/multilabel.py: int[batch, outputs] of 0 and 1, or a row of −1) and
     "teacher_logits" (float32[batch, outputs]), for :class:`Representation` "teacher_hidden" (float[batch, width]); or
     the labels alone. [batch, 1] serves as [batch]; other shapes are refused. A dict of sample weights has the keys of
     ``y``: an objective takes those of the first target it needs. ``class_weight`` of ``fit`` multiplies them by the
     label's, for each objective; :class:`HardLabels` has ``class_weights`` of its own.
 
-    Logs: loss, loss_<objective> if there are several, accuracy (rows with a gold label; not of a regression). Keras
+    Logs: loss, loss_<objective> if there are several, accuracy (rows with a gold label; not of a regression, and
+    binary_accuracy, the share of right decisions, of several labels a text). Keras
     does not know which way these are better: ``EarlyStopping("val_accuracy", mode="max")``. Losses are float32 in
     mixed precision too.
 
@@ -67,9 +70,9 @@ class Distiller(keras.Model):
         teacher: Callable | None = None,
         **kwargs,
     ):
-        output = _output(student)
+        output = output_of(student)
         # The student casts its inputs itself; by its policy Keras knows if the loss must be scaled.
-        super().__init__(**({"dtype": _policy(student), "autocast": False} | kwargs))
+        super().__init__(**({"dtype": policy_of(student), "autocast": False} | kwargs))
         self.student = student
         self._classes = output["logits"].shape[-1]
         self.objectives = tuple(mixture(alpha, regression=self._classes == 1) if objectives is None else objectives)
@@ -79,8 +82,8 @@ class Distiller(keras.Model):
             lacking = [name for name in objective.reads if name not in output]
             if lacking:
                 raise ValueError(
-                    f"Distiller: the objective {objective.title} reads {_names(lacking)}, but the student returns "
-                    f"{_names(output)}: let it return a dict with both, or leave the objective out"
+                    f"Distiller: the objective {objective.title} reads {quoted(lacking)}, but the student returns "
+                    f"{quoted(output)}: let it return a dict with both, or leave the objective out"
                 )
             objective.build(output)
         # Keras tracks layers in a list: they are trained, and no part of the student.
@@ -93,12 +96,13 @@ class Distiller(keras.Model):
         titles = [o.title for o in self.objectives]
         names = [t if titles.count(t) == 1 else f"{t}_{n}" for n, t in enumerate(titles, 1)]
         self.part_trackers = [keras.metrics.Mean(name=f"loss_{name}") for name in names]
-        self.accuracy = keras.metrics.Mean(name="accuracy")
+        self._sets = any(o.label_sets for o in self.objectives)
+        self.accuracy = keras.metrics.Mean(name="binary_accuracy" if self._sets else "accuracy")
 
     @property
     def metrics(self):
         parts = self.part_trackers if len(self.part_trackers) > 1 else []
-        return [self.loss_tracker, *parts, *([self.accuracy] if self._classes > 1 else [])]
+        return [self.loss_tracker, *parts, *([self.accuracy] if self._classes > 1 or self._sets else [])]
 
     @property
     def trained_variables(self) -> list:
@@ -123,11 +127,11 @@ class Distiller(keras.Model):
         if isinstance(x, tf.data.Dataset):
             given.setdefault("shuffle", False)
         if class_weight is not None and isinstance(x, tf.data.Dataset):
-            weigh = row_weights.by_class(class_weight, self._classes)
+            weigh = self._by_class(class_weight)
             given["x"] = x.map(lambda x, y=None, *weight: (x, weigh(y), *weight)).prefetch(tf.data.AUTOTUNE)
             del given["class_weight"]
         elif class_weight is not None and given.get("y") is not None:
-            given["y"] = row_weights.by_class(class_weight, self._classes)(given["y"])
+            given["y"] = self._by_class(class_weight)(given["y"])
             del given["class_weight"]
         if "sample_weight" in given:
             given["sample_weight"] = row_weights.spread(given.get("y"), given["sample_weight"])
@@ -146,7 +150,7 @@ class Distiller(keras.Model):
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """``keras.Model.train_on_batch``, with ``class_weight`` beside a dict ``y``."""
         if class_weight is not None:
-            y = row_weights.by_class(class_weight, self._classes)(y)
+            y = self._by_class(class_weight)(y)
         return super().train_on_batch(x, y, sample_weight, return_dict=return_dict)
 
     def train_step(self, data):
@@ -166,12 +170,20 @@ class Distiller(keras.Model):
         self._total(y, self(x, training=False), sample_weight)
         return {m.name: m.result() for m in self.metrics}
 
+    def _by_class(self, class_weight) -> Callable[[Any], dict]:
+        if self._sets:
+            raise ValueError(
+                "class_weight: a row of several labels has no class: give the objective class_weights, as in "
+                "BinaryLabels(class_weights=[…]), or sample_weight"
+            )
+        return row_weights.by_class(class_weight, self._classes)
+
     def _student_inputs(self, x):
         if isinstance(x, dict):
             lacking = [name for name in self._inputs if name not in x]
             if lacking:
                 raise ValueError(
-                    f"Distiller: x has {_names(x)}, but the student's inputs are {_names(self._inputs)}: give x these "
+                    f"Distiller: x has {quoted(x)}, but the student's inputs are {quoted(self._inputs)}: give x these "
                     "names, or a list in this order"
                 )
             parts = [x[name] for name in self._inputs]
@@ -180,7 +192,7 @@ class Distiller(keras.Model):
             if self._by_key and len(parts) > 1 and self._inputs != sorted(self._inputs):
                 raise ValueError(
                     "Distiller: x is a list, but the student was made with a dict of inputs, which Keras takes in "
-                    f"alphabetical order: expected a dict with {_names(self._inputs)}"
+                    f"alphabetical order: expected a dict with {quoted(self._inputs)}"
                 )
         if len(parts) != len(self._inputs):
             return x  # Keras says what is wrong with it
@@ -197,7 +209,7 @@ class Distiller(keras.Model):
         y = dict(y) if isinstance(y, dict) else {} if y is None else {"label": y}
         if isinstance(sample_weight, dict) and {CLASS_WEIGHT, *sample_weight} != {CLASS_WEIGHT, *y}:
             raise ValueError(
-                f"Distiller: sample_weight has {_names(sample_weight)} and y {_names(y)}: expected the same keys, or "
+                f"Distiller: sample_weight has {quoted(sample_weight)} and y {quoted(y)}: expected the same keys, or "
                 "one weight for each row"
             )
         if self._ask is not None:
@@ -218,7 +230,7 @@ class Distiller(keras.Model):
         used = {name for objective in self.objectives for name in objective.needs}
         if "label" in y and self._classes > 1:
             used.add("label")
-        return shapes.targets(y, outputs, used), outputs
+        return shapes.targets(y, outputs, used, self._sets), outputs
 
     def dev_loss(self, y: dict, outputs: Any):
         """Sum of weighted objectives on a batch; no penalties, no logs."""
@@ -240,7 +252,11 @@ class Distiller(keras.Model):
             total += tf.cast(penalty, total.dtype)
         # Updated here and returned as a result: Keras logs a bare loss as 0.
         self.loss_tracker.update_state(total, sample_weight=rows)
-        if "label" in y and self._classes > 1:
+        if "label" in y and self._sets:
+            gold = tf.cast(tf.reduce_all(y["label"] >= 0, -1), tf.float32)
+            same = tf.equal(outputs["logits"] > 0, tf.cast(y["label"], tf.float32) > 0)
+            self.accuracy.update_state(tf.reduce_mean(tf.cast(same, tf.float32), -1), sample_weight=gold)
+        elif "label" in y and self._classes > 1:
             gold = tf.cast(y["label"] >= 0, tf.float32)
             right = tf.cast(tf.argmax(outputs["logits"], -1, tf.int32) == tf.cast(y["label"], tf.int32), tf.float32)
             self.accuracy.update_state(right, sample_weight=gold)
@@ -256,40 +272,3 @@ class Distiller(keras.Model):
     def from_config(cls, config):
         student = keras.saving.deserialize_keras_object(config["student"])
         return cls(student, [keras.saving.deserialize_keras_object(o) for o in config["objectives"]])
-
-
-def _output(student: keras.Model) -> dict[str, keras.KerasTensor]:
-    """The student's symbolic outputs by name, after a look at whether they are what a student returns."""
-    if not getattr(student, "inputs", None):
-        raise ValueError(
-            f"Distiller: the student is a {type(student).__name__} without known inputs: expected a functional or "
-            "Sequential model; make one of any other by keras.Model(inputs, model(inputs)), with a keras.Input for each"
-        )
-    output = student.outputs if isinstance(student, keras.Sequential) else student.output
-    if isinstance(output, (list, tuple)) and len(output) == 1:
-        (output,) = output
-    if isinstance(output, (list, tuple)):
-        raise ValueError(
-            f"Distiller: the student returns a {type(output).__name__} of {len(output)} outputs: expected one tensor, "
-            'its logits, or a dict with "logits"'
-        )
-    output = output if isinstance(output, dict) else {"logits": output}
-    if "logits" not in output:
-        raise ValueError(f'Distiller: the student returns {_names(output)}: expected "logits" among them')
-    shape = output["logits"].shape
-    if len(shape) not in (2, 3) or shape[-1] is None:
-        raise ValueError(
-            f"Distiller: the student's logits have the shape {shape}: expected (batch, outputs), or of a tagger "
-            "(batch, time, tags), with a known number of outputs"
-        )
-    return output
-
-
-def _policy(student: keras.Model) -> keras.DTypePolicy:
-    """float16 if a layer computes in it: a model that was loaded has not the policy of its layers."""
-    policies = [layer.dtype_policy for layer in student.layers]
-    return next((policy for policy in policies if policy.name == "mixed_float16"), student.dtype_policy)
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)

@@ -19,6 +19,7 @@ from kd_keras.common.progress import say
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
+from kd_keras.metrics.answers import thresholds
 from kd_keras.students.inference import predict
 from kd_keras.text.batches import row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
@@ -33,7 +34,7 @@ class DevSet:
 
     Attributes:
       ids: as in :class:`TrainingSet`.
-      labels: gold labels.
+      labels: gold labels; of several a text, each is scored at its best threshold.
       metrics: to log; the first one chooses.
       y: as in :class:`TrainingSet`; only a stage that is chosen by its loss needs it.
     """
@@ -186,7 +187,8 @@ class Loop(keras.callbacks.Callback):
         if self.select == "loss":
             loss = dev_loss(self.distiller, self.dev)
             return {"loss": loss}, -loss
-        scores = score(self.dev.metrics, self.dev.labels, predict(self.distiller.student, self.dev.ids))
+        logits = predict(self.distiller.student, self.dev.ids)
+        scores = score(self.dev.metrics, self.dev.labels, logits - thresholds(self.dev.labels, logits))
         return scores, scores[self.dev.metrics[0]]
 
     def _save(self) -> None:

@@ -36,6 +36,7 @@ class Objective:
       title: its name in flags, logs and history.
       needs: keys that ``y`` must have.
       reads: keys that the student's outputs must have.
+      label_sets: whether "label" is a set of labels for each row, [batch, outputs] of 0 and 1.
       projection: a layer that is trained with the student and thrown away with the objective, or None.
 
     Raises:
@@ -45,6 +46,7 @@ class Objective:
     title: str
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("logits",)
+    label_sets: bool = False
     projection: keras.layers.Layer | None = None
 
     def __init__(self, weight: float = 1.0):
@@ -62,8 +64,8 @@ class Objective:
     def rows(self, y: dict, outputs: dict) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
         """float32[batch] losses, and float32[batch] weights or None for all 1; of tokens, both are [batch, time].
 
-        "label" comes as [batch] and "teacher_logits" as [batch, outputs], whatever shape of theirs was given;
-        ``outputs`` are float32 in mixed precision too.
+        "label" comes as [batch] (:attr:`label_sets`: [batch, outputs]) and "teacher_logits" as [batch, outputs],
+        whatever shape of theirs was given; ``outputs`` are float32 in mixed precision too.
         """
         raise NotImplementedError
 
@@ -71,7 +73,8 @@ class Objective:
         """The weighted mean over rows, a float32 scalar; 0 where all row weights are 0.
 
         Args:
-          y: targets; "label" is [batch] or [batch, 1], "teacher_logits" [batch, outputs] or [batch, 1, outputs].
+          y: targets; "label" is [batch] or [batch, 1] (of sets [batch, outputs]), "teacher_logits" [batch, outputs] or
+            [batch, 1, outputs].
           outputs: the student's.
           sample_weight: [batch] or [batch, 1], or None for all 1.
 
@@ -79,7 +82,7 @@ class Objective:
           ValueError: another shape; the message has both.
         """
         outputs = shapes.full_precision(outputs)
-        losses, weights = self.rows(shapes.targets(y, outputs, self.needs), outputs)
+        losses, weights = self.rows(shapes.targets(y, outputs, self.needs, self.label_sets), outputs)
         if len(losses.shape) == 0 or (weights is not None and len(weights.shape) != len(losses.shape)):
             found = "no weights" if weights is None else f"weights of shape {weights.shape}"
             raise ValueError(

@@ -17,11 +17,15 @@ import keras
 from keras import ops
 
 from kd_keras.common.errors import UserError
+from kd_keras.distill.multilabel import BinaryKL, BinaryLabels, BinaryTeacherLabels
 from kd_keras.distill.objective import OBJECTIVES, Objective, register
 from kd_keras.distill.representation import Representation
 
 __all__ = [
     "OBJECTIVES",
+    "BinaryKL",
+    "BinaryLabels",
+    "BinaryTeacherLabels",
     "HardLabels",
     "HardScores",
     "LogitKL",
@@ -242,6 +246,7 @@ def mixture(
     temperature: float = 2.0,
     regression: bool = False,
     class_weights: Sequence[float] | None = None,
+    multilabel: bool = False,
 ) -> tuple[Objective, ...]:
     """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out.
 
@@ -251,6 +256,7 @@ def mixture(
       temperature: of "kl".
       regression: whether the gold part is the squared error of a score.
       class_weights: what a gold row of each label counts; None: all the same.
+      multilabel: whether a text has any number of labels, each a decision of its own.
 
     Raises:
       UserError: ``alpha`` outside of 0 to 1, or an unknown ``soft``.
@@ -261,8 +267,10 @@ def mixture(
     """
     if not 0.0 <= alpha <= 1.0:
         raise UserError(f"--alpha={alpha:g}: expected a number from 0 to 1")
-    kind = OBJECTIVES.get(soft)
-    extra = {"temperature": temperature} if kind is LogitKL else {}
-    gold = HardScores(alpha) if regression else HardLabels(alpha, class_weights=class_weights)
+    kind = OBJECTIVES.get(f"binary_{soft}" if multilabel and soft == LogitKL.title else soft)
+    extra = {"temperature": temperature} if kind in (LogitKL, BinaryKL) else {}
+    gold: Objective = HardScores(alpha)
+    if not regression:
+        gold = (BinaryLabels if multilabel else HardLabels)(alpha, class_weights=class_weights)
     parts = (gold, kind(1.0 - alpha, **extra))
     return tuple(p for p in parts if p.weight > 0)

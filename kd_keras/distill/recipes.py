@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 from kd_keras.common.config import AUTO
 from kd_keras.common.errors import UserError
-from kd_keras.distill.objectives import HardLabels, HardScores, Objective, Representation, TeacherLabels, mixture
+from kd_keras.distill.objectives import (
+    BinaryLabels,
+    BinaryTeacherLabels,
+    HardLabels,
+    HardScores,
+    Objective,
+    Representation,
+    TeacherLabels,
+    mixture,
+)
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.distill.stages import Stage, TrainingSet
 
@@ -53,13 +62,19 @@ class Step:
         )
 
 
-def baseline(regression: bool, class_weights: Sequence[float] | None = None) -> tuple[Step, ...]:
+def baseline(
+    regression: bool = False, class_weights: Sequence[float] | None = None, multilabel: bool = False
+) -> tuple[Step, ...]:
     """No distillation: gold labels."""
-    return (Step("baseline", (_gold(regression, class_weights),)),)
+    return (Step("baseline", (_gold(regression, class_weights, multilabel),)),)
 
 
 def recipe(
-    settings: RecipeSettings, regression: bool = False, units: int = 384, class_weights: Sequence[float] | None = None
+    settings: RecipeSettings,
+    regression: bool = False,
+    units: int = 384,
+    class_weights: Sequence[float] | None = None,
+    multilabel: bool = False,
 ) -> tuple[Step, ...]:
     """The steps of ``settings.recipe``.
 
@@ -67,6 +82,7 @@ def recipe(
       regression: whether the task's labels are scores.
       units: width of the teacher's sentence vectors.
       class_weights: what a row of each label counts in the loss of labels; None: all the same.
+      multilabel: whether a text has any number of labels.
 
     Raises:
       UserError: labels of a teacher that gives scores.
@@ -74,21 +90,24 @@ def recipe(
     name = settings.recipe
     alpha = 0.0 if settings.alpha == AUTO else settings.alpha
     weight = 1.0 if settings.representation_weight == AUTO else settings.representation_weight
-    soft = mixture(alpha, settings.soft, settings.temperature, regression, class_weights)
+    soft = mixture(alpha, settings.soft, settings.temperature, regression, class_weights, multilabel)
     if name == "soft":
         return (Step("distilled", soft),)
     if regression and name == "hard":
         raise UserError("--recipe=hard: the task is a regression, whose teacher gives scores and no labels; take soft")
     if name == "hard":
-        return (Step("hard", (TeacherLabels(confidence=settings.confidence),)),)
+        kind = BinaryTeacherLabels if multilabel else TeacherLabels
+        return (Step("hard", (kind(confidence=settings.confidence),)),)
     # GELU, as in the papers, where negative values are not needed: see Representation.
     activation = "gelu" if settings.distance == "kl" else "linear"
     if name == "joint":
-        labels = HardScores() if regression else HardLabels(unlabelled="teacher", class_weights=class_weights)
+        labels: Objective = HardScores()
+        if not regression:
+            labels = (BinaryLabels if multilabel else HardLabels)(unlabelled="teacher", class_weights=class_weights)
         represent = Representation(weight, settings.distance, units, activation)
         return (Step("joint", (*soft, labels, represent)),)
     represent = Representation(1.0, settings.distance, units, activation)
-    gold = _gold(regression, class_weights)
+    gold = _gold(regression, class_weights, multilabel)
     if name == "staged":
         return (
             Step("representation", (represent,), 0.35, trainable=ENCODER, select="loss"),
@@ -108,8 +127,10 @@ def recipe(
     )
 
 
-def _gold(regression: bool, class_weights: Sequence[float] | None) -> Objective:
-    return HardScores() if regression else HardLabels(class_weights=class_weights)
+def _gold(regression: bool, class_weights: Sequence[float] | None, multilabel: bool) -> Objective:
+    if regression:
+        return HardScores()
+    return (BinaryLabels if multilabel else HardLabels)(class_weights=class_weights)
 
 
 def stages(

@@ -18,13 +18,16 @@ class Targets(dict):
     """``y`` after :func:`targets`: who gets one need not check it again."""
 
 
-def targets(y: Mapping[str, Any], outputs: Mapping[str, Any], names: Iterable[str]) -> Targets:
+def targets(
+    y: Mapping[str, Any], outputs: Mapping[str, Any], names: Iterable[str], label_sets: bool = False
+) -> Targets:
     """``y`` with "label" and "teacher_logits", if ``names`` has them, in the shape of the student's logits.
 
     Args:
       y: targets by name; those that are not in ``names`` stay as they are.
       outputs: the student's, with "logits": float[batch, outputs] or float[batch, time, tags].
       names: which targets are used.
+      label_sets: whether "label" is a set of labels for each row.
 
     Raises:
       ValueError: a shape that does not fit.
@@ -36,7 +39,7 @@ def targets(y: Mapping[str, Any], outputs: Mapping[str, Any], names: Iterable[st
         return y
     checked = Targets(y)
     if "label" in names:
-        checked["label"] = labels(y["label"], outputs["logits"])
+        checked["label"] = (sets if label_sets else labels)(y["label"], outputs["logits"])
     if "teacher_logits" in names:
         logits = outputs["logits"]
         advice = (
@@ -68,6 +71,20 @@ of shape (1,) or (1, 1); of one-hot labels take argmax(axis=-1)
         "of one-hot labels take argmax(axis=-1)"
     )
     return _fitted(value, logits, len(rows), len(rows), ('y["label"]', "the logits", expected))
+
+
+def sets(value: Any, logits: Any) -> tf.Tensor:
+    """A set of labels for each row of ``logits``.
+
+    Args:
+      value: [batch, outputs], 1 where the row has the label, 0 where not; a row of −1 where nobody knows.
+      logits: float[batch, outputs].
+
+    Raises:
+      ValueError: any other shape, such as label ids.
+    """
+    expected = f"expected {_text(logits.shape)}, 0 or 1 for each of the labels"
+    return like(value, logits, 'y["label"]', "the logits", expected)
 
 
 def like(value: Any, other: Any, name: str, others: str, expected: str) -> tf.Tensor:

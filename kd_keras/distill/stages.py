@@ -43,8 +43,9 @@ class TrainingSet:
 
     Attributes:
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
-      y: {"label": int32[rows] (a regression: float32[rows]), "teacher_logits": float32[rows, classes],
-        "teacher_hidden": float16[rows, width]}, as far as the objectives need them; arrays, or what stays on disk.
+      y: {"label": int32[rows] (a regression: float32[rows]; several labels a text: int32[rows, labels]),
+        "teacher_logits": float32[rows, classes], "teacher_hidden": float16[rows, width]}, as far as the objectives need
+        them; arrays, or what stays on disk.
     """
 
     ids: Mapping[str, TokenIds]
@@ -140,6 +141,13 @@ def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training
     return history
 
 
+def _read(y: Mapping | None, objectives: Sequence[Objective]) -> Mapping | None:
+    """``y`` without sets of labels where no objective reads them: a Distiller takes labels for one a row otherwise."""
+    if y is None or "label" not in y or len(y["label"].shape) == 1 or any(o.label_sets for o in objectives):
+        return y
+    return {name: value for name, value in y.items() if name != "label"}
+
+
 def _comparable(before: Stage, stage: Stage) -> bool:
     """Whether two stages choose by the same number."""
     return before.select == stage.select and (stage.select == "metric" or before.objectives == stage.objectives)
@@ -172,6 +180,7 @@ def run_stage(
         raise UserError(f"stage {stage.name}: is chosen by its loss on dev, but dev has no teacher signals")
     settings, seed, title = training.settings, training.seed, training.title
     distiller = Distiller(student, stage.objectives)
+    training = replace(training, dev=replace(training.dev, y=_read(training.dev.y, stage.objectives)))
     per_epoch = steps_per_epoch(len(stage.data), settings.batch_size)
     rounds = stage.rounds or round(stage.steps / per_epoch * settings.evals_per_epoch)
     every, rounds = whole_rounds(stage.steps, rounds)
@@ -190,7 +199,8 @@ def run_stage(
     if done:
         say(f"{title}: going on at update {done * every:,} of {steps:,}")
     if done < rounds and not loop.should_stop:
-        data = training_batches(stage.data.ids, stage.data.y, settings.batch_size, seed, done * every)
+        y = _read(stage.data.y, stage.objectives)
+        data = training_batches(stage.data.ids, y, settings.batch_size, seed, done * every)
         callbacks: list[keras.callbacks.Callback] = [loop]
         if training.tensorboard is not None:
             callbacks.append(keras.callbacks.TensorBoard(training.tensorboard, write_graph=False))

@@ -1,0 +1,163 @@
+"""Objectives for several labels a text: each label is a decision of its own, by the sigmoid of its logit.
+
+>>> y = {"label": [[1, 0]], "teacher_logits": [[2.0, -2.0]]}
+>>> outputs = {"logits": ops.convert_to_tensor([[0.0, 0.0]])}
+>>> [round(float(o(y, outputs)), 4) for o in (BinaryLabels(), BinaryTeacherLabels(), BinaryKL(temperature=1.0))]
+[0.6931, 0.6931, 0.3278]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras import ops
+
+from kd_keras.common.errors import UserError
+from kd_keras.distill.objective import Objective, register
+
+
+@register
+class BinaryLabels(Objective):
+    """Binary cross-entropy with the gold labels, the mean over labels; rows without any gold (−1) count nothing.
+
+    Args:
+      weight: factor in the whole loss.
+      unlabelled: "skip", or "teacher" for the teacher's answer (its logits over 0) where there is no gold.
+      class_weights: what a row that has the label counts in it, 1 being one that has not; None: 1.
+
+    Raises:
+      UserError: another word for ``unlabelled``.
+      ValueError: labels of another shape than the logits; not a class weight for each output.
+
+    >>> from kd_keras.distill.multilabel import BinaryLabels
+    >>> outputs = {"logits": [[0.0, 0.0], [3.0, 1.0]]}
+    >>> round(float(BinaryLabels(class_weights=[3, 1])({"label": [[1, 0], [-1, -1]]}, outputs)), 4)
+    1.3863
+    """
+
+    title = "binary"
+    needs = ("label",)
+    label_sets = True
+
+    def __init__(self, weight: float = 1.0, unlabelled: str = "skip", class_weights: Sequence[float] | None = None):
+        super().__init__(weight)
+        self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
+        if unlabelled not in ("skip", "teacher"):
+            raise UserError(f"objective binary: expected unlabelled to be skip or teacher, found {unlabelled!r}")
+        self.unlabelled = unlabelled
+        if unlabelled == "teacher":
+            self.needs = ("label", "teacher_logits")
+
+    def build(self, outputs):
+        count = outputs["logits"].shape[-1]
+        if self.class_weights is not None and len(self.class_weights) != count:
+            raise ValueError(
+                f"objective binary: {len(self.class_weights)} class_weights, but the student has {count} outputs: "
+                "expected one weight for each"
+            )
+
+    def rows(self, y, outputs):
+        logits = outputs["logits"]
+        label = ops.cast(y["label"], logits.dtype)
+        gold = ops.all(label >= 0, axis=-1)
+        weights = None
+        if self.unlabelled == "teacher":
+            label = ops.where(
+                gold[:, None], label, ops.cast(ops.convert_to_tensor(y["teacher_logits"]) > 0, label.dtype)
+            )
+        else:
+            label = ops.where(gold[:, None], label, ops.zeros_like(label))
+            weights = ops.cast(gold, logits.dtype)
+        return ops.mean(_cross_entropy(label, logits, self.class_weights), axis=-1), weights
+
+    def get_config(self):
+        weights = {} if self.class_weights is None else {"class_weights": self.class_weights}
+        return super().get_config() | {"unlabelled": self.unlabelled} | weights
+
+
+@register
+class BinaryTeacherLabels(Objective):
+    """Hard distillation of several labels a text: binary cross-entropy with the teacher's logits over 0.
+
+    Args:
+      weight: factor in the whole loss.
+      confidence: a label of which the teacher is less sure, in either direction, counts nothing.
+
+    Raises:
+      UserError: a confidence under 0, or of 1 and more.
+      ValueError: teacher logits in another shape than the student's.
+
+    >>> from kd_keras.distill.multilabel import BinaryTeacherLabels
+    >>> y, outputs = {"teacher_logits": [[9.0, 0.1]]}, {"logits": [[0.0, 5.0]]}
+    >>> round(float(BinaryTeacherLabels(confidence=0.9)(y, outputs)), 4)
+    0.6931
+    """
+
+    title = "binary_teacher_labels"
+    needs = ("teacher_logits",)
+
+    def __init__(self, weight: float = 1.0, confidence: float = 0.0):
+        super().__init__(weight)
+        if not 0.0 <= confidence < 1.0:
+            raise UserError(f"objective {self.title}: expected a confidence from 0 to under 1, found {confidence:g}")
+        self.confidence = float(confidence)
+
+    def rows(self, y, outputs):
+        logits = outputs["logits"]
+        teacher = ops.cast(y["teacher_logits"], logits.dtype)
+        losses = _cross_entropy(ops.cast(teacher > 0, logits.dtype), logits)
+        if not self.confidence:
+            return ops.mean(losses, axis=-1), None
+        sure = ops.cast(ops.sigmoid(ops.abs(teacher)) >= self.confidence, logits.dtype)
+        count = ops.sum(sure, axis=-1)
+        return ops.sum(losses * sure, axis=-1) / ops.maximum(count, 1.0), count
+
+    def get_config(self):
+        return super().get_config() | {"confidence": self.confidence}
+
+
+@register
+class BinaryKL(Objective):
+    """T² · KL(teacher ‖ student) of each label's two chances at temperature T, the mean over labels.
+
+    Args:
+      weight: factor in the whole loss.
+      temperature: T.
+
+    Raises:
+      UserError: a temperature that is not over 0.
+      ValueError: teacher logits in another shape than the student's.
+
+    >>> from kd_keras.distill.multilabel import BinaryKL
+    >>> round(float(BinaryKL()({"teacher_logits": [[4.0]]}, {"logits": [[0.0]]})), 4)
+    1.3113
+    """
+
+    title = "binary_kl"
+    needs = ("teacher_logits",)
+
+    def __init__(self, weight: float = 1.0, temperature: float = 2.0):
+        super().__init__(weight)
+        if temperature <= 0:
+            raise UserError(f"objective {self.title}: expected a temperature over 0, found {temperature:g}")
+        self.temperature = float(temperature)
+
+    def rows(self, y, outputs):
+        t = self.temperature
+        student = outputs["logits"] / t
+        teacher = ops.cast(y["teacher_logits"], student.dtype) / t
+        # Cross-entropy less the teacher's own entropy.
+        chance = ops.sigmoid(teacher)
+        return t * t * ops.mean(_cross_entropy(chance, student) - _cross_entropy(chance, teacher), axis=-1), None
+
+    def get_config(self):
+        return super().get_config() | {"temperature": self.temperature}
+
+
+def _cross_entropy(chance, logits, on: Sequence[float] | None = None):
+    """Binary, of each logit, finite for any; ``on``: what each label's part of being given counts."""
+    chance = ops.cast(chance, logits.dtype)
+    given, not_given = ops.softplus(-logits), ops.softplus(logits)
+    if on is not None:
+        given = given * ops.convert_to_tensor(on, dtype=logits.dtype)
+    return chance * given + (1 - chance) * not_given

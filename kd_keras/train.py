@@ -63,7 +63,7 @@ def print_recipe(task: Task, teacher: TeacherSettings, settings: RecipeSettings,
     from kd_keras.runs.auto import decided
 
     width = find_checkpoint(teacher.teacher).config["hidden_size"]
-    steps = recipe(decided(settings, task, ablate), task.is_regression, width)
+    steps = recipe(decided(settings, task, ablate), task.is_regression, width, multilabel=task.is_multilabel)
     print("\n".join(f"{n}. {step}" for n, step in enumerate(steps, 1)))
 
 

@@ -14,7 +14,7 @@ from kd_keras.common.config import AUTO
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.metrics import score
 from kd_keras.runs.teacher_check import standard_error
-from kd_keras.tasks import Task
+from kd_keras.tasks import Task, is_gold
 from kd_keras.text.batches import steps_per_epoch
 
 _RATES = {"adam": 3e-3, "adamw": 3e-3, "adadelta": 1.0}
@@ -52,13 +52,13 @@ def mix(
 
     Args:
       settings: of :func:`decided`.
-      label: int[rows], gold labels of dev.
+      label: int[rows], or int[rows, labels], gold labels of dev.
       teacher: float[rows, classes], the teacher's logits.
       floor: the linear model's.
     """
     if not settings.chosen:
         return settings, []
-    gold = label >= 0
+    gold = is_gold(label)
     label, teacher = label[gold], teacher[gold]
     mine = score([metric], label, teacher)[metric]
     if floor is not None:
@@ -71,7 +71,8 @@ def mix(
                 f"({100 * error:.2f})"
             )
             return replace(settings, recipe="soft", alpha=0.5), [said]
-    spread = float((teacher - teacher.mean(-1, keepdims=True)).std())
+    # Of one label a text the classes of a row are told apart, of several the rows of a label.
+    spread = float((teacher - teacher.mean(0 if label.ndim == 2 else -1, keepdims=True)).std())
     if spread < 0.5:
         said = (
             f"recipe: distributions (--soft=kl --temperature=1), as the teacher's logits spread by {spread:.2f} only: "

@@ -108,7 +108,7 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     notes = [
         *found.notes,
         *mixed,
-        *about_confidence(job.recipe, job.recipes, (found.signals[name].logits for name in ("train", *sets))),
+        *about_confidence(job.recipe, job.recipes, job.task, (found.signals[name].logits for name in ("train", *sets))),
         f"teacher's texts: at most {reader.max_length} pieces with [CLS] and [SEP]{longer}",
         *_about_text(tokenizer, ids["dev"]),
         note,

@@ -84,7 +84,7 @@ def main_arms(job: Job, inputs: Inputs) -> list[Plan]:
 
 def undistilled(job: Job, inputs: Inputs, sets: Sequence[str], name: str) -> Plan:
     """An arm without distillation: it learns gold labels, a made row of ``sets`` its source row's."""
-    steps = partial(baseline, job.task.is_regression, job.task.class_weights)
+    steps = partial(baseline, **_learned(job))
     data = training_set(job, inputs, sets, source_labels=True)
     return Plan(BASELINE, name, _titled("no distillation", sets), steps, data, training_set(job, inputs, []),
                 _about(job, inputs, sets))  # fmt: skip
@@ -107,7 +107,7 @@ def distilled(
     hidden = inputs.signals["train"].hidden
     units = 0 if hidden is None else hidden.shape[1]
     how = settings or inputs.how or job.recipe
-    steps = partial(recipe, how, job.task.is_regression, units, job.task.class_weights)
+    steps = partial(recipe, how, units=units, **_learned(job))
     title, limit = "distilled", None
     if drawn is None:
         data = training_set(job, inputs, sets)
@@ -115,6 +115,12 @@ def distilled(
         data, limit, title = drawn.data, drawn.limit, f"{how.recipe}, {drawn.limit:,} rows more"
     return Plan(DISTILLED, name, _titled(title, sets), steps, data, training_set(job, inputs, []),
                 _about(job, inputs, sets, limit))  # fmt: skip
+
+
+def _learned(job: Job) -> dict:
+    """What a recipe has to know of the task."""
+    task = job.task
+    return {"regression": task.is_regression, "multilabel": task.is_multilabel, "class_weights": task.class_weights}
 
 
 def _titled(title: str, sets: Sequence[str]) -> str:

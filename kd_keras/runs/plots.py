@@ -153,7 +153,7 @@ def worst(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     grid = figure.add_gridspec(2, 2, height_ratios=(slots[0], max(slots[1] - slots[0], 1e-3)))
     left = figure.add_subplot(grid[0, 0] if slots[0] < slots[1] else grid[:, 0])
     right = figure.add_subplot(grid[:, 1])
-    _bars(
+    bars(
         left,
         [f"{names[i]} → {names[j]}" for i, j, _ in pairs],
         [n for _, _, n in pairs],
@@ -166,7 +166,7 @@ def worst(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     left.xaxis.get_major_locator().set_params(integer=True)
     gold = matrix.sum(1)[shown]
     said = [f"{f1[c]:.1f} ({n:,})" for c, n in zip(shown, gold, strict=True)]
-    _bars(right, [names[c] for c in shown], f1[shown], said, BLUE)
+    bars(right, [names[c] for c in shown], f1[shown], said, BLUE)
     which = f"the {len(shown)} worst of {len(seen)} classes" if many else f"{len(shown)} classes, the worst first"
     right.set_title(f"F1, %: {which} (gold rows)", fontsize=11)
     right.set(xlabel="F1, %", xlim=(0, 118), xticks=range(0, 101, 20))  # what is said of a bar of 100 has room
@@ -174,7 +174,7 @@ def worst(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     return figure
 
 
-def _bars(ax: Any, names: Sequence[str], values: Sequence[float], said: Sequence[str], color: str) -> None:
+def bars(ax: Any, names: Sequence[str], values: Sequence[float], said: Sequence[str], color: str) -> None:
     """Bars to the right, the first on top, each with what is said of it behind."""
     bars = ax.barh(range(len(names)), values, height=0.72, color=color)
     ax.bar_label(bars, said, padding=3, fontsize=9)
@@ -198,10 +198,11 @@ def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure
     return figure
 
 
-def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
+def logit_scatter(teacher: np.ndarray, student: np.ndarray, label_sets: bool = False) -> Figure:
     """Each logit of each row: the student's against the teacher's, and where they differ in label.
 
     Two classes are drawn as one margin (logit 1 − logit 0), the only thing that decides; a regression has one score.
+    With ``label_sets`` each logit decides by itself, at 0.
     Of more points than ``POINTS`` as many are drawn, the same ones each time; r is that of all.
     """
     figure = Figure(figsize=(4.6, 4.4))
@@ -209,6 +210,9 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray) -> Figure:
     agree = teacher.argmax(-1) == student.argmax(-1)
     if teacher.shape[1] == 1:
         x, y, same, what = teacher[:, 0], student[:, 0], agree, "score"
+    elif label_sets:
+        x, y, what = teacher.reshape(-1), student.reshape(-1), "logits"
+        same = (x > 0) == (y > 0)
     elif teacher.shape[1] == 2:
         x, y, same = teacher[:, 1] - teacher[:, 0], student[:, 1] - student[:, 0], agree
         what = "margin, logit 1 − logit 0"

@@ -19,6 +19,7 @@ from kd_keras.common.artifacts import find_or_make
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.metrics import score
+from kd_keras.metrics.answers import thresholds
 from kd_keras.metrics.linear import Linear, constant, probe, tfidf
 from kd_keras.runs.job import Job, Run
 from kd_keras.tasks import Rows
@@ -50,7 +51,10 @@ class References:
 
 
 def references(run: Run) -> References:
-    """Found in this run or another of the task, or made; none for a regression."""
+    """Found in this run or another of the task, or made; none for a regression.
+
+    Of several labels a text, the logit over which a label is given is chosen on dev, as for every model.
+    """
     job = run.job
     if job.task.is_regression:
         return References()
@@ -62,6 +66,9 @@ def references(run: Run) -> References:
             found = _kept(run, "probe", {**_about_text(job, splits), "probe": probed}, lambda: _probe(job, splits))
             start = Linear(found["start"]["kernel"], found["start"]["bias"])
             logits["probe"] = found["probe"]
+    for name, each in logits.items():
+        over = thresholds(job.data.dev.label, each["dev"])
+        logits[name] = {split: found - over for split, found in each.items()}
     made = References(logits, start)
     metric, dev = job.task.metric, {"dev": job.data.dev}
     each = made.scores(job, dev)
@@ -89,7 +96,7 @@ def _probes(job: Job) -> dict | None:
 def _linear(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarray]]:
     classes, train = len(job.task.labels), job.data.train
     made = {}
-    if is_uneven(label_counts(train, classes)):
+    if not job.task.is_multilabel and is_uneven(label_counts(train, classes)):
         made["constant"] = {split: constant(train, len(rows), classes) for split, rows in splits.items()}
     return made | {"linear": tfidf(train, splits, classes)}
 

@@ -6,7 +6,7 @@ from kd_keras.common import files
 from kd_keras.common.machine import cpus
 from kd_keras.common.markdown import markdown_table
 from kd_keras.metrics import confusion_matrix, score
-from kd_keras.runs import plots, references
+from kd_keras.runs import by_label, plots, references
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.results import results, scored_splits
@@ -27,18 +27,20 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
     """Writes metrics.json, report.md and its plots; returns the first, and "table" and "verdict" as text."""
     metrics = results(run, inputs, arms, chosen)
     files.write_json(run.layout.metrics, metrics)
-    _draw(run, inputs, arms, chosen)
+    _draw(run, inputs, arms, chosen, metrics)
     files.write_text(run.layout.report, _markdown(run.job, metrics))
     return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
 
 
-def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
+def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict) -> None:
     task, scored = run.task, scored_splits(inputs)
-    split = "test" if "test" in scored else "dev"
+    split = _last(metrics)
     gold = has_label(scored[split])
     label, logits = scored[split].label[gold], chosen.logits[split][gold]
     if task.is_regression:
         errors = plots.score_scatter(label, logits[:, 0], f"kept student ({chosen.name}), {split}")
+    elif task.is_multilabel:
+        errors = by_label.picture(metrics["by_label"][split], f"kept student ({chosen.name}), {split}")
     else:
         matrix = confusion_matrix(label, logits.argmax(-1), len(task.labels))
         errors = plots.errors(matrix, list(task.labels), f"kept student ({chosen.name}), {split}")
@@ -53,10 +55,15 @@ def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
             lines=lines,
         ),
         "errors": errors,
-        "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"]),
+        "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"], task.is_multilabel),
     }
     for name, figure in pictures.items():
         plots.save(figure, run.layout.plots / f"{name}.png")
+
+
+def _last(metrics: dict) -> str:
+    """The split that errors are shown of."""
+    return "test" if "test" in metrics["student"] else "dev"
 
 
 def summary(metrics: dict) -> str:
@@ -128,6 +135,24 @@ python -m kd_keras.train --flagfile=flags.txt
 """
 
 
+def _by_label(metrics: dict) -> str:
+    if "by_label" not in metrics:
+        return ""
+    said = ""
+    if thresholds := metrics.get("thresholds"):
+        moved = ", ".join(f"{name} {p:.2f}" for name, p in thresholds.items())
+        said = (
+            "\n\nA label is given where its score is over 0.5: scores were moved so that this is the threshold of the "
+            f"best F1 on dev. Where it was before: {moved}."
+        )
+    return (
+        f"\nThe kept student on {_last(metrics)}, label by label, in percent:\n\n"
+        + by_label.table(metrics["by_label"][_last(metrics)])
+        + said
+        + "\n"
+    )
+
+
 def _markdown(job: Job, metrics: dict) -> str:
     teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
     names = [TITLES[k] for k in TITLES if k in metrics]
@@ -152,7 +177,11 @@ def _markdown(job: Job, metrics: dict) -> str:
         for kind in ("baseline", "student") if kind in metrics
     )  # fmt: skip
     config = job.student
-    agrees = "'s scores correlate with the teacher's by" if job.task.is_regression else " gives the teacher's label on"
+    agrees = (
+        " gives the teacher's labels, and no other, on" if job.task.is_multilabel else " gives the teacher's label on"
+    )
+    if job.task.is_regression:
+        agrees = "'s scores correlate with the teacher's by"
     bare = "parameters_without_embeddings"
     many = len(teacher.get("seeds", ()))
     disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")
@@ -204,6 +233,7 @@ so dev scores are a little high for every row alike{test}.
 ## Where it errs
 
 ![errors by class, or by score](plots/errors.png)
+{_by_label(metrics)}
 
 ## Student's logits against the teacher's (dev)
 

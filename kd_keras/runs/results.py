@@ -10,7 +10,8 @@ import numpy as np
 from kd_keras import __version__
 from kd_keras.common.machine import cpus, memory_mb
 from kd_keras.distill.settings import BASELINE, DISTILLED
-from kd_keras.metrics import mean_and_spread, pearson, score
+from kd_keras.metrics import by_label, mean_and_spread, pearson, score
+from kd_keras.metrics.answers import answers, same_answers
 from kd_keras.runs import verdict
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
@@ -67,8 +68,19 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         "recipe": (inputs.how or job.recipe).recipe,
         "stages": [stage["name"] for stage in chosen.history["recipe"]],
     }
+    if not task.is_regression:
+        metrics["by_label"] = {s: _by_label(job, rows, chosen.logits[s]) for s, rows in scored.items()}
+    if "thresholds" in chosen.history:
+        metrics["thresholds"] = dict(zip(task.labels, chosen.history["thresholds"], strict=True))
     metrics["warnings"] = verdict.warnings(job, inputs, arms, chosen, metrics)
     return metrics
+
+
+def _by_label(job: Job, rows: Rows, logits: np.ndarray) -> dict[str, dict[str, float]]:
+    """Label → "rows", "given", "precision", "recall" and "f1" of the student that is kept."""
+    gold = has_label(rows)
+    found = by_label(rows.label[gold], answers(job.task, logits[gold]), len(job.task.labels))
+    return dict(zip(job.task.labels, found, strict=True))
 
 
 def scored_splits(inputs: Inputs) -> dict[str, Rows]:
@@ -91,10 +103,11 @@ def _size(path: Path) -> int:
 
 
 def _agreement(job: Job, inputs: Inputs, chosen: Arm) -> dict[str, float]:
-    """Share of rows with the teacher's label; of a regression, Pearson's r with the teacher's score."""
+    """Share of rows with the teacher's label, or very labels; of a regression, Pearson's r with the teacher's score."""
     if job.task.is_regression:
         return {s: pearson(inputs.signals[s].logits[:, 0], v[:, 0]) for s, v in chosen.logits.items()}
-    return {s: float(np.mean(v.argmax(-1) == inputs.signals[s].logits.argmax(-1))) for s, v in chosen.logits.items()}
+    same = {s: same_answers(job.task, v, inputs.signals[s].logits) for s, v in chosen.logits.items()}
+    return {s: float(np.mean(found)) for s, found in same.items()}
 
 
 def arm_scores(job: Job, scored: dict[str, Rows], arms: list[Arm]) -> dict:

@@ -11,11 +11,12 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import signals_in
 from kd_keras.distill.settings import RecipeSettings
-from kd_keras.metrics import score, softmax
+from kd_keras.metrics import score
+from kd_keras.metrics.answers import sureness
 from kd_keras.runs.job import Run
 from kd_keras.runs.references import References
 from kd_keras.runs.teacher_check import check_teacher
-from kd_keras.tasks import Rows
+from kd_keras.tasks import Rows, Task
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import from_folder
@@ -72,9 +73,7 @@ def _about_teacher(run: Run, dev: Signals, to_beat: References) -> list[str]:
     if run.task.is_regression:
         return []
     floor = to_beat.logits.get("linear", {}).get("dev")
-    return check_teacher(
-        run.task.metric, run.task.labels, run.job.data.dev.label, dev.logits, floor, run.job.job.allow_weak_teacher
-    )
+    return check_teacher(run.task, run.job.data.dev.label, dev.logits, floor, run.job.job.allow_weak_teacher)
 
 
 def _teacher(run: Run, number: int, to_beat: References) -> Teacher:
@@ -103,7 +102,9 @@ def _about_several(
     return [ensemble.in_words(metric, alone, score([metric], gold, signals["dev"].logits)[metric])]
 
 
-def about_confidence(settings: RecipeSettings, recipes: Sequence[str], logits: Iterable[np.ndarray]) -> list[str]:
+def about_confidence(
+    settings: RecipeSettings, recipes: Sequence[str], task: Task, logits: Iterable[np.ndarray]
+) -> list[str]:
     """How many rows the hard labels teach, of ``logits`` float[rows, classes] each; nothing without ``--confidence``.
 
     Raises:
@@ -112,7 +113,7 @@ def about_confidence(settings: RecipeSettings, recipes: Sequence[str], logits: I
     least = settings.confidence
     if not least or "hard" not in recipes:
         return []
-    surest = softmax(np.concatenate(list(logits))).max(axis=-1)
+    surest = sureness(task, np.concatenate(list(logits)))
     count = int(np.sum(surest >= least))
     if not count:
         raise UserError(

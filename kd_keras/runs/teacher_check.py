@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.seeds import rng
-from kd_keras.metrics import score, softmax
+from kd_keras.metrics import by_label, score
+from kd_keras.metrics.answers import answers, sureness
+from kd_keras.tasks import Task, is_gold
 
 _RESAMPLES = 500
 # Under this share of the way from even probabilities to certainty, logits teach little.
@@ -23,14 +23,13 @@ def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
 
 
 def check_teacher(
-    metric: str, labels: Sequence[str], label: np.ndarray, logits: np.ndarray, floor: np.ndarray | None, allowed: bool
+    task: Task, label: np.ndarray, logits: np.ndarray, floor: np.ndarray | None, allowed: bool
 ) -> list[str]:
     """Notes on a teacher of classes, by its dev logits.
 
     Args:
-      metric: the dev metric that selects.
-      labels: names of the classes.
-      label: int[rows], gold; −1 where there is none.
+      task: of labels.
+      label: int[rows] or int[rows, labels], gold; −1 where there is none.
       logits: float[rows, classes], the teacher's.
       floor: float[rows, classes], the linear model's; None where there is none.
       allowed: go on with a teacher that is under the floor.
@@ -38,7 +37,7 @@ def check_teacher(
     Raises:
       UserError: it is under the floor by more than its standard error.
     """
-    gold = label >= 0
+    metric, labels, gold = task.metric, task.labels, is_gold(label)
     label, logits = label[gold], logits[gold]
     notes = []
     if floor is not None:
@@ -55,24 +54,20 @@ def check_teacher(
         if mine < least:
             advice = "" if allowed else ", within its standard error"
             notes.append(f"{under}{advice}: more --teacher_epochs, or a larger --dev_file, would tell more")
-    called = np.bincount(logits.argmax(-1), minlength=len(labels))
-    missed = [name for n, name in enumerate(labels) if not called[n] and (label == n).any()]
+    found = by_label(label, answers(task, logits), len(labels))
+    missed = [name for name, each in zip(labels, found, strict=True) if each["rows"] and not each["given"]]
     if missed:
         some = ", ".join(missed[:5]) + (", …" if len(missed) > 5 else "")
         notes.append(
             f"the teacher never gives {len(missed)} of {len(labels)} labels on dev ({some}): more rows of them, "
             "--class_weights=balanced or more --teacher_epochs may help"
         )
-    sure = float(softmax(logits).max(-1).mean())
+    if task.is_multilabel:  # most labels of most texts are surely off, whatever a teacher has learnt
+        return notes
+    sure = float(sureness(task, logits).mean())
     if (spread := (sure - 1 / len(labels)) / (1 - 1 / len(labels))) < _FLAT:
         notes.append(
             f"the teacher is hardly sure of anything: its mean highest probability on dev is {sure:.2f} over "
             f"{len(labels)} labels ({spread:.0%} of the way from chance to certainty); more --teacher_epochs may help"
         )
     return notes
-
-
-def always_one(logits: np.ndarray) -> int | None:
-    """The only label that float[rows, classes] ever give, or None."""
-    called = np.unique(logits.argmax(-1))
-    return int(called[0]) if len(called) == 1 and logits.shape[1] > 1 else None

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Sequence
 
 from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.metrics.answers import only_answer
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
 from kd_keras.runs.students import Arm
-from kd_keras.runs.teacher_check import always_one
 
 # Fewer rows than this beyond the training rows are little to distil on.
 _LITTLE_TEXT = 20_000
@@ -34,9 +34,9 @@ def _other(kind: str) -> str:
 def warnings(job: Job, inputs: Inputs, arms: Sequence[Arm], chosen: Arm, metrics: dict) -> list[str]:
     """What comes first in report and screen: distillation that did not help, a student that always says the same."""
     task, out = job.task, []
-    if not task.is_regression and (label := always_one(chosen.logits["dev"])) is not None:
+    if (answer := only_answer(task, chosen.logits["dev"])) is not None:
         out.append(
-            f"The kept student always says {task.labels[label]!r} on dev. Do not use it: give it more rows of the "
+            f"The kept student always says {answer!r} on dev. Do not use it: give it more rows of the "
             "other labels, --class_weights=balanced, or more --epochs."
         )
     if "baseline" in metrics:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +18,14 @@ from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
 from kd_keras.metrics import score
+from kd_keras.metrics.answers import sigmoid, thresholds
 from kd_keras.metrics.linear import Linear, probe
 from kd_keras.tasks import Rows, TaskData, has_label
 from kd_keras.teachers.bert import Encoded, Teacher
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
 from kd_keras.teachers.heads import BATCH, logits_of, tensors
 from kd_keras.teachers.lean import lean
+from kd_keras.teachers.losses import loss_of, moved
 from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
 from kd_keras.teachers.schedule import PROBE_C, for_data
 from kd_keras.teachers.settings import CLS, PROBE, TeacherSettings
@@ -94,11 +97,16 @@ def fine_tune(
         checkpoint, task.num_outputs, key["max_length"], settings.teacher_seed, not (probes or learns),
         settings.teacher_truncation, settings.teacher_pooling,
     )  # fmt: skip
+    if task.is_multilabel:  # for who loads it elsewhere
+        teacher.bert.config.problem_type = "multi_label_classification"
     if not learns:
         if probes:
             start_from_probe(teacher, data, start)
-        dev = score([task.metric], data.dev.label, teacher.logits(teacher.encode(data.dev)))
-        teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
+        gold, logits = data.dev.label, teacher.logits(teacher.encode(data.dev))
+        over = thresholds(gold, logits) if probes else np.zeros(1)  # what somebody finished stays as it is
+        dev = score([task.metric], gold, logits - over)
+        with moved(teacher, over):
+            teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
         return teacher
     _Run(teacher, data, settings, key, folder, start).go()
     return Teacher.load_finished(from_folder(str(folder), folder))
@@ -144,13 +152,7 @@ class _Run:
     """One fine-tuning, resumable at any step: order, dropout and optimizer state are all in the checkpoint."""
 
     def __init__(
-        self,
-        teacher: Teacher,
-        data: TaskData,
-        settings: TeacherSettings,
-        key: dict,
-        folder: Path,
-        start: Linear | None = None,
+        self, teacher: Teacher, data: TaskData, settings: TeacherSettings, key: dict, folder: Path, start: Linear | None
     ):
         self.start = start
         self.teacher, self.data, self.settings, self.key, self.folder = teacher, data, settings, key, folder
@@ -183,7 +185,6 @@ class _Run:
             state_dir,
             1,
         )
-        self.regression = data.task.is_regression
 
     @staticmethod
     def _fresh() -> dict:
@@ -196,7 +197,7 @@ class _Run:
     def _go(self) -> None:
         s, metric = self.settings, self.data.task.metric
         encoded, dev = self.teacher.encode(self.train), self.teacher.encode(self.data.dev)
-        labels = self.train.label.astype(np.float32 if self.regression else np.int32)
+        labels = self.train.label.astype(np.float32 if self.data.task.is_regression else np.int32)
         update = self._update_function()
         info = self._fresh()
         if self.manager.latest_checkpoint:
@@ -238,16 +239,17 @@ class _Run:
         self._save_manifest(info)
         say(f"teacher: best dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
         for path in self.manager.directory, self._best:
-            _remove(path)
+            shutil.rmtree(path, ignore_errors=True)
 
     def _score(self, info: dict, dev: Encoded, step: int, loss: float | None) -> float:
         """The dev score at ``step``; the best weights so far are saved."""
-        metric = self.data.task.metric
-        found = score([metric], self.data.dev.label, self.teacher.logits(dev))[metric]
+        metric, gold, logits = self.data.task.metric, self.data.dev.label, self.teacher.logits(dev)
+        over = thresholds(gold, logits)
+        found = score([metric], gold, logits - over)[metric]
         info["history"].append({"step": step} | ({} if loss is None else {"loss": loss}) | {f"dev_{metric}": found})
         if info["best"] is None or found > info["best"]:
             info["best"] = found
-            self._save(info)
+            self._save(info, over)
         return found
 
     def _patience_ends(self, info: dict) -> bool:
@@ -259,9 +261,13 @@ class _Run:
     def _best(self) -> Path:
         return Path(self.manager.directory).with_name(Path(self.manager.directory).name + "-best")
 
-    def _save(self, info: dict) -> None:
+    def _save(self, info: dict, over: np.ndarray) -> None:
         # Complete but without a key, so that nobody takes a half-trained teacher for a finished one.
-        self.teacher.save(self._best, name=self.teacher.name, dev={self.data.task.metric: info["best"]})
+        made = {"dev": {self.data.task.metric: info["best"]}}
+        if self.data.task.is_multilabel:
+            made["thresholds"] = sigmoid(over).tolist()
+        with moved(self.teacher, over):
+            self.teacher.save(self._best, name=self.teacher.name, **made)
 
     def _save_manifest(self, info: dict) -> None:
         _link_folder(self._best, self.folder)
@@ -270,20 +276,16 @@ class _Run:
         files.write_json(self.folder / "teacher.json", manifest | done)
 
     def _update_function(self):
-        bert, optimizer, regression = self.teacher.bert, self.optimizer, self.regression
-        variables, cls_only, class_weights = self.variables, self.teacher.pooling == CLS, self.data.task.class_weights
+        bert, optimizer, losses = self.teacher.bert, self.optimizer, loss_of(self.data.task)
+        variables, cls_only = self.variables, self.teacher.pooling == CLS
+        dtype = tf.float32 if self.data.task.is_regression else tf.int32
+        label = tf.TensorSpec((None, *self.train.label.shape[1:]), dtype)
 
-        @tf.function(input_signature=[BATCH, tf.TensorSpec((None,), tf.float32 if regression else tf.int32)])
+        @tf.function(input_signature=[BATCH, label])
         def update(x, y):
             with tf.GradientTape() as tape, lean(bert, cls_only):
                 logits = logits_of(bert, x, training=True)
-                if regression:
-                    losses = tf.square(logits[:, 0] - y)
-                else:
-                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
-                if class_weights:
-                    losses *= tf.gather(tf.constant(class_weights), y)
-                loss = tf.reduce_mean(losses)
+                loss = tf.reduce_mean(losses(y, logits))
             optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             return loss
 
@@ -292,9 +294,3 @@ class _Run:
 
 def _tensors(encoded: Encoded, rows: np.ndarray) -> dict[str, tf.Tensor]:
     return tensors(encoded.batch(rows, multiple=_PAD_TO))
-
-
-def _remove(path: str | Path) -> None:
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)

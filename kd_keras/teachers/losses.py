@@ -1,0 +1,42 @@
+"""What a teacher learns from gold labels, by the kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow as tf
+
+from kd_keras.tasks import Task
+from kd_keras.teachers.bert import Teacher
+
+
+def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """(labels, logits float32[batch, outputs]) → float32[batch]; labels as in Rows."""
+    weights = task.class_weights
+
+    def squared(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return tf.square(logits[:, 0] - y)
+
+    def binary(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        on = tf.constant(weights or [1.0] * task.num_outputs)
+        return tf.reduce_mean(tf.nn.weighted_cross_entropy_with_logits(tf.cast(y, tf.float32), logits, on), -1)
+
+    def of_class(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+        return losses * tf.gather(tf.constant(weights), y) if weights else losses
+
+    return squared if task.is_regression else binary if task.is_multilabel else of_class
+
+
+@contextmanager
+def moved(teacher: Teacher, over: np.ndarray) -> Iterator[None]:
+    """Inside, the teacher's logits are less by ``over``, so that 0 is each label's threshold."""
+    bias = teacher.bert.classifier.bias
+    own = bias.numpy()
+    bias.assign(own - over.astype(own.dtype))
+    try:
+        yield
+    finally:
+        bias.assign(own)

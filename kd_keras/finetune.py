@@ -38,8 +38,6 @@ def main(argv: list[str]) -> None:
         )
     task, checkpoint = resolve(tasks), find_checkpoint(settings.teacher)
     check_truncation("teacher_truncation", settings.teacher_truncation, task.name, task.is_pair)
-    if settings.teacher_max_length and not checkpoint.manifest():
-        checkpoint.check_length(settings.teacher_max_length)
     data = load_data(tasks, task)
     if not checkpoint.fine_tuned_for(task.name, data.fingerprint):
         checkpoint.check_length(settings.teacher_max_length or task.max_length)

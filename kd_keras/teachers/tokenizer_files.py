@@ -117,6 +117,10 @@ def _check_class(where: str, settings: Mapping, config: Mapping, has_backend: bo
         return
 
 
+def _dict(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
 def _content(token: Any) -> Any:
     return token.get("content") if isinstance(token, dict) else token
 
@@ -132,7 +136,7 @@ def _check_added(
     where: str, pieces: tuple[str, ...], settings: Mapping, special: Mapping, added: Mapping, backend: Mapping
 ) -> None:
     """Added tokens are cut out of a text before it is split: none are followed but the five of BERT."""
-    decoder = settings.get("added_tokens_decoder") or {}
+    decoder = _dict(settings.get("added_tokens_decoder"))
     tokens = [
         *added,
         *(_content(t) for t in decoder.values()),
@@ -157,7 +161,7 @@ def _check_added(
 
 def _checked_normalizer(path: str, backend: Mapping) -> Mapping:
     """The normalizer of a tokenizer.json that is BERT's; UserError where it is another."""
-    model, normalizer, split = (backend.get(k) or {} for k in ("model", "normalizer", "pre_tokenizer"))
+    model, normalizer, split = (_dict(backend.get(k)) for k in ("model", "normalizer", "pre_tokenizer"))
     kinds = {"model": model, "normalizer": normalizer, "pre_tokenizer": split}
     for (part, said), expected in zip(kinds.items(), ("WordPiece", "BertNormalizer", "BertPreTokenizer"), strict=True):
         found = said.get("type", "WordPiece" if part == "model" and "max_input_chars_per_word" in said else None)

@@ -231,7 +231,8 @@ def test_model_max_length_is_followed(folder):
     from_folder("x", folder).check_length(64)
 
 
-def test_a_student_that_does_not_split_chinese_has_no_mediapipe_metadata():
+@pytest.mark.parametrize("setting", ["strip_accents", "tokenize_chinese_chars"])
+def test_a_student_that_splits_otherwise_has_no_mediapipe_metadata(setting):
     from kd_keras.formats.format import FORMATS
     from kd_keras.formats.mediapipe import why_not
     from kd_keras.tasks import Task
@@ -239,4 +240,4 @@ def test_a_student_that_does_not_split_chinese_has_no_mediapipe_metadata():
 
     task, unrolled = Task("toy", "single", ("a", "b")), next(f for f in FORMATS.values() if f.form == "unrolled")
     assert why_not(task, WordPiece(PIECES, 9), unrolled) is None
-    assert "Chinese" in why_not(task, WordPiece(PIECES, 9, tokenize_chinese_chars=False), unrolled)
+    assert f"has no {setting}" in why_not(task, WordPiece(PIECES, 9, **{setting: False}), unrolled)

@@ -26,6 +26,7 @@ INSTALL_REQUIRES = [
     "transformers>=4.54.1,<4.55",
     "tokenizers>=0.21.4,<0.22",
     "safetensors>=0.8,<1",
+    "h5py>=3.14,<4",
     "huggingface_hub>=0.36.2,<0.37",
     "tensorflow-datasets>=4.9.10,<5",
     "importlib_resources>=7.1,<8",

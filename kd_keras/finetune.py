@@ -15,6 +15,7 @@ from kd_keras.common.config import define_flags, define_string, from_flags, set_
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import TaskSettings, load_data, resolve
 from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
+from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import TeacherSettings
 from kd_keras.text.truncation import check_truncation
 
@@ -38,6 +39,9 @@ def main(argv: list[str]) -> None:
     task, checkpoint = resolve(tasks), find_checkpoint(settings.teacher)
     check_truncation("teacher_truncation", settings.teacher_truncation, task.name, task.is_pair)
     data = load_data(tasks, task)
+    if not checkpoint.fine_tuned_for(task.name, data.fingerprint):
+        checkpoint.check_length(settings.teacher_max_length or task.max_length)
+        checkpoint.check_start(for_data(settings, checkpoint, data), task.num_outputs)
 
     cli.import_tensorflow()
     from kd_keras.teachers.finetune import fine_tune, teacher_key

@@ -21,6 +21,8 @@ from kd_keras.common.errors import UserError
 
 PathLike = str | os.PathLike[str]
 
+# How a pointer of Git LFS begins.
+_LFS = b"version https://git-lfs.github.com/spec/"
 # What is being written beside its place.
 _unfinished: set[Path] = set()
 
@@ -41,9 +43,18 @@ def package_folders(package: str) -> list[Path]:
     return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
 
 
+def refuse_lfs_pointer(path: PathLike) -> None:
+    """UserError where a file is Git LFS' note of a file that was not fetched."""
+    if os.path.isfile(path):
+        with open(path, "rb") as f:
+            if f.read(len(_LFS)) == _LFS:
+                raise UserError(f"{path}: is a Git LFS pointer, not the file itself; get it: git lfs pull")
+
+
 def open_bytes(path: PathLike) -> io.BufferedIOBase:
     """Opens for reading; ``.gz`` and ``.bz2`` are unpacked on the fly."""
     name = str(path)
+    refuse_lfs_pointer(name)
     if name.endswith(".gz"):
         return gzip.open(name, "rb")
     if name.endswith(".bz2"):

@@ -50,6 +50,7 @@ class InGraphTokenizer(tf.Module):
         if tokenizer.kind == "wordpiece":
             # "[MASK]" in a text is the mask where the vocabulary has one, else just letters.
             self._mask_id = tokenizer.index.get(MASK)
+            self._strip_accents, self._split_chinese = tokenizer.strip_accents, tokenizer.tokenize_chinese_chars
             self._pieces = tf_text.FastWordpieceTokenizer(
                 tokenizer.vocab, unknown_token=UNK, no_pretokenization=True, max_bytes_per_word=4 * _LONGEST_WORD
             )
@@ -103,9 +104,11 @@ class InGraphTokenizer(tf.Module):
         # As Hugging Face's BertNormalizer: white space, controls, CJK, accents, case.
         x = replace(texts, r"[\t\n\r]", " ")
         x = replace(x, r"[\p{C}\x{FFFD}]", "")
-        x = replace(x, f"([{_CJK}])", r" \1 ")
-        if self._lowercase:
+        if self._split_chinese:
+            x = replace(x, f"([{_CJK}])", r" \1 ")
+        if self._strip_accents:
             x = replace(tf_text.normalize_utf8(x, "NFD"), r"\p{Mn}", "")
+        if self._lowercase:
             # ς at a word's end is a nicety of ICU's that Hugging Face lacks.
             x = _lower(replace(x, "Σ", "σ"))
         words = tf_text.regex_split(x, f"{_SPACE}+|{_PUNCTUATION}", _PUNCTUATION)

@@ -41,6 +41,8 @@ def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
         return f"it cuts long texts at their end, and this student reads their {tokenizer.truncation}"
     if tokenizer.kind == "wordpiece" and not tokenizer.lowercase:
         return "its BertTokenizer lower-cases, and this student reads capitals"
+    if tokenizer.kind == "wordpiece" and (other := tokenizer.splitting()):
+        return f"its BertTokenizer has no {' and '.join(other)}, which this student's teacher sets"
     if tokenizer.kind == "words" and tokenizer.delimiter != WORD_DELIMITER:
         return "the student's words are split by a rule of its own"
     return None

@@ -51,7 +51,7 @@ def bert_inputs(
     tokenizer: WordPiece, texts: list[str], texts_b: list[str] | None, length: int
 ) -> dict[str, np.ndarray]:
     """int32[rows, length] for each input, cut to ``length`` or padded with 0."""
-    reader = WordPiece(tokenizer.vocab, length, tokenizer.lowercase)
+    reader = tokenizer.like(length)
     encoded, first = reader.encode_for_bert(texts, texts_b)
     ids = encoded.padded(np.arange(len(texts)), length)
     mask = (ids != 0).astype(np.int32)

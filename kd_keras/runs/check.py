@@ -14,7 +14,8 @@ from kd_keras.runs.job import Job, Run
 from kd_keras.students.settings import student_name
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import Checkpoint
-from kd_keras.text.tokenizers import always_kept, read_vocab
+from kd_keras.teachers.schedule import for_data
+from kd_keras.text.tokenizers import always_kept
 from kd_keras.text.truncation import check_truncation
 
 _UNMIXED = {"joint": "adds the labels' loss to that of the logits, each with weight 1",
@@ -36,6 +37,7 @@ def check(job: Job) -> Run:
     _check_folder(job, run.layout)
     if not job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
         job.checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
+        job.checkpoint.check_start(for_data(job.teacher, job.checkpoint, job.data), job.task.num_outputs)
     return run
 
 
@@ -90,7 +92,7 @@ def _check_models(job: Job) -> None:
     checkpoint, task, data = job.checkpoint, job.task.name, job.data.fingerprint
     job.label.check_layer(checkpoint.layers)
     if job.student.tokenizer == "wordpiece":
-        always_kept(read_vocab(checkpoint.vocab), job.student.vocab_size)
+        always_kept(checkpoint.text.pieces, job.student.vocab_size)
     if checkpoint.fine_tuned_for(task, data):
         checkpoint.check_reading(job.teacher)
     teachers = ensemble.checkpoints(checkpoint, task, data, job.teacher.teacher_seeds)

@@ -89,8 +89,8 @@ def _probes(job: Job) -> dict | None:
     if checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint) or settings.teacher_start != PROBE:
         return None
     length = settings.teacher_max_length or job.task.max_length
-    return {"weights": files.sha256_file(checkpoint.weights), "pooling": settings.teacher_pooling,
-            "max_length": length, "truncation": settings.teacher_truncation, "c": PROBE_C}  # fmt: skip
+    return {"weights": checkpoint.weights_sha256, "pooling": settings.teacher_pooling, "max_length": length,
+            "truncation": settings.teacher_truncation, "c": PROBE_C, **checkpoint.read_otherwise}  # fmt: skip
 
 
 def _linear(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarray]]:

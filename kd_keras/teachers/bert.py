@@ -18,9 +18,10 @@ from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
 from kd_keras.teachers.heads import BATCH, functional, pooled_of, pooling_of, set_pooling, tensors
 from kd_keras.teachers.lean import lean
+from kd_keras.teachers.loading import load_bert
 from kd_keras.teachers.settings import CLS
 from kd_keras.text.token_ids import TokenIds
-from kd_keras.text.tokenizers import WordPiece, read_vocab
+from kd_keras.text.tokenizers import WordPiece
 from kd_keras.text.truncation import HEAD
 
 # Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
@@ -94,26 +95,13 @@ class Teacher:
             the classifier that is asked for is not there.
         """
         checkpoint.check_length(max_length)
-        tf_keras.utils.set_random_seed(seed)
-        try:
-            bert, info = TFBertForSequenceClassification.from_pretrained(
-                str(checkpoint.path),
-                num_labels=num_labels,
-                problem_type="regression" if num_labels == 1 else None,
-                ignore_mismatched_sizes=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except Exception as e:
-            reason = (str(e).strip() or type(e).__name__).splitlines()[0]
-            raise UserError(f"--teacher={checkpoint.name}: {checkpoint.weights} cannot be loaded ({reason})") from e
-        drawn = [*info["missing_keys"], *(str(name) for name, *_ in info["mismatched_keys"])]
-        if own_classifier and any("classifier" in name for name in drawn):
+        if own_classifier and checkpoint.found.classes != num_labels:
             raise UserError(
                 f"--teacher={checkpoint.name}: has no classifier of {num_labels} outputs; fine-tune it first"
             )
+        bert = load_bert(checkpoint, num_labels, seed)
         set_pooling(bert, pooling or checkpoint.pooling)
-        tokenizer = WordPiece(read_vocab(checkpoint.vocab), max_length, checkpoint.lowercase, truncation)
+        tokenizer = checkpoint.text.tokenizer(max_length, truncation)
         return cls(bert, tokenizer, (checkpoint.manifest() or {}).get("name", checkpoint.name))
 
     @classmethod
@@ -246,13 +234,15 @@ class Teacher:
         with files.atomic_dir(folder) as temp:
             self.bert.save_pretrained(temp, safe_serialization=True)
             files.write_text(temp / "vocab.txt", "".join(p + "\n" for p in self.tokenizer.vocab))
-            files.write_json(temp / "tokenizer_config.json", {"do_lower_case": self.tokenizer.lowercase})
+            splits = {"do_lower_case": self.tokenizer.lowercase, **self.tokenizer.splitting()}
+            files.write_json(temp / "tokenizer_config.json", splits)
             weights = files.sha256_file(temp / "model.safetensors")
             made = {
                 "weights_sha256": weights,
                 "fingerprint": self.fingerprint(),
                 "num_labels": self.num_labels,
                 "regression": self.bert.config.problem_type == "regression",
+                "labels": [str(label) for _, label in sorted(self.bert.config.id2label.items())],
             }
             files.write_json(temp / MANIFEST, made | manifest)
 
@@ -260,12 +250,12 @@ class Teacher:
         """What a label depends on: the weights and how text becomes ids."""
         import hashlib
 
-        digest = hashlib.sha256()
+        digest, splits = hashlib.sha256(), list(self.tokenizer.splitting().items())
         for v in self.bert.weights:
             digest.update(np.ascontiguousarray(v.numpy()).data)
         return {
             "weights": digest.hexdigest()[:16],
-            "tokenizer": files.hash_of(self.tokenizer.vocab, self.tokenizer.lowercase),
+            "tokenizer": files.hash_of(self.tokenizer.vocab, self.tokenizer.lowercase, *splits),
             "max_length": self.tokenizer.max_length,
             **self._reading(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 from dataclasses import dataclass
@@ -9,7 +10,11 @@ from pathlib import Path
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
-from kd_keras.teachers.settings import CLS, MEAN, POOLINGS, TeacherSettings
+from kd_keras.teachers.config_file import check_config, label_names
+from kd_keras.teachers.settings import CLS, MEAN, POOLINGS, PROBE, TeacherSettings
+from kd_keras.teachers.tokenizer_files import BACKEND, OPTIONAL, TokenizerFiles, read_tokenizer
+from kd_keras.teachers.weight_files import INDEX, files_of, shards_named
+from kd_keras.teachers.weights import WEIGHTS, Weights, find_weights, weights_file
 from kd_keras.text.truncation import HEAD
 
 MANIFEST = "teacher.json"
@@ -18,7 +23,6 @@ POOLING_KEY = "classifier_pooling"
 _POOLING = "1_Pooling/config.json"
 _MODES = {f"pooling_mode_{name}" for name in ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens",
                                              "weightedmean_tokens", "lasttoken")}  # fmt: skip
-_WEIGHTS = ("model.safetensors", "tf_model.h5")
 
 # name → (package, folder inside it, how to get it)
 PACKAGED = {
@@ -34,16 +38,70 @@ _WELL_KNOWN = ("bert-base-uncased", "bert-large-uncased", "bert-base-cased", "be
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A BERT checkpoint: ``config.json``, ``vocab.txt`` and weights in one folder."""
+    """A BERT checkpoint: ``config.json``, a vocabulary and weights in one folder.
+
+    Attributes:
+      weights: the file of the weights, or the index of its shards.
+      found: the tensors in it.
+      text: its tokenizer.
+    """
 
     name: str
     path: Path
     weights: Path
-    lowercase: bool
+    found: Weights
+    text: TokenizerFiles
 
     @property
     def vocab(self) -> Path:
-        return self.path / "vocab.txt"
+        text = self.path / "vocab.txt"
+        return text if text.is_file() else self.path / BACKEND
+
+    @property
+    def lowercase(self) -> bool:
+        return self.text.lowercase
+
+    @functools.cached_property
+    def weights_sha256(self) -> str:
+        """Of the file, or of all shards."""
+        parts = files_of(self.weights, f"--teacher={self.name}")
+        each = [files.sha256_file(part) for part in parts]
+        return each[0] if len(each) == 1 else files.hash_of(each, length=64)
+
+    @property
+    def read_otherwise(self) -> dict[str, object]:
+        """For keys: what is read of it that versions before did not read, or read otherwise."""
+        levels = self.found.prefix.split(".")
+        plain = self.found.prefix in ("", "bert.") or (self.weights.suffix == ".h5" and levels[1:] == ["bert", ""])
+        settings, text = self.path / "tokenizer_config.json", self.text
+        before = bool(files.read_json(settings).get("do_lower_case", True)) if settings.is_file() else True
+        said = {
+            **({} if plain else {"prefix": self.found.prefix}),
+            **{key: rows for key, rows in self.found.rows.items() if rows != self.config.get(key, rows)},
+            **({} if text.lowercase == before else {"lowercase": text.lowercase}),
+            **text.tokenizer(3).splitting(),
+        }
+        return {"read": said} if said else {}
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Names of its classifier's outputs, in their order; None where it has none for each."""
+        if made := self.manifest():
+            names = made.get("labels")  # config.json of a teacher from before there were these may be its base's
+        else:
+            names = label_names(self.config)
+        return [str(n) for n in names] if names and len(names) == self.found.classes else None
+
+    @property
+    def notes(self) -> list[str]:
+        """What the screen should say where this checkpoint is read."""
+        extra, prefix = self.found.extra, self.found.prefix
+        some = ", ".join(extra[:3]) + (", …" if len(extra) > 3 else "")
+        return [
+            *([] if prefix.split(".")[-2:] in ([""], ["bert", ""]) else [f"BERT's tensors stand behind {prefix!r}"]),
+            *([f"{len(extra)} tensors are not read, as a classifier has no use for them ({some})"] if extra else []),
+            *self.text.notes,
+        ]
 
     @property
     def config(self) -> dict:
@@ -71,12 +129,34 @@ class Checkpoint:
 
     @property
     def positions(self) -> int:
-        return int(self.config.get("max_position_embeddings", 512))
+        return self.found.rows["max_position_embeddings"]
 
     def check_length(self, max_length: int) -> None:
-        """UserError where it has fewer positions than ``max_length``."""
-        if max_length > self.positions:
-            raise UserError(f"--teacher_max_length={max_length}: {self.name} reads at most {self.positions} tokens")
+        """UserError where it has fewer positions than ``max_length``, or its tokenizer stops before."""
+        longest, why = self.positions, ""
+        if self.text.longest is not None and self.text.longest < longest:
+            longest, why = self.text.longest, " (model_max_length in tokenizer_config.json)"
+        if max_length > longest:
+            raise UserError(f"--teacher_max_length={max_length}: {self.name} reads at most {longest} tokens{why}")
+
+    def check_start(self, settings: TeacherSettings, outputs: int) -> None:
+        """UserError where ``settings``, which say auto nowhere, need a part of the model that is not in the file.
+
+        Args:
+          outputs: of the task's classifier.
+        """
+        probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
+        if not probes and not learns and self.found.classes != outputs:
+            has = f"one of {self.found.classes}" if self.found.classes else "none"
+            raise UserError(
+                f"--teacher={self.name}: has no classifier of {outputs} outputs ({has}), and --teacher_epochs=0 trains "
+                "none; leave the flag out, or name a checkpoint that is fine-tuned for these labels"
+            )
+        if settings.teacher_pooling == CLS and not self.found.has_pooler and (probes or not learns):
+            raise UserError(
+                f"--teacher={self.name}: has no pooler, which --teacher_pooling=cls reads and only fine-tuning can "
+                "make anew; take --teacher_pooling=mean, or --teacher_start=random with --teacher_epochs over 0"
+            )
 
     def manifest(self) -> dict | None:
         """What our own fine-tuning wrote beside the weights, or None for anyone else's checkpoint."""
@@ -126,24 +206,19 @@ def find_checkpoint(name: str) -> Checkpoint:
 
 def from_folder(name: str, path: Path) -> Checkpoint:
     """A local Hugging Face layout; weights in safetensors (PyTorch's or TensorFlow's names) or h5."""
-    for needed in ("config.json", "vocab.txt"):
-        if not (path / needed).is_file():
-            raise UserError(f"--teacher={name}: {path} has no {needed} (expected a BERT checkpoint's folder)")
+    what = f"--teacher={name}"
+    if not (path / "config.json").is_file():
+        raise UserError(f"{what}: {path} has no config.json (expected a BERT checkpoint's folder)")
     config = files.read_json(path / "config.json")
-    if config.get("model_type") != "bert":
+    check_config(f"{what}: {path / 'config.json'}", config)
+    text, found = read_tokenizer(what, path, config), find_weights(what, path, config)
+    rows = found.rows["vocab_size"]
+    if len(text.pieces) > rows:
         raise UserError(
-            f"--teacher={name}: {path / 'config.json'} says model_type {config.get('model_type')!r}, expected 'bert'"
+            f"{what}: {path} has a vocabulary of {len(text.pieces):,} pieces and embeddings of {rows:,}; take the "
+            "vocabulary that the weights were trained with"
         )
-    weights = next((path / w for w in _WEIGHTS if (path / w).is_file()), None)
-    if weights is None:
-        pickled = " (pytorch_model.bin is a pickle, which could run code: convert it to safetensors)"
-        raise UserError(
-            f"--teacher={name}: {path} has none of {', '.join(_WEIGHTS)}"
-            f"{pickled if (path / 'pytorch_model.bin').is_file() else ''}"
-        )
-    settings = path / "tokenizer_config.json"
-    lowercase = files.read_json(settings).get("do_lower_case", True) if settings.is_file() else True
-    return Checkpoint(name, path, weights, bool(lowercase))
+    return Checkpoint(name, path, weights_file(path), found, text)
 
 
 def reachable(address: tuple[str, int], seconds: float = 3.0) -> bool:
@@ -166,9 +241,10 @@ def reachable(address: tuple[str, int], seconds: float = 3.0) -> bool:
 def _from_hub(name: str) -> Checkpoint:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    wanted = ("config.json", "vocab.txt", "tokenizer_config.json")
-    cached = all(isinstance(try_to_load_from_cache(name, f), str) for f in wanted[:2]) and any(
-        isinstance(try_to_load_from_cache(name, w), str) for w in _WEIGHTS
+    vocabulary = ("vocab.txt", BACKEND)
+    cached = all(
+        any(isinstance(try_to_load_from_cache(name, f), str) for f in some)
+        for some in (("config.json",), vocabulary, WEIGHTS)
     )
     if not cached and not reachable(_HUB):
         raise UserError(
@@ -176,11 +252,17 @@ def _from_hub(name: str) -> Checkpoint:
             f"What would work: --teacher={' or '.join(PACKAGED)} (a package), --teacher=FOLDER with config.json, "
             f"vocab.txt and model.safetensors.{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
         )
-    folder: Path | None = None
-    for names in ((w,) for w in wanted):
-        folder = _download(hf_hub_download, name, names, optional=names[0] == wanted[2], local=cached) or folder
-    _download(hf_hub_download, name, _WEIGHTS, optional=False, local=cached)
+    fetch = functools.partial(_download, hf_hub_download, name, local=cached)
+    folder = fetch(("config.json",), optional=False)
+    for file in OPTIONAL:
+        fetch((file,), optional=True)
+    fetch(vocabulary, optional=False)
+    fetch(WEIGHTS, optional=False)
     assert folder is not None
+    index = folder / INDEX
+    if index.is_file() and weights_file(folder) == index:
+        for shard in shards_named(index, f"--teacher={name}"):
+            fetch((shard,), optional=False)
     return from_folder(name, folder)
 
 

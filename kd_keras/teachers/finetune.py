@@ -21,8 +21,10 @@ from kd_keras.metrics import score
 from kd_keras.metrics.answers import sigmoid, thresholds
 from kd_keras.metrics.linear import Linear, probe
 from kd_keras.tasks import Rows, TaskData, has_label
+from kd_keras.teachers import label_order
 from kd_keras.teachers.bert import Encoded, Teacher
-from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
+from kd_keras.teachers.checkpoints import Checkpoint, from_folder
+from kd_keras.teachers.finished import finished, link_folder
 from kd_keras.teachers.heads import BATCH, logits_of, tensors
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.losses import loss_of, moved
@@ -47,12 +49,14 @@ def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSetting
     """
     settings = for_data(settings, checkpoint, data)
     return {
-        "base_weights_sha256": files.sha256_file(checkpoint.weights),
+        "base_weights_sha256": checkpoint.weights_sha256,
         "task": data.task.name,
         "data": data.fingerprint,
         "max_length": settings.teacher_max_length or data.task.max_length,
         **data.task.learned_by(),
         **key_of(settings, leave_out=_NOT_IN_KEY),
+        **checkpoint.read_otherwise,
+        **label_order.key_part(checkpoint, data.task, settings),
     }
 
 
@@ -82,16 +86,17 @@ def fine_tune(
         checkpoint.check_reading(settings)
         say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used as it is")
         if checkpoint.path.resolve() != folder.resolve():
-            _link_folder(checkpoint.path, folder)
+            link_folder(checkpoint.path, folder)
         return Teacher.load_finished(checkpoint)
     settings = for_data(settings, checkpoint, data)
     key = teacher_key(checkpoint, data, settings)
 
-    if found := find("teacher", folder, lambda place: _finished(place, key), known):
+    if found := find("teacher", folder, lambda place: finished(place, key), known):
         return Teacher.load_finished(found)
     if before := (checkpoint.manifest() or {}).get("key"):
         other = f"task {before['task']}" if before["task"] != task.name else "other data of this task"
         say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
+    checkpoint.check_start(settings, task.num_outputs)
     probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
     teacher = Teacher.load(
         checkpoint, task.num_outputs, key["max_length"], settings.teacher_seed, not (probes or learns),
@@ -99,6 +104,8 @@ def fine_tune(
     )  # fmt: skip
     if task.is_multilabel:  # for who loads it elsewhere
         teacher.bert.config.problem_type = "multi_label_classification"
+    for note in [*checkpoint.notes, *label_order.settle(teacher.bert, checkpoint, task, settings)]:
+        say(f"teacher: {note}")
     if not learns:
         if probes:
             start_from_probe(teacher, data, start)
@@ -127,25 +134,6 @@ def _labelled(data: TaskData) -> Rows:
     if not len(where):
         raise UserError(f"task {data.task.name}: no training row has a label, so a teacher cannot be fine-tuned")
     return data.train.take(where) if len(where) < len(data.train) else data.train
-
-
-def _finished(place: Path, key: dict) -> Checkpoint | None:
-    if not (place / MANIFEST).is_file():
-        return None
-    found = from_folder(str(place), place)
-    manifest = found.manifest()
-    if not manifest or manifest.get("key") != key:
-        return None
-    if files.sha256_file(found.weights) != manifest["weights_sha256"]:
-        raise UserError(f"{found.weights} does not match {MANIFEST}")
-    return found
-
-
-def _link_folder(source: Path, target: Path) -> None:
-    with files.atomic_dir(target) as temp:
-        for f in source.iterdir():
-            if f.is_file():
-                files.link_or_copy(f, temp / f.name)
 
 
 class _Run:
@@ -270,7 +258,7 @@ class _Run:
             self.teacher.save(self._best, name=self.teacher.name, **made)
 
     def _save_manifest(self, info: dict) -> None:
-        _link_folder(self._best, self.folder)
+        link_folder(self._best, self.folder)
         manifest = files.read_json(self.folder / "teacher.json")
         done = {"key": self.key, "history": info["history"], "seconds": info["seconds"]}
         files.write_json(self.folder / "teacher.json", manifest | done)

@@ -69,7 +69,7 @@ class Tokenizer:
         config = {"kind": self.kind, "max_length": self.max_length, "lowercase": self.lowercase}
         files.write_json(config_path, config | self.extra_config())
 
-    def extra_config(self) -> dict[str, str]:
+    def extra_config(self) -> dict[str, Any]:
         """What else ``tokenizer.json`` has. A head is not named: files from before there was a choice have none."""
         return {} if self.truncation == HEAD else {"truncation": self.truncation}
 
@@ -81,23 +81,51 @@ class Tokenizer:
 class WordPiece(Tokenizer):
     """BERT's tokenizer: clean, lower-case and strip accents, split at punctuation, longest match first.
 
+    ``strip_accents`` (None: as ``lowercase``) and ``tokenize_chinese_chars`` are BertTokenizerFast's of transformers.
+
     A vocabulary cut to the pieces that some text uses splits that text just as the whole one
     does: the longest match of the whole vocabulary is still there, and is still the longest.
     """
 
     kind = "wordpiece"
 
-    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True, truncation: str = HEAD):
+    def __init__(
+        self,
+        vocab: Sequence[str],
+        max_length: int,
+        lowercase: bool = True,
+        truncation: str = HEAD,
+        strip_accents: bool | None = None,
+        tokenize_chinese_chars: bool = True,
+    ):
         super().__init__(vocab, max_length, lowercase, truncation)
         from tokenizers import Tokenizer as Backend
         from tokenizers import models, normalizers, pre_tokenizers
 
         self._backend = Backend(models.WordPiece(self.index, unk_token=UNK))
-        self._backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        self.strip_accents = lowercase if strip_accents is None else strip_accents
+        self.tokenize_chinese_chars = tokenize_chinese_chars
+        self._backend.normalizer = normalizers.BertNormalizer(
+            lowercase=lowercase, strip_accents=self.strip_accents, handle_chinese_chars=tokenize_chinese_chars
+        )
         self._backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         # Augmented text says [MASK]. A text that says [PAD] or [SEP] means just these letters.
         if MASK in self.index:
             self._backend.add_special_tokens([MASK])
+
+    def splitting(self) -> dict[str, bool]:
+        """Settings of transformers' BertTokenizer, by its names, that are not what ``lowercase`` alone would give."""
+        accents = {} if self.strip_accents == self.lowercase else {"strip_accents": self.strip_accents}
+        chinese = {} if self.tokenize_chinese_chars else {"tokenize_chinese_chars": False}
+        return accents | chinese
+
+    def extra_config(self) -> dict[str, Any]:
+        return super().extra_config() | self.splitting()
+
+    def like(self, max_length: int, truncation: str = HEAD, vocab: Sequence[str] | None = None) -> WordPiece:
+        """A tokenizer that splits as this one does, of another length, truncation or vocabulary."""
+        vocab = self.vocab if vocab is None else vocab
+        return WordPiece(vocab, max_length, self.lowercase, truncation, **self.splitting())
 
     def normalized(self, text: str) -> str:
         """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
@@ -181,7 +209,7 @@ class Words(Tokenizer):
         for text in texts:
             yield [self.index.get(w, unk) for w in cut(self.words(text), self.max_length, self.truncation)]
 
-    def extra_config(self) -> dict[str, str]:
+    def extra_config(self) -> dict[str, Any]:
         return {"delimiter": self.delimiter} | super().extra_config()
 
 
@@ -238,7 +266,7 @@ def cut_wordpiece(
       truncation: of the student.
     """
     counts: collections.Counter[int] = collections.Counter()
-    uncut = WordPiece(whole.vocab, 1 << 30, whole.lowercase)
+    uncut = whole.like(1 << 30)
     for chunk in batched(texts, _CHUNK):
         counts.update(uncut.encode(chunk).values.tolist())
     kept = always_kept(whole.vocab, size)
@@ -247,7 +275,7 @@ def cut_wordpiece(
     by_count = sorted((i for i in counts if whole.vocab[i] not in taken), key=lambda i: (-counts[i], i))
     if size is not None:
         by_count = by_count[: size - len(kept)]
-    return WordPiece(kept + [whole.vocab[i] for i in by_count], max_length, whole.lowercase, truncation)
+    return whole.like(max_length, truncation, kept + [whole.vocab[i] for i in by_count])
 
 
 def word_vocab(

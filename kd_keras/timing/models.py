@@ -31,7 +31,6 @@ from kd_keras.students.inputs import student_ids
 from kd_keras.students.weights import student_weights
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
-from kd_keras.text.tokenizers import WordPiece, read_vocab
 
 if TYPE_CHECKING:
     import keras
@@ -90,7 +89,7 @@ class MadeModels:
             rows, vocab = self._rows, self._teacher.tokenizer
             inputs = teacher_tflite.bert_inputs(vocab, rows.text, rows.text_b, length)
             # The live teacher gets its own encoding, padded as it pads, so that a slip in ours shows.
-            reader = WordPiece(vocab.vocab, length, vocab.lowercase)
+            reader = vocab.like(length)
             want = self._teacher.logits(Encoded(*reader.encode_for_bert(rows.text, rows.text_b)))
             got = teacher_tflite.logits(path, inputs, "comparing")
             return self._compare(scores_of(self._task, want), scores_of(self._task, got))
@@ -165,7 +164,7 @@ class RunTeacher:
         self.checkpoint = checkpoint
         self.length = int(made["key"]["max_length"])
         self.positions = checkpoint.positions
-        self.tokenizer = WordPiece(read_vocab(checkpoint.vocab), self.length, checkpoint.lowercase)
+        self.tokenizer = checkpoint.text.tokenizer(self.length)
 
 
 def run_teacher(layout: RunLayout) -> RunTeacher:

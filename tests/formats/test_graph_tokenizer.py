@@ -36,6 +36,9 @@ def tokenizers():
     return {
         "wordpiece": WordPiece(vocab, 150),
         "wordpiece cased": WordPiece(vocab, 150, lowercase=False),
+        "wordpiece with accents": WordPiece(vocab, 150, strip_accents=False),
+        "wordpiece cased without accents": WordPiece(vocab, 150, lowercase=False, strip_accents=True),
+        "wordpiece that splits no Chinese": WordPiece(vocab, 150, tokenize_chinese_chars=False),
         "wordpiece without mask": WordPiece([p for p in vocab if p != "[MASK]"], 150),
         "wordpiece of three": WordPiece(vocab, 3),
         "words": Words(with_mask, 150),

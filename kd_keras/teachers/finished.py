@@ -1,0 +1,30 @@
+"""Folders of finished teachers: found again by their key, and linked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
+
+
+def finished(place: Path, key: dict) -> Checkpoint | None:
+    """The teacher of ``key`` in the folder ``place``, if it is there; UserError where its weights are damaged."""
+    if not (place / MANIFEST).is_file():
+        return None
+    found = from_folder(str(place), place)
+    manifest = found.manifest()
+    if not manifest or manifest.get("key") != key:
+        return None
+    if files.sha256_file(found.weights) != manifest["weights_sha256"]:
+        raise UserError(f"{found.weights} does not match {MANIFEST}")
+    return found
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """The files of ``source`` in ``target``, all or none."""
+    with files.atomic_dir(target) as temp:
+        for f in source.iterdir():
+            if f.is_file():
+                files.link_or_copy(f, temp / f.name)

@@ -1,0 +1,55 @@
+"""A checkpoint's weights in transformers' TensorFlow model: all of them, or a UserError."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import tf_keras
+from transformers import BertConfig, TFBertForSequenceClassification
+
+from kd_keras.common.errors import UserError
+from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.teachers.weight_files import canonical, one_line
+from kd_keras.teachers.weights import CLASSIFIER, POOLER, ROWS
+
+_OWN_NAME = re.compile(r"\.((?:embeddings|encoder|pooler|classifier)\..*)")
+_TYPES = ROWS["type_vocab_size"]
+
+
+def load_bert(checkpoint: Checkpoint, num_labels: int, seed: int) -> TFBertForSequenceClassification:
+    """The model of ``checkpoint``. Only a classifier of ``num_labels``, and a pooler, that it lacks come from ``seed``.
+
+    Embeddings have as many rows as the weights, whatever config.json says. Where there is one token type and nobody has
+    fine-tuned it here, the second text of a pair gets the same one.
+
+    Raises:
+      UserError: config.json makes no model, or the weights hold numbers that are not finite.
+    """
+    arrays = checkpoint.found.arrays()
+    if len(arrays[_TYPES]) == 1 and checkpoint.manifest() is None:
+        arrays[_TYPES] = np.repeat(arrays[_TYPES], 2, axis=0)
+    if checkpoint.found.classes != num_labels:
+        for name in CLASSIFIER:
+            arrays.pop(name, None)
+    tf_keras.utils.set_random_seed(seed)
+    try:
+        config = BertConfig.from_pretrained(
+            str(checkpoint.path), num_labels=num_labels, local_files_only=True,
+            problem_type="regression" if num_labels == 1 else None,
+            **{key: len(arrays[name]) for key, name in ROWS.items()},
+        )  # fmt: skip
+        bert = TFBertForSequenceClassification(config)
+        bert.build_in_name_scope()
+    except Exception as e:
+        raise UserError(
+            f"--teacher={checkpoint.name}: {checkpoint.path / 'config.json'} makes no BERT ({one_line(e)})"
+        ) from e
+    for variable in bert.weights:
+        name, transposed = canonical(variable.name)
+        own = _OWN_NAME.search(name)[1]
+        if own in arrays:
+            variable.assign(arrays[own].T if transposed else arrays[own])
+        elif own not in POOLER + CLASSIFIER:
+            raise AssertionError(f"{own} is in no checkpoint")
+    return bert

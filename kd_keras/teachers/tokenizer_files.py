@@ -1,0 +1,231 @@
+"""A checkpoint's tokenizer, as its files describe it: followed exactly, or refused by name (no TensorFlow import).
+
+vocab.txt or tokenizer.json has the pieces; tokenizer_config.json, then tokenizer.json, say how text is split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.text.tokenizers import CLS, MASK, PAD, SEP, SPECIAL, UNK, WordPiece, read_vocab
+from kd_keras.text.truncation import HEAD
+
+SETTINGS = "tokenizer_config.json"
+BACKEND = "tokenizer.json"
+_SPECIAL_MAP, _ADDED = "special_tokens_map.json", "added_tokens.json"
+OPTIONAL = (SETTINGS, BACKEND, _SPECIAL_MAP, _ADDED)
+
+# Classes of transformers that are BertTokenizer under another name.
+_CLASSES = {
+    f"{name}Tokenizer{fast}" for name in ("Bert", "DistilBert", "Electra", "MobileBert") for fast in ("", "Fast")
+}
+# This one does what tokenizer.json says.
+_BACKEND_CLASS = "PreTrainedTokenizerFast"
+_NAMES = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
+# Settings of BertTokenizer and its heirs → the only value that is followed.
+_FIXED = {
+    "do_basic_tokenize": True, "do_word_tokenize": True, "do_subword_tokenize": True, "clean_text": True,
+    "word_tokenizer_type": "basic", "subword_tokenizer_type": "wordpiece", "wordpieces_prefix": "##",
+}  # fmt: skip
+# In a vocabulary with more pieces with capitals than this share, text keeps its case.
+_CASED = 0.01
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """What the files say.
+
+    Attributes:
+      pieces: the vocabulary; a piece's place is its id.
+      lowercase, strip_accents, tokenize_chinese_chars: of ``WordPiece``.
+      longest: most tokens a text may have, or None where that is not said.
+      notes: what a reader of the screen should know.
+    """
+
+    pieces: tuple[str, ...]
+    lowercase: bool
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool = True
+    longest: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def tokenizer(self, max_length: int, truncation: str = HEAD) -> WordPiece:
+        return WordPiece(
+            self.pieces, max_length, self.lowercase, truncation, self.strip_accents, self.tokenize_chinese_chars
+        )
+
+
+def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
+    """The tokenizer of the checkpoint in ``folder``.
+
+    Args:
+      what: for errors: "--teacher=NAME".
+      config: the checkpoint's config.json.
+
+    Raises:
+      UserError: there is none, it is no BERT WordPiece, or it has a setting that is not followed.
+    """
+    settings, special, added = (_object(folder / name) for name in (SETTINGS, _SPECIAL_MAP, _ADDED))
+    backend = _object(folder / BACKEND)
+    where = f"{what}: {folder}"
+    _check_class(where, settings, config, bool(backend))
+    for key, followed in _FIXED.items():
+        if settings.get(key) not in (None, followed):
+            raise UserError(f"{where}/{SETTINGS} says {key} {settings[key]!r}; only {followed!r} is followed")
+    _check_special(where, settings, special)
+    normalizer = _checked_normalizer(f"{where}/{BACKEND}", backend) if backend else {}
+    pieces = _pieces(where, folder, backend)
+    _check_added(where, pieces, settings, special, added, backend)
+    lowercase, notes = _lowercase(settings, normalizer, pieces)
+
+    def said(key: str, old: str, default: bool | None) -> Any:
+        value = settings[key] if key in settings else normalizer.get(old, default)
+        return default if value is None else value
+
+    longest = settings.get("model_max_length")
+    return TokenizerFiles(
+        pieces, lowercase, said("strip_accents", "strip_accents", None),
+        bool(said("tokenize_chinese_chars", "handle_chinese_chars", True)),
+        int(longest) if isinstance(longest, int | float) and 0 < longest < 1e9 else None, notes,
+    )  # fmt: skip
+
+
+def _object(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    value = files.read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    return value
+
+
+def _check_class(where: str, settings: Mapping, config: Mapping, has_backend: bool) -> None:
+    for place, said in ((SETTINGS, settings), ("config.json", config)):
+        name = said.get("tokenizer_class")
+        if name is None:
+            continue
+        if name not in _CLASSES and not (name == _BACKEND_CLASS and has_backend):
+            raise UserError(
+                f"{where}/{place} says tokenizer_class {name!r}, which splits text otherwise than BertTokenizer; take "
+                "a checkpoint with BERT's own WordPiece"
+            )
+        return
+
+
+def _dict(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _content(token: Any) -> Any:
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _check_special(where: str, settings: Mapping, special: Mapping) -> None:
+    for key, expected in _NAMES.items():
+        said = _content(settings.get(key, special.get(key)))
+        if said not in (None, expected):
+            raise UserError(f"{where} says {key} {said!r}; only {expected} is followed")
+
+
+def _check_added(
+    where: str, pieces: tuple[str, ...], settings: Mapping, special: Mapping, added: Mapping, backend: Mapping
+) -> None:
+    """Added tokens are cut out of a text before it is split: none are followed but the five of BERT."""
+    decoder = _dict(settings.get("added_tokens_decoder"))
+    tokens = [
+        *added,
+        *(_content(t) for t in decoder.values()),
+        *(_content(t) for t in backend.get("added_tokens") or []),
+        *(_content(t) for said in (settings, special) for t in said.get("additional_special_tokens") or []),
+        *(_content(t) for t in settings.get("never_split") or []),
+    ]
+    if others := [str(t) for t in dict.fromkeys(tokens) if t not in SPECIAL]:
+        raise UserError(
+            f"{where}: the tokenizer has added tokens, which are not followed: {', '.join(others[:5])}"
+            f"{', …' if len(others) > 5 else ''}; take a checkpoint without them"
+        )
+    ids = [(token, i) for token, i in added.items()]
+    ids += [(_content(t), int(i)) for i, t in decoder.items() if str(i).isdecimal()]
+    ids += [(_content(t), t.get("id")) for t in backend.get("added_tokens") or [] if isinstance(t, dict)]
+    for token, number in ids:
+        if number != pieces.index(token):
+            raise UserError(
+                f"{where}: {token} is added as number {number}, and number {pieces.index(token)} in the vocabulary"
+            )
+
+
+def _checked_normalizer(path: str, backend: Mapping) -> Mapping:
+    """The normalizer of a tokenizer.json that is BERT's; UserError where it is another."""
+    model, normalizer, split = (_dict(backend.get(k)) for k in ("model", "normalizer", "pre_tokenizer"))
+    kinds = {"model": model, "normalizer": normalizer, "pre_tokenizer": split}
+    for (part, said), expected in zip(kinds.items(), ("WordPiece", "BertNormalizer", "BertPreTokenizer"), strict=True):
+        found = said.get("type", "WordPiece" if part == "model" and "max_input_chars_per_word" in said else None)
+        if found != expected:
+            raise UserError(f"{path}: has a {part} of type {found}, expected {expected}")
+    fixed = {"unk_token": UNK, "continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+    for said, wanted in ((model, fixed), (normalizer, {"clean_text": True})):
+        for key, followed in wanted.items():
+            if said.get(key, followed) != followed:
+                raise UserError(f"{path}: says {key} {said[key]!r}; only {followed!r} is followed")
+    return normalizer
+
+
+def _pieces(where: str, folder: Path, backend: Mapping) -> tuple[str, ...]:
+    text, inside = folder / "vocab.txt", None
+    if backend:
+        numbers = backend["model"].get("vocab")
+        if not isinstance(numbers, dict) or sorted(numbers.values()) != list(range(len(numbers))):
+            raise UserError(f"{where}/{BACKEND}: expected a vocabulary numbered from 0 without gaps")
+        inside = tuple(sorted(numbers, key=numbers.__getitem__))
+    if text.is_file():
+        pieces, source = tuple(read_vocab(text)), text
+        if inside is not None and inside != pieces:
+            at = next((i for i, (a, b) in enumerate(zip(pieces, inside, strict=False)) if a != b), None)
+            differ = f"{len(pieces):,} and {len(inside):,} pieces" if at is None else (
+                f"number {at} is {pieces[at]!r} and {inside[at]!r}")  # fmt: skip
+            raise UserError(f"{where}: vocab.txt and {BACKEND} differ ({differ}); remove the wrong one")
+    elif inside is not None:
+        pieces, source = inside, folder / BACKEND
+    else:
+        raise UserError(f"{where} has no vocab.txt and no {BACKEND} (expected a BERT checkpoint's folder)")
+    lacking = [token for token in SPECIAL if token not in pieces]
+    if lacking or pieces[0] != PAD:
+        raise UserError(
+            f"{where}: the vocabulary in {source.name} "
+            + (f"has no {', '.join(lacking)}" if lacking else f"has {PAD} as number {pieces.index(PAD)}, expected 0")
+        )
+    if len(set(pieces)) != len(pieces):
+        number = next(n for n, piece in enumerate(pieces) if pieces.index(piece) != n)
+        raise UserError(f"{source}, line {number + 1}: {pieces[number]!r} stands on two lines")
+    return pieces
+
+
+def _lowercase(settings: Mapping, normalizer: Mapping, pieces: tuple[str, ...]) -> tuple[bool, tuple[str, ...]]:
+    """Whether text is lower-cased, and a note where the vocabulary speaks against it or decides it."""
+    capitals = [p for p in pieces if p not in SPECIAL and not p.startswith("[unused") and p != p.lower()]
+    cased = len(capitals) > _CASED * len(pieces)
+    lowercase = settings.get("do_lower_case")
+    if lowercase is None:
+        lowercase = normalizer.get("lowercase")
+    if lowercase is None:
+        if not cased:
+            return True, ()
+        return False, (
+            f"no file says do_lower_case; as the vocabulary has capitals ({capitals[0]}), text keeps its case",
+        )
+    if lowercase and cased:
+        return True, (
+            f"do_lower_case is true, so {len(capitals):,} pieces with capitals ({capitals[0]}, …) are never read; for "
+            f"a cased checkpoint write false into {SETTINGS}",
+        )
+    if not lowercase and not capitals:
+        return False, (
+            "do_lower_case is false and no piece has a capital, so words with capitals are unknown; for an uncased "
+            f"checkpoint write true into {SETTINGS}",
+        )
+    return bool(lowercase), ()

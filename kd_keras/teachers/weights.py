@@ -1,0 +1,219 @@
+"""The weights of a checkpoint under BERT's own names, whoever saved it: whole, or refused (no TensorFlow import here).
+
+The names are those of transformers' PyTorch model without a prefix ("encoder.layer.0.output.dense.weight"). They are
+found behind any prefix, in TensorFlow's and Flax' spelling too; what is known about a file comes from its header alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.teachers.weight_files import INDEX, Tensor, canonical, one_line, read, tensors_in
+
+WEIGHTS = ("model.safetensors", INDEX, "tf_model.h5")
+# config.json's defaults where it is silent, as transformers' BertConfig.
+DEFAULTS = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+# Matrices whose number of rows the weights decide, not config.json: key of config.json → name.
+ROWS = {
+    "vocab_size": "embeddings.word_embeddings.weight",
+    "max_position_embeddings": "embeddings.position_embeddings.weight",
+    "type_vocab_size": "embeddings.token_type_embeddings.weight",
+}
+POOLER = ("pooler.dense.weight", "pooler.dense.bias")
+CLASSIFIER = ("classifier.weight", "classifier.bias")
+# Constants of the model, which some versions save.
+_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+# BERT's names and other arithmetic: positions begin elsewhere, or the input is another.
+_OTHERS = ("roberta", "xlm_roberta", "xlmroberta", "camembert", "electra", "deberta", "layoutlm", "ernie", "mpnet")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A BERT encoder, and a classifier where there is one.
+
+    Attributes:
+      tensors: BERT's name → where it lies.
+      prefix: what stands before the names of the encoder in the file.
+      extra: names in the file that nothing here reads.
+    """
+
+    tensors: Mapping[str, Tensor]
+    prefix: str
+    extra: Sequence[str]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """vocab_size, max_position_embeddings and type_vocab_size, as the matrices have them."""
+        return {key: self.tensors[name].shape[0] for key, name in ROWS.items()}
+
+    @property
+    def classes(self) -> int | None:
+        """Outputs of the classifier; None where there is none."""
+        found = self.tensors.get(CLASSIFIER[0])
+        return found.shape[0] if found else None
+
+    @property
+    def has_pooler(self) -> bool:
+        return POOLER[0] in self.tensors
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """BERT's name → float32 array of ``shape``.
+
+        Raises:
+          UserError: a number is not finite, or the file cannot be read to its end.
+        """
+        out = {}
+        for name, tensor in self.tensors.items():
+            try:
+                array = read(tensor)
+            except Exception as e:
+                raise UserError(
+                    f"{tensor.file}: {tensor.name} cannot be read ({one_line(e)}); get the file again"
+                ) from e
+            with np.errstate(over="ignore"):
+                array = np.asarray(array, np.float32)
+            if not np.isfinite(array).all():
+                bad = int((~np.isfinite(array)).sum())
+                raise UserError(
+                    f"{tensor.file}: {bad:,} of {array.size:,} numbers of {tensor.name} are not finite; "
+                    "its training failed, or the file is damaged: take another checkpoint"
+                )
+            out[name] = array.T if tensor.transposed else array
+        return out
+
+
+def find_weights(what: str, folder: Path, config: Mapping) -> Weights:
+    """The weights in ``folder``, looked up by their headers.
+
+    Args:
+      what: for errors: "--teacher=NAME".
+      folder: of the checkpoint.
+      config: its config.json, which says layers and widths.
+
+    Raises:
+      UserError: there are none; or tensors are missing, unexpected, of another shape, or no BERT's.
+    """
+    file = next((folder / w for w in WEIGHTS if (folder / w).is_file()), None)
+    if file is None:
+        pickled = " (pytorch_model.bin is a pickle, which could run code: convert it to safetensors)"
+        has_pickle = any(folder.glob("pytorch_model*.bin"))
+        raise UserError(f"{what}: {folder} has none of {', '.join(WEIGHTS)}{pickled if has_pickle else ''}")
+    found: dict[str, Tensor] = {}
+    for tensor in tensors_in(what, file):
+        name = canonical(tensor.name)[0]
+        if name in found:
+            raise UserError(f"{what}: {file} has {name} twice, as {found[name].name} and {tensor.name}")
+        found[name] = tensor
+    return _matched(what, file, found, config)
+
+
+def weights_file(folder: Path) -> Path:
+    """The one of ``WEIGHTS`` that is read."""
+    return next(folder / w for w in WEIGHTS if (folder / w).is_file())
+
+
+def shapes_of(config: Mapping) -> dict[str, tuple[int | None, ...]]:
+    """BERT's name → shape, without pooler and classifier; None: the weights decide."""
+    width, layers, _, inner = (int(config.get(key) or value) for key, value in DEFAULTS.items())
+    norm = {"weight": (width,), "bias": (width,)}
+    parts = {f"embeddings.LayerNorm.{k}": v for k, v in norm.items()}
+    dense = {
+        **{f"attention.{n}": (width, width) for n in ("self.query", "self.key", "self.value", "output.dense")},
+        "intermediate.dense": (inner, width), "output.dense": (width, inner),
+    }  # fmt: skip
+    for n in range(layers):
+        at = f"encoder.layer.{n}."
+        for name, shape in dense.items():
+            parts |= {f"{at}{name}.weight": shape, f"{at}{name}.bias": shape[:1]}
+        for name in ("attention.output", "output"):
+            parts |= {f"{at}{name}.LayerNorm.{k}": v for k, v in norm.items()}
+    return {**{name: (None, width) for name in ROWS.values()}, **parts}
+
+
+def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping) -> Weights:
+    shapes = shapes_of(config)
+    width = shapes["embeddings.LayerNorm.weight"][0]
+    prefix = _prefix(what, file, found, config)
+    taken = {name: found[prefix + name] for name in (*shapes, *POOLER) if prefix + name in found}
+    known = set(taken) | set(_BUFFERS)
+    inside = tuple(prefix + part for part in ("embeddings.", "encoder.", "pooler."))
+    problems = {
+        "missing": [name for name in shapes if name not in taken],
+        "unexpected": [n for n in found if n.startswith(inside) and n.removeprefix(prefix) not in known],
+    }
+    other_head = re.search("ForTokenClassification|ForMultipleChoice", "".join(_architectures(config)))
+    outer = None if other_head else _before_classifier(prefix, found)
+    if outer is not None:
+        taken |= {name: found[outer + name] for name in CLASSIFIER if outer + name in found}
+    for pair in (POOLER, CLASSIFIER):
+        if any(name in taken for name in pair):
+            problems["missing"] += [name for name in pair if name not in taken]
+    classes = taken[CLASSIFIER[0]].shape[:1] if CLASSIFIER[0] in taken else (None,)
+    wanted = shapes | dict(
+        zip(POOLER + CLASSIFIER, ((width, width), (width,), (*classes, width), classes), strict=True)
+    )
+    problems["of another shape"] = [
+        f"{name} {list(t.shape)} instead of {['any' if n is None else n for n in wanted[name]]}"
+        for name, t in taken.items() if not _fits(t.shape, wanted[name])
+    ]  # fmt: skip
+    problems["no floating-point numbers"] = [name for name, t in taken.items() if not t.is_float]
+    if said := [f"{kind}: {_some(names)}" for kind, names in problems.items() if names]:
+        shown = f" behind {prefix!r}" if prefix else ""
+        raise UserError(
+            f"{what}: {file} is not the BERT that config.json describes{shown}: {'; '.join(said)}. Take a checkpoint "
+            "whose weights and config.json belong together"
+        )
+    used = {t.name for t in taken.values()}
+    extra = [t.name for n, t in found.items() if t.name not in used and n.removeprefix(prefix) not in _BUFFERS]
+    return Weights(taken, prefix, extra)
+
+
+def _prefix(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping) -> str:
+    """What stands before most of BERT's names."""
+    shapes = shapes_of(config)
+    votes = Counter(
+        name[: -len(own)] for name in found for own in _endings(name) if own in shapes
+    )  # fmt: skip
+    if not votes:
+        raise UserError(f"{what}: {file} has none of BERT's tensors; it has {_some(list(found))}")
+    (best, _), *others = votes.most_common()
+    if rival := next((p for p, n in others if n == len(shapes)), None):
+        raise UserError(f"{what}: {file} has two encoders, behind {best!r} and {rival!r}; save one alone")
+    levels = [*best.split("."), *(re.sub(r"^TF|^Flax|For\w+$|Model$", "", a).lower() for a in _architectures(config))]
+    if other := next((level for level in levels if level in _OTHERS), None):
+        raise UserError(f"{what}: {file} and config.json are of {other}, expected BERT")
+    return best
+
+
+def _endings(name: str) -> Iterator[str]:
+    """The name, and what is left of it without its first levels."""
+    yield name
+    for at in re.finditer(r"\.", name):
+        yield name[at.end() :]
+
+
+def _before_classifier(prefix: str, found: Mapping[str, Tensor]) -> str | None:
+    """What stands before the classifier: the encoder's prefix, or this without its last levels."""
+    levels = prefix.split(".")[:-1]
+    outers = ("".join(f"{level}." for level in levels[:n]) for n in range(len(levels), -1, -1))
+    return next((outer for outer in outers if any(outer + name in found for name in CLASSIFIER)), None)
+
+
+def _architectures(config: Mapping) -> list[str]:
+    said = config.get("architectures")
+    return [str(a) for a in said] if isinstance(said, list) else []
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(w in (None, n) and n > 0 for n, w in zip(shape, wanted, strict=True))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")

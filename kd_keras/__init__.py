@@ -11,10 +11,18 @@ saved student holds only built-in Keras layers, so ``keras.saving.load_model("st
 package.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+if sys.argv[:1] == ["-m"]:  # Python's name for a command that it is about to import, which takes a moment
+    import os
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 # Public name → where it stands: "module:name", or a module that is handed on whole.
 _PUBLIC = {

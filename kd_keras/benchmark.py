@@ -16,13 +16,13 @@ import sys
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.config import define_flags, define_path, from_flags
 from kd_keras.common.progress import say
 from kd_keras.timing.settings import BenchmarkSettings
 
 FLAGS = flags.FLAGS
 define_flags(BenchmarkSettings)
-define_string("model_dir", None, "run folder of train, exported.")
+define_path("model_dir", None, "run folder of train, exported.")
 
 
 def main(argv: list[str]) -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.config import define_flags, define_path, from_flags
 from kd_keras.compression.settings import CompressSettings
 
 FLAGS = flags.FLAGS
 define_flags(CompressSettings)
-define_string("model_dir", None, "run folder of train, with its signals.")
-define_string("output_dir", None, "run folder to write; it must not exist, or be empty.")
+define_path("model_dir", None, "run folder of train, with its signals.")
+define_path("output_dir", None, "run folder to write; it must not exist, or be empty.")
 
 
 def main(argv: list[str]) -> None:
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     plan = compressor.check(FLAGS.model_dir, FLAGS.output_dir, settings)
     cli.import_tensorflow()
     print(table(compressor.run(plan)), flush=True)
-    print(f"\nexport it: python -m kd_keras.export --model_dir={FLAGS.output_dir}")
+    print(f"\nexport it: {cli.command('export', model_dir=FLAGS.output_dir)}")
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ import json
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_string
+from kd_keras.common.config import define_path, define_string
 from kd_keras.common.progress import say
 from kd_keras.formats.format import FORMATS, parse_formats
 from kd_keras.tasks import read_labelled
 
 FLAGS = flags.FLAGS
-define_string("model_dir", None, "run folder of train.")
-define_string("data_file", None, "labelled .csv, .tsv or .jsonl with the task's columns.")
+define_path("model_dir", None, "run folder of train.")
+define_path("data_file", None, "labelled .csv, .tsv or .jsonl with the task's columns.")
 define_string("formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).")
 define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 
@@ -25,6 +25,7 @@ define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     cli.required(model_dir="a run folder of train", data_file="labelled rows to score it on")
+    cli.require_stream("stdout", "send it to a file")
     formats = parse_formats(FLAGS.formats, FORMATS)
 
     from kd_keras.deploy.runner import Runner, always_answers, only_label, require_export

@@ -19,14 +19,14 @@ from __future__ import annotations
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.config import define_flags, define_path, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
 from kd_keras.deploy.settings import ExportSettings
 
 FLAGS = flags.FLAGS
 define_flags(ExportSettings)
-define_string("model_dir", None, "run folder of train.")
+define_path("model_dir", None, "run folder of train.")
 
 
 def main(argv: list[str]) -> None:

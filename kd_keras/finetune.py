@@ -11,8 +11,9 @@ from pathlib import Path
 from absl import flags
 
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_flags, define_string, from_flags, set_flags
+from kd_keras.common.config import define_flags, define_path, from_flags, set_flags
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import check_output_dir
 from kd_keras.tasks import TaskSettings, load_data, resolve
 from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
 from kd_keras.teachers.schedule import for_data
@@ -21,7 +22,7 @@ from kd_keras.text.truncation import check_truncation
 
 define_flags(TaskSettings)
 define_flags(TeacherSettings)
-define_string("output_dir", None, "folder for the fine-tuned teacher.")
+define_path("output_dir", None, "folder for the fine-tuned teacher.")
 
 
 def main(argv: list[str]) -> None:
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> None:
     folder = Path(flags.FLAGS.output_dir)
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")
+    check_output_dir(folder)
     if settings.teacher_seeds > 1:
         raise UserError(
             f"--teacher_seeds={settings.teacher_seeds}: finetune makes one teacher; run it for each --teacher_seed, "

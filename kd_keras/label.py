@@ -10,19 +10,20 @@ from pathlib import Path
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import check_output_dir
 from kd_keras.tasks import read_texts
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings
 
 FLAGS = flags.FLAGS
 define_flags(LabelSettings)
-define_string("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
-define_string("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
+define_path("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
+define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text.")
-define_string("output_dir", None, "folder for the signals (Parquet shards and a manifest).")
+define_path("output_dir", None, "folder for the signals (Parquet shards and a manifest).")
 
 
 def main(argv: list[str]) -> None:
@@ -39,6 +40,9 @@ def main(argv: list[str]) -> None:
     folder = Path(FLAGS.output_dir)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
         raise UserError(f"--output_dir={folder}: exists and holds no signals; choose another folder")
+    check_output_dir(folder)
+    if FLAGS.input == "-":
+        cli.require_stream("stdin", "give --input=FILE")
     rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True)
     if not len(rows):
         raise UserError(f"--input={FLAGS.input}: holds no text")

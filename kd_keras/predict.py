@@ -20,19 +20,20 @@ import numpy as np
 from absl import flags
 
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_string
+from kd_keras.common.config import define_path, define_string
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import check_output
 from kd_keras.common.progress import say
 from kd_keras.tasks import Rows, Task, read_texts
 
 FLAGS = flags.FLAGS
-define_string("model_dir", None, "run folder of train.")
-define_string("model", None, "instead of --model_dir: a .tflite file of export.")
-define_string("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
+define_path("model_dir", None, "run folder of train.")
+define_path("model", None, "instead of --model_dir: a .tflite file of export.")
+define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
 define_string("text_b", None, "second text of a pair whose first is the argument.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.")
-define_string("output", "-", "file for the JSON lines; - is standard output.")
+define_path("output", "-", "file for the JSON lines; - is standard output.")
 ALL, BEST = 10, 5
 flags.DEFINE_integer(
     "top_k",
@@ -51,6 +52,13 @@ def main(argv: list[str]) -> None:
         raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
     if FLAGS.top_k is not None and FLAGS.top_k < 0:
         raise UserError(f"--top_k={FLAGS.top_k}: expected a number of labels, or 0 for all of them")
+
+    if FLAGS.input == "-":
+        cli.require_stream("stdin", "give --input=FILE")
+    if FLAGS.output == "-":
+        cli.require_stream("stdout", "give --output=FILE")
+    else:
+        check_output(FLAGS.output, "--output", {"--input": FLAGS.input, "--model": FLAGS.model})
 
     from kd_keras.deploy.runner import Runner
     from kd_keras.runs.finished import FinishedRun
@@ -75,10 +83,11 @@ def main(argv: list[str]) -> None:
         answers = [{"score": round(float(s[0]), 4)} for s in scores]
     else:
         answers = [_named(task, s, FLAGS.top_k) for s in scores]
+    plain = FLAGS.output == "-" and not cli.writes_utf8()
     lines = []
     for i, answer in enumerate(answers):
         read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
-        lines.append(json.dumps(read | answer, ensure_ascii=False))
+        lines.append(json.dumps(read | answer, ensure_ascii=plain))
     text = "".join(line + "\n" for line in lines)
     if FLAGS.output == "-":
         sys.stdout.write(text)

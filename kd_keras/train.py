@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     print(f"\n{metrics['table']}\n\n{metrics.get('verdict', '')}\nreport: {run.layout.report}")
     if job.job.ablate == "none":
         second = ' --text_b="…"' if task.is_pair else ""
-        print(f'try it: python -m kd_keras.predict --model_dir={folder} "…"{second}')
+        print(f'try it: {cli.command("predict", model_dir=folder)} "…"{second}')
 
 
 def print_recipe(task: Task, teacher: TeacherSettings, settings: RecipeSettings, ablate: str) -> None:

@@ -14,15 +14,16 @@ from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_flags, define_string, from_flags
+from kd_keras.common.config import define_flags, define_path, from_flags
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import check_output
 from kd_keras.common.progress import say
 from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
 
 FLAGS = flags.FLAGS
 for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings):
     define_flags(_cls)
-define_string("output", None, "file for the rows, .jsonl: id, text (text_b), source, rule; label reads it.")
+define_path("output", None, "file for the rows, .jsonl: id, text (text_b), source, rule; label reads it.")
 
 
 def main(argv: list[str]) -> None:
@@ -36,14 +37,18 @@ def main(argv: list[str]) -> None:
         )
     if not (FLAGS.output or "").endswith(".jsonl"):
         raise UserError(f"--output={FLAGS.output or ''}: expected a name that ends in .jsonl")
+    read = {f"--{name}": getattr(tasks, name) for name in ("train_file", "dev_file", "test_file")}
+    check_output(FLAGS.output, "--output", read)
     if settings.chance("pos"):
         from kd_keras.augment.tagging import check_tagger
 
         check_tagger(settings.tagger)
 
     from kd_keras.augment.transfer import augment
-    from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, split_like, unlabeled
+    from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, split_like, unlabeled, unlabeled_files
 
+    for path in unlabeled_files(more):
+        check_output(FLAGS.output, "--output", {"--unlabeled_files": path})
     check_unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row))
     data = load_data(tasks, task)
     more = split_like(more, task, data.train)

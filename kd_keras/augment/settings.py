@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from kd_keras.common.config import AUTO, Checked, setting
+from kd_keras.common.config import AUTO, Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 
 RULES = ("mask", "pos", "ngram")
@@ -84,9 +84,9 @@ class UnlabeledSettings(Checked):
         "text and the package is installed, else none.",
         choices=(AUTO, "none", "task", "general"),
     )  # fmt: skip
-    unlabeled_files: str | None = setting(
+    unlabeled_files: str | None = path_setting(
         None, "your own unlabelled text: files with commas between, * allowed; one document or sentence a line, or "
-        ".csv, .tsv, .jsonl; .gz and .bz2 too.",
+        ".csv, .tsv, .jsonl; .gz and .bz2 too.", many=True,
     )  # fmt: skip
     unlabeled_column: str = setting("text", "column of the text in .csv, .tsv and .jsonl.")
     split_sentences: bool | None = setting(

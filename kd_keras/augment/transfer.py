@@ -229,7 +229,11 @@ def write(path: Path, key: dict, notes: list[str], pair: bool, parts: Iterable[d
     about = json.dumps({"key": key, "notes": notes, "pair": pair})
     schema = _SCHEMA.with_metadata({_KEY: about.encode()})
     options = {"compression": "zstd", "write_page_checksum": True}
-    with files.atomic_path(path) as temp, pq.ParquetWriter(temp, schema, **options) as writer:
+    with (
+        files.atomic_path(path) as temp,
+        pa.OSFile(str(temp), "wb") as file,  # a name with ":" would be taken for an address
+        pq.ParquetWriter(file, schema, **options) as writer,
+    ):
         for part in parts:
             writer.write_table(pa.table(part, schema=schema))
 
@@ -245,7 +249,7 @@ def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
     if not path.is_file():
         return None
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
             about = json.loads((file.schema_arrow.metadata or {})[_KEY])
             if key is not None and about["key"] != key:
                 return None

@@ -30,7 +30,6 @@ from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows, Task
 from kd_keras.tasks.carve import normalised
 from kd_keras.tasks.cells import read_cell
-from kd_keras.tasks.official import expand
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, missing_column, open_table, table_format
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
 
@@ -73,7 +72,8 @@ def unlabeled_files(settings: UnlabeledSettings) -> list[Path]:
     found = []
     for name in (n.strip() for n in (settings.unlabeled_files or "").split(",")):
         if name:
-            paths = sorted(glob(expand(name))) or [expand(name)]
+            # A name that is there is meant as it is, "a[1].txt" too.
+            paths = [name] if Path(name).exists() else sorted(glob(name)) or [name]
             found += [files.require_file(p, "--unlabeled_files") for p in paths]
     return found
 

@@ -6,15 +6,22 @@ Exit codes: 0 done, 2 the user can put it right (one line on standard error), 13
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
-from kd_keras.common import stopping
+from kd_keras.common import flagfiles, stopping
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import check_utf8
+
+# Standard streams that were closed when the command began.
+_closed: set[str] = set()
 
 
 def quiet() -> None:
@@ -61,20 +68,74 @@ def import_tensorflow() -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        arguments = flags.FLAGS(argv)
+        words = flagfiles.expanded(argv[1:])
+        for word in words:
+            name, equals, value = word.partition("=") if word.startswith("-") else ("argument", "=", word)
+            check_utf8(value if equals else name, name if equals else "flag")
+        arguments = flags.FLAGS([argv[0], *words])
         if flags.FLAGS["verbosity"].using_default_value:
             flags.FLAGS.verbosity = logging.WARNING  # absl's app would make it INFO
         return arguments
     except flags.Error as e:
         print(f"error: {' '.join(str(e).split())} (--help lists the flags)", file=sys.stderr)
         sys.exit(2)
+    except UserError as e:
+        print(f"error: {e}", file=sys.stderr)
+        sys.exit(2)
     except SystemExit:  # absl ends --help with 1, but being asked is no failure
         sys.exit(0)
+
+
+def _prepare_streams() -> None:
+    """Lets standard output show any character somehow, and fills the places of closed streams."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            _closed.add(name)
+            try:
+                os.fstat(number)
+            except OSError:  # or the next file that is opened would be taken for the stream
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def require_stream(name: str, instead: str) -> None:
+    """UserError where "stdin" or "stdout", which the command is about to need, was closed when it began."""
+    if name in _closed:
+        said = {"stdin": "input", "stdout": "output"}[name]
+        raise UserError(f"standard {said} is closed; {instead}")
+
+
+def writes_utf8() -> bool:
+    """Whether standard output takes any character as it is."""
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
+
+
+def command(verb: str, **given: object) -> str:
+    """A command to copy into a shell: ``command("predict", model_dir="my run")``."""
+    return shlex.join(["python", "-m", f"kd_keras.{verb}", *(f"--{name}={value}" for name, value in given.items())])
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere: Python would try again at its end, and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _failed_write(e: OSError) -> int:
+    """The exit code, after one line where there is something to put right."""
+    _drop_output()
+    if isinstance(e, BrokenPipeError):  # `predict … | head` is no fault
+        return 0
+    print(f"error: {e.filename or 'standard output'}: cannot be written ({e.strerror})", file=sys.stderr)
+    return 2
 
 
 def run(main: Callable[[list[str]], None]) -> None:
     """``app.run`` with this project's exit codes. ``main`` gets argv, the command's name first."""
     quiet()
+    _prepare_streams()
     stopping.listen()
 
     def guarded(argv: list[str]) -> int:
@@ -86,14 +147,21 @@ def run(main: Callable[[list[str]], None]) -> None:
             if isinstance(e, UserError):
                 print(f"error: {e}", file=sys.stderr)
                 return 2
-            if isinstance(e, BrokenPipeError):  # `predict … | head` is no fault
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return 0
+            if isinstance(e, OSError) and e.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+                return _failed_write(e)
             raise
         return 0
 
     try:
         app.run(guarded, flags_parser=_parse)
+    except SystemExit:
+        try:
+            sys.stdout.flush()
+        except OSError as e:
+            sys.exit(_failed_write(e))
+        raise
+    except BrokenPipeError as e:  # of --help
+        sys.exit(_failed_write(e))
     except KeyboardInterrupt:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()

@@ -5,6 +5,7 @@ pyarrow is imported by what opens a file: predict needs this module, and should 
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from array import array
 from bisect import bisect_right
@@ -54,10 +55,9 @@ class ParquetColumn(_Strings):
     """Strings in a Parquet file, of which one row group is in memory: for reading in order, or in slices."""
 
     def __init__(self, path: Path, name: str):
-        import pyarrow.parquet as pq
-
         self.path, self.name = path, name
-        meta = pq.read_metadata(path)
+        with self._open() as file:
+            meta = file.metadata
         sizes = [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
         self._starts = np.cumsum([0, *sizes]).tolist()
         self._last: tuple[int, list[str]] = (-1, [])
@@ -65,11 +65,18 @@ class ParquetColumn(_Strings):
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_last": (-1, [])}
 
-    def _group(self, number: int) -> list[str]:
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        with pa.OSFile(str(self.path)) as file:  # a name with ":" would be taken for an address
+            yield pq.ParquetFile(file)
+
+    def _group(self, number: int) -> list[str]:
         if self._last[0] != number:
-            column = pq.ParquetFile(self.path).read_row_group(number, columns=[self.name])[self.name]
+            with self._open() as file:
+                column = file.read_row_group(number, columns=[self.name])[self.name]
             self._last = (number, column.to_pylist())
         return self._last[1]
 

@@ -13,6 +13,7 @@ Limits are checked when the object is made, so a notebook gets the same one-line
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 import sys
 import typing
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.common.places import check_utf8, local
 
 T = TypeVar("T")
 
@@ -52,12 +54,24 @@ def setting(
     return dataclasses.field(default=default, metadata=meta)
 
 
+def path_setting(default: str | None, help: str, many: bool = False) -> Any:
+    """A :func:`setting` that names a file or a folder, or ``many`` with commas between: ``~`` is written out."""
+    meta = setting(default, help).metadata | {"path": "many" if many else "one"}
+    return dataclasses.field(default=default, metadata=meta)
+
+
 class Checked:
-    """Mixin: checks every ``setting`` against its limits on construction."""
+    """Mixin: writes out ``~`` in paths and checks every ``setting`` against its limits, on construction."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            _check(field, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if value is not None and (path := field.metadata.get("path")):
+                parts = [value] if path == "one" else re.split(r"(,\s*)", str(value))
+                object.__setattr__(self, field.name, "".join(local(p, f"--{field.name}") for p in parts))
+            elif isinstance(value, str):
+                check_utf8(value, f"--{field.name}")
+            _check(field, value)
 
 
 def _check(field: dataclasses.Field, value: Any) -> None:
@@ -110,6 +124,21 @@ def _define_auto(name: str, default: Any, help: str, **kwargs: Any) -> None:
     flags.DEFINE(_AutoParser(), name, default, help, serializer=_AutoSerializer(), **kwargs)
 
 
+class _PathParser(flags.ArgumentParser):
+    """A path, with its ``~`` written out."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self._name = name
+
+    def parse(self, argument: Any) -> str:
+        return local(argument, f"--{self._name}")
+
+
+def _define_path(name: str, default: str | None, help: str, **where: Any) -> None:
+    flags.DEFINE(_PathParser(name), name, default, help, serializer=flags.ArgumentSerializer(), **where)
+
+
 _DEFINE = {
     float | str: _define_auto,
     bool: flags.DEFINE_bool,
@@ -134,12 +163,18 @@ def _define(cls: type, **where: Any) -> None:
         if field.metadata["choices"]:
             text += f" One of: {', '.join(field.metadata['choices'])}."
         kind = next(t for t in (hints[field.name], *typing.get_args(hints[field.name])) if t in _DEFINE)
-        _DEFINE[kind](field.name, field.default, text, **where)
+        define = _define_path if field.metadata.get("path") == "one" else _DEFINE[kind]
+        define(field.name, field.default, text, **where)
 
 
 def define_string(name: str, default: str | None, help: str) -> None:
     """A flag of a command's own."""
     flags.DEFINE_string(name, default, help, module_name=sys.argv[0])
+
+
+def define_path(name: str, default: str | None, help: str) -> None:
+    """A flag of a command's own that names a file or a folder: ``~`` is written out."""
+    _define_path(name, default, help, module_name=sys.argv[0])
 
 
 def define_bool(name: str, help: str) -> None:

@@ -12,14 +12,21 @@ import io
 import json
 import os
 import shutil
+import stat
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kd_keras.common import places
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import PathLike
 
-PathLike = str | os.PathLike[str]
+_REFUSED = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.EBUSY, errno.ENXIO,
+)  # fmt: skip
 
 # How a pointer of Git LFS begins.
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -84,8 +91,8 @@ def utf8_lines(path: PathLike) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def disk_errors(path: PathLike) -> Iterator[None]:
-    """Turns "disk full", "not allowed" and their like into a UserError naming ``path``."""
+def disk_errors(path: PathLike, whatever: bool = False) -> Iterator[None]:
+    """Turns "disk full", "not allowed" and their like into a UserError naming ``path``; ``whatever``: any OSError."""
     try:
         yield
     except OSError as e:
@@ -93,42 +100,112 @@ def disk_errors(path: PathLike) -> Iterator[None]:
             raise UserError(
                 f"{path}: the disk is full ({e.strerror}); make room and run the same command: it resumes"
             ) from e
-        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if whatever or e.errno in _REFUSED:
             raise UserError(f"{path}: cannot be written ({e.strerror})") from e
         raise
 
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[Path]:
-    """A temporary path beside ``path``, renamed onto it at the end: readers see all of it or none."""
-    final = Path(path)
-    temp = final.with_name(f".{final.name}.{os.getpid()}.tmp{final.suffix}")
-    with disk_errors(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path, whose content is at ``path`` in the end: readers see all of it or none.
+
+    It lies beside ``path`` and is renamed onto it, or onto what a link leads to; mode and owner of the file that it
+    replaces stay. What cannot be replaced (a device, a pipe, a file in a folder that is not ours) is written into.
+    """
+    final, stream = places.linked(path), places.descriptor(path)
+    with disk_errors(path):
+        with disk_errors(path, whatever=True):
+            there = None
+            if stream is None:
+                with contextlib.suppress(FileNotFoundError):
+                    there = os.stat(path)
+            if there and stat.S_ISDIR(there.st_mode):
+                raise IsADirectoryError(errno.EISDIR, "it is a folder, expected a file")
+            into = stream is not None or (there is not None and not _renames(there, final.parent))
+            temp = _empty(None if into else final, there)
         _unfinished.add(temp)
         try:
             yield temp
+            if into:
+                _pour(temp, final, stream)
+                return
             with open(temp, "rb+") as f:
                 os.fsync(f.fileno())
-            os.replace(temp, final)
+            if there:
+                _keep(there, temp)
+            try:
+                os.replace(temp, final)
+            except OSError as e:
+                if e.errno != errno.EBUSY or not there:  # a file that is mounted, as containers do
+                    raise
+                _pour(temp, final, None)
         finally:
             temp.unlink(missing_ok=True)
             _unfinished.discard(temp)
 
 
+def _renames(there: os.stat_result, folder: Path) -> bool:
+    """Whether what is ``there``, in ``folder``, can be replaced by another file that is like it."""
+    ours = os.geteuid() in (0, there.st_uid)
+    return stat.S_ISREG(there.st_mode) and ours and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _empty(final: Path | None, there: os.stat_result | None) -> Path:
+    """A temporary file beside ``final``, or where temporary files are. Nobody else reads what will be private."""
+    if final is None:
+        made, name = tempfile.mkstemp()
+        os.close(made)
+        return Path(name)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temp = _beside(final, f"tmp{final.suffix if len(final.suffix) < 20 else ''}")
+    temp.unlink(missing_ok=True)  # of a killed process that had our number
+    os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if there else 0o666))
+    return temp
+
+
+def _beside(final: Path, part: str) -> Path:
+    name = os.fsdecode(os.fsencode(final.name)[:200])  # names end at 255 bytes
+    return final.with_name(f".{name}.{os.getpid()}.{part}")
+
+
+def _keep(there: os.stat_result, temp: Path) -> None:
+    """Gives ``temp`` the owner and the mode of what it replaces."""
+    made = temp.stat()
+    if made.st_nlink > 1:  # a second name for a file that has its own
+        return
+    if (made.st_uid, made.st_gid) != (there.st_uid, there.st_gid):
+        with contextlib.suppress(PermissionError):  # a group that we are not in
+            os.chown(temp, there.st_uid, there.st_gid)
+    os.chmod(temp, stat.S_IMODE(there.st_mode))
+
+
+def _pour(temp: Path, final: Path, stream: int | None) -> None:
+    """Writes the content of ``temp`` into what is at ``final``, or into an open file of this process."""
+    into = os.open(final, os.O_WRONLY | os.O_TRUNC | os.O_NOCTTY) if stream is None else os.dup(stream)
+    with open(into, "wb") as f, open(temp, "rb") as source:
+        shutil.copyfileobj(source, f)
+
+
 @contextlib.contextmanager
 def atomic_dir(path: PathLike) -> Iterator[Path]:
-    """Like :func:`atomic_path` for a folder; an older folder of that name is replaced."""
-    final = Path(path)
-    temp, old = (final.with_name(f".{final.name}.{os.getpid()}.{part}") for part in ("tmp", "old"))
-    with disk_errors(final):
+    """Like :func:`atomic_path` for a folder; an older folder of that name, or that a link leads to, is replaced."""
+    final = places.linked(path)
+    temp, old = (_beside(final, part) for part in ("tmp", "old"))
+    with disk_errors(path):
         shutil.rmtree(temp, ignore_errors=True)
-        temp.mkdir(parents=True)
+        with disk_errors(path, whatever=True):
+            if final.exists() and not final.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, "it is a file, expected a folder")
+            temp.mkdir(parents=True)
         _unfinished.add(temp)
         try:
             yield temp
             _unfinished.discard(temp)  # whole: between the two renames it is all there is
             if final.exists():  # a folder cannot be renamed onto a full one: the old one steps aside first
+                there = final.stat()
+                with contextlib.suppress(PermissionError):
+                    os.chown(temp, there.st_uid, there.st_gid)
+                os.chmod(temp, stat.S_IMODE(there.st_mode))
                 os.replace(final, old)
             os.replace(temp, final)
             shutil.rmtree(old, ignore_errors=True)
@@ -163,6 +240,7 @@ def read_json(path: PathLike) -> Any:
 def link_or_copy(source: PathLike, target: PathLike) -> None:
     """The same file under a second name; a copy where the file system cannot link."""
     with atomic_path(target) as temp:
+        temp.unlink()
         try:
             os.link(source, temp)
         except OSError:

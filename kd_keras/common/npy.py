@@ -50,9 +50,10 @@ class NpyWriter:
 def put_rows(path: Path, where: np.ndarray, values: np.ndarray, rows: int) -> None:
     """Writes [n, width] ``values`` at rows ``where`` of the array [rows, width] in the ``.npy`` file ``path``.
 
-    The file is made where there is none. It is mapped for this call alone: mapped pages count as the process's memory.
+    The file is made where there is none, or an empty one. It is mapped for this call alone: mapped pages count as the
+    process's memory.
     """
-    if path.exists():
+    if path.exists() and path.stat().st_size:
         array = np.load(path, mmap_mode="r+")
     else:
         array = np.lib.format.open_memmap(path, "w+", values.dtype, (rows, *values.shape[1:]))

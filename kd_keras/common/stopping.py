@@ -20,7 +20,6 @@ from kd_keras.common import files
 
 _MESSAGE = "\nstopped; what was finished is kept, and the same command goes on\n"
 _GRACE = 1.0
-_DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
 
 # The signal that came, whether the main thread was told, and whether it must not be told now.
 _came: int | None = None
@@ -41,7 +40,7 @@ def listen() -> None:
     os.set_blocking(write, False)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) in _DEFAULTS:  # nohup and its like keep what they asked for
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup and its like keep what they asked for
             signal.signal(number, _interrupt)
     threading.Thread(target=_watch, args=(read,), daemon=True).start()
 

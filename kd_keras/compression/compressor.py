@@ -13,6 +13,7 @@ from kd_keras.augment import transfer
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.places import check_output_dir, local
 from kd_keras.common.progress import say
 from kd_keras.compression.report import measured, table
 from kd_keras.compression.settings import CompressSettings
@@ -52,7 +53,7 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
     Raises:
       UserError: no run, no signals, data that are gone, or an output folder that holds something else.
     """
-    run, out = FinishedRun.open(model_dir), RunLayout(Path(output_dir))
+    run, out = FinishedRun.open(model_dir), RunLayout(Path(local(output_dir, "--output_dir")))
     task, source = run.task, run.layout
     if task.kind == "tagging":
         raise UserError(f"--model_dir={model_dir}: task {task.name} tags tokens; compress takes sentences and pairs")
@@ -67,6 +68,7 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
         )
     if not done and (out.root.is_file() or (out.root.is_dir() and any(out.root.iterdir()))):
         raise UserError(f"--output_dir={output_dir}: is there and not empty; choose another folder")
+    check_output_dir(out.root)
     data = run.data(settings.data_dir)
     if not has_label(data.dev).any():
         raise UserError(f"{data.source}: its dev split has no labels to choose the best weights by")
@@ -111,7 +113,8 @@ def run(plan: Plan) -> dict:
     with files.atomic_dir(plan.out.root) as temp:
         made = RunLayout(temp)
         _link_what_stays(source, made)
-        student.save(made.student)
+        with files.atomic_path(made.student) as to:
+            student.save(to)
         files.write_json(made.run, files.read_json(source.run) | {"compress": plan.key})
         after = measured(student, made.student) | {"dev": dev_scores(predict(student, dev_ids))}
         results = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 
 METHODS = ("prune", "cluster", "prune_cluster")
@@ -37,7 +37,7 @@ class CompressSettings(Checked):
     batch_size: int = setting(128, "rows an update.", low=1)
     learning_rate: float = setting(5e-4, "first learning rate of Adam; it falls to 0.", low=1e-8, high=1.0)
     seed: int = setting(1, "seed of batches and dropout.", low=0)
-    data_dir: str | None = setting(None, "where the run's data is now, if not where the run found it.")
+    data_dir: str | None = path_setting(None, "where the run's data is now, if not where the run found it.")
 
     def __post_init__(self) -> None:
         if self.method in ("qat", "quantize", "quantise"):

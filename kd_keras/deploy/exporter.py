@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import linked
 from kd_keras.common.progress import say
 from kd_keras.deploy import bundle, model_card
 from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
@@ -102,12 +105,11 @@ class _Job:
         """Writes one file and its entry in metadata.json."""
         runner, path = self.runner, self.layout.tflite / fmt.file
         name = path.relative_to(self.run.layout.root).as_posix()
-        # An older file goes first: should this one fail, nothing wrong is left in its place.
-        path.unlink(missing_ok=True)
+        # Nobody takes an older file for this one, should this one fail.
         self.models.pop(fmt.file, None)
         bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
         length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
-        with files.atomic_path(path) as temp:
+        with _older_gone_on_failure(path), files.atomic_path(path) as temp:
             calibration = self.calibration and cut_ids(self.calibration, length, runner.tokenizer.truncation)[0]
             no_mediapipe = mediapipe.why_not(runner.task, runner.tokenizer, fmt)
             bert = no_mediapipe is None and runner.tokenizer.kind == "wordpiece"
@@ -144,8 +146,7 @@ class _Job:
         """Writes the folder, metadata with it."""
         runner, rows, folder = self.runner, self.rows, self.layout.saved_model
         name = folder.relative_to(self.run.layout.root).as_posix()
-        shutil.rmtree(folder, ignore_errors=True)
-        with files.atomic_dir(folder) as temp:
+        with _older_gone_on_failure(folder), files.atomic_dir(folder) as temp:
             write_saved_model(runner.student, runner.tokenizer, runner.task, temp)
             model = LoadedModel(temp)
             worst = float(np.abs(model.logits_of_ids(self.ids) - self.logits).max())
@@ -166,6 +167,20 @@ class _Job:
             files.write_json(extra, self.about | said)
             size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
         return name, size, found
+
+
+@contextlib.contextmanager
+def _older_gone_on_failure(path: Path) -> Iterator[None]:
+    """Should the new file or folder fail, nothing wrong is left in its place."""
+    try:
+        yield
+    except BaseException:
+        older = linked(path)
+        if older.is_dir():
+            shutil.rmtree(older, ignore_errors=True)
+        elif older.is_file():
+            older.unlink()
+        raise
 
 
 def _verification(fmt: Format, found: Verification) -> dict:

@@ -258,7 +258,7 @@ def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) ->
 def _made(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -> str:
     formats = ",".join(entry["format"] for entry in models.values())
     calibration = " --calibration_file=TEXTS" if any(e["precision"] == "int8" for e in models.values()) else ""
-    of = f" --arm={arm}" if arm else ""
+    of = f" {shlex.quote(f'--arm={arm}')}" if arm else ""
     export = f"python -m kd_keras.export --model_dir=RUN{of} --formats={formats}{calibration}"
     given = [line for line in flags.splitlines() if line.startswith("--")]
     if not flags:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common import files
+from kd_keras.common.cli import command
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import local
 from kd_keras.deploy import bundle
 from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.formats.litert import LiteRT
@@ -68,8 +70,9 @@ class Runner:
     @classmethod
     def load_file(cls, path: str | Path) -> Runner:
         """A .tflite file with the files that export wrote beside it; no TensorFlow is imported."""
-        task, tokenizer, entry = bundle.open_model(Path(path))
-        return cls(task, tokenizer, LiteRT(Path(path)), FORMATS[entry["format"]])
+        path = Path(local(path, "--model"))
+        task, tokenizer, entry = bundle.open_model(path)
+        return cls(task, tokenizer, LiteRT(path), FORMATS[entry["format"]])
 
     def logits(self, rows: Rows) -> np.ndarray:
         """float32[rows, classes] of the Keras model; an empty text and a very long one (cut) get theirs too."""
@@ -107,8 +110,7 @@ def require_export(run: FinishedRun, fmt: Format) -> None:
     if fmt == KERAS:
         return
     home, root = run.home, run.layout.root
-    again = f"python -m kd_keras.export --model_dir={root} --formats={fmt.name}"
-    again += f" --arm={run.arm}" if run.arm else ""
+    again = command("export", model_dir=root, formats=fmt.name, **({"arm": run.arm} if run.arm else {}))
     there = home.tflite / fmt.file if fmt.is_tflite else home.saved_model_metadata
     if not there.is_file():
         raise UserError(f"--formats={fmt.name}: {home.root} has no such export; make it: {again}")

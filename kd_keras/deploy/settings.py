@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.formats.format import EXPORTS, Format, parse_formats
 
 
@@ -16,7 +16,7 @@ class ExportSettings(Checked):
         None,
         f"formats to write, with commas: {', '.join(EXPORTS)}. All of them if not given, tflite_int8 only with "
         "text for its ranges. tflite_… are unrolled to --tflite_length tokens (one subgraph, for MediaPipe), "
-        "tflite_loop_… take any length.",
+        "tflite_loop_… take any length, and any number of texts at once.",
     )
     arm: str | None = setting(
         None,
@@ -26,17 +26,17 @@ class ExportSettings(Checked):
     tflite_length: int = setting(
         64, "tokens that an unrolled TFLite file reads; longer text is cut. At most the student's own.", low=1, high=512
     )
-    calibration_file: str | None = setting(
+    calibration_file: str | None = path_setting(
         None,
         "text like that of the app, for tflite_int8's ranges: a line a text, or .csv, .tsv, .jsonl (labels are not "
         "looked at). The run's training rows if not given.",
     )
-    check_file: str | None = setting(
+    check_file: str | None = path_setting(
         None,
         "text to compare every file with Keras on, labelled or not. The run's dev split if not given; where that is "
         "not found, --calibration_file, else a list of invented sentences.",
     )
-    data_dir: str | None = setting(None, "where the run's data is now, if not where the run found it.")
+    data_dir: str | None = path_setting(None, "where the run's data is now, if not where the run found it.")
 
     def chosen(self) -> list[Format]:
         """The formats that are asked for; UserError where one is unknown."""

@@ -3,7 +3,7 @@
 Two forms, exact copies of Keras' answer for ids that are right-padded with 0:
 
 - unrolled: a fixed length, one subgraph, the same work for any text. What MediaPipe needs.
-- loop: any length, stops at the last token. Fastest in a plain interpreter.
+- loop: any length and any number of texts, as many steps as the longest has tokens. Fastest in a plain interpreter.
 
 An unrolled graph can have BERT's three inputs, as MediaPipe gives them: [CLS] and [SEP], which no student has seen, are
 left out inside.
@@ -30,7 +30,8 @@ def forward_pass(
     bert_inputs: bool = False,
     aliases: Sequence[int] = (),
 ) -> Any:
-    """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}.
+    """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}; of the loop form
+    int32[batch, time] → float32[batch, outputs].
 
     Args:
       weights: of the student.
@@ -51,13 +52,16 @@ def forward_pass(
             texts = [_meant(ids, len(weights.embeddings), aliases) for ids in texts]
         rows = _as_batch(texts)
         count = tf.reduce_sum(tf.cast(tf.not_equal(rows, 0), tf.int32), 1)
-        steps = model.projected(rows, count)
         # Everything between the matrix products is done for both directions at once: half as many ops.
         both = tf.concat([count, count], 0)
-        encode = _unrolled if length else _loop
-        sentence = tf.concat(tf.split(encode(model, steps, both), 2, 0), 1)
+        states = (
+            _unrolled(model, model.projected(rows, count), both)
+            if length
+            else _loop(model, model.projected_to_the_end(rows, count), both)
+        )
+        sentence = tf.concat(tf.split(states, 2, 0), 1)
         if len(texts) > 1:
-            u, v = sentence[:1], sentence[1:]
+            u, v = tf.split(sentence, 2, 0)
             sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
         hidden = tf.nn.relu(tf.matmul(sentence, model.dense[0]) + model.dense[1])
         logits = tf.matmul(hidden, model.logits[0]) + model.logits[1]
@@ -66,7 +70,7 @@ def forward_pass(
         return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
 
     names, size = (MEDIAPIPE_INPUTS, length + 2) if bert_inputs else (weights.inputs, length)
-    signature = {name: tf.TensorSpec((1, size), tf.int32, name=name) for name in names}
+    signature = {name: tf.TensorSpec((1 if length else None, size), tf.int32, name=name) for name in names}
     return tf.function(scores).get_concrete_function(**signature)
 
 
@@ -86,7 +90,7 @@ def _meant(ids: tf.Tensor, vocab: int, aliases: Sequence[int]) -> tf.Tensor:
 
 
 def _as_batch(texts: list[tf.Tensor]) -> tf.Tensor:
-    """int32[1, time] of each text → int32[texts, longest time]: a pair goes through the encoder as a batch of two."""
+    """int32[batch, time] of each text → int32[texts · batch, longest time]: both texts of a pair in one pass."""
     if len(texts) == 1:
         return texts[0]
     if texts[0].shape[1] is None:
@@ -113,7 +117,7 @@ class _Constants:
         self.hidden = w.forward.hidden
 
     def embed(self, ids: tf.Tensor) -> tf.Tensor:
-        """int32[rows] → float32[rows, width]."""
+        """int32[…] → float32[…, width]."""
         rows = tf.gather(self._table, ids)
         return rows if self._scales is None else tf.cast(rows, tf.float32) * tf.gather(self._scales, ids)
 
@@ -126,7 +130,24 @@ class _Constants:
         backwards = tf.reverse_sequence(ids, count, seq_axis=1, batch_axis=0)
         for (kernel, bias), order in zip(self.kernels, (ids, backwards), strict=True):
             x = tf.matmul(self.embed(tf.reshape(tf.transpose(order), [-1])), kernel) + bias
-            parts.append(tf.reshape(x, [-1 if ids.shape[1] is None else ids.shape[1], rows, 4 * self.hidden]))
+            parts.append(tf.reshape(x, [ids.shape[1], rows, 4 * self.hidden]))
+        return tf.concat(parts, 1)
+
+    def projected_to_the_end(self, ids: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """As :meth:`projected`, of any number of rows, each of which ends at the last step; zeros before it begins.
+
+        Steps of zeros leave a state of zeros as it is, so that rows of unequal length need no mask in the loop. Shapes
+        follow from those of the inputs: were they worked out, TFLite would plan its memory anew in each call.
+        """
+        # With a row of padding, as TFLite's kernel crashes on no rows at all.
+        one_more, counts = tf.pad(ids, [[0, 1], [0, 0]]), tf.concat([count, [0]], 0)
+        backwards = tf.reverse_sequence(one_more, counts, seq_axis=1, batch_axis=0)[:-1]
+        reading = tf.reverse(backwards, [1]), tf.reverse(ids, [1])
+        parts = []
+        for (kernel, bias), order in zip(self.kernels, reading, strict=True):
+            order = tf.transpose(order)
+            text = tf.expand_dims(tf.cast(tf.not_equal(order, 0), tf.float32), 2)
+            parts.append((tf.matmul(self.embed(order), kernel) + bias) * text)
         return tf.concat(parts, 1)
 
     def first(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -174,19 +195,22 @@ def _max_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
 
 
 def _loop(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """float32[time, rows, 4 · hidden] → float32[rows, hidden]; as many steps as the longest row has tokens."""
-    rows, longest = steps.shape[1], tf.reduce_max(count)
+    """float32[time, rows, 4 · hidden] → float32[rows, hidden]; as many steps as the longest row has tokens.
 
-    def keep(t: tf.Tensor, new: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
-        # Of a pair, one text may be over before the other.
-        return new if rows == 2 else tf.where(t < count[:, None], new, old)
+    Each row ends at the last step, and has ``count`` of them.
+    """
+    end = tf.shape(steps)[0]
+    begin = end - tf.expand_dims(count, 1)
+    zeros = tf.zeros_like(steps[0, :, : w.hidden])
 
     def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *best: tf.Tensor) -> tuple:
-        h_new, c_new = w.step(tf.gather(steps, t), h, c)
-        best = tuple(keep(t, tf.maximum(b, h_new), b) for b in best)
-        return t + 1, keep(t, h_new, h), keep(t, c_new, c), *best
+        h, c = w.step(tf.gather(steps, t), h, c)
+        # Before a row begins, its state of zeros is none to choose.
+        best = tuple(tf.where(t < begin, b, tf.maximum(b, h)) for b in best)
+        return t + 1, h, c, *best
 
-    zeros = tf.zeros((rows, w.hidden))
-    start = [tf.constant(0), zeros, zeros, *([tf.fill((rows, w.hidden), -1.0)] if w.pool_max else [])]
-    _, h, _, *best = tf.while_loop(lambda t, *_: t < longest, body, start)
-    return tf.where(count[:, None] > 0, best[0], 0.0) if w.pool_max else h
+    # States lie in (-1, 1): -1 never wins.
+    longest = tf.reduce_max(tf.concat([count, [0]], 0))  # TFLite has no maximum of no rows
+    start = [end - longest, zeros, zeros, *([zeros - 1.0] if w.pool_max else [])]
+    _, h, _, *best = tf.while_loop(lambda t, *_: t < end, body, start)
+    return tf.where(begin < end, best[0], 0.0) if w.pool_max else h

@@ -74,7 +74,13 @@ class LiteRT:
         return model_inputs(ids, row, self.length, self._bert, more)
 
     def answer(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs."""
+        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs.
+
+        Raises:
+          UserError: it is not one text.
+        """
+        if any(a.shape[0] != 1 for a in x.values()):
+            raise UserError(f"expected one text, int32[1, time], found {', '.join(str(a.shape) for a in x.values())}")
         run = self._interpreter
         if not self.length and (shapes := {n: a.shape for n, a in x.items()}) != self._shapes:
             for name, shape in shapes.items():

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import without_pattern
 from kd_keras.formats.graph_tokenizer import InGraphTokenizer
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.token_ids import TokenIds
@@ -68,7 +69,8 @@ class LoadedModel:
         import tensorflow_text  # noqa: F401  its ops are in the graph
 
         try:
-            self._model = tf.saved_model.load(str(folder))
+            with without_pattern(Path(folder)) as place:
+                self._model = tf.saved_model.load(str(place))
             self._text, self._ids = (self._model.signatures[n] for n in ("text", "ids"))
         except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as e:
             why = " ".join(str(e).split())[:200]

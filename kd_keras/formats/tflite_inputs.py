@@ -12,7 +12,8 @@ from kd_keras.text.token_ids import TokenIds
 MEDIAPIPE_INPUTS = ("ids", "mask", "segment_ids")
 # For metadata.json.
 READS = {
-    "ids": "int32, right-padded with 0; no [CLS], no [SEP]; an empty text is all 0",
+    "ids": "int32, right-padded with 0; no [CLS], no [SEP]; an empty text is all 0; any number of texts where the "
+    "first size is -1, else one",
     "bert": "int32; ids: [CLS] text [SEP], then 0 (any id will do for [CLS] and [SEP], they are left out inside); "
     "mask: 1 from [CLS] to [SEP], then 0; segment_ids: 0",
 }

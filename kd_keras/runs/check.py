@@ -10,6 +10,7 @@ from kd_keras.augment.unlabeled import check_unlabeled
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout, signals_in
+from kd_keras.common.places import check_output_dir
 from kd_keras.runs.job import Job, Run
 from kd_keras.students.settings import student_name
 from kd_keras.teachers import ensemble
@@ -123,8 +124,7 @@ def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
 
 def _check_folder(job: Job, layout: RunLayout) -> None:
     """Whether the run may write there."""
-    if layout.root.is_file():
-        raise UserError(f"--output_dir={layout.root}: is a file, expected a folder")
+    check_output_dir(layout.root)
     if layout.task.is_file():
         other = files.read_json(layout.task).get("name")
         if other != job.task.name:

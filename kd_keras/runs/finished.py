@@ -19,6 +19,7 @@ from kd_keras.common import files
 from kd_keras.common.config import from_flagfile
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.places import local
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load_data, read_labelled
 from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
@@ -51,7 +52,7 @@ class FinishedRun:
         Raises:
           UserError: it is no folder of a finished run, or has no such arm.
         """
-        layout = RunLayout(Path(model_dir))
+        layout = RunLayout(Path(local(model_dir, "--model_dir")))
         if not layout.root.is_dir():
             raise UserError(f"--model_dir={model_dir}: no such folder")
         if arm and arm not in (known := layout.trained_arms()):

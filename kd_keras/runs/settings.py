@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 
 ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
@@ -17,11 +17,11 @@ NOT_IN_KEY = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard
 class JobSettings(Checked):
     """What to compare and where to write."""
 
-    output_dir: str | None = setting(
+    output_dir: str | None = path_setting(
         None, "run folder; saved_models/TASK/RUN if not given, RUN being made from the settings, so that the same "
         "command finds its own run again.",
     )  # fmt: skip
-    signals: str | None = setting(
+    signals: str | None = path_setting(
         None,
         "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
         "made them (RUN/teacher).",

@@ -14,6 +14,7 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import local
 from kd_keras.text.batches import row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
 
@@ -27,6 +28,7 @@ def load_student(path: str | Path) -> keras.Model:
     Raises:
       UserError: the file is no student that can be loaded.
     """
+    path = local(path, "student")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as e:

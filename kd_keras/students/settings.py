@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.text.truncation import TRUNCATIONS
 from kd_keras.text.vectors import vector_width
@@ -46,7 +46,7 @@ class StudentSettings(Checked):
         "first values of the embeddings: the fine-tuned teacher's by SVD (wordpiece only), random, or --vectors.",
         choices=("teacher", "random", "vectors"),
     )
-    vectors: str | None = setting(
+    vectors: str | None = path_setting(
         None,
         "word vectors, with --tokenizer=words --embeddings=vectors: a GloVe, fastText (.vec) or word2vec file (text; "
         "binary if named .bin), .gz and .bz2 too, or glove-6b-50d, an installed package.",

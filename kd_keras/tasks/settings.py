@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import builtin
 from kd_keras.tasks.custom import custom
@@ -24,10 +24,10 @@ class TaskSettings(Checked):
     task: str = setting(
         "rotten_tomatoes", "what to learn (python -m kd_keras.tasks lists them), or custom for your own files"
     )
-    data_dir: str | None = setting(None, "folder with the data set in its official file layout")
-    train_file: str | None = setting(None, "task custom: .csv, .tsv or .jsonl file to learn from")
-    dev_file: str | None = setting(None, "task custom: dev split; without it a tenth of train is drawn")
-    test_file: str | None = setting(None, "task custom: test split, scored once at the end")
+    data_dir: str | None = path_setting(None, "folder with the data set in its official file layout")
+    train_file: str | None = path_setting(None, "task custom: .csv, .tsv or .jsonl file to learn from")
+    dev_file: str | None = path_setting(None, "task custom: dev split; without it a tenth of train is drawn")
+    test_file: str | None = path_setting(None, "task custom: test split, scored once at the end")
     text_column: str = setting("text", "task custom: column of the text")
     text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
     label_column: str = setting("label", "task custom: column of the label")

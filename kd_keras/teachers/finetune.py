@@ -16,6 +16,7 @@ from kd_keras.common import files
 from kd_keras.common.artifacts import find
 from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import without_pattern
 from kd_keras.common.progress import progress, say
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sigmoid, thresholds
@@ -165,13 +166,9 @@ class _Run:
         ]
         self.optimizer.build(self.variables)
         self.state = tf.Variable(json.dumps(self._fresh()), dtype=tf.string)
-        state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
-        self.manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                model=teacher.model, optimizer=self.optimizer, dropout=teacher.dropout_states(), state=self.state
-            ),
-            state_dir,
-            1,
+        self.state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
+        self.checkpoint = tf.train.Checkpoint(
+            model=teacher.model, optimizer=self.optimizer, dropout=teacher.dropout_states(), state=self.state
         )
 
     @staticmethod
@@ -179,7 +176,8 @@ class _Run:
         return {"step": 0, "best": None, "history": [], "seconds": 0.0}
 
     def go(self) -> None:
-        with files.disk_errors(self.folder.parent):
+        with files.disk_errors(self.folder.parent), without_pattern(self.state_dir) as state_dir:
+            self.manager = tf.train.CheckpointManager(self.checkpoint, state_dir, 1)
             self._go()
 
     def _go(self) -> None:
@@ -189,7 +187,7 @@ class _Run:
         update = self._update_function()
         info = self._fresh()
         if self.manager.latest_checkpoint:
-            self.manager.checkpoint.restore(self.manager.latest_checkpoint).expect_partial()
+            self.checkpoint.restore(self.manager.latest_checkpoint).expect_partial()
             info = json.loads(self.state.numpy())
             say(f"teacher: going on at update {info['step']:,} of {self.steps:,}")
         elif s.teacher_start == PROBE:
@@ -226,7 +224,7 @@ class _Run:
                     saved = time.monotonic()
         self._save_manifest(info)
         say(f"teacher: best dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
-        for path in self.manager.directory, self._best:
+        for path in self.state_dir, self._best:
             shutil.rmtree(path, ignore_errors=True)
 
     def _score(self, info: dict, dev: Encoded, step: int, loss: float | None) -> float:
@@ -247,7 +245,7 @@ class _Run:
 
     @property
     def _best(self) -> Path:
-        return Path(self.manager.directory).with_name(Path(self.manager.directory).name + "-best")
+        return self.state_dir.with_name(self.state_dir.name + "-best")
 
     def _save(self, info: dict, over: np.ndarray) -> None:
         # Complete but without a key, so that nobody takes a half-trained teacher for a finished one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kd_keras.common import machine
-from kd_keras.common.config import AUTO, Checked, setting
+from kd_keras.common.config import AUTO, Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 from kd_keras.text.truncation import TRUNCATIONS
 
@@ -18,7 +18,7 @@ PROBE, RANDOM = STARTS = ("probe", "random")
 class TeacherSettings(Checked):
     """How a teacher is made from a checkpoint."""
 
-    teacher: str = setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.")
+    teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.")
     teacher_epochs: float | str = setting(
         AUTO, "passes over the training set; auto: so many that there are enough updates, see --teacher_patience; 0 "
         "uses the checkpoint's classifier as it is.", low=0.0, high=1000.0,

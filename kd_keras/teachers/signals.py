@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from kd_keras.common import files
 from kd_keras.common.columns import MappedArray
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import local
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
@@ -65,8 +66,8 @@ class SignalStore:
     [[3.0, 4.0], [1.0, 2.0]]
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: str | Path):
+        self.folder = Path(local(folder, "signals"))
 
     def shard(self, number: int) -> Path:
         return self.folder / f"shard-{number:05d}.parquet"
@@ -173,14 +174,16 @@ class SignalStore:
                 **{name: column.encode(columns[name]) for name, column in known.items()},
             }
         )
-        with files.atomic_path(self.shard(number)) as temp:
-            pq.write_table(table, temp, compression="zstd", write_page_checksum=True)
+        # An open file, as a name with ":" would be taken for an address.
+        with files.atomic_path(self.shard(number)) as temp, pa.OSFile(str(temp), "wb") as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
     def read_shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """A shard's columns, all of them if not given, their checksums verified; UserError names a damaged file."""
         path = self.shard(number)
         try:
-            return pq.read_table(path, columns=columns, page_checksum_verification=True)
+            with pa.OSFile(str(path)) as file:
+                return pq.read_table(file, columns=columns, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as e:
             reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
             raise UserError(f"{path}: damaged Parquet shard ({files.tail(reason, 90)}); {self._mend()}") from None

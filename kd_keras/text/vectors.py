@@ -248,7 +248,8 @@ def _packaged(name: str, wanted: Wanted) -> Words:
     matrix, path = _packaged_files(name)
     advice = PACKAGED[name][-1]
     try:
-        words = pyarrow.parquet.read_table(path).column(0).to_pylist()
+        with pyarrow.OSFile(str(path)) as file:  # a name with ":" would be taken for an address
+            words = pyarrow.parquet.read_table(file).column(0).to_pylist()
     except (pyarrow.ArrowException, OSError) as e:
         raise UserError(f"--vectors={name}: {path}: not Parquet ({files.tail(str(e))}); {advice}") from None
     if len(words) != len(matrix):

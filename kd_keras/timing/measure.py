@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras import __version__
+from kd_keras.common.cli import command
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import load_average, machine
@@ -102,9 +103,7 @@ def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
     if settings.formats is None:
         formats = [f for f in FORMATS.values() if _is_exported(layout, f)]
         if not any(f.is_tflite for f in formats):
-            raise UserError(
-                f"{model_dir}: nothing to measure yet; first: python -m kd_keras.export --model_dir={model_dir}"
-            )
+            raise UserError(f"{model_dir}: nothing to measure yet; first: {command('export', model_dir=model_dir)}")
     else:
         formats = parse_formats(settings.formats, FORMATS)
     for fmt in formats:

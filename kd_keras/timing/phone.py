@@ -36,13 +36,13 @@ def tool_flags(
 
     Args:
       graph: where the file lies on the phone.
-      inputs: name and shape of each input in the file's order; −1 is any size.
+      inputs: name and shape, [batch, time], of each input in the file's order; −1 is any size. One text is timed.
       vocab: number of ids.
       length: tokens for a file of any length.
       threads: of the interpreter.
     """
     names = [name for name, _ in inputs]
-    shapes = [",".join(str(length if n < 0 else n) for n in shape) for _, shape in inputs]
+    shapes = [f"1,{length if time < 0 else time}" for _, (_, time) in inputs]
     ranges = ["{},{},{}".format(name, *value_range(name, vocab)) for name in names]
     return (
         f"--graph={graph} --num_threads={threads} {_RUNS} --input_layer={','.join(names)} "

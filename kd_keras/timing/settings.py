@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, setting
+from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.formats.format import FORMATS
 
@@ -32,8 +32,8 @@ class BenchmarkSettings(Checked):
     threads: str = setting("1,2", "threads, with commas.")
     texts: int = setting(500, "texts timed for each format, length and number of threads.", low=10)
     rounds: int = setting(10, "rounds in which the formats take turns.", low=2, high=1000)
-    data_dir: str | None = setting(None, "where the run's data is now, if not where the run found it.")
-    data_file: str | None = setting(None, "labelled file to measure on instead of the run's dev split.")
+    data_dir: str | None = path_setting(None, "where the run's data is now, if not where the run found it.")
+    data_file: str | None = path_setting(None, "labelled file to measure on instead of the run's dev split.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

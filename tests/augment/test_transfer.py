@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,3 +192,11 @@ def test_the_command_writes_rows_that_label_reads(run_python, tmp_path, toy_rows
     for wrong, said in (([], "--augment=none makes no text"), (["--augment=all", "--n_iter=0"], "--n_iter=0")):
         refused = run_python("-m", "kd_keras.transfer", *arguments, *wrong)
         assert refused.returncode == 2 and said in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_a_folder_with_a_colon_is_no_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("exp:1/a%20[b] #.parquet")
+    transfer.save(augment(pairs(4), replace(ALL, augment="mask")), path, {"n": 1})
+    got = transfer.load(path, {"n": 1}, np.dtype(np.int32))
+    assert list(got.rows.text) and all("[MASK]" in a + b for a, b in zip(got.rows.text, got.rows.text_b, strict=True))

@@ -12,7 +12,14 @@ import pytest
 
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.transfer import Transfer, load
-from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, read_unlabeled, sentences, unlabeled
+from kd_keras.augment.unlabeled import (
+    UnlabeledText,
+    check_unlabeled,
+    read_unlabeled,
+    sentences,
+    unlabeled,
+    unlabeled_files,
+)
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Columns, Rows, Task
 
@@ -190,3 +197,12 @@ def test_refusals(settings, tmp_path):
         UnlabeledSettings(min_words=9, max_words=4)
     with pytest.raises(UserError, match="none of 104 is left; 104 have fewer than --min_words=100"):
         read(replace(settings, min_words=100, max_words=200))
+
+
+def test_a_file_whose_name_has_brackets_is_found(tmp_path):
+    for name in ("a[1].txt", "a1.txt"):
+        (tmp_path / name).write_text("text\n")
+    found = unlabeled_files(UnlabeledSettings(unlabeled_files=f"{tmp_path}/a[1].txt"))
+    assert [p.name for p in map(Path, found)] == ["a[1].txt"]
+    found = unlabeled_files(UnlabeledSettings(unlabeled_files=f"{tmp_path}/a*.txt"))
+    assert len(found) == 2

@@ -188,3 +188,29 @@ def test_texts_that_cannot_be_used(exported, tmp_path):
         export(folder, formats="tflite_float32", check_file=str(tmp_path / "other.csv"))
     with pytest.raises(UserError, match="--calibration_file: no such file"):
         export(folder, formats="tflite_int8", calibration_file=str(tmp_path / "none.txt"))
+
+
+def test_what_an_export_replaces_keeps_its_link_and_its_mode(copy, tmp_path):
+    shutil.move(copy / "tflite", tmp_path / "app")
+    (copy / "tflite").symlink_to(tmp_path / "app")
+    (tmp_path / "app" / "float32.tflite").rename(tmp_path / "model.tflite")
+    (tmp_path / "app" / "float32.tflite").symlink_to(tmp_path / "model.tflite")
+    (tmp_path / "model.tflite").chmod(0o640)
+    old = (tmp_path / "model.tflite").read_bytes()
+    done = export(copy, formats="tflite_float32", tflite_length=4)
+    assert not done.failures and (tmp_path / "model.tflite").read_bytes() != old
+    assert (copy / "tflite").is_symlink() and (tmp_path / "app" / "float32.tflite").is_symlink()
+    assert (tmp_path / "model.tflite").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_file_of_one_text_refuses_a_batch(exported, rows):
+    """Those with BERT's inputs and a tokenizer inside too."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    for name in ("float32.tflite", "int8.tflite"):
+        run = Interpreter(model_path=str(exported[0].folder / "tflite" / name))
+        for tensor in run.get_input_details():
+            run.resize_tensor_input(tensor["index"], (rows, int(tensor["shape"][1])))
+        with pytest.raises((RuntimeError, ValueError)):
+            run.allocate_tensors()

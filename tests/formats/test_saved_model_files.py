@@ -104,3 +104,14 @@ def test_a_folder_that_is_none(tmp_path):
     with pytest.raises(UserError, match="not a SavedModel of this package") as error:
         LoadedModel(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_with_brackets_is_no_pattern(exported, tmp_path):
+    import shutil
+
+    from kd_keras.formats.saved_model import LoadedModel
+
+    shutil.copytree(exported["single"].folder, tmp_path / "a[1]*")
+    rows = rows_of(exported["single"])
+    want = LoadedModel(exported["single"].folder / "saved_model").scores(rows)
+    np.testing.assert_array_equal(LoadedModel(tmp_path / "a[1]*" / "saved_model").scores(rows), want)

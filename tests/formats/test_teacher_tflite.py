@@ -120,3 +120,15 @@ def test_a_run_without_a_finished_teacher(run):
         run_teacher(layout)
     with pytest.raises(UserError, match="has no teacher/; --teacher_formats=none measures the student alone"):
         run_teacher(RunLayout(layout.benchmark))
+
+
+@pytest.mark.parametrize("rows", [0, 2, 3])
+def test_a_batch_is_refused(teacher, rows):
+    """A resized file must not give one answer for all."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(model_content=teacher_tflite.convert(teacher, TEACHER_FORMATS["float32"], 16))
+    for tensor in run.get_input_details():
+        run.resize_tensor_input(tensor["index"], (rows, 16))
+    with pytest.raises((RuntimeError, ValueError)):
+        run.allocate_tensors()

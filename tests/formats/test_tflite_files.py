@@ -102,10 +102,55 @@ def test_what_the_files_are_made_of(student, converted):
         if fmt.precision == "int8":
             assert graph["float_ops"] == ["DEQUANTIZE"], "all integer but for the answer"
         said = LiteRT(content).describe()
-        length = LENGTH if fmt.form == "unrolled" else -1
+        batch, length = (1, LENGTH) if fmt.form == "unrolled" else (-1, -1)
         names = sorted(ids)
-        assert said["inputs"] == [{"name": n, "dtype": "int32", "shape": [1, length]} for n in names]
-        assert said["output"] == {"name": "scores", "dtype": "float32", "shape": [1, 3]}
+        assert said["inputs"] == [{"name": n, "dtype": "int32", "shape": [batch, length]} for n in names]
+        assert said["output"] == {"name": "scores", "dtype": "float32", "shape": [batch, 3]}
+
+
+def answer_batch(content: bytes, ids: dict[str, TokenIds], rows: list[int], more: int = 0) -> np.ndarray:
+    """What a plain interpreter gives when it is resized to the rows, as TFLite's documentation has it."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(model_content=content)
+    given = {}
+    for tensor in run.get_input_details():
+        (name,) = (n for n in ids if f"_{n}:" in tensor["name"])
+        x = np.zeros((len(rows), LENGTH + more), np.int32)
+        for i, row in enumerate(rows):
+            x[i, : len(ids[name][row])] = ids[name][row]
+        given[tensor["index"]] = x
+    for index, x in given.items():
+        run.resize_tensor_input(index, x.shape)
+    run.allocate_tensors()
+    for index, x in given.items():
+        run.set_tensor(index, x)
+    run.invoke()
+    return run.get_tensor(run.get_output_details()[0]["index"])
+
+
+def test_a_batch_gives_each_text_its_own_answer(student, converted):
+    """Of texts of unequal length, empty ones among them; and a file of one text refuses to be resized."""
+    name, model, ids, want = student
+    for fmt in ALL if name == "plain" else SOME:
+        content = converted(name, model, fmt, ids)
+        if fmt.form == "unrolled":
+            for rows in ([1, 2], [0, 1, 2]):
+                with pytest.raises((RuntimeError, ValueError)):
+                    answer_batch(content, ids, rows)
+            continue
+        alone = LiteRT(content).scores(ids)
+        for rows in ([1, 2], [0, 1, 2, 3, 20], [0, 0], [1], list(range(40)), []):
+            got = answer_batch(content, ids, rows, more=len(rows) % 3)
+            assert got.shape == (len(rows), 3)
+            np.testing.assert_allclose(got, alone[rows], atol=2e-6, err_msg=f"{name} {fmt.name} {rows}")
+            np.testing.assert_allclose(got, want[rows], atol=NEAR[fmt.precision])
+
+
+def test_the_runner_takes_one_text_a_call(make_model):
+    run = LiteRT(convert(student_weights(make_model(SMALL, VOCAB, 3)), EXPORTS["tflite_loop_float32"], None))
+    with pytest.raises(UserError, match=r"expected one text, int32\[1, time\], found \(2, 3\)"):
+        run.answer({"ids": np.ones((2, 3), np.int32)})
 
 
 def test_smaller_precisions_make_smaller_files(make_model, converted):

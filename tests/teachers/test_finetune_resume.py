@@ -124,7 +124,7 @@ def test_killed_at_three_places_it_ends_with_the_same_bits(checkpoint, toy_data,
     unbroken = fine_tune(checkpoint, data, SETTINGS, tmp_path / "a" / "teacher")
     assert unbroken.bert.config.hidden_dropout_prob == 0.1, "without dropout this would prove less"
 
-    folder, settings = tmp_path / "b" / "teacher", replace(SETTINGS, **AT_EACH_UPDATE)
+    folder, settings = tmp_path / "b [1]" / "teacher", replace(SETTINGS, **AT_EACH_UPDATE)
     for updates in (2, 3, 4):
         with monkeypatch.context() as patch:
             kill_after(patch, updates)
@@ -136,10 +136,10 @@ def test_killed_at_three_places_it_ends_with_the_same_bits(checkpoint, toy_data,
         resumed = fine_tune(checkpoint, data, settings, folder)
     for a, b, w in zip(weights(unbroken), weights(resumed), unbroken.bert.weights, strict=True):
         assert (a == b).all(), w.name
-    one, other = (json.loads((tmp_path / n / "teacher" / "teacher.json").read_text()) for n in "ab")
+    one, other = (json.loads((tmp_path / n / "teacher" / "teacher.json").read_text()) for n in ("a", "b [1]"))
     assert one["dev"] == other["dev"] and one["weights_sha256"] == other["weights_sha256"]
     assert [h["step"] for h in other["history"]] == [6, 12]
-    assert leftovers(tmp_path / "b") == []
+    assert leftovers(tmp_path / "b [1]") == []
 
 
 def test_dropout_is_on_in_training(checkpoint, toy_data, tmp_path):

@@ -150,3 +150,9 @@ def test_a_file_with_other_columns_than_its_manifest_is_refused(tmp_path, kinds,
 def test_gaps_in_a_column_are_refused():
     with pytest.raises(ValueError, match="without gaps"):
         Column("token", "float32").decode(pa.chunked_array([pa.array([[1.0], None], pa.list_(pa.float32()))]))
+
+
+def test_a_folder_with_a_colon_is_no_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = write("exp:1/a%20[b] #", {"logits": LOGITS}, ROW)
+    assert store.read(ROWS).logits.tolist() == LOGITS[ORDER].tolist()

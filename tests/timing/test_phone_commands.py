@@ -54,7 +54,7 @@ def test_several_inputs_and_any_length():
     got = inputs_of(flags_of(shlex.split(commands(Path("t.tflite"), bert, 30522, 9)["binary"])[3:]))
     assert list(got) == [n for n, _ in bert], "the file's order"
     assert [v[1:] for v in got.values()] == [(1, 1), (1, 30521), (0, 0)]
-    pair = [("ids_a", [1, -1]), ("ids_b", [1, -1])]
+    pair = [("ids_a", [-1, -1]), ("ids_b", [-1, -1])]
     got = inputs_of(flags_of(shlex.split(commands(Path("t.tflite"), pair, 50, 12)["binary"])[3:]))
     assert got == {"ids_a": ([1, 12], 1, 49), "ids_b": ([1, 12], 1, 49)}
 

@@ -1,0 +1,142 @@
+"""Where a path leads, and whether something can be written there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from kd_keras.common.errors import UserError
+
+PathLike = str | os.PathLike[str]
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def local(path: PathLike, what: str) -> str:
+    """``path`` with its ``~`` or ``~user`` written out: no shell does that behind a flag's "=".
+
+    Raises:
+      UserError: ``path``, called ``what`` ("--input"), is no name that a local file can have.
+    """
+    name = os.fspath(path)
+    if _URI.match(name):
+        raise UserError(f"{what}={name}: is an address; only local files are read and written, so give a path")
+    if "\0" in name:
+        raise UserError(f"{what}={name.partition(chr(0))[0]}…: has a NUL character, which no file's name can have")
+    check_utf8(name, what)
+    # A name that begins with ~ is fine where it is there, but "~/" is home whatever an earlier program left behind.
+    if name.startswith("~") and (name[1:2] in ("", os.sep) or not os.path.lexists(name)):
+        user = name.split(os.sep)[0]
+        if os.path.expanduser(user) == user:
+            raise UserError(f"{what}={name}: there is no user {user[1:]!r}; a file of that name is ./{name}")
+        name = os.path.expanduser(name)
+    try:
+        os.stat(name)
+    except OSError as e:
+        if e.errno == errno.ELOOP:
+            raise UserError(f"{what}={name}: is a link that leads back to itself") from None
+        if e.errno in (errno.ENAMETOOLONG, errno.EACCES):
+            raise UserError(f"{what}={name}: {e.strerror.lower()}") from None
+    return name
+
+
+def check_utf8(text: str, what: str) -> None:
+    """UserError where ``text``, as Python reads arguments, has bytes that are not UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as e:
+        code = ord(text[e.start])
+        found = f"byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"character U+{code:04X}"
+        shown = text.encode("utf-8", "backslashreplace").decode()
+        if (encoding := sys.getfilesystemencoding()) != "utf-8":
+            raise UserError(f"{what}={shown}: this Python reads arguments as {encoding}; set PYTHONUTF8=1") from None
+        raise UserError(
+            f"{what}={shown}: not UTF-8 ({found} at position {e.start + 1}); expected UTF-8, in names of files too"
+        ) from None
+
+
+def linked(path: PathLike) -> Path:
+    """Where ``path`` leads, be something there or not: itself if it is no link."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+
+
+@contextlib.contextmanager
+def without_pattern(folder: Path) -> Iterator[Path]:
+    """``folder``, or a link to it where its path has brackets and their like.
+
+    TensorFlow takes the path of a checkpoint, and of a SavedModel's variables, for a pattern.
+    """
+    if not re.search(r"[][*?\\]", str(folder)):
+        yield folder
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        link = Path(place) / "link"
+        link.symlink_to(folder.resolve())
+        yield link
+
+
+def descriptor(path: PathLike) -> int | None:
+    """That of this process which ``path`` names (/dev/stdout, /dev/fd/63, a link to one); None of any other path."""
+    name = os.fspath(path)
+    for _ in range(8):
+        folder, last = os.path.split(name)
+        if last.isdecimal() and os.path.realpath(folder) in (f"/proc/{os.getpid()}/fd", "/dev/fd"):
+            return int(last)
+        if not os.path.islink(name):
+            return None
+        name = os.path.join(folder, os.readlink(name))
+    return None
+
+
+def check_output(path: PathLike, what: str, inputs: Mapping[str, PathLike | None]) -> None:
+    """Before long work: whether a file can be written to ``path``.
+
+    Args:
+      what: the flag.
+      inputs: flag → a file that is read, or None: none of them is overwritten.
+
+    Raises:
+      UserError: it cannot, or it is one of ``inputs``.
+    """
+    if descriptor(path) is not None:
+        return
+    final = linked(path)
+    if final.is_dir() or os.fspath(path).endswith(os.sep):
+        raise UserError(f"{what}={path}: is a folder, expected a file")
+    if not final.exists():
+        _try_folder(path, what, final.parent)
+        return
+    for flag, read in inputs.items():
+        if read and final.is_file() and os.path.exists(read) and os.path.samefile(final, read):
+            raise UserError(f"{what}={path}: is the file that {flag} reads; choose another name")
+    if not os.access(final, os.W_OK):
+        raise UserError(f"{what}={path}: cannot be written (permission denied)")
+
+
+def check_output_dir(path: PathLike, what: str = "--output_dir") -> None:
+    """Before long work: UserError where ``path`` is no folder that can be written to, or made."""
+    final = linked(path)
+    if final.exists() and not final.is_dir():
+        raise UserError(f"{what}={path}: is a file, expected a folder")
+    _try_folder(path, what, final)
+
+
+def _try_folder(path: PathLike, what: str, folder: Path) -> None:
+    """Makes a file without a name in ``folder``, or in the nearest of its parents that is there."""
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise UserError(f"{what}={path}: {folder} is no folder")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as e:
+        raise UserError(
+            f"{what}={path}: nothing can be written in {folder} ({(e.strerror or str(e)).lower()})"
+        ) from None

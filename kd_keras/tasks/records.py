@@ -13,6 +13,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import hash_of, hash_of_columns
+from kd_keras.tasks.label_names import label_fault
 
 KINDS = ("single", "pair", "regression", "tagging")
 
@@ -201,6 +202,9 @@ class Task:
             raise ValueError(f"task {self.name!r}: a label is listed twice")
         if (self.kind == "pair" and not self.is_pair) or (self.kind == "single" and self.is_pair):
             raise ValueError(f"task {self.name!r}: kind {self.kind!r}, but columns.text_b is {self.columns.text_b!r}")
+        for name in self.labels:
+            if fault := label_fault(name):
+                raise ValueError(f"task {self.name!r}: the label {name!r} {fault}")
         if self.is_regression and self.labels:
             raise ValueError(f"task {self.name!r}: a regression has no labels")
 

@@ -114,7 +114,8 @@ def test_what_a_writer_wrote_is_read_back(folder, rows, codec, style, form):
         out.writelines(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
     else:
         delimiter = "," if form == "csv" else "\t"
-        csv.writer(out, delimiter=delimiter, quoting=style, lineterminator="\n").writerows([("text", "label"), *rows])
+        # With "\n" alone the csv module leaves a lone "\r" bare, which its own reader refuses.
+        csv.writer(out, delimiter=delimiter, quoting=style).writerows([("text", "label"), *rows])
     path = folder / f"written.{form}"
     path.write_bytes(out.getvalue().encode(codec))
     how = FileSettings("gb18030" if codec == "gb18030" else "auto", quoting="minimal")

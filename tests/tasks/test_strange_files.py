@@ -22,10 +22,12 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks.custom import keep_pipes
 from kd_keras.tasks.dialect import quoted
-from kd_keras.tasks.file_settings import FileSettings
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_names import doubtful, parse_labels
 from kd_keras.tasks.readers import LabelReader, Reading, read_table
 from kd_keras.tasks.tables import BadRows
+
+COLUMNS = tasks.Columns()
 
 
 def write(path, content, encoding="utf-8"):
@@ -33,7 +35,7 @@ def write(path, content, encoding="utf-8"):
     return str(path)
 
 
-def read(path, labels=("neg", "pos"), bad=None, columns=tasks.Columns(), **how):
+def read(path, labels=("neg", "pos"), bad=None, columns=COLUMNS, **how):
     reader = LabelReader("single", labels, None)
     return read_table(path, columns, reader, bad or BadRows(), "row", Reading(flags=True, files=FileSettings(**how)))
 
@@ -212,7 +214,7 @@ def test_a_repeated_column_of_unlabeled_text_and_a_repeated_json_key(tmp_path):
     assert read(path).text == ["a"]
 
 
-def unlabeled(path, how=FileSettings(), **values):
+def unlabeled(path, how=AS_NAMED, **values):
     settings = UnlabeledSettings(unlabeled_files=str(path), unlabeled="none", **values)
     text = UnlabeledText(tasks.Task("custom", "single", ("a", "b")), settings, how=how)
     return list(documents(text, BadRows())[1])
@@ -250,8 +252,14 @@ def test_wide_text_without_a_mark_is_named(tmp_path, codec):
     "codec, text",
     [
         ("cp1252", "the caf\xe9 \u2013 don\u2019t miss it"),
-        ("cp1251", "\u042d\u0442\u043e\u0442 \u0444\u0438\u043b\u044c\u043c \u0431\u044b\u043b \u043e\u0447\u0435\u043d\u044c \u0445\u043e\u0440\u043e\u0448"),
-        ("gb18030", "\u8fd9\u90e8\u7535\u5f71\u975e\u5e38\u597d\u770b\uff0c\u6211\u4e0d\u559c\u6b22\u8fd9\u4e2a\u6545\u4e8b"),
+        (
+            "cp1251",
+            "\u042d\u0442\u043e\u0442 \u0444\u0438\u043b\u044c\u043c \u0431\u044b\u043b \u043e\u0447\u0435\u043d\u044c \u0445\u043e\u0440\u043e\u0448",
+        ),
+        (
+            "gb18030",
+            "\u8fd9\u90e8\u7535\u5f71\u975e\u5e38\u597d\u770b\uff0c\u6211\u4e0d\u559c\u6b22\u8fd9\u4e2a\u6545\u4e8b",
+        ),
         ("shift_jis", "\u3053\u306e\u6620\u753b\u306f\u3068\u3066\u3082\u826f\u304b\u3063\u305f\u3067\u3059"),
     ],
 )
@@ -263,7 +271,7 @@ def test_an_encoding_that_is_not_utf_8_is_suggested_and_never_guessed(tmp_path, 
 
 
 def test_a_damaged_line_of_utf_8_is_no_other_encoding(tmp_path):
-    path = write(tmp_path / "a.tsv", "text\tlabel\n".encode() + "\u0434\u0430\tpos\n".encode() * 50 + b"\xd0\tneg\n")
+    path = write(tmp_path / "a.tsv", b"text\tlabel\n" + "\u0434\u0430\tpos\n".encode() * 50 + b"\xd0\tneg\n")
     with pytest.raises(UserError, match=r"line 52: not UTF-8 \(byte 0xd0 at position 1\); is it damaged"):
         read(path)
 
@@ -287,7 +295,8 @@ def test_packing_is_told_by_the_first_bytes(tmp_path, pack, name):
 
 
 @pytest.mark.parametrize(
-    "head, said", [(b"PK\x03\x04", "zip archive"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"PAR1", "Parquet"), (b"%PDF-1", "PDF")]
+    "head, said",
+    [(b"PK\x03\x04", "zip archive"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"PAR1", "Parquet"), (b"%PDF-1", "PDF")],
 )
 def test_other_packing_is_named(tmp_path, head, said):
     for name in ("a.csv", "a.jsonl"):
@@ -305,7 +314,8 @@ def test_packed_files_that_are_cut_short(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, delimiter, flag", [("a.csv", ";", "';'"), ("a.csv", "\t", "tab"), ("a.csv", "|", "'\\|'"), ("a.tsv", ",", ",")]
+    "name, delimiter, flag",
+    [("a.csv", ";", "';'"), ("a.csv", "\t", "tab"), ("a.csv", "|", "'\\|'"), ("a.tsv", ",", ",")],
 )
 def test_another_delimiter_is_named_and_taken(tmp_path, name, delimiter, flag):
     path = write(tmp_path / name, f"text{delimiter}label\na{delimiter}pos\nb{delimiter}neg\n")

@@ -35,6 +35,7 @@ INSTALL_REQUIRES = [
     "ai-edge-litert>=2.3,<3",
     "flatbuffers>=25.12.19,<26",
     "HanTa>=1.2.1,<2",
+    "charset-normalizer>=3.5.2,<4",
     "scikit-learn>=1.9,<2",
     "numpy>=2.4,<3",
     "pyarrow>=26,<27",

@@ -10,12 +10,13 @@ import json
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_path, define_string
+from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.progress import say
 from kd_keras.formats.format import FORMATS, parse_formats
-from kd_keras.tasks import read_labelled
+from kd_keras.tasks import FileSettings, read_labelled
 
 FLAGS = flags.FLAGS
+define_flags(FileSettings)
 define_path("model_dir", None, "run folder of train.")
 define_path("data_file", None, "labelled .csv, .tsv or .jsonl with the task's columns.")
 define_string("formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).")
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     cli.required(model_dir="a run folder of train", data_file="labelled rows to score it on")
     cli.require_stream("stdout", "send it to a file")
-    formats = parse_formats(FLAGS.formats, FORMATS)
+    formats, how = parse_formats(FLAGS.formats, FORMATS), from_flags(FileSettings)
 
     from kd_keras.deploy.runner import Runner, always_answers, only_label, require_export
     from kd_keras.runs.finished import FinishedRun
@@ -35,7 +36,7 @@ def main(argv: list[str]) -> None:
     task = run.task
     for fmt in formats:
         require_export(run, fmt)
-    rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row)
+    rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row, files=how)
 
     from kd_keras.metrics import score
     from kd_keras.metrics.answers import as_logits

@@ -13,14 +13,15 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
-from kd_keras.tasks import read_texts
+from kd_keras.tasks import FileSettings, read_texts
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings
 
 FLAGS = flags.FLAGS
 define_flags(LabelSettings)
+define_flags(FileSettings)
 define_path("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
-define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
+define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text.")
 define_path("output_dir", None, "folder for the signals (Parquet shards and a manifest).")
@@ -28,7 +29,7 @@ define_path("output_dir", None, "folder for the signals (Parquet shards and a ma
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
-    settings = from_flags(LabelSettings)
+    settings, how = from_flags(LabelSettings), from_flags(FileSettings)
     cli.required(teacher_dir="a fine-tuned teacher", input="the text to label", output_dir="where the signals go")
     settings.check_machine()
     checkpoint = find_checkpoint(FLAGS.teacher_dir)
@@ -43,7 +44,7 @@ def main(argv: list[str]) -> None:
     check_output_dir(folder)
     if FLAGS.input == "-":
         cli.require_stream("stdin", "give --input=FILE")
-    rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True)
+    rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True, files=how)
     if not len(rows):
         raise UserError(f"--input={FLAGS.input}: holds no text")
 

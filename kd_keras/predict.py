@@ -20,16 +20,17 @@ import numpy as np
 from absl import flags
 
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_path, define_string
+from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
 from kd_keras.common.progress import say
-from kd_keras.tasks import Rows, Task, read_texts
+from kd_keras.tasks import FileSettings, Rows, Task, read_texts
 
 FLAGS = flags.FLAGS
+define_flags(FileSettings)
 define_path("model_dir", None, "run folder of train.")
 define_path("model", None, "instead of --model_dir: a .tflite file of export.")
-define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; - is standard input.")
+define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.")
 define_string("text_b", None, "second text of a pair whose first is the argument.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.")
@@ -47,7 +48,7 @@ flags.DEFINE_integer(
 def main(argv: list[str]) -> None:
     if bool(FLAGS.model_dir) == bool(FLAGS.model):
         raise UserError("give either --model_dir=DIR, a run folder of train, or --model=FILE.tflite, a file of export")
-    texts = argv[1:]
+    texts, how = argv[1:], from_flags(FileSettings)
     if bool(texts) == bool(FLAGS.input):
         raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
     if FLAGS.top_k is not None and FLAGS.top_k < 0:
@@ -74,7 +75,7 @@ def main(argv: list[str]) -> None:
         text_b = [FLAGS.text_b] if task.is_pair else None
         rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, task.no_labels(len(texts)))
     else:
-        rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task)
+        rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task, files=how)
     if isinstance(opened, FinishedRun):
         cli.import_tensorflow()
         opened = Runner.load(opened)

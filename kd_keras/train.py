@@ -42,7 +42,10 @@ def main(argv: list[str]) -> None:
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)
-    job = Job(data, test, *settings, data_dir=tasks.data_dir, flags_text=said, on_bad_row=tasks.on_bad_row)
+    job = Job(
+        data, test, *settings, data_dir=tasks.data_dir, flags_text=said, on_bad_row=tasks.on_bad_row,
+        files=tasks.file_settings(),
+    )  # fmt: skip
     run = check(job)  # before TensorFlow is imported, which takes seconds
 
     cli.import_tensorflow()

@@ -49,7 +49,8 @@ def main(argv: list[str]) -> None:
 
     for path in unlabeled_files(more):
         check_output(FLAGS.output, "--output", {"--unlabeled_files": path})
-    check_unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row))
+    how = tasks.file_settings()
+    check_unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how))
     data = load_data(tasks, task)
     more = split_like(more, task, data.train)
     sets = []
@@ -67,7 +68,8 @@ def main(argv: list[str]) -> None:
             known = [data.train, *([data.rest] if data.rest else [])]
             held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
             path = Path(folder) / "unlabeled.parquet"
-            sets.append(unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row), known, held_out, path))
+            text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
+            sets.append(unlabeled(text, known, held_out, path))
         for made in sets:
             rows = made.rows
             for row_id, text, text_b, source, rule in zip(

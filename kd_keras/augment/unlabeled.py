@@ -25,12 +25,16 @@ from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.transfer import ROW_GROUP, Transfer, found_or_made, write
 from kd_keras.common import files
 from kd_keras.common.columns import DigestSet, batched, batched_texts
+from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
+from kd_keras.common.reading import text_lines
 from kd_keras.tasks import Rows, Task
 from kd_keras.tasks.carve import normalised
 from kd_keras.tasks.cells import read_cell
-from kd_keras.tasks.tables import SKIP_HINT, BadRows, missing_column, open_table, table_format
+from kd_keras.tasks.dialect import format_of
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
+from kd_keras.tasks.tables import SKIP_HINT, BadRows, check_column, open_table
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
 
 _DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
@@ -87,12 +91,14 @@ class UnlabeledText:
       settings: which text, cut how.
       data_dir: where the task's own text lies.
       on_bad_row: of a table; "skip" counts and lists them in the notes.
+      how: encoding, delimiter, quoting and format of files of one's own.
     """
 
     task: Task
     settings: UnlabeledSettings
     data_dir: str | None = None
     on_bad_row: str = "stop"
+    how: FileSettings = AS_NAMED
 
     def known(self) -> TaskText:
         """What no file of one's own holds: the task's text, or general text."""
@@ -111,17 +117,17 @@ def documents(text: UnlabeledText, bad: BadRows) -> tuple[list[str], Iterator[st
         parts.append(own.documents)
     for path in unlabeled_files(settings):
         about.append(str(path))
-        parts.append(_read(path, settings.unlabeled_column, bad))
+        parts.append(_read(path, settings.unlabeled_column, bad, text.how))
     return about, (d for part in parts for d in part)
 
 
-def _read(path: Path, column: str, bad: BadRows) -> Iterator[str]:
-    if table_format(path) is None:
-        yield from (line.strip() for line in files.utf8_lines(path))
+def _read(path: Path, column: str, bad: BadRows, how: FileSettings) -> Iterator[str]:
+    form = format_of(path, how, (column,))
+    if form is None:
+        yield from (line.strip() for line in text_lines(path, how.encoding))
         return
-    names, records = open_table(path, bad)
-    if column not in names:
-        raise missing_column(path, column, names, "--unlabeled_column")
+    names, records = open_table(path, bad, form=form, how=how)
+    check_column(path, column, names, "--unlabeled_column")
     cells = (read_cell(path, line, values, column, bad) for _, line, values in records)
     yield from (cell for cell in cells if cell is not None)
 
@@ -278,6 +284,7 @@ def unlabeled(
         "apart_from": [rows.fingerprint() for rows in known_rows],
         "held_out": [[SHORTEST, LONGEST], *(rows.fingerprint() for rows in held_out)],
         "on_bad_row": text.on_bad_row,
+        **key_of(text.how),
     }
 
     def make(key: dict) -> None:

@@ -1,45 +1,44 @@
-"""Reading and writing files: UTF-8, .gz and .bz2 alike, atomic, with errors a user can act on."""
+"""Files: what is asked for is there, and what is written appears whole, with errors a user can act on."""
 
 from __future__ import annotations
 
-import bz2
 import contextlib
 import errno
-import gzip
 import hashlib
 import importlib.util
-import io
 import json
 import os
 import shutil
 import stat
 import tempfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kd_keras.common import places
 from kd_keras.common.errors import UserError
-from kd_keras.common.places import PathLike
+from kd_keras.common.reading import PathLike, is_stream, open_raw, utf8_lines
+from kd_keras.common.reading import open_bytes as open_bytes
+from kd_keras.common.reading import refuse_lfs_pointer as refuse_lfs_pointer
 
 _REFUSED = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
     errno.EBUSY, errno.ENXIO,
 )  # fmt: skip
 
-# How a pointer of Git LFS begins.
-_LFS = b"version https://git-lfs.github.com/spec/"
 # What is being written beside its place.
 _unfinished: set[Path] = set()
 
 
 def require_file(path: PathLike, what: str) -> Path:
-    """``path`` as a Path, or UserError naming ``what`` ("--train_file") where it is no readable file."""
+    """``path`` as a Path, or UserError naming ``what`` ("--train_file") where it is no readable file and no pipe."""
     p = Path(path)
     if p.is_dir():
         raise UserError(f"{what}: {p} is a folder, expected a file")
-    if not p.is_file():
+    if p.is_char_device() or p.is_block_device():
+        if not is_stream(p):
+            raise UserError(f"{what}: {p} is a device, expected a file or a pipe")
+    elif not (p.is_file() or is_stream(p)):
         raise UserError(f"{what}: no such file: {p}")
     return p
 
@@ -48,46 +47,6 @@ def package_folders(package: str) -> list[Path]:
     """Folders of an installed package, none where it is not installed. It is found, never imported."""
     spec = importlib.util.find_spec(package)
     return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
-
-
-def refuse_lfs_pointer(path: PathLike) -> None:
-    """UserError where a file is Git LFS' note of a file that was not fetched."""
-    if os.path.isfile(path):
-        with open(path, "rb") as f:
-            if f.read(len(_LFS)) == _LFS:
-                raise UserError(f"{path}: is a Git LFS pointer, not the file itself; get it: git lfs pull")
-
-
-def open_bytes(path: PathLike) -> io.BufferedIOBase:
-    """Opens for reading; ``.gz`` and ``.bz2`` are unpacked on the fly."""
-    name = str(path)
-    refuse_lfs_pointer(name)
-    if name.endswith(".gz"):
-        return gzip.open(name, "rb")
-    if name.endswith(".bz2"):
-        return bz2.open(name, "rb")
-    return open(name, "rb")
-
-
-def utf8_lines(path: PathLike) -> Iterator[str]:
-    """Lines of a UTF-8 file with their line ends, only ``\\n`` and ``\\r\\n`` counting as such.
-
-    A byte-order mark is dropped. Raises UserError naming line and byte where the text is not UTF-8.
-    """
-    try:
-        with open_bytes(path) as f:
-            for number, raw in enumerate(f, 1):
-                if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
-                    raw = raw[3:]
-                try:
-                    yield raw.decode("utf-8")
-                except UnicodeDecodeError as e:
-                    raise UserError(
-                        f"{path}, line {number}: not UTF-8 (byte 0x{raw[e.start]:02x} at position {e.start + 1}); "
-                        "convert it, for example with: iconv -f LATIN1 -t UTF-8"
-                    ) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, OSError) as e:
-        raise UserError(f"{path}: cannot be read ({e})") from None
 
 
 @contextlib.contextmanager
@@ -295,5 +254,5 @@ def refuse_other(folder: PathLike, what: str, found: dict, wanted: dict) -> None
 
 
 def sha256_file(path: PathLike) -> str:
-    with open(path, "rb") as f:
+    with open_raw(path) as f:
         return hashlib.file_digest(f, "sha256").hexdigest()

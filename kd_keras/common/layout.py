@@ -38,6 +38,11 @@ class RunLayout:
         return self.root / "labels.txt"
 
     @property
+    def piped(self) -> Path:
+        """What pipes gave as --train_file and its like: train.csv, dev.csv, …"""
+        return self.root / "piped"
+
+    @property
     def student(self) -> Path:
         return self.root / "student.keras"
 

@@ -136,7 +136,7 @@ def _link_what_stays(source: RunLayout, made: RunLayout) -> None:
     Its scores and exports are another student's and stay behind.
     """
     single = (source.flags, source.task, source.tokenizer, source.vocab, source.labels)
-    folders = [*source.every_teacher(), source.root / "signals", source.root / "transfer"]
+    folders = [*source.every_teacher(), source.root / "signals", source.root / "transfer", source.piped]
     inside = [Path(at) / name for folder in folders for at, _, names in os.walk(folder) for name in names]
     for path in [*(p for p in single if p.is_file()), *inside]:
         files.link_or_copy(path, made.root / path.relative_to(source.root))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, path_setting, setting
+from kd_keras.common.config import path_setting, setting
 from kd_keras.formats.format import EXPORTS, Format, parse_formats
+from kd_keras.tasks import FileSettings
 
 
 @dataclass(frozen=True)
-class ExportSettings(Checked):
+class ExportSettings(FileSettings):
     """What to export and what to compare it on."""
 
     formats: str | None = setting(

@@ -14,8 +14,10 @@ from kd_keras.deploy.settings import ExportSettings
 from kd_keras.formats.format import Format
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task, TaskData, read_labelled, read_texts
+from kd_keras.tasks.dialect import format_of
+from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.records import Columns
-from kd_keras.tasks.tables import BadRows, open_table, table_format
+from kd_keras.tasks.tables import BadRows, open_table
 
 # More calibration texts move the ranges no further; more check texts take long in an interpreter of one text a call.
 MOST_CALIBRATION, MOST_CHECKS = 500, 2000
@@ -57,7 +59,7 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
     calibration = None
     if int8:
         if settings.calibration_file:
-            calibration = _texts(settings.calibration_file, task, "--calibration_file")
+            calibration = _texts(settings.calibration_file, task, "--calibration_file", settings)
         elif data is not None:
             calibration = data.train
         elif settings.formats:
@@ -77,12 +79,13 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
 def _check(settings: ExportSettings, task: Task, data: TaskData | None, reason: str) -> tuple[str, Rows]:
     if path := settings.check_file:
         flag = "--check_file"
-        rows = read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else _texts(path, task, flag)
-        return Path(path).name, rows
+        if _has_labels(path, task, flag, settings):
+            return Path(path).name, read_labelled(path, task, flag=flag, files=settings)
+        return Path(path).name, _texts(path, task, flag, settings)
     if data is not None:
         return "dev split", data.dev
     if path := settings.calibration_file:
-        return Path(path).name, _with_labels_if_any(path, task, "--calibration_file")
+        return Path(path).name, _with_labels_if_any(path, task, "--calibration_file", settings)
     say(f"comparing on invented sentences, as {reason}")
     return "invented sentences", invented.built_in(task)
 
@@ -92,26 +95,28 @@ def _ready(task: Task, rows: Rows, most: int) -> Rows:
     return invented.with_edge_cases(task, invented.spread(rows, most))
 
 
-def _texts(path: str, task: Task, flag: str) -> Rows:
-    rows = read_texts(path, task=task, flag=flag)
+def _texts(path: str, task: Task, flag: str, how: FileSettings) -> Rows:
+    rows = read_texts(path, task=task, flag=flag, files=how)
     if not any(rows.text):
         raise UserError(f"{flag}={path}: holds no text")
     return rows
 
 
-def _with_labels_if_any(path: str, task: Task, flag: str) -> Rows:
+def _with_labels_if_any(path: str, task: Task, flag: str, how: FileSettings) -> Rows:
     """Calibration needs text only: labels that are not the task's are no fault."""
-    texts = _texts(path, task, flag)
+    texts = _texts(path, task, flag, how)
     try:
-        return read_labelled(path, task, flag=flag) if _has_labels(path, task, flag) else texts
+        return read_labelled(path, task, flag=flag, files=how) if _has_labels(path, task, flag, how) else texts
     except UserError:
         return texts
 
 
-def _has_labels(path: str, task: Task, flag: str) -> bool:
+def _has_labels(path: str, task: Task, flag: str, how: FileSettings) -> bool:
     files.require_file(path, flag)
-    if table_format(path) is None:
-        return False
     columns: Columns = task.columns
-    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: set(columns.gold()) <= set(first))
-    return set(columns.gold()) <= set(names)
+    form = format_of(path, how, columns.gold())
+    if form is None:
+        return False
+    gold = set(columns.gold())
+    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: gold <= set(first), form, how)
+    return gold <= set(names)

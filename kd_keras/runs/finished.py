@@ -22,6 +22,7 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.common.places import local
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load_data, read_labelled
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -135,6 +136,9 @@ class FinishedRun:
             if not path.is_file():
                 raise UserError(f"{self.layout.root}: has no {path.name}, so its data cannot be found; {advice}")
         settings = from_flagfile(TaskSettings, self.flags)
+        kept = [path for split in ("train", "dev", "test") for path in self.layout.piped.glob(f"{split}.*")]
+        piped = {f"{path.stem}_file": str(path) for path in kept}
+        settings = dataclasses.replace(settings, **piped)
         if data_dir:
             settings = dataclasses.replace(settings, data_dir=data_dir)
         try:
@@ -145,14 +149,16 @@ class FinishedRun:
             raise UserError(f"{data.source}: is not the data that this run was trained on; {advice}")
         return data
 
-    def dev_rows(self, data_dir: str | None = None, data_file: str | None = None) -> tuple[str, Rows]:
+    def dev_rows(
+        self, data_dir: str | None = None, data_file: str | None = None, how: FileSettings = AS_NAMED
+    ) -> tuple[str, Rows]:
         """Where the rows are from, and the rows: the dev split, or ``data_file``, a labelled file.
 
         Raises:
           UserError: as :meth:`data`; or they have no labels.
         """
         if data_file:
-            source, rows = Path(data_file).name, read_labelled(data_file, self.task, flag="--data_file")
+            source, rows = Path(data_file).name, read_labelled(data_file, self.task, files=how)
         else:
             source, rows = "dev split", self.data(data_dir, f"{_ADVICE}, {_FILE}").dev
         if not has_label(rows).any() or not any(rows.text):

@@ -19,6 +19,7 @@ from kd_keras.runs.auto import decided
 from kd_keras.runs.settings import NOT_IN_KEY, JobSettings
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.packages import has_imdb_reviews
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.schedule import for_data
@@ -45,6 +46,7 @@ class Job:
     data_dir: str | None = None
     flags_text: str = ""
     on_bad_row: str = "stop"
+    files: FileSettings = AS_NAMED
 
     def __post_init__(self) -> None:
         """Decides what the task, its rows and the checkpoint decide of the settings."""
@@ -89,7 +91,7 @@ class Job:
     @property
     def unlabeled_text(self) -> UnlabeledText:
         """The unlabelled text that is asked for, if any is."""
-        return UnlabeledText(self.task, self.unlabeled, self.data_dir, self.on_bad_row)
+        return UnlabeledText(self.task, self.unlabeled, self.data_dir, self.on_bad_row, self.files)
 
     def key(self) -> dict:
         """The settings that make a run what it is; how many seeds it has is not among them."""

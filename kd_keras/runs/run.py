@@ -14,6 +14,7 @@ from kd_keras.runs.plans import main_arms
 from kd_keras.runs.recipe_grid import run_recipe_grid
 from kd_keras.runs.report import write_report
 from kd_keras.runs.train import choose, train_arms
+from kd_keras.tasks.custom import keep_pipes
 
 
 def distil(run: Run) -> dict:
@@ -29,6 +30,7 @@ def distil(run: Run) -> dict:
     files.write_json(layout.task, job.task.to_json())
     files.write_text(layout.labels, "".join(f"{name}\n" for name in job.task.labels))
     files.write_text(layout.flags, job.flags_text)
+    keep_pipes(job.task, layout.piped)
     say("\n".join([f"run folder: {layout.root}", f"data: {job.data.source}", *job.data.notes]))
     if job.job.ablate == "augmentation":
         return run_augmentation_grid(run)

@@ -2,6 +2,7 @@
 
 from kd_keras.tasks.builtin import get, names, register
 from kd_keras.tasks.custom import custom
+from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.loading import load, load_test
 from kd_keras.tasks.readers import read_labelled, read_texts
 from kd_keras.tasks.records import Columns, Rows, Task, TaskData, has_label, is_gold, no_labels, text_hash
@@ -9,6 +10,7 @@ from kd_keras.tasks.settings import TaskSettings, load_data, resolve
 
 __all__ = [
     "Columns",
+    "FileSettings",
     "Rows",
     "Task",
     "TaskData",

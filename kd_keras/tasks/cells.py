@@ -1,38 +1,85 @@
-"""A cell of a table as text."""
+"""A cell of a table as text or as a label."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
 from kd_keras.common.files import PathLike, tail
-from kd_keras.tasks.tables import BadRows
+from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.label_names import label_fault
+from kd_keras.tasks.tables import REPEATED, BadRows
 
 # JSON's escapes can leave half a character (an emoji cut in two), which UTF-8 cannot hold.
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-def as_text(value: Any) -> str | None:
-    """A cell as text; None where a JSON value is neither text nor a number."""
+def as_text(value: Any, label: bool = False) -> str | None:
+    """A cell as text; None where a JSON value is neither text nor a number, nor true or false as a ``label``."""
     if isinstance(value, str):
-        return _HALF.sub("\ufffd", value).strip()
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return None
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, bool):
+        return str(value).lower() if label else None
+    return str(value) if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)) else None
 
 
 def read_cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
-    """The text of column ``name``; None, and ``bad`` is told, where there is none."""
-    if not has_cell(path, line, values, name, bad):
+    """The text of column ``name``, stripped; None, and ``bad`` is told, where there is none."""
+    text = _cell(path, line, values, name, bad)
+    return text if text is None else text.strip()
+
+
+def read_label(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
+    """The label in column ``name`` as the file writes it; None, and ``bad`` is told, where it cannot be one."""
+    text = _cell(path, line, values, name, bad, label=True)
+    return None if text is None or _faulty(path, line, name, text, bad) else text
+
+
+def read_labels(path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows) -> list[str] | None:
+    """The labels in the label cell as the file writes them: a JSON list, or names with the separator between.
+
+    None, and ``bad`` is told, where it cannot be read; an empty cell, null and an empty list have none.
+    """
+    name = columns.label
+    if not _there(path, line, values, name, bad):
         return None
-    text = as_text(values[name])
+    cell = values[name]
+    parts = cell if isinstance(cell, list) else [] if cell is None else [as_text(cell, label=True)]
+    written = [part if part is None else as_text(part, label=True) for part in parts]
+    if any(part is None for part in written):
+        bad.report(f"{path}, line {line}, column {name!r}: expected a list of labels, found {tail(repr(cell))}")
+        return None
+    if not isinstance(cell, list):
+        written = [part for text in written for part in text.split(columns.separator or ",")]
+    written = [part for part in written if part.strip()]
+    return None if any(_faulty(path, line, name, part, bad) for part in written) else written
+
+
+def _faulty(path: PathLike, line: int, column: str, label: str, bad: BadRows) -> bool:
+    fault = label_fault(label.strip())
+    if fault:
+        bad.report(f"{path}, line {line}, column {column!r}: the label {tail(label.strip())!r} {fault}")
+    return bool(fault)
+
+
+def _there(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> bool:
+    if name not in values:  # only in JSONL: each line has its own keys
+        keys = tail(" ".join(", ".join(values).split()), 100)
+        bad.report(f"{path}, line {line}: no key {name!r}; the keys are: {keys}")
+        return False
+    if values[name] is REPEATED:
+        bad.report(f"{path}, line {line}: the key {name!r} is there twice")
+        return False
+    return True
+
+
+def _cell(
+    path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows, label: bool = False
+) -> str | None:
+    if not _there(path, line, values, name, bad):
+        return None
+    text = as_text(values[name], label)
     if text is None:
         bad.report(f"{path}, line {line}, column {name!r}: expected text, found {tail(repr(values[name]))}")
     return text
-
-
-def has_cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> bool:
-    """Whether the row has column ``name``; ``bad`` is told where it has not."""
-    if name not in values:  # only in JSONL: each line has its own keys
-        bad.report(f"{path}, line {line}: no key {name!r}; the keys are: {tail(', '.join(values), 100)}")
-    return name in values

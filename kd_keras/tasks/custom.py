@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import require_file, tail
-from kd_keras.tasks.cells import read_cell
-from kd_keras.tasks.label_readers import LabelReader, names_in, reader_for
+from kd_keras.common.files import atomic_path, require_file, tail
+from kd_keras.common.reading import is_stream, open_raw
+from kd_keras.tasks.cells import read_label, read_labels
+from kd_keras.tasks.dialect import format_of
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
+from kd_keras.tasks.label_names import check_labels, doubtful
+from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.readers import Reading, read_table
 from kd_keras.tasks.records import Columns, Rows, Task
-from kd_keras.tasks.tables import BadRows, missing_column, open_table
+from kd_keras.tasks.tables import BadRows, check_column, open_table
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class GivenFiles:
     """The files that flags name; a split without a file is None (dev is then drawn from train)."""
 
     files: tuple[tuple[str, str | None], ...]
+    how: FileSettings = AS_NAMED
     reads_data_dir = False
 
     def here(self, task: Task, data_dir: str | None) -> str | None:
@@ -39,7 +45,24 @@ class GivenFiles:
         if path is None:
             return None
         require_file(path, f"--{split}_file")
-        return read_table(path, task.columns, reader_for(task), bad, split, Reading(flags=True))
+        labels = reader_for(task)
+        rows = read_table(path, task.columns, labels, bad, split, Reading(flags=True, files=self.how))
+        for note in [] if task.is_regression else doubtful(labels.seen, labels.read):
+            bad.remark(f"{path}, column {task.columns.label!r}: {note}")
+        return rows
+
+
+def keep_pipes(task: Task, folder: Path) -> None:
+    """Writes to ``folder`` what the task's pipes gave, as train.csv and so on; files stay where they are."""
+    for source in task.sources:
+        for split, path in source.files if isinstance(source, GivenFiles) else ():
+            if path is not None and is_stream(path):
+                with (
+                    atomic_path(folder / f"{split}.{format_of(path, source.how)}") as temp,
+                    open_raw(path) as given,
+                    open(temp, "wb") as kept,
+                ):
+                    shutil.copyfileobj(given, kept)
 
 
 def custom(
@@ -49,16 +72,16 @@ def custom(
     columns: Columns = Columns(),  # noqa: B008, it is frozen
     labels: Sequence[str] | None = None,
     regression: bool = False,
-    multilabel: bool = False,
+    files: FileSettings = AS_NAMED,
 ) -> Task:
-    """A task from .csv, .tsv or .jsonl files (.gz and .bz2 alike).
+    """A task from .csv, .tsv or .jsonl files, plain or packed, or from pipes.
 
     Args:
       columns: where text and label stand; a second text makes it a task of pairs.
       labels: their names in the order of the model's outputs; default: those of train, sorted (as numbers
         where all are whole numbers).
       regression: the label column holds a number, which is learned as such.
-      multilabel: a text has any number of labels, in the label column or in columns of 0 and 1 (``columns.labels``).
+      files: encoding, delimiter, quoting and format.
 
     Raises:
       UserError: a file is missing, the settings do not fit together, or train has no such column or fewer
@@ -68,20 +91,21 @@ def custom(
         if path is not None:
             require_file(path, f"--{split}_file")
     _check_columns(columns)
-    sources = (GivenFiles((("train", train_file), ("dev", dev_file), ("test", test_file))),)
+    sources = (GivenFiles((("train", train_file), ("dev", dev_file), ("test", test_file)), files),)
     if regression:
         if labels:
             raise UserError(f"--labels={','.join(labels)}: --regression learns a number, which has no labels; drop one")
         return Task("custom", "regression", (), "pearson", ("pearson", "spearman"), sources, columns, "your own files")
     if columns.labels and labels:
         raise UserError(f"--labels={','.join(labels)}: --label_columns names the labels already; drop one")
-    names = columns.labels or tuple(labels or ()) or _labels_of(train_file, columns, multilabel)
+    names = columns.labels or tuple(labels or ()) or _labels_of(train_file, columns, files)
+    check_labels(names)
     if len(names) < 2:
         flag = "--label_columns" if columns.labels else "--labels"
         raise UserError(f"{flag}={names[0]}: expected two labels or more")
     if len(set(names)) < len(names) or "" in names:
         raise UserError(f"--labels={','.join(names)}: expected different names with commas between")
-    if multilabel:
+    if columns.many_labels:
         metrics = ("micro_f1", "macro_f1", "exact_match")
         return Task("custom", "multilabel", names, "micro_f1", metrics, sources, columns, "your own files")
     metrics = ("accuracy", "f1", "mcc") if len(names) == 2 else ("accuracy", "macro_f1", "mcc")
@@ -101,22 +125,22 @@ def _check_columns(columns: Columns) -> None:
             flags[name] = flag
 
 
-def _labels_of(path: str, columns: Columns, multilabel: bool) -> tuple[str, ...]:
-    column, together = columns.label, Counter()
+def _labels_of(path: str, columns: Columns, how: FileSettings) -> tuple[str, ...]:
+    column, most = columns.label, 0
     bad = BadRows("skip")  # bad rows are reported when the rows are read, unless they hide a label
-    names, records = open_table(path, bad)
-    if column not in names:
-        raise missing_column(path, column, names, "--label_column")
+    names, records = open_table(path, bad, how=how)
+    check_column(path, column, names, "--label_column")
     found: set[str] = set()
     rows = 0
     for _, line, values in records:
         rows += 1
-        if multilabel:
-            labels = names_in(path, line, values, columns, bad) or []
-            together[len(set(labels)) > 1] += 1
+        if columns.many_labels:
+            written = read_labels(path, line, values, columns, bad) or []
         else:
-            labels = [read_cell(path, line, values, column, bad)]
-        found.update(label for label in labels if label)
+            written = [read_label(path, line, values, column, bad) or ""]
+        labels = {label.strip() for label in written} - {""}
+        most = max(most, len(labels))
+        found |= labels
     if len(found) < 2 and bad.count:  # what is wrong is that row, not the number of labels
         others = f"the other rows have only the label {next(iter(found))!r}" if found else "no other row has a label"
         raise UserError(f"{bad.first[0]} ({others})")
@@ -124,7 +148,7 @@ def _labels_of(path: str, columns: Columns, multilabel: bool) -> tuple[str, ...]
         raise UserError(f"{path}, column {column!r}: expected labels, found none")
     if len(found) < 2:
         raise UserError(f"{path}, column {column!r}: expected two labels or more, found only {next(iter(found))!r}")
-    if multilabel and not together[True]:
+    if columns.many_labels and most < 2:
         raise UserError(
             f"{path}, column {column!r}: no row has two labels: --label_separator={columns.separator!r} is in none of "
             "them; name another, or drop --multilabel where a text has one label"

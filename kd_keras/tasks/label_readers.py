@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
 
@@ -10,11 +9,14 @@ import numpy as np
 
 from kd_keras.common.errors import did_you_mean
 from kd_keras.common.files import PathLike, tail
-from kd_keras.tasks.cells import as_text, has_cell, read_cell
-from kd_keras.tasks.records import Columns, Task
+from kd_keras.tasks.cells import read_label, read_labels
+from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.records import Task
 from kd_keras.tasks.tables import BadRows
 
+_LARGEST = float(np.finfo(np.float32).max)
 _ON, _OFF = ("1", "1.0", "true"), ("0", "0.0", "false")
+_NOTHING = (None, ())
 
 
 def reader_for(task: Task, base: int | None = None) -> LabelReader:
@@ -27,10 +29,14 @@ class LabelReader:
     """Turns a file's label into the number in Rows, and says what it expected.
 
     A name in other letters (SICK's "ENTAILMENT") is understood where it can mean one label only.
+
+    Attributes:
+      seen: rows of each label as the file writes it, counted by whoever uses the rows.
     """
 
     def __init__(self, kind: str, labels: tuple[str, ...], base: int | None):
         self.kind, self.labels = kind, labels
+        self.seen: Counter[str] = Counter()
         self._index: dict[str, int] = {}
         if base is not None:
             self._index = {str(i + base): i for i in range(len(labels))}
@@ -52,73 +58,59 @@ class LabelReader:
             value = float(text)
         except ValueError:
             return None
-        return value if math.isfinite(value) else None
+        return value if abs(value) <= _LARGEST else None
 
-    def of_row(self, path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows) -> Any:
-        """The row's label; None, and ``bad`` is told, where it cannot be used or has no gold label."""
-        gold = read_cell(path, line, values, columns.label, bad)
-        if gold is None:
-            return None
+    def of_row(
+        self, path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows
+    ) -> tuple[Any, tuple[str, ...]]:
+        """The row's label, and what the file writes; None, and ``bad`` is told, where it is unusable or no gold."""
+        written = read_label(path, line, values, columns.label, bad)
+        if written is None:
+            return _NOTHING
+        gold = written.strip()
         if gold in columns.no_gold:
             bad.leave_out(str(path))
-            return None
-        value = self.read(gold)
-        if value is None:
-            self._report(path, line, columns.label, gold, bad)
-        return value
+            return _NOTHING
+        return self._checked(path, line, columns.label, gold, bad), (written,)
 
-    def _report(self, path: PathLike, line: int, column: str, found: str, bad: BadRows) -> None:
-        hint = did_you_mean(found, self.labels)
-        said = repr(tail(found)) if found else "nothing"
-        where = f"{path}, line {line}, column {column!r}"
-        bad.report(f"{where}: expected {self.expected}; found {said}" + (f".{hint}" if hint else ""))
+    def _checked(self, path: PathLike, line: int, column: str, name: str, bad: BadRows) -> int | float | None:
+        value = self.read(name)
+        if value is None:
+            found = repr(tail(name)) if name else "nothing"
+            hint = did_you_mean(name, self.labels)
+            where = f"{path}, line {line}, column {column!r}"
+            bad.report(f"{where}: expected {self.expected}; found {found}" + (f".{hint}" if hint else ""))
+        return value
 
 
 class LabelSetReader(LabelReader):
     """Of several labels a text: int32[labels] of 0 and 1. An empty cell, or list, is a text without any label."""
 
-    def of_row(self, path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows) -> Any:
-        if columns.labels:
-            return self._of_columns(path, line, values, columns, bad)
-        names = names_in(path, line, values, columns, bad)
-        if names is None:
-            return None
+    def of_row(self, path, line, values, columns, bad):
         found = np.zeros(len(self.labels), np.int32)
-        for name in names:
-            value = self.read(name)
+        if columns.labels:
+            return (found, ()) if self._marks(found, path, line, values, columns, bad) else _NOTHING
+        written = read_labels(path, line, values, columns, bad)
+        if written is None:
+            return _NOTHING
+        for name in written:
+            value = self._checked(path, line, columns.label, name.strip(), bad)
             if value is None:
-                self._report(path, line, columns.label, name, bad)
-                return None
+                return _NOTHING
             found[value] = 1
-        return found
+        return found, tuple(written)
 
-    def _of_columns(self, path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows) -> Any:
-        found = np.zeros(len(columns.labels), np.int32)
+    def _marks(
+        self, found: np.ndarray, path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows
+    ) -> bool:
         for n, column in enumerate(columns.labels):
-            if not has_cell(path, line, values, column, bad):
-                return None
-            text = str(values[column]).strip().lower()  # of JSON also true and false
-            if text not in _ON + _OFF:
-                said = tail(repr(values[column])) if text else "nothing"
+            written = read_label(path, line, values, column, bad)
+            if written is None:
+                return False
+            mark = written.strip().lower()
+            if mark not in _ON + _OFF:
+                said = repr(tail(written)) if mark else "nothing"
                 bad.report(f"{path}, line {line}, column {column!r}: expected 0 or 1; found {said}")
-                return None
-            found[n] = text in _ON
-        return found
-
-
-def names_in(path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows) -> list[str] | None:
-    """The names in the label cell of a row; None, and ``bad`` is told, where the cell cannot be read."""
-    column = columns.label
-    if not has_cell(path, line, values, column, bad):
-        return None
-    cell = values[column]
-    if cell is None:
-        return []
-    parts = cell if isinstance(cell, list) else [cell]
-    names = [as_text(part) for part in parts]
-    if any(name is None for name in names):
-        bad.report(f"{path}, line {line}, column {column!r}: expected a list of labels, found {tail(repr(cell))}")
-        return None
-    if not isinstance(cell, list):
-        names = [name.strip() for name in names[0].split(columns.separator)]
-    return [name for name in names if name]
+                return False
+            found[n] = mark in _ON
+        return True

@@ -13,10 +13,12 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import open_bytes, tail, utf8_lines
 from kd_keras.tasks.carve import carve
+from kd_keras.tasks.dialect import table_format
+from kd_keras.tasks.file_settings import AS_NAMED, OFFICIAL
 from kd_keras.tasks.label_readers import reader_for
 from kd_keras.tasks.readers import Reading, read_table
 from kd_keras.tasks.records import Rows, Task
-from kd_keras.tasks.tables import BadRows, table_format
+from kd_keras.tasks.tables import BadRows
 
 _BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
 
@@ -97,6 +99,7 @@ class TableDir(DataDir):
             return None
         self._check_classes(task, path.parent)
         labels = reader_for(task, task.columns.label_base)
+        form = table_format(path) or "tsv"
         return read_table(
             path,
             task.columns,
@@ -105,7 +108,8 @@ class TableDir(DataDir):
             split,
             Reading(
                 header=None if self.official_header else False,
-                form=table_format(path) or "tsv",
+                form=form,
+                files=OFFICIAL if form == "tsv" else AS_NAMED,
                 clean=without_breaks if task.name == "imdb" else None,
             ),
         )

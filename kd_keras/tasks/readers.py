@@ -5,20 +5,22 @@ Text is stripped of white space at its ends. No row is dropped silently: see :cl
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kd_keras.common.columns import StringsOnDisk
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import PathLike, require_file, tail, utf8_lines
+from kd_keras.common.files import PathLike, require_file, tail
 from kd_keras.common.progress import say
+from kd_keras.common.reading import STDIN, text_lines
 from kd_keras.tasks.cells import read_cell
+from kd_keras.tasks.dialect import format_of
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.records import Columns, Rows, Task
-from kd_keras.tasks.tables import BadRows, missing_column, open_table, table_format
+from kd_keras.tasks.tables import BadRows, check_column, open_table
 
 # Tried where the task's own column is not there.
 TEXT_COLUMNS = ("text", "sentence")
@@ -35,6 +37,7 @@ class Reading:
       clean: applied to each text.
       flags: whether an error about a column names the flag that chooses another.
       form: the format, where the file's name does not say it.
+      files: encoding, delimiter and quoting.
     """
 
     empty_text: bool = False
@@ -42,6 +45,7 @@ class Reading:
     clean: Callable[[str], str] | None = None
     flags: bool = False
     form: str | None = None
+    files: FileSettings = AS_NAMED
 
 
 def read_table(
@@ -65,15 +69,14 @@ def read_table(
     texts = list(columns.text) + ([columns.text_b] if columns.text_b else [])
     wanted = texts + (list(columns.gold()) if labels is not None else [])
     is_header = (lambda names: False) if how.header is False else (lambda names: set(wanted) <= set(names))
-    names, records = open_table(path, bad, columns.headerless, is_header, how.form)
+    names, records = open_table(path, bad, columns.headerless, is_header, how.form, how.files)
     for name in wanted:
-        if name not in names:
-            flag = "--text_column" if name in columns.text else "--label_column"
-            if name == columns.text_b:
-                flag = "--text_b_column"
-            elif name in columns.labels:
-                flag = "--label_columns"
-            raise missing_column(path, name, names, flag if how.flags else "")
+        flag = "--text_column" if name in columns.text else "--label_column"
+        if name == columns.text_b:
+            flag = "--text_b_column"
+        elif name in columns.labels:
+            flag = "--label_columns"
+        check_column(path, name, names, flag if how.flags else "")
     ids, text, text_b, label = [], [], [], []
     for number, line, values in records:
         cells = []
@@ -84,7 +87,7 @@ def read_table(
             cells.append(cell)
         if len(cells) < len(texts):
             continue
-        value = -1 if labels is None else labels.of_row(path, line, values, columns, bad)
+        value, written = (-1, ()) if labels is None else labels.of_row(path, line, values, columns, bad)
         if value is None:
             continue
         b = cells.pop() if columns.text_b else ""
@@ -94,6 +97,8 @@ def read_table(
             name = columns.text_b if a else " + ".join(columns.text)
             bad.report(f"{path}, line {line}, column {name!r}: expected text, found nothing")
             continue
+        if labels is not None:
+            labels.seen.update(written)
         ids.append(f"{prefix}-{number}")
         text.append(a)
         text_b.append(b)
@@ -105,7 +110,13 @@ def read_table(
     return Rows(ids, text, text_b if columns.text_b else None, array)
 
 
-def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: str = "--data_file") -> Rows:
+def read_labelled(
+    path: PathLike,
+    task: Task,
+    on_bad_row: str = "stop",
+    flag: str = "--data_file",
+    files: FileSettings = AS_NAMED,
+) -> Rows:
     """Rows with gold labels of any file with the task's columns, for ``evaluate``.
 
     The task's official file without a header is understood too, and so are columns called "text" or
@@ -115,19 +126,22 @@ def read_labelled(path: PathLike, task: Task, on_bad_row: str = "stop", flag: st
 
     Args:
       flag: the flag that named the file, for errors.
+      files: its encoding, delimiter, quoting and format.
     """
     require_file(path, flag)
     bad = BadRows(on_bad_row)
-    columns = _with_aliases(path, task.columns)
-    rows = read_table(path, columns, reader_for(task, columns.label_base), bad, "row", Reading(empty_text=True))
+    columns = _with_aliases(path, task.columns, files)
+    how = Reading(empty_text=True, files=files)
+    rows = read_table(path, columns, reader_for(task, columns.label_base), bad, "row", how)
     for note in bad.notes():
         say(note)
     return rows
 
 
-def _with_aliases(path: PathLike, columns: Columns) -> Columns:
+def _with_aliases(path: PathLike, columns: Columns, how: FileSettings) -> Columns:
     """``columns``, their text column replaced where the file has none of that name but an alias."""
-    names, _ = open_table(path, BadRows("skip"), columns.headerless, lambda first: set(columns.gold()) <= set(first))
+    bad, gold = BadRows("skip"), set(columns.gold())
+    names, _ = open_table(path, bad, columns.headerless, lambda first: gold <= set(first), how=how)
     return _found_in(names, columns)
 
 
@@ -143,16 +157,6 @@ def _found_in(names: list[str], columns: Columns) -> Columns:
     return replace(columns, text=(other,)) if other else columns
 
 
-def _stdin_lines() -> Iterator[str]:
-    for number, raw in enumerate(sys.stdin.buffer, 1):
-        try:
-            yield raw.decode("utf-8")
-        except UnicodeDecodeError as e:
-            raise UserError(
-                f"standard input, line {number}: not UTF-8 (byte 0x{raw[e.start]:02x} at position {e.start + 1})"
-            ) from None
-
-
 def read_texts(
     path: str,
     text_column: str | None = None,
@@ -160,42 +164,54 @@ def read_texts(
     task: Task | None = None,
     flag: str = "--input",
     on_disk: bool = False,
+    files: FileSettings = AS_NAMED,
 ) -> Rows:
     """Text without labels, for ``predict`` and ``label``.
 
     Args:
-      path: "-" for standard input (plain text); a .tsv, .csv or .jsonl file, read by column; any other
-        file is plain text, one a line, a blank line being an empty text. Packed files are unpacked.
+      path: a .tsv, .csv or .jsonl file, read by column; any other file is plain text, one a line, a blank line
+        being an empty text. "-" is standard input. Of it and of other pipes the first line tells: a JSON object, or
+        a header with a text column. Packed files are unpacked.
       text_column: default: the task's, else "text" or "sentence" (of a pair: "text" and "text_b", or
         "sentence1" and "sentence2"), whichever the file has.
       text_b_column: likewise for the second of a pair.
       task: for a pair task, plain text has both texts in a line, with a tab between.
       flag: the flag that named the file, for errors.
       on_disk: keep the text in a temporary file instead of in memory.
+      files: encoding, delimiter, quoting and format.
 
     Returns:
       Rows without gold labels, as those of ``task`` are, ids "row-0", "row-1", …
     """
-    if path != "-":
+    if path == "-":
+        path = STDIN
+    else:
         require_file(path, flag)
     own = task.columns if task else Columns()
     pair = bool(text_b_column or own.text_b)
-    if path == "-" or table_format(path) is None:
-        rows = _plain(path, pair, text_column, StringsOnDisk if on_disk else list)
+    known = () if text_column else (*own.text, *TEXT_COLUMNS, *(a for a, _ in PAIR_COLUMNS))
+    form = format_of(path, files, known)
+    if form is None:
+        rows = _plain(path, pair, text_column, StringsOnDisk if on_disk else list, files.encoding)
     else:
-        columns = _text_columns(path, text_column, text_b_column, own)
-        rows = read_table(path, columns, None, BadRows(), "row", Reading(empty_text=True, flags=True))
+        bad, columns = BadRows(), _text_columns(path, text_column, text_b_column, own, replace(files, format=form))
+        how = Reading(empty_text=True, flags=True, form=form, files=files)
+        rows = read_table(path, columns, None, bad, "row", how)
+        for note in bad.notes():
+            say(note)
         if on_disk:
             text_b = None if rows.text_b is None else StringsOnDisk(rows.text_b)
             rows = replace(rows, ids=StringsOnDisk(rows.ids), text=StringsOnDisk(rows.text), text_b=text_b)
     return rows if task is None else replace(rows, label=task.no_labels(len(rows)))
 
 
-def _text_columns(path: PathLike, text_column: str | None, text_b_column: str | None, own: Columns) -> Columns:
+def _text_columns(
+    path: PathLike, text_column: str | None, text_b_column: str | None, own: Columns, how: FileSettings
+) -> Columns:
     """The columns to predict from: those that are named, else the task's, else aliases that the file has."""
     if text_column:
         return Columns((text_column,), text_b_column or own.text_b, own.label)
-    names = open_table(path, BadRows("skip"), own.headerless, lambda n: _is_header(n, own))[0]
+    names = open_table(path, BadRows("skip"), own.headerless, lambda n: _is_header(n, own), how=how)[0]
     if text_b_column is None:
         return _found_in(names, own)
     return replace(_found_in(names, replace(own, text_b=None)), text_b=text_b_column)
@@ -205,12 +221,12 @@ def _is_header(names: list[str], columns: Columns) -> bool:
     return set(columns.text) <= set(names) or any(t in names for t in TEXT_COLUMNS)
 
 
-def _plain(path: str, pair: bool, text_column: str | None, kind: type) -> Rows:
+def _plain(path: str, pair: bool, text_column: str | None, kind: type, encoding: str) -> Rows:
     """Columns are of ``kind``: list, or another class with ``append``."""
     if text_column:
         raise UserError(f"--text_column={text_column}: {path} is plain text, which has no columns")
     ids, text, text_b = kind(), kind(), kind()
-    for number, line in enumerate(_stdin_lines() if path == "-" else utf8_lines(path)):
+    for number, line in enumerate(text_lines(path, encoding)):
         line = line.rstrip("\r\n")
         if pair:
             if line.count("\t") != 1:

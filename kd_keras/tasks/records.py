@@ -14,6 +14,7 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import hash_of, hash_of_columns
 from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.label_names import label_fault
 
 KINDS = ("single", "pair", "regression", "multilabel", "tagging")
 
@@ -162,8 +163,7 @@ class Task:
 
     Attributes:
       name: its name in the registry, or "custom".
-      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or of two ("tagging" is
-        reserved).
+      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or two ("tagging" is reserved).
       labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none.
       metric: name of the dev metric that selects weights.
       metrics: names of the metrics to report.
@@ -200,6 +200,8 @@ class Task:
             raise ValueError(f"task {self.name!r}: a label is listed twice")
         if (self.kind == "pair" and not self.is_pair) or (self.kind == "single" and self.is_pair):
             raise ValueError(f"task {self.name!r}: kind {self.kind!r}, but columns.text_b is {self.columns.text_b!r}")
+        if fault := next((f"{name!r} {fault}" for name in self.labels if (fault := label_fault(name))), None):
+            raise ValueError(f"task {self.name!r}: the label {fault}")
         if self.is_regression and self.labels:
             raise ValueError(f"task {self.name!r}: a regression has no labels")
 

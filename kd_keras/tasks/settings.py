@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, path_setting, setting
+from kd_keras.common.config import path_setting, setting
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import builtin
 from kd_keras.tasks.custom import custom
+from kd_keras.tasks.file_settings import DELIMITERS, FileSettings
+from kd_keras.tasks.label_names import parse_labels
 from kd_keras.tasks.loading import load
 from kd_keras.tasks.records import Columns, Task, TaskData
 
 
 @dataclass(frozen=True)
-class TaskSettings(Checked):
+class TaskSettings(FileSettings):
     """Which task, and where its rows are.
 
     >>> TaskSettings(task="custom", train_file="mine.csv", metric="macro_f1").text_column
@@ -25,13 +27,15 @@ class TaskSettings(Checked):
         "rotten_tomatoes", "what to learn (python -m kd_keras.tasks lists them), or custom for your own files"
     )
     data_dir: str | None = path_setting(None, "folder with the data set in its official file layout")
-    train_file: str | None = path_setting(None, "task custom: .csv, .tsv or .jsonl file to learn from")
+    train_file: str | None = path_setting(None, "task custom: .csv, .tsv or .jsonl file, or a pipe, to learn from")
     dev_file: str | None = path_setting(None, "task custom: dev split; without it a tenth of train is drawn")
     test_file: str | None = path_setting(None, "task custom: test split, scored once at the end")
     text_column: str = setting("text", "task custom: column of the text")
     text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
     label_column: str = setting("label", "task custom: column of the label")
-    labels: str | None = setting(None, "task custom: labels in order, with commas; default: sorted")
+    labels: str | None = setting(
+        None, 'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted'
+    )
     regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
     multilabel: bool = setting(False, "task custom: a text has any number of labels, each decided by itself")
     label_separator: str | None = setting(
@@ -94,10 +98,6 @@ _CUSTOM_ONLY = {
 }
 
 
-def _names(given: str | None) -> list[str]:
-    return [name.strip() for name in given.split(",")] if given else []
-
-
 def resolve(settings: TaskSettings) -> Task:
     """The task that the settings name. Raises UserError where they do not fit together."""
     if settings.task_module:
@@ -125,19 +125,20 @@ def resolve(settings: TaskSettings) -> Task:
         raise UserError(f"--label_separator={settings.label_separator}: belongs to --multilabel with --label_column")
     if settings.label_columns and settings.label_column != "label":
         raise UserError(f"--label_column={settings.label_column}: --label_columns names where the labels are; drop one")
+    separator = settings.label_separator or ","
     columns = Columns(
         (settings.text_column,),
         settings.text_b_column,
         settings.label_column,
-        labels=tuple(_names(settings.label_columns)),
-        separator=settings.label_separator or ",",
+        labels=tuple(parse_labels(settings.label_columns, "--label_columns")) if settings.label_columns else (),
+        separator=DELIMITERS.get(separator, separator) if several else None,
     )
     return custom(
         train_file=settings.train_file,
         dev_file=settings.dev_file,
         test_file=settings.test_file,
         columns=columns,
-        labels=_names(settings.labels) or None,
+        labels=parse_labels(settings.labels) if settings.labels else None,
         regression=settings.regression,
-        multilabel=several,
+        files=settings.file_settings(),
     )

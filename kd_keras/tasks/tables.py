@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from kd_keras.common.errors import UserError, did_you_mean
-from kd_keras.common.files import PathLike, tail, utf8_lines
+from kd_keras.common.files import PathLike, tail
+from kd_keras.common.reading import text_lines
+from kd_keras.tasks.dialect import format_of, quoted, suggested_delimiter
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 
 Record = tuple[int, int, dict[str, Any]]  # row number from 0, line number from 1, values by column
 
@@ -17,7 +21,7 @@ Record = tuple[int, int, dict[str, Any]]  # row number from 0, line number from 
 csv.field_size_limit(1 << 27)
 
 SKIP_HINT = " (--on_bad_row=skip leaves such rows out)"
-_FORMATS = {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}
+REPEATED = object()  # in place of a value whose key a JSON object has twice
 
 
 @dataclass
@@ -32,6 +36,7 @@ class BadRows:
     count: int = 0
     first: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.policy not in ("stop", "skip"):
@@ -48,8 +53,13 @@ class BadRows:
         """Counts a row of ``where`` that has no gold label."""
         self.left_out[where] = self.left_out.get(where, 0) + 1
 
+    def remark(self, text: str) -> None:
+        """What a report must say of a file, beside its bad rows."""
+        if text and text not in self.remarks:
+            self.remarks.append(text)
+
     def notes(self) -> list[str]:
-        notes = [f"{where}: {_rows(n)} left out: no gold label" for where, n in self.left_out.items()]
+        notes = self.remarks + [f"{where}: {_rows(n)} left out: no gold label" for where, n in self.left_out.items()]
         if self.count:
             more = " | …" if self.count > len(self.first) else ""
             notes.append(f"{_rows(self.count)} skipped: " + " | ".join(self.first) + more)
@@ -60,25 +70,13 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
 
 
-def table_format(path: PathLike) -> str | None:
-    """ "csv", "tsv" or "jsonl" by the file's name (``.gz`` and ``.bz2`` put aside), else None.
-
-    UserError for .json, which would be read as plain text, braces and all.
-    """
-    name = str(path).lower().removesuffix(".gz").removesuffix(".bz2")
-    if name.endswith(".json"):
-        raise UserError(f"{path}: .json is not read; write one object a line and call it .jsonl")
-    return next((form for ending, form in _FORMATS.items() if name.endswith("." + ending)), None)
+def _split(lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    for line, text in enumerate(lines, 1):
+        yield line, text.rstrip("\r\n").split(separator)
 
 
-def _tsv(path: PathLike) -> Iterator[tuple[int, list[str]]]:
-    # GLUE's quotes are part of the text: nothing but tabs is special.
-    for line, text in enumerate(utf8_lines(path), 1):
-        yield line, text.rstrip("\r\n").split("\t")
-
-
-def _csv(path: PathLike) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(utf8_lines(path), strict=True)  # strict: an unclosed quote is an error
+def _unquoted(path: PathLike, lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(lines, delimiter=separator, strict=True)  # strict: an unclosed quote is an error
     while True:
         line = reader.line_num + 1
         try:
@@ -88,9 +86,13 @@ def _csv(path: PathLike) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as e:
             if "unexpected end" in str(e):
                 raise UserError(
-                    f"{path}, line {line}: a quote is opened and never closed (the file ends inside it)"
+                    f"{path}, line {line}: a quote is opened and never closed (the file ends inside it); "
+                    "--quoting=none reads quotes as text"
                 ) from None
-            raise UserError(f"{path}, line {line}: not CSV ({e}; a quote inside a field is doubled)") from None
+            raise UserError(
+                f"{path}, line {line}: not CSV ({e}; a quote inside a field is doubled); --quoting=none reads quotes "
+                "as text"
+            ) from None
         yield line, cells
 
 
@@ -112,25 +114,33 @@ def open_table(
     headerless: tuple[str, ...] | None = None,
     is_header: Callable[[list[str]], bool] = lambda names: True,
     form: str | None = None,
+    how: FileSettings = AS_NAMED,
 ) -> tuple[list[str], Iterator[Record]]:
     """A table's column names, and its rows.
 
     Args:
-      path: .csv, .tsv or .jsonl, plain or packed. Blank lines at its end are no rows.
+      path: .csv, .tsv or .jsonl, plain or packed, or a pipe. Blank lines at its end are no rows.
       bad: told of rows with too few or too many fields, and of JSONL lines that are no objects.
       headerless: names of the columns where the first line is no header.
       is_header: tells by the first line's fields; asked only where ``headerless`` is given.
-      form: "csv", "tsv" or "jsonl"; default: as the name says.
+      form: "csv", "tsv" or "jsonl"; default: as ``how`` or the name says.
+      how: encoding, delimiter and quoting.
 
     Raises:
-      UserError: the file cannot be read, is empty, has a header only, or a name twice.
+      UserError: the file cannot be read, is empty, or has a header only.
     """
-    form = form or table_format(path)
+    form = form or format_of(path, how)
     if form is None:
-        raise UserError(f"{path}: expected a name that ends in .tsv, .csv or .jsonl (or these and .gz, .bz2)")
+        raise UserError(
+            f"{path}: expected a name that ends in .tsv, .csv or .jsonl (or these and .gz, .bz2, .xz), or "
+            "--format=csv, tsv or jsonl"
+        )
     if form == "jsonl":
-        return _jsonl(path, bad)
-    cells = _trimmed(_csv(path) if form == "csv" else _tsv(path))
+        return _jsonl(path, bad, how)
+    enclose, said = quoted(path, how, form)
+    bad.remark(said)
+    lines, separator = text_lines(path, how.encoding, header=headerless is None), how.separator(form)
+    cells = _trimmed(_unquoted(path, lines, separator) if enclose else _split(lines, separator))
     first = next(cells, None)
     if first is None:
         raise UserError(f"{path}: the file is empty")
@@ -138,12 +148,9 @@ def open_table(
         names = list(headerless)
         return names, _checked(path, names, first, cells, bad)
     names = [c.strip() for c in first[1]]
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice is not None:
-        raise UserError(f"{path}, line 1: two columns are called {twice!r}")
     second = next(cells, None)
     if second is None:
-        raise UserError(f"{path}: a header ({tail(', '.join(names))}) and no rows")
+        raise UserError(f"{path}: a header ({tail(_listed(names))}) and no rows")
     return names, _checked(path, names, second, cells, bad)
 
 
@@ -158,16 +165,24 @@ def _checked(path: PathLike, names: list[str], first: Any, rest: Iterator, bad: 
             found = "an empty line" if cells == [""] else f"{len(cells)} in {tail(' | '.join(cells))!r}"
             short = names[len(cells) :] if cells != [""] else []
             lacks = f": nothing for column {', '.join(map(repr, short))}" if short else ""
-            bad.report(f"{path}, line {line}: expected {len(names)} fields ({', '.join(names)}), found {found}{lacks}")
+            bad.report(f"{path}, line {line}: expected {len(names)} fields ({_listed(names)}), found {found}{lacks}")
         number += 1
         item = next(rest, None)
 
 
-def _jsonl(path: PathLike, bad: BadRows) -> tuple[list[str], Iterator[Record]]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        count = Counter(name for name, _ in pairs)
+        made |= {name: REPEATED for name, n in count.items() if n > 1}
+    return made
+
+
+def _jsonl(path: PathLike, bad: BadRows, how: FileSettings) -> tuple[list[str], Iterator[Record]]:
     def parsed() -> Iterator[Record]:
         blanks: list[int] = []
         number = 0
-        for line, text in enumerate(utf8_lines(path), 1):
+        for line, text in enumerate(text_lines(path, how.encoding), 1):
             if not text.strip():
                 blanks.append(line)
                 continue
@@ -176,7 +191,7 @@ def _jsonl(path: PathLike, bad: BadRows) -> tuple[list[str], Iterator[Record]]:
                 number += 1
             blanks.clear()
             try:
-                value = json.loads(text)
+                value = json.loads(text, object_pairs_hook=_object)
             except json.JSONDecodeError as e:
                 bad.report(f"{path}, line {line}, position {e.colno}: not JSON ({e.msg})")
             except (ValueError, RecursionError) as e:  # numbers of thousands of digits, brackets thousands deep
@@ -200,11 +215,28 @@ def _jsonl(path: PathLike, bad: BadRows) -> tuple[list[str], Iterator[Record]]:
     return list(first[2]), all_rows()
 
 
+def _listed(names: list[str]) -> str:
+    return ", ".join(" ".join(name.split()) for name in names)
+
+
+def check_column(path: PathLike, name: str, names: list[str], flag: str = "") -> None:
+    """UserError where a file lacks a column that is asked for, or has it twice; ``flag`` chooses another."""
+    if name not in names:
+        raise missing_column(path, name, names, flag)
+    if (count := names.count(name)) > 1:
+        many = "two" if count == 2 else count
+        other = f", or choose another by {flag}" if flag else ""
+        raise UserError(f"{path}, line 1: {many} columns are called {name!r}; rename one{other}")
+
+
 def missing_column(path: PathLike, name: str, names: list[str], flag: str = "") -> UserError:
     """The error for a column that a file lacks; ``flag`` names the flag that chooses another."""
     other = f" {flag} names another." if flag else ""
     # JSONL has no header: what its first row has is taken for the columns.
-    its = "its first row's keys" if table_format(path) == "jsonl" else "its columns"
+    is_json = str(path).lower().removesuffix(".gz").removesuffix(".bz2").endswith(("jsonl", "ndjson"))
+    its = "its first row's keys" if is_json else "its columns"
+    delimiter = "" if is_json else suggested_delimiter(names, name)
     return UserError(
-        f"{path}: no column {name!r}; {its} are: {tail(', '.join(names), 200)}.{did_you_mean(name, names)}{other}"
+        f"{path}: no column {name!r}; {its} are: {tail(_listed(names), 200)}."
+        f"{delimiter or did_you_mean(name, [_listed([n]) for n in names]) + other}"
     )

@@ -113,7 +113,7 @@ def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
     if teacher and teacher.positions < longest:
         longest, whose = teacher.positions, "the teacher"
     lengths = settings.length_list(longest, whose)
-    source, rows = run.dev_rows(settings.data_dir, settings.data_file)
+    source, rows = run.dev_rows(settings.data_dir, settings.data_file, settings)
     return Plan(run, settings, lengths, formats, source, rows, teacher)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, path_setting, setting
+from kd_keras.common.config import path_setting, setting
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.formats.format import FORMATS
+from kd_keras.tasks import FileSettings
 
 # Precisions in which the teacher is converted; what each student is set beside computes alike.
 TEACHER_PRECISIONS = ("float32", "dynamic")
@@ -14,7 +15,7 @@ LENGTHS = (8, 16, 32)
 
 
 @dataclass(frozen=True)
-class BenchmarkSettings(Checked):
+class BenchmarkSettings(FileSettings):
     """What to measure, and on which text."""
 
     formats: str | None = setting(

@@ -1,0 +1,63 @@
+"""How files of one's own are written, as flags: one definition for every command that reads such files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kd_keras.common.config import Checked, setting
+from kd_keras.common.encodings import check_encoding
+from kd_keras.common.errors import UserError
+
+DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+
+
+@dataclass(frozen=True)
+class FileSettings(Checked):
+    """How files of one's own are written.
+
+    >>> FileSettings(encoding="cp1252", delimiter="tab").separator("csv")
+    '\\t'
+    """
+
+    encoding: str = setting(
+        "auto", "encoding of your files: auto (UTF-8, or what a byte-order mark says) or a name, such as cp1252.",
+        late=True,
+    )  # fmt: skip
+    delimiter: str | None = setting(
+        None, "what stands between the fields of your tables: one character, or tab; if not given, a comma in .csv and "
+        "a tab in .tsv.",
+        late=True,
+    )  # fmt: skip
+    quoting: str = setting(
+        "auto", 'quotes in your tables: minimal ("…" is one field, "" inside it one quote), none (quotes are text), or '
+        "auto: minimal in .csv, and in .tsv what the file looks like.",
+        choices=("auto", "minimal", "none"), late=True,
+    )  # fmt: skip
+    format: str = setting(
+        "auto", "format of your files; auto: what the name ends in, and of a pipe what its first line looks like.",
+        choices=("auto", "csv", "tsv", "jsonl", "text"), late=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_encoding(self.encoding)
+        one = "," if self.delimiter is None else DELIMITERS.get(self.delimiter, self.delimiter)
+        if len(one) != 1 or one in '"\r\n\0':
+            raise UserError(
+                f"--delimiter={self.delimiter!r}: expected one character (no quote or line end), or one of "
+                f"{', '.join(DELIMITERS)}"
+            )
+
+    def separator(self, form: str) -> str:
+        """The character between the fields of a table of this format ("csv" or "tsv")."""
+        if self.delimiter:
+            return DELIMITERS.get(self.delimiter, self.delimiter)
+        return "\t" if form == "tsv" else ","
+
+    def file_settings(self) -> FileSettings:
+        """These settings alone, where they are part of others."""
+        return FileSettings(self.encoding, self.delimiter, self.quoting, self.format)
+
+
+OFFICIAL = FileSettings(quoting="none")  # GLUE's quotes are part of the text
+AS_NAMED = FileSettings()

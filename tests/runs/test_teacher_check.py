@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.runs.teacher_check import always_one, check_teacher, standard_error
+from kd_keras.runs.teacher_check import check_teacher, standard_error
+from kd_keras.tasks import Task
 
-LABELS = [f"label-{n}" for n in range(4)]
+TASK = Task("four", "single", tuple(f"label-{n}" for n in range(4)))
 
 
 def logits_of(called, sure=6.0) -> np.ndarray:
@@ -27,7 +28,7 @@ def right(gold, share: float) -> np.ndarray:
 
 
 def test_a_teacher_under_the_floor_stops_the_run_with_numbers_and_flags(gold):
-    args = ("accuracy", LABELS, gold, logits_of(right(gold, 0.5)), logits_of(right(gold, 0.8)))
+    args = (TASK, gold, logits_of(right(gold, 0.5)), logits_of(right(gold, 0.8)))
     with pytest.raises(UserError, match=r"dev accuracy 50.00, under the 80.00 .* --allow_weak_teacher") as error:
         check_teacher(*args, allowed=False)
     assert "--teacher_epochs" in str(error.value) and "\n" not in str(error.value)
@@ -37,21 +38,21 @@ def test_a_teacher_under_the_floor_stops_the_run_with_numbers_and_flags(gold):
 
 def test_within_the_standard_error_it_is_a_note_and_over_it_nothing(gold):
     few = gold[:40]
-    near = check_teacher("accuracy", LABELS, few, logits_of(right(few, 0.775)), logits_of(right(few, 0.8)), False)
+    near = check_teacher(TASK, few, logits_of(right(few, 0.775)), logits_of(right(few, 0.8)), False)
     assert len(near) == 1 and "within its standard error" in near[0]
-    assert check_teacher("accuracy", LABELS, gold, logits_of(gold), logits_of(right(gold, 0.8)), False) == []
-    assert check_teacher("accuracy", LABELS, gold, logits_of(gold), None, False) == []
+    assert check_teacher(TASK, gold, logits_of(gold), logits_of(right(gold, 0.8)), False) == []
+    assert check_teacher(TASK, gold, logits_of(gold), None, False) == []
 
 
 def test_rows_without_gold_do_not_count(gold):
     label = np.where(np.arange(400) < 200, gold, -1)
-    assert check_teacher("accuracy", LABELS, label, logits_of(right(gold, 0.5)), logits_of(gold), False) == []
+    assert check_teacher(TASK, label, logits_of(right(gold, 0.5)), logits_of(gold), False) == []
 
 
 def test_a_class_that_is_never_called_and_flat_logits_are_said(gold):
-    (note,) = check_teacher("accuracy", LABELS, gold, logits_of(np.minimum(gold, 2)), None, False)
+    (note,) = check_teacher(TASK, gold, logits_of(np.minimum(gold, 2)), None, False)
     assert note.startswith("the teacher never gives 1 of 4 labels on dev (label-3)")
-    (note,) = check_teacher("accuracy", LABELS, gold, logits_of(gold, sure=0.1), None, False)
+    (note,) = check_teacher(TASK, gold, logits_of(gold, sure=0.1), None, False)
     assert "mean highest probability on dev is 0.27 over 4 labels" in note
 
 
@@ -61,7 +62,13 @@ def test_the_standard_error_of_an_accuracy_is_that_of_a_share(gold):
     assert standard_error("accuracy", gold, logits_of(gold)) == 0
 
 
-def test_a_model_with_one_answer_is_recognised():
-    assert always_one(logits_of([2, 2, 2])) == 2
-    assert always_one(logits_of([2, 1, 2])) is None
-    assert always_one(np.zeros((3, 1))) is None, "a regression has no labels"
+def test_of_several_labels_a_text_one_that_is_never_given_is_said():
+    task = Task("many", "multilabel", ("a", "b", "c"), "micro_f1", ("micro_f1",))
+    gold = np.tile([[1, 0, 1], [0, 1, 0]], (50, 1))
+    logits = np.where(gold > 0, 4.0, -4.0)
+    assert check_teacher(task, gold, logits, None, False) == []
+    logits[:, 2] = -4.0
+    (note,) = check_teacher(task, gold, logits, None, False)
+    assert note.startswith("the teacher never gives 1 of 3 labels on dev (c)")
+    with pytest.raises(UserError, match="dev micro_f1 80.00, under the 100.00"):
+        check_teacher(task, gold, logits, np.where(gold > 0, 4.0, -4.0), False)

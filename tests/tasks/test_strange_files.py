@@ -422,7 +422,7 @@ ROWS = "".join(f"{word} {i},{label}\n" for i in range(10) for word, label in (("
 @pytest.mark.parametrize("content", [
     "text,label\n" + ROWS, "text\tlabel\n" + ROWS.replace(",", "\t"), gzip.compress(("text,label\n" + ROWS).encode()),
     "".join(f'{{"text": "t {i}", "label": "{"pn"[i % 2]}"}}\n' for i in range(20)),
-])  # fmt: skip
+], ids=["csv", "tsv", "gzip", "jsonl"])  # fmt: skip
 @pytest.mark.parametrize("name", [None, "rows"])
 def test_a_train_file_may_be_a_pipe(pipe, content, name):
     path = pipe(content, name)

@@ -9,7 +9,7 @@ from kd_keras.metrics import confusion_matrix, score
 from kd_keras.runs import by_label, plots, references
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
-from kd_keras.runs.results import results, scored_splits
+from kd_keras.runs.results import results, scored_splits, scores_by_label
 from kd_keras.runs.students import Arm
 from kd_keras.students.settings import student_name
 from kd_keras.tasks import has_label
@@ -27,20 +27,20 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
     """Writes metrics.json, report.md and its plots; returns the first, and "table" and "verdict" as text."""
     metrics = results(run, inputs, arms, chosen)
     files.write_json(run.layout.metrics, metrics)
-    _draw(run, inputs, arms, chosen, metrics)
+    _draw(run, inputs, arms, chosen)
     files.write_text(run.layout.report, _markdown(run.job, metrics))
     return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
 
 
-def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict) -> None:
+def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
     task, scored = run.task, scored_splits(inputs)
-    split = _last(metrics)
+    split = "test" if "test" in scored else "dev"
     gold = has_label(scored[split])
     label, logits = scored[split].label[gold], chosen.logits[split][gold]
     if task.is_regression:
         errors = plots.score_scatter(label, logits[:, 0], f"kept student ({chosen.name}), {split}")
     elif task.is_multilabel:
-        errors = by_label.picture(metrics["by_label"][split], f"kept student ({chosen.name}), {split}")
+        errors = by_label.picture(scores_by_label(task, label, logits), f"kept student ({chosen.name}), {split}")
     else:
         matrix = confusion_matrix(label, logits.argmax(-1), len(task.labels))
         errors = plots.errors(matrix, list(task.labels), f"kept student ({chosen.name}), {split}")

@@ -17,7 +17,7 @@ from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.students import Arm
 from kd_keras.students.bilstm import flops_per_token
-from kd_keras.tasks import Rows, has_label
+from kd_keras.tasks import Rows, Task, has_label, is_gold
 from kd_keras.teachers import ensemble
 
 
@@ -69,18 +69,18 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         "stages": [stage["name"] for stage in chosen.history["recipe"]],
     }
     if not task.is_regression:
-        metrics["by_label"] = {s: _by_label(job, rows, chosen.logits[s]) for s, rows in scored.items()}
+        metrics["by_label"] = {s: scores_by_label(task, r.label, chosen.logits[s]) for s, r in scored.items()}
     if "thresholds" in chosen.history:
         metrics["thresholds"] = dict(zip(task.labels, chosen.history["thresholds"], strict=True))
     metrics["warnings"] = verdict.warnings(job, inputs, arms, chosen, metrics)
     return metrics
 
 
-def _by_label(job: Job, rows: Rows, logits: np.ndarray) -> dict[str, dict[str, float]]:
-    """Label → "rows", "given", "precision", "recall" and "f1" of the student that is kept."""
-    gold = has_label(rows)
-    found = by_label(rows.label[gold], answers(job.task, logits[gold]), len(job.task.labels))
-    return dict(zip(job.task.labels, found, strict=True))
+def scores_by_label(task: Task, label: np.ndarray, logits: np.ndarray) -> dict[str, dict[str, float]]:
+    """Label → "rows", "given", "precision", "recall" and "f1", over the rows that have gold."""
+    gold = is_gold(label)
+    found = by_label(label[gold], answers(task, logits[gold]), len(task.labels))
+    return dict(zip(task.labels, found, strict=True))
 
 
 def scored_splits(inputs: Inputs) -> dict[str, Rows]:

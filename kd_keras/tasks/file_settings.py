@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from kd_keras.common.config import Checked, setting
 from kd_keras.common.encodings import check_encoding
@@ -11,7 +11,7 @@ from kd_keras.common.errors import UserError
 DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)  # or every heir's own fields would move
 class FileSettings(Checked):
     """How files of one's own are written.
 
@@ -56,7 +56,7 @@ class FileSettings(Checked):
 
     def file_settings(self) -> FileSettings:
         """These settings alone, where they are part of others."""
-        return FileSettings(self.encoding, self.delimiter, self.quoting, self.format)
+        return FileSettings(**{f.name: getattr(self, f.name) for f in fields(FileSettings)})
 
 
 OFFICIAL = FileSettings(quoting="none")  # GLUE's quotes are part of the text

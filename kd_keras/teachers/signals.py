@@ -175,7 +175,7 @@ class SignalStore:
             }
         )
         # An open file, as a name with ":" would be taken for an address.
-        with files.atomic_path(self.shard(number)) as temp, pa.OSFile(str(temp), "wb") as file:
+        with files.atomic_path(self.shard(number)) as temp, open(temp, "wb") as file:
             pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
     def read_shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:

@@ -133,8 +133,8 @@ def test_a_wrong_file_is_removed_and_named(copy, monkeypatch):
 
     right = exporter.student_weights
 
-    def mixed_up(student):
-        w = right(student)
+    def mixed_up(*given):
+        w = right(*given)
         return replace(w, forward=w.backward, backward=w.forward)
 
     monkeypatch.setattr(exporter, "student_weights", mixed_up)

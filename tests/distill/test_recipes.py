@@ -22,6 +22,7 @@ from kd_keras.runs.taught import about_confidence
 from kd_keras.students.bilstm import build_student
 from kd_keras.students.inference import predict
 from kd_keras.students.settings import StudentSettings
+from kd_keras.tasks import Task
 from kd_keras.text.token_ids import TokenIds
 
 DRAW = np.random.default_rng(3)
@@ -226,14 +227,15 @@ def test_rows_that_are_sure_enough_are_counted():
     logits = DRAW.normal(size=(500, 3)).astype(np.float32)
     surest = softmax(logits, axis=1).max(axis=1)
     hard, parts = RecipeSettings(recipe="hard", confidence=0.5), [logits[:100], logits[100:]]
-    (note,) = about_confidence(hard, ["hard"], parts)
+    task = Task("three", "single", ("a", "b", "c"))
+    (note,) = about_confidence(hard, ["hard"], task, parts)
     count = int((surest >= 0.5).sum())
     assert 0 < count < 500 and f": {count} of 500 rows" in note
-    assert about_confidence(replace(hard, recipe="soft"), RECIPES, parts) == [note], "of a grid"
+    assert about_confidence(replace(hard, recipe="soft"), RECIPES, task, parts) == [note], "of a grid"
     for settings, recipes in ((hard, ["joint"]), (RecipeSettings(), ["hard"])):
-        assert about_confidence(settings, recipes, parts) == []
+        assert about_confidence(settings, recipes, task, parts) == []
     with pytest.raises(UserError, match=rf"none of 500 rows .* surest has {surest.max():.4f}"):
-        about_confidence(replace(hard, confidence=0.998), ["hard"], parts)
+        about_confidence(replace(hard, confidence=0.998), ["hard"], task, parts)
 
 
 def test_the_projection_trains_in_plain_fit():

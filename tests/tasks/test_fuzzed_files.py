@@ -52,8 +52,9 @@ contents = st.one_of(made, made, made.map(gzip.compress), made.map(bz2.compress)
     lambda raw, at, cut: raw[: at % (len(raw) + 1)] + cut, made.map(gzip.compress), st.integers(0), st.binary(max_size=4)
 ))  # fmt: skip
 hows = st.builds(
-    FileSettings, st.sampled_from(["auto", *CODECS]), st.sampled_from([None, ";", "tab", ",", " "]),
-    st.sampled_from(["auto", "auto", "minimal", "none"]), st.sampled_from(["auto", "auto", "csv", "tsv", "jsonl", "text"]),
+    FileSettings, encoding=st.sampled_from(["auto", *CODECS]), delimiter=st.sampled_from([None, ";", "tab", ",", " "]),
+    quoting=st.sampled_from(["auto", "auto", "minimal", "none"]),
+    format=st.sampled_from(["auto", "auto", "csv", "tsv", "jsonl", "text"]),
 )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def test_what_a_writer_wrote_is_read_back(folder, rows, codec, style, form):
         csv.writer(out, delimiter=delimiter, quoting=style).writerows([("text", "label"), *rows])
     path = folder / f"written.{form}"
     path.write_bytes(out.getvalue().encode(codec))
-    how = FileSettings("gb18030" if codec == "gb18030" else "auto", quoting="minimal")
+    how = FileSettings(encoding="gb18030" if codec == "gb18030" else "auto", quoting="minimal")
     reader = LabelReader("single", ("neg", "pos"), None)
     found = read_table(path, tasks.Columns(), reader, BadRows(), "row", Reading(files=how))
     assert found.text == [text.strip() for text, _ in rows]

@@ -64,11 +64,13 @@ def test_setup_and_pins_name_the_same_direct_dependencies() -> None:
         assert "<" in str(requirement.specifier), f"{requirement} has no upper bound"
 
 
-def test_pins_are_whole_and_agree_with_each_other() -> None:
-    """What ``pip check`` tells of an environment, told of the requirements files (names and versions)."""
-    pinned = pins("requirements.txt")
-    assert not set(pinned) & set(pins("requirements-dev.txt"))
-    pinned |= pins("requirements-dev.txt")
+@pytest.mark.parametrize("names", [("requirements.txt",), ("requirements.txt", "requirements-dev.txt")])
+def test_pins_are_whole_and_agree_with_each_other(names: tuple[str, ...]) -> None:
+    """What ``pip check`` tells of an environment, told of the requirements files: who only trains has the first alone."""
+    pinned: dict[str, str] = {}
+    for file in names:
+        assert not set(pinned) & set(pins(file))
+        pinned |= pins(file)
     todo = [(name, "") for name in pinned]
     seen: set[tuple[str, str]] = set()
     while todo:

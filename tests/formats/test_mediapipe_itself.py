@@ -152,6 +152,24 @@ def test_answers_of_a_wordpiece_student(classify, sentences, whole, make_model):
     np.testing.assert_allclose(got["tflite_float32"][plain], softmax(predict(model, ids))[plain], atol=1e-5)
 
 
+def test_each_of_several_labels_has_its_own_score(classify, sentences, whole, make_model):
+    from kd_keras.metrics.answers import sigmoid
+    from kd_keras.students.inference import predict
+
+    tokenizer = cut_wordpiece(whole, sentences["films"], LENGTH)
+    model, task = (
+        make_model(SMALL, len(tokenizer), 3),
+        Task("toy", "multilabel", TASK.labels, "micro_f1", ("micro_f1",)),
+    )
+    texts, aliases = ["", *sentences["films"][:200]], list(accented(tokenizer).values())
+    ids = {"ids": tokenizer.encode(texts)}
+    content = convert(student_weights(model, sigmoid=True), EXPORTS["tflite_float32"], LENGTH, ids, True, aliases)
+    got = classify({"several": add_metadata(content, task, tokenizer)}, texts)["several"]
+    plain = np.array([ascii_text(t) for t in texts])
+    np.testing.assert_allclose(got[plain], sigmoid(predict(model, ids))[plain], atol=1e-5)
+    assert np.ptp(got.sum(1)) > 0.1, "a row does not add up to 1"
+
+
 def test_answers_of_a_student_of_words(classify, sentences, make_model):
     tokenizer = word_vocab([t.lower() for t in (*sentences["films"], *sentences["typed"])], LENGTH)
     model = make_model(SMALL, len(tokenizer), 3)

@@ -17,7 +17,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-if sys.argv[:1] == ["-m"]:  # Python's name for a command that it is about to import, which takes a moment
+# "-m" is Python's name for a command that it is about to import, which takes a moment.
+if sys.argv[:1] == ["-m"] and any(word.startswith(("kd_keras.", "-mkd_keras.")) for word in sys.orig_argv):
     import os
     import signal
 

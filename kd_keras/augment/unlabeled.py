@@ -284,7 +284,7 @@ def unlabeled(
         "apart_from": [rows.fingerprint() for rows in known_rows],
         "held_out": [[SHORTEST, LONGEST], *(rows.fingerprint() for rows in held_out)],
         "on_bad_row": text.on_bad_row,
-        **key_of(text.how),
+        **({"how": how} if (how := key_of(text.how)) else {}),
     }
 
     def make(key: dict) -> None:

@@ -81,7 +81,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
             if there and stat.S_ISDIR(there.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "it is a folder, expected a file")
             into = stream is not None or (there is not None and not _renames(there, final.parent))
-            temp = _empty(None if into else final, there)
+            temp = _empty(final, there, into)
         _unfinished.add(temp)
         try:
             yield temp
@@ -109,14 +109,18 @@ def _renames(there: os.stat_result, folder: Path) -> bool:
     return stat.S_ISREG(there.st_mode) and ours and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _empty(final: Path | None, there: os.stat_result | None) -> Path:
-    """A temporary file beside ``final``, or where temporary files are. Nobody else reads what will be private."""
-    if final is None:
-        made, name = tempfile.mkstemp()
+def _empty(final: Path, there: os.stat_result | None, away: bool) -> Path:
+    """A temporary file beside ``final``, or ``away``, where such files are. Nobody else reads what will be private.
+
+    It ends as ``final`` does: by that some writers know what to write.
+    """
+    suffix = final.suffix if len(final.suffix) < 20 else ""
+    if away:
+        made, name = tempfile.mkstemp(suffix=suffix)
         os.close(made)
         return Path(name)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temp = _beside(final, f"tmp{final.suffix if len(final.suffix) < 20 else ''}")
+    temp = _beside(final, f"tmp{suffix}")
     temp.unlink(missing_ok=True)  # of a killed process that had our number
     os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if there else 0o666))
     return temp

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kd_keras.common.errors import UserError
-
-PathLike = str | os.PathLike[str]
+from kd_keras.common.reading import PathLike
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 

@@ -88,6 +88,7 @@ def run(plan: Plan) -> dict:
     """
     from kd_keras.compression import methods
     from kd_keras.students.inference import predict
+    from kd_keras.students.thresholds import move_thresholds
 
     if plan.done:
         say(f"found in {plan.out.root}")
@@ -110,6 +111,8 @@ def run(plan: Plan) -> dict:
         )
         for step in plan.settings.steps()
     ]
+    if task.is_multilabel:
+        move_thresholds(student, plan.dev.label, dev_ids)
     with files.atomic_dir(plan.out.root) as temp:
         made = RunLayout(temp)
         _link_what_stays(source, made)

@@ -95,6 +95,7 @@ class BinaryTeacherLabels(Objective):
 
     title = "binary_teacher_labels"
     needs = ("teacher_logits",)
+    label_sets = True
 
     def __init__(self, weight: float = 1.0, confidence: float = 0.0):
         super().__init__(weight)
@@ -135,6 +136,7 @@ class BinaryKL(Objective):
 
     title = "binary_kl"
     needs = ("teacher_logits",)
+    label_sets = True
 
     def __init__(self, weight: float = 1.0, temperature: float = 2.0):
         super().__init__(weight)

@@ -60,9 +60,9 @@ def only_answer(task: Task, logits: np.ndarray) -> str | None:
 
 
 def sureness(task: Task, logits: np.ndarray) -> np.ndarray:
-    """float64[rows]: the probability of the answer; of several labels a text, that of the least sure label."""
+    """float64[rows]: the probability of the answer; of several labels a text, that of the surest decision."""
     scores = scores_of(task, logits)
-    return np.maximum(scores, 1 - scores).min(-1) if task.is_multilabel else scores.max(-1)
+    return (np.maximum(scores, 1 - scores) if task.is_multilabel else scores).max(-1)
 
 
 def thresholds(label: np.ndarray, logits: np.ndarray, least: int = 5) -> np.ndarray:

@@ -141,13 +141,20 @@ class FinishedRun:
         settings = dataclasses.replace(settings, **piped)
         if data_dir:
             settings = dataclasses.replace(settings, data_dir=data_dir)
-        try:
-            data = load_data(settings)
-        except UserError as e:
-            raise UserError(f"the run's data cannot be read ({e}); {advice}") from None
-        if data.fingerprint != files.read_json(self.layout.run).get("data"):
-            raise UserError(f"{data.source}: is not the data that this run was trained on; {advice}")
-        return data
+        ways = [settings]
+        if "--quoting=" not in self.flags:  # made before quotes in .tsv were told apart: they were text
+            ways.append(dataclasses.replace(settings, quoting="none"))
+        said = None
+        for way in ways:
+            try:
+                data = load_data(way)
+            except UserError as e:
+                said = said or f"the run's data cannot be read ({e})"
+                continue
+            if data.fingerprint == files.read_json(self.layout.run).get("data"):
+                return data
+            said = said or f"{data.source}: is not the data that this run was trained on"
+        raise UserError(f"{said}; {advice}")
 
     def dev_rows(
         self, data_dir: str | None = None, data_file: str | None = None, how: FileSettings = AS_NAMED

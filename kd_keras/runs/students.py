@@ -17,12 +17,13 @@ from kd_keras.distill.loop import DevSet
 from kd_keras.distill.recipes import stages
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.distill.stages import Stage, Training, run_stages, whole_rounds
-from kd_keras.metrics.answers import sigmoid, thresholds
+from kd_keras.metrics.answers import sigmoid
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Run
 from kd_keras.runs.plans import Plan
 from kd_keras.students.bilstm import build_student, parameters
 from kd_keras.students.inference import load_student, predict
+from kd_keras.students.thresholds import move_thresholds
 
 # Of an arm's folder, what another run may take.
 _PARTS = ("student.keras", "history.json")
@@ -131,7 +132,7 @@ class Trainer:
         training = Training(self.dev, self.settings, folder, todo.seed, todo.what, board, key)
         history = run_stages(student, self._stages(todo), training)
         if job.task.is_multilabel:
-            history |= self._with_thresholds(student)
+            history["thresholds"] = sigmoid(move_thresholds(student, self.dev.labels, self.dev.ids)).tolist()
         with files.atomic_path(folder / "student.keras") as temp:
             student.save(temp)
         history |= {"key": key, "recipe": self._about(todo)}
@@ -140,13 +141,6 @@ class Trainer:
         for old in folder.glob("stage-*"):
             shutil.rmtree(old)
         return student, history
-
-    def _with_thresholds(self, student: keras.Model) -> dict:
-        """Moves each label's logits so that its best threshold on dev is 0; where they were, for the history."""
-        over = thresholds(self.dev.labels, predict(student, self.dev.ids))
-        bias = student.get_layer("logits").bias
-        bias.assign(bias.numpy() - over.astype(np.float32))
-        return {"thresholds": sigmoid(over).tolist()}
 
     def arm(self, todo: Todo) -> Arm:
         """Found again, or trained now."""

@@ -49,7 +49,7 @@ class StudentSettings(Checked):
     vectors: str | None = path_setting(
         None,
         "word vectors, with --tokenizer=words --embeddings=vectors: a GloVe, fastText (.vec) or word2vec file (text; "
-        "binary if named .bin), .gz and .bz2 too, or glove-6b-50d, an installed package.",
+        "binary if named .bin), packed or not, or glove-6b-50d, an installed package.",
     )
     channels: str = setting(
         "nonstatic",

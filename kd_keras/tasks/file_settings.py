@@ -11,6 +11,11 @@ from kd_keras.common.errors import UserError
 DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 
 
+def named(delimiter: str | None) -> str | None:
+    """``delimiter``, a tab or a space by its name: a flagfile's lines lose white space at their ends."""
+    return {"\t": "tab", " ": "space"}.get(delimiter, delimiter) if delimiter else delimiter
+
+
 @dataclass(frozen=True, kw_only=True)  # or every heir's own fields would move
 class FileSettings(Checked):
     """How files of one's own are written.
@@ -41,6 +46,7 @@ class FileSettings(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_encoding(self.encoding)
+        object.__setattr__(self, "delimiter", named(self.delimiter))
         one = "," if self.delimiter is None else DELIMITERS.get(self.delimiter, self.delimiter)
         if len(one) != 1 or one in '"\r\n\0':
             raise UserError(

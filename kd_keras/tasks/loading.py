@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import local
 from kd_keras.common.progress import say
 from kd_keras.tasks.balance import balanced, lacking, metric_for
 from kd_keras.tasks.carve import carve
 from kd_keras.tasks.few_labels import check_few_labels, few_labels
-from kd_keras.tasks.official import expand
 from kd_keras.tasks.records import Rows, Source, Task, TaskData
 from kd_keras.tasks.tables import SKIP_HINT, BadRows
 
@@ -57,7 +57,7 @@ def load(
       class_weights: see :func:`kd_keras.tasks.balance.balanced`.
     """
     check_few_labels(task, labels_per_class)
-    data_dir = expand(data_dir)
+    data_dir = data_dir and local(data_dir, "--data_dir")
     source, sentence = choose(task, data_dir)
     bad = BadRows(on_bad_row, SKIP_HINT)
     train = source.load(task, "train", data_dir, bad)
@@ -79,7 +79,7 @@ def load(
 
 def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:
     """The test split where the task has one with gold labels, else None. Training code never calls this."""
-    data_dir = expand(data_dir)
+    data_dir = data_dir and local(data_dir, "--data_dir")
     bad = BadRows(on_bad_row, SKIP_HINT)
     rows = choose(task, data_dir)[0].load(task, "test", data_dir, bad)
     for note in bad.notes():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import open_bytes, tail, utf8_lines
+from kd_keras.common.reading import PACKED
 from kd_keras.tasks.carve import carve
 from kd_keras.tasks.dialect import table_format
 from kd_keras.tasks.file_settings import AS_NAMED, OFFICIAL
@@ -61,13 +61,13 @@ class DataDir:
         return []
 
     def _find(self, data_dir: str, names: Sequence[str], required: bool) -> Path | None:
-        """The first of ``names`` (or its .gz, .bz2) in the folder or a subfolder of the archive."""
+        """The first of ``names`` (or packed) in the folder or a subfolder of the archive."""
         root = Path(data_dir)
         if not root.is_dir():
             raise UserError(f"--data_dir={data_dir}: no such folder")
         for folder in (root, *(root / f for f in self.folders)):
             for name in names:
-                for packed in ("", ".gz", ".bz2"):
+                for packed in ("", *PACKED):
                     path = folder / (name + packed)
                     if path.exists():
                         return path
@@ -204,8 +204,3 @@ class SentencePolarity(DataDir):
 
     def notes(self, task: Task) -> list[str]:
         return ["test: 10% of the sentences, drawn with a fixed seed"]
-
-
-def expand(data_dir: str | None) -> str | None:
-    """``~`` in a flag's value, which the shell leaves alone after ``=``."""
-    return os.path.expanduser(data_dir) if data_dir else data_dir

@@ -9,7 +9,7 @@ from kd_keras.common.config import path_setting, setting
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import builtin
 from kd_keras.tasks.custom import custom
-from kd_keras.tasks.file_settings import DELIMITERS, FileSettings
+from kd_keras.tasks.file_settings import DELIMITERS, FileSettings, named
 from kd_keras.tasks.label_names import parse_labels
 from kd_keras.tasks.loading import load
 from kd_keras.tasks.records import Columns, Task, TaskData
@@ -66,6 +66,10 @@ class TaskSettings(FileSettings):
     labels_seed: int = setting(1, "seed of that draw; a larger number of labels keeps what a smaller one drew.", low=0)
     task_module: str | None = setting(None, "Python module to import first: it may register tasks")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "label_separator", named(self.label_separator))
+
 
 def load_data(settings: TaskSettings, task: Task | None = None) -> TaskData:
     """Train and dev of the task that the settings name (``task``, where it is resolved already).
@@ -121,6 +125,11 @@ def resolve(settings: TaskSettings) -> Task:
     several = settings.multilabel or settings.label_columns is not None
     if settings.regression and several:
         raise UserError("--regression learns one number, --multilabel labels; drop one")
+    if settings.label_separator is not None and not settings.label_separator.strip():
+        raise UserError(
+            f"--label_separator={settings.label_separator!r}: expected what stands between labels, or one of "
+            f"{', '.join(DELIMITERS)}"
+        )
     if settings.label_separator is not None and (not several or settings.label_columns):
         raise UserError(f"--label_separator={settings.label_separator}: belongs to --multilabel with --label_column")
     if settings.label_columns and settings.label_column != "label":

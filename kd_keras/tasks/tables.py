@@ -12,7 +12,7 @@ from typing import Any
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.files import PathLike, tail
 from kd_keras.common.reading import text_lines
-from kd_keras.tasks.dialect import format_of, quoted, suggested_delimiter
+from kd_keras.tasks.dialect import format_of, quoted, suggested_delimiter, table_format
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 
 Record = tuple[int, int, dict[str, Any]]  # row number from 0, line number from 1, values by column
@@ -233,7 +233,7 @@ def missing_column(path: PathLike, name: str, names: list[str], flag: str = "") 
     """The error for a column that a file lacks; ``flag`` names the flag that chooses another."""
     other = f" {flag} names another." if flag else ""
     # JSONL has no header: what its first row has is taken for the columns.
-    is_json = str(path).lower().removesuffix(".gz").removesuffix(".bz2").endswith(("jsonl", "ndjson"))
+    is_json = table_format(path) == "jsonl"
     its = "its first row's keys" if is_json else "its columns"
     delimiter = "" if is_json else suggested_delimiter(names, name)
     return UserError(

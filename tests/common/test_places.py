@@ -8,6 +8,7 @@ import stat
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kd_keras.common import files
@@ -192,3 +193,13 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path):
         check_output_dir("/proc/a/b")
     check_output_dir(tmp_path / "a" / "b")
     assert sorted(os.listdir(tmp_path)) == ["file", "link"]
+
+
+def test_what_is_written_into_has_the_ending_that_writers_look_at(tmp_path, monkeypatch):
+    path = tmp_path / "theirs.npz"
+    np.savez(path, a=np.zeros(2))
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1000)
+    before = path.stat().st_ino
+    with files.atomic_path(path) as temp:
+        np.savez(temp, a=np.ones(3))
+    assert np.load(path)["a"].tolist() == [1, 1, 1] and path.stat().st_ino == before

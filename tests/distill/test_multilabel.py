@@ -114,6 +114,14 @@ def test_fit_learns_label_sets_and_logs_their_accuracy():
     assert ((model.student.predict(x, verbose=0) > 0) == gold).mean() > 0.95
 
 
+def test_label_sets_go_with_any_binary_objective():
+    y = {"label": np.zeros((8, 3), np.int32), "teacher_logits": np.ones((8, 3), np.float32)}
+    for objective in (BinaryKL(), BinaryTeacherLabels()):
+        model = Distiller(student(), [objective])
+        model.compile(optimizer="adam")
+        assert "binary_accuracy" in model.fit(np.zeros((8, 5)), y, verbose=0).history
+
+
 def test_class_weight_of_fit_is_refused():
     model = Distiller(student(), [BinaryLabels()])
     model.compile(optimizer="adam")

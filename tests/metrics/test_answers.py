@@ -61,7 +61,7 @@ def test_scores_and_answers_by_kind():
     changed = LOGITS.copy()
     changed[7, 1] *= -1
     assert np.flatnonzero(~same_answers(SEVERAL, changed, LOGITS)).tolist() == [7]
-    assert sureness(SEVERAL, np.array([[3.0, -0.1, -5.0]])) == pytest.approx(expit(0.1))
+    assert sureness(SEVERAL, np.array([[3.0, -0.1, -5.0]])) == pytest.approx(expit(5.0))
 
 
 def test_the_only_answer_is_named():

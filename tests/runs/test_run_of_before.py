@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -65,3 +66,23 @@ def test_its_own_command_finds_all_of_it(old, run_python):
     for word in ("fine-tuning", "labelling", "updates/s"):
         assert word not in again.stderr, word
     assert again.stderr.count("found in run/") == 3, "the teacher and two students"
+
+
+def test_quotes_of_its_tsv_are_text_as_they_were(old):
+    from kd_keras.tasks import TaskSettings, load_data
+
+    flags = old.layout.flags.read_text()
+    (name,) = re.findall(r"^--train_file=(.*)$", flags, re.MULTILINE)
+    rows = [line.split(",", 1) for line in Path(name).read_text().splitlines()]
+    Path("quoted.tsv").write_text("\n".join("\t".join(f'"{cell}"' for cell in row) for row in rows) + "\n")
+    head = [f'"{cell}"' for cell in rows[0]]
+    as_text = TaskSettings(
+        task="custom", train_file="quoted.tsv", quoting="none",
+        **dict(zip(("text_column", "label_column"), sorted(head, key=lambda c: "label" in c), strict=True)),
+    )  # fmt: skip
+    data = load_data(as_text)
+    old.layout.flags.write_text("\n".join(
+        f"--{k}={getattr(as_text, k)}" for k in ("task", "train_file", "text_column", "label_column")) + "\n")  # fmt: skip
+    run = json.loads(old.layout.run.read_text()) | {"data": data.fingerprint}
+    old.layout.run.write_text(json.dumps(run))
+    assert FinishedRun.open("run").data().fingerprint == data.fingerprint

@@ -331,6 +331,7 @@ def test_names_of_delimiters(tmp_path):
     path = write(tmp_path / "a.csv", 'text\tlabel\n"a\tb"\tpos\n')
     for name in ("tab", "\\t", "\t"):
         assert read(path, delimiter=name).text == ["a\tb"]
+    assert FileSettings(delimiter="\t").delimiter == "tab", "flags.txt is read line by line, without space around it"
     for name in (";;", '"', "\n", ""):
         with pytest.raises(UserError, match="--delimiter=.*: expected one character"):
             FileSettings(delimiter=name)

@@ -18,8 +18,6 @@ from typing import Any
 from kd_keras.common import places
 from kd_keras.common.errors import UserError
 from kd_keras.common.reading import PathLike, is_stream, open_raw, utf8_lines
-from kd_keras.common.reading import open_bytes as open_bytes
-from kd_keras.common.reading import refuse_lfs_pointer as refuse_lfs_pointer
 
 _REFUSED = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
+from kd_keras.common.reading import not_utf8
 
 _FLAG = ("--flagfile", "-flagfile")
 
@@ -55,10 +56,7 @@ def _lines(path: str) -> Iterator[str]:
         try:
             text = line.decode("utf-8").strip()
         except UnicodeDecodeError as e:
-            raise UserError(
-                f"--flagfile={path}, line {number}: not UTF-8 (byte 0x{line[e.start]:02x} at position {e.start + 1}); "
-                "convert it, for example with: iconv -f LATIN1 -t UTF-8"
-            ) from None
+            raise not_utf8(f"--flagfile={path}", number, e) from None
         if "\0" in text:
             raise UserError(f"--flagfile={path}, line {number}: has a NUL character; expected UTF-8 text")
         if text and not text.startswith(("#", "//")):

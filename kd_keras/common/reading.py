@@ -150,12 +150,17 @@ def utf8_lines(path: PathLike) -> Iterator[str]:
                 try:
                     yield raw.decode("utf-8")
                 except UnicodeDecodeError as e:
-                    raise UserError(
-                        f"{path}, line {number}: not UTF-8 (byte 0x{raw[e.start]:02x} at position {e.start + 1}); "
-                        "convert it, for example with: iconv -f LATIN1 -t UTF-8"
-                    ) from None
+                    raise not_utf8(path, number, e) from None
     except _FAILURES as e:
         raise UserError(f"{path}: cannot be read ({e})") from None
+
+
+def not_utf8(where: object, line: int, e: UnicodeDecodeError) -> UserError:
+    """What to say of a line that has to be UTF-8 and is not; ``e`` is of that line alone."""
+    return UserError(
+        f"{where}, line {line}: not UTF-8 (byte 0x{e.object[e.start]:02x} at position {e.start + 1}); "
+        "convert it, for example with: iconv -f LATIN1 -t UTF-8"
+    )
 
 
 def text_lines(path: PathLike, encoding: str = "auto", header: bool = False) -> Iterator[str]:

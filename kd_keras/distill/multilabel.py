@@ -12,12 +12,11 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from kd_keras.common.errors import UserError
-from kd_keras.distill.objective import Objective, register
+from kd_keras.distill.objective import ConfidentObjective, LabelObjective, TemperedObjective, register
 
 
 @register
-class BinaryLabels(Objective):
+class BinaryLabels(LabelObjective):
     """Binary cross-entropy with the gold labels, the mean over labels; rows without any gold (−1) count nothing.
 
     Args:
@@ -36,25 +35,7 @@ class BinaryLabels(Objective):
     """
 
     title = "binary"
-    needs = ("label",)
     label_sets = True
-
-    def __init__(self, weight: float = 1.0, unlabelled: str = "skip", class_weights: Sequence[float] | None = None):
-        super().__init__(weight)
-        self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
-        if unlabelled not in ("skip", "teacher"):
-            raise UserError(f"objective binary: expected unlabelled to be skip or teacher, found {unlabelled!r}")
-        self.unlabelled = unlabelled
-        if unlabelled == "teacher":
-            self.needs = ("label", "teacher_logits")
-
-    def build(self, outputs):
-        count = outputs["logits"].shape[-1]
-        if self.class_weights is not None and len(self.class_weights) != count:
-            raise ValueError(
-                f"objective binary: {len(self.class_weights)} class_weights, but the student has {count} outputs: "
-                "expected one weight for each"
-            )
 
     def rows(self, y, outputs):
         logits = outputs["logits"]
@@ -70,13 +51,9 @@ class BinaryLabels(Objective):
             weights = ops.cast(gold, logits.dtype)
         return ops.mean(_cross_entropy(label, logits, self.class_weights), axis=-1), weights
 
-    def get_config(self):
-        weights = {} if self.class_weights is None else {"class_weights": self.class_weights}
-        return super().get_config() | {"unlabelled": self.unlabelled} | weights
-
 
 @register
-class BinaryTeacherLabels(Objective):
+class BinaryTeacherLabels(ConfidentObjective):
     """Hard distillation of several labels a text: binary cross-entropy with the teacher's logits over 0.
 
     Args:
@@ -94,14 +71,7 @@ class BinaryTeacherLabels(Objective):
     """
 
     title = "binary_teacher_labels"
-    needs = ("teacher_logits",)
     label_sets = True
-
-    def __init__(self, weight: float = 1.0, confidence: float = 0.0):
-        super().__init__(weight)
-        if not 0.0 <= confidence < 1.0:
-            raise UserError(f"objective {self.title}: expected a confidence from 0 to under 1, found {confidence:g}")
-        self.confidence = float(confidence)
 
     def rows(self, y, outputs):
         logits = outputs["logits"]
@@ -113,12 +83,9 @@ class BinaryTeacherLabels(Objective):
         count = ops.sum(sure, axis=-1)
         return ops.sum(losses * sure, axis=-1) / ops.maximum(count, 1.0), count
 
-    def get_config(self):
-        return super().get_config() | {"confidence": self.confidence}
-
 
 @register
-class BinaryKL(Objective):
+class BinaryKL(TemperedObjective):
     """T² · KL(teacher ‖ student) of each label's two chances at temperature T, the mean over labels.
 
     Args:
@@ -135,14 +102,7 @@ class BinaryKL(Objective):
     """
 
     title = "binary_kl"
-    needs = ("teacher_logits",)
     label_sets = True
-
-    def __init__(self, weight: float = 1.0, temperature: float = 2.0):
-        super().__init__(weight)
-        if temperature <= 0:
-            raise UserError(f"objective {self.title}: expected a temperature over 0, found {temperature:g}")
-        self.temperature = float(temperature)
 
     def rows(self, y, outputs):
         t = self.temperature
@@ -151,9 +111,6 @@ class BinaryKL(Objective):
         # Cross-entropy less the teacher's own entropy.
         chance = ops.sigmoid(teacher)
         return t * t * ops.mean(_cross_entropy(chance, student) - _cross_entropy(chance, teacher), axis=-1), None
-
-    def get_config(self):
-        return super().get_config() | {"temperature": self.temperature}
 
 
 def _cross_entropy(chance, logits, on: Sequence[float] | None = None):

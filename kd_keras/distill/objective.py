@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -115,3 +117,61 @@ class Objective:
                 "it two outputs, without an activation; for a score use the objectives score and mse"
             )
         return count
+
+
+class LabelObjective(Objective):
+    """What objectives of gold labels have in common: see ``HardLabels`` and ``BinaryLabels``."""
+
+    needs = ("label",)
+
+    def __init__(self, weight: float = 1.0, unlabelled: str = "skip", class_weights: Sequence[float] | None = None):
+        super().__init__(weight)
+        self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
+        if unlabelled not in ("skip", "teacher"):
+            raise UserError(f"objective {self.title}: expected unlabelled to be skip or teacher, found {unlabelled!r}")
+        self.unlabelled = unlabelled
+        if unlabelled == "teacher":
+            self.needs = ("label", "teacher_logits")
+
+    def build(self, outputs):
+        count = outputs["logits"].shape[-1]
+        if self.class_weights is not None and len(self.class_weights) != count:
+            raise ValueError(
+                f"objective {self.title}: {len(self.class_weights)} class_weights, but the student has {count} "
+                "outputs: expected one weight for each"
+            )
+
+    def get_config(self):
+        # Left out where there are none, as in the keys of students that were trained before there were any.
+        weights = {} if self.class_weights is None else {"class_weights": self.class_weights}
+        return super().get_config() | {"unlabelled": self.unlabelled} | weights
+
+
+class ConfidentObjective(Objective):
+    """What objectives of the teacher's labels have in common: how sure of them it must be."""
+
+    needs = ("teacher_logits",)
+
+    def __init__(self, weight: float = 1.0, confidence: float = 0.0):
+        super().__init__(weight)
+        if not 0.0 <= confidence < 1.0:
+            raise UserError(f"objective {self.title}: expected a confidence from 0 to under 1, found {confidence:g}")
+        self.confidence = float(confidence)
+
+    def get_config(self):
+        return super().get_config() | {"confidence": self.confidence}
+
+
+class TemperedObjective(Objective):
+    """What objectives of the teacher's distributions have in common: their temperature."""
+
+    needs = ("teacher_logits",)
+
+    def __init__(self, weight: float = 1.0, temperature: float = 2.0):
+        super().__init__(weight)
+        if temperature <= 0:
+            raise UserError(f"objective {self.title}: expected a temperature over 0, found {temperature:g}")
+        self.temperature = float(temperature)
+
+    def get_config(self):
+        return super().get_config() | {"temperature": self.temperature}

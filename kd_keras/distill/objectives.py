@@ -18,7 +18,14 @@ from keras import ops
 
 from kd_keras.common.errors import UserError
 from kd_keras.distill.multilabel import BinaryKL, BinaryLabels, BinaryTeacherLabels
-from kd_keras.distill.objective import OBJECTIVES, Objective, register
+from kd_keras.distill.objective import (
+    OBJECTIVES,
+    ConfidentObjective,
+    LabelObjective,
+    Objective,
+    TemperedObjective,
+    register,
+)
 from kd_keras.distill.representation import Representation
 
 __all__ = [
@@ -39,7 +46,7 @@ __all__ = [
 
 
 @register
-class HardLabels(Objective):
+class HardLabels(LabelObjective):
     """Cross-entropy with the gold label; rows without one (label < 0) count nothing.
 
     Args:
@@ -60,24 +67,10 @@ class HardLabels(Objective):
     """
 
     title = "hard"
-    needs = ("label",)
-
-    def __init__(self, weight: float = 1.0, unlabelled: str = "skip", class_weights: Sequence[float] | None = None):
-        super().__init__(weight)
-        self.class_weights = None if class_weights is None else [float(w) for w in class_weights]
-        if unlabelled not in ("skip", "teacher"):
-            raise UserError(f"objective hard: expected unlabelled to be skip or teacher, found {unlabelled!r}")
-        self.unlabelled = unlabelled
-        if unlabelled == "teacher":
-            self.needs = ("label", "teacher_logits")
 
     def build(self, outputs):
-        count = self.several_outputs(outputs)
-        if self.class_weights is not None and len(self.class_weights) != count:
-            raise ValueError(
-                f"objective hard: {len(self.class_weights)} class_weights, but the student has {count} outputs: "
-                "expected one weight for each"
-            )
+        self.several_outputs(outputs)
+        super().build(outputs)
 
     def rows(self, y, outputs):
         logits = outputs["logits"]
@@ -94,14 +87,9 @@ class HardLabels(Objective):
             weights = each if weights is None else weights * each
         return keras.losses.sparse_categorical_crossentropy(label, logits, from_logits=True), weights
 
-    def get_config(self):
-        # Left out where there are none, as in the keys of students that were trained before there were any.
-        weights = {} if self.class_weights is None else {"class_weights": self.class_weights}
-        return super().get_config() | {"unlabelled": self.unlabelled} | weights
-
 
 @register
-class TeacherLabels(Objective):
+class TeacherLabels(ConfidentObjective):
     """Hard distillation: cross-entropy with the teacher's argmax (Mukherjee & Hassan Awadallah 2019).
 
     Args:
@@ -119,13 +107,6 @@ class TeacherLabels(Objective):
     """
 
     title = "teacher_labels"
-    needs = ("teacher_logits",)
-
-    def __init__(self, weight: float = 1.0, confidence: float = 0.0):
-        super().__init__(weight)
-        if not 0.0 <= confidence < 1.0:
-            raise UserError(f"objective teacher_labels: expected a confidence from 0 to under 1, found {confidence:g}")
-        self.confidence = float(confidence)
 
     def build(self, outputs):
         self.several_outputs(outputs)
@@ -138,9 +119,6 @@ class TeacherLabels(Objective):
             return losses, None
         sure = ops.max(ops.softmax(teacher, axis=-1), axis=-1) >= self.confidence
         return losses, ops.cast(sure, logits.dtype)
-
-    def get_config(self):
-        return super().get_config() | {"confidence": self.confidence}
 
 
 @register
@@ -200,7 +178,7 @@ class LogitMSE(Objective):
 
 
 @register
-class LogitKL(Objective):
+class LogitKL(TemperedObjective):
     """T² · KL(teacher ‖ student) of the distributions at temperature T (Hinton et al. 2015, section 2).
 
     Args:
@@ -218,13 +196,6 @@ class LogitKL(Objective):
     """
 
     title = "kl"
-    needs = ("teacher_logits",)
-
-    def __init__(self, weight: float = 1.0, temperature: float = 2.0):
-        super().__init__(weight)
-        if temperature <= 0:
-            raise UserError(f"objective kl: expected a temperature over 0, found {temperature:g}")
-        self.temperature = float(temperature)
 
     def build(self, outputs):
         self.several_outputs(outputs)
@@ -235,9 +206,6 @@ class LogitKL(Objective):
         teacher = ops.log_softmax(ops.cast(y["teacher_logits"], logits.dtype) / t, axis=-1)
         student = ops.log_softmax(logits / t, axis=-1)
         return t * t * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1), None
-
-    def get_config(self):
-        return super().get_config() | {"temperature": self.temperature}
 
 
 def mixture(

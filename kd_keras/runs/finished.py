@@ -144,14 +144,14 @@ class FinishedRun:
         ways = [settings]
         if "--quoting=" not in self.flags:  # made before quotes in .tsv were told apart: they were text
             ways.append(dataclasses.replace(settings, quoting="none"))
-        said = None
+        wanted, said = files.read_json(self.layout.run).get("data"), None
         for way in ways:
             try:
                 data = load_data(way)
             except UserError as e:
                 said = said or f"the run's data cannot be read ({e})"
                 continue
-            if data.fingerprint == files.read_json(self.layout.run).get("data"):
+            if data.fingerprint == wanted:
                 return data
             said = said or f"{data.source}: is not the data that this run was trained on"
         raise UserError(f"{said}; {advice}")

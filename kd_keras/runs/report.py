@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from kd_keras.common import files
 from kd_keras.common.machine import cpus
 from kd_keras.common.markdown import markdown_table
@@ -34,7 +36,7 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
 
 def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
     task, scored = run.task, scored_splits(inputs)
-    split = "test" if "test" in scored else "dev"
+    split = _last(scored)
     gold = has_label(scored[split])
     label, logits = scored[split].label[gold], chosen.logits[split][gold]
     if task.is_regression:
@@ -61,9 +63,9 @@ def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
         plots.save(figure, run.layout.plots / f"{name}.png")
 
 
-def _last(metrics: dict) -> str:
+def _last(splits: Collection[str]) -> str:
     """The split that errors are shown of."""
-    return "test" if "test" in metrics["student"] else "dev"
+    return "test" if "test" in splits else "dev"
 
 
 def summary(metrics: dict) -> str:
@@ -138,7 +140,7 @@ python -m kd_keras.train --flagfile=flags.txt
 def _by_label(metrics: dict) -> str:
     if "by_label" not in metrics:
         return ""
-    said = ""
+    split, said = _last(metrics["by_label"]), ""
     if thresholds := metrics.get("thresholds"):
         moved = ", ".join(f"{name} {p:.2f}" for name, p in thresholds.items())
         said = (
@@ -146,8 +148,8 @@ def _by_label(metrics: dict) -> str:
             f"best F1 on dev. Where it was before: {moved}."
         )
     return (
-        f"\nThe kept student on {_last(metrics)}, label by label, in percent:\n\n"
-        + by_label.table(metrics["by_label"][_last(metrics)])
+        f"\nThe kept student on {split}, label by label, in percent:\n\n"
+        + by_label.table(metrics["by_label"][split])
         + said
         + "\n"
     )

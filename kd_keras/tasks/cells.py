@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 from kd_keras.common.files import PathLike, tail
 from kd_keras.tasks.columns import Columns
-from kd_keras.tasks.label_names import label_fault
+from kd_keras.tasks.label_names import HALF, label_fault
 from kd_keras.tasks.tables import REPEATED, BadRows
-
-# JSON's escapes can leave half a character (an emoji cut in two), which UTF-8 cannot hold.
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 def as_text(value: Any, label: bool = False) -> str | None:
     """A cell as text; None where a JSON value is neither text nor a number, nor true or false as a ``label``."""
     if isinstance(value, str):
-        return _HALF.sub("\ufffd", value)
+        return HALF.sub("\ufffd", value)
     if isinstance(value, bool):
         return str(value).lower() if label else None
     return str(value) if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)) else None
@@ -45,8 +41,8 @@ def read_labels(path: PathLike, line: int, values: dict[str, Any], columns: Colu
     if not _there(path, line, values, name, bad):
         return None
     cell = values[name]
-    parts = cell if isinstance(cell, list) else [] if cell is None else [as_text(cell, label=True)]
-    written = [part if part is None else as_text(part, label=True) for part in parts]
+    parts = cell if isinstance(cell, list) else [] if cell is None else [cell]
+    written = [as_text(part, label=True) for part in parts]
     if any(part is None for part in written):
         bad.report(f"{path}, line {line}, column {name!r}: expected a list of labels, found {tail(repr(cell))}")
         return None

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import tail
+from kd_keras.tasks.tables import rows_in_words
 
 # labels.txt has a name a line; what str.splitlines or a reader in C takes for the end of one.
 _ENDS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029\0]")
-_HALF = re.compile("[\ud800-\udfff]")
+# JSON's escapes can leave half a character (an emoji cut in two), which UTF-8 cannot hold.
+HALF = re.compile("[\ud800-\udfff]")
 _MISSING = {"nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "nat", "undefined"}
 _MOST = 5
 
@@ -27,7 +29,7 @@ def label_fault(name: str) -> str | None:
     """
     if found := _ENDS.search(name):
         return f"has a line break (U+{ord(found[0]):04X}), and labels.txt has one label a line"
-    if _HALF.search(name):
+    if HALF.search(name):
         return "has half a character, which UTF-8 cannot hold"
     return None
 
@@ -70,7 +72,9 @@ def doubtful(counts: Mapping[str, int], read: Callable[[str], object]) -> list[s
     notes = []
     spaced = Counter({name: n for name, n in counts.items() if name != name.strip()})
     if spaced:
-        notes.append(f"{_rows(spaced.total())} with spaces around the label, which are left out ({_some(spaced)})")
+        notes.append(
+            f"{rows_in_words(spaced.total())} with spaces around the label, which are left out ({_some(spaced)})"
+        )
     stripped: Counter[str] = Counter()
     for name, n in counts.items():
         stripped[name.strip()] += n
@@ -103,7 +107,3 @@ def _folded(name: str) -> object:
 def _some(counts: Counter[str]) -> str:
     shown = [f"{tail(name, 30)!r} ({n:,})" for name, n in counts.most_common(_MOST)]
     return ", ".join(shown) + (f" and {len(counts) - _MOST} more" if len(counts) > _MOST else "")
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"

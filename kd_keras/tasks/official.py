@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import open_bytes, tail, utf8_lines
-from kd_keras.common.reading import PACKED
+from kd_keras.common.files import tail, utf8_lines
+from kd_keras.common.reading import PACKED, open_bytes
 from kd_keras.tasks.carve import carve
 from kd_keras.tasks.dialect import table_format
 from kd_keras.tasks.file_settings import AS_NAMED, OFFICIAL

@@ -59,14 +59,17 @@ class BadRows:
             self.remarks.append(text)
 
     def notes(self) -> list[str]:
-        notes = self.remarks + [f"{where}: {_rows(n)} left out: no gold label" for where, n in self.left_out.items()]
+        notes = self.remarks + [
+            f"{where}: {rows_in_words(n)} left out: no gold label" for where, n in self.left_out.items()
+        ]
         if self.count:
             more = " | …" if self.count > len(self.first) else ""
-            notes.append(f"{_rows(self.count)} skipped: " + " | ".join(self.first) + more)
+            notes.append(f"{rows_in_words(self.count)} skipped: " + " | ".join(self.first) + more)
         return notes
 
 
-def _rows(count: int) -> str:
+def rows_in_words(count: int) -> str:
+    """For messages: "1 row", "1,234 rows"."""
     return "1 row" if count == 1 else f"{count:,} rows"
 
 

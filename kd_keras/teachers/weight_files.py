@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.reading import refuse_lfs_pointer
 
 INDEX = "model.safetensors.index.json"
 # Levels that torch's wrappers put anywhere into a name, and the last level of a name as others spell it.
@@ -74,7 +75,7 @@ def tensors_in(what: str, file: Path) -> list[Tensor]:
     """All tensors of the files, from their headers."""
     found = []
     for part in files_of(file, what):
-        files.refuse_lfs_pointer(part)
+        refuse_lfs_pointer(part)
         try:
             found += _of_h5(part) if _is_h5(part) else _of_safetensors(part)
         except Exception as e:  # the libraries raise their own kinds

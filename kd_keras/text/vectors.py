@@ -16,7 +16,7 @@ import numpy as np
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.progress import progress
-from kd_keras.common.reading import PACKED
+from kd_keras.common.reading import PACKED, open_bytes
 
 # name → (package, float32[words, width], its words in that order, how to get it)
 PACKAGED = {
@@ -45,7 +45,7 @@ def vector_width(source: str | Path) -> int:
         return _packaged_files(str(source))[0].shape[1]
     path = _require(source)
     if path.name.endswith(_BINARY):
-        with files.open_bytes(path) as f:
+        with open_bytes(path) as f:
             return _binary_header(path, f)[1]
     first = [len(_split(path, *line)[1]) for line in itertools.islice(_lines(path), 100)]
     if not first:
@@ -185,7 +185,7 @@ def _binary_header(path: Path, f) -> tuple[int, int]:
 
 
 def _binary(path: Path, wanted: Wanted) -> Words:
-    with files.open_bytes(path) as f:
+    with open_bytes(path) as f:
         rows, width = _binary_header(path, f)
         data, at = b"", 0
         with _bar(rows) as bar:

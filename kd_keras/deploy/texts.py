@@ -14,9 +14,9 @@ from kd_keras.deploy.settings import ExportSettings
 from kd_keras.formats.format import Format
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task, TaskData, read_labelled, read_texts
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import FileSettings
-from kd_keras.tasks.records import Columns
 from kd_keras.tasks.tables import BadRows, open_table
 
 # More calibration texts move the ranges no further; more check texts take long in an interpreter of one text a call.

@@ -1,11 +1,13 @@
 """What to learn: tasks, where their data comes from, and rows with stable ids."""
 
 from kd_keras.tasks.builtin import get, names, register
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.custom import custom
 from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.loading import load, load_test
 from kd_keras.tasks.readers import read_labelled, read_texts
-from kd_keras.tasks.records import Columns, Rows, Task, TaskData, has_label, is_gold, no_labels, text_hash
+from kd_keras.tasks.records import Task, TaskData
+from kd_keras.tasks.rows import Rows, has_label, is_gold, no_labels, text_hash, words_of
 from kd_keras.tasks.settings import TaskSettings, load_data, resolve
 
 __all__ = [
@@ -29,4 +31,5 @@ __all__ = [
     "register",
     "resolve",
     "text_hash",
+    "words_of",
 ]

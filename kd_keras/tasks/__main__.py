@@ -14,7 +14,8 @@ from kd_keras.common.config import define_flags, from_flags
 from kd_keras.common.files import tail
 from kd_keras.tasks import TaskSettings, get, load_data, load_test, names, resolve
 from kd_keras.tasks.balance import label_counts
-from kd_keras.tasks.records import Rows, Task
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows
 
 define_flags(TaskSettings)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.tasks.records import Rows, Task, TaskData, has_label
+from kd_keras.tasks.records import Task, TaskData
+from kd_keras.tasks.rows import Rows, has_label
 
 # Over this share of the largest class, accuracy mostly counts rows that any model gets right.
 UNEVEN = 0.7

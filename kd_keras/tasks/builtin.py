@@ -5,10 +5,11 @@ from __future__ import annotations
 from kd_keras.common.errors import UserError
 from kd_keras.common.registry import Registry
 from kd_keras.tasks import pairs
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.glue import glue
 from kd_keras.tasks.official import ReviewFolders, SentencePolarity, TableDir
 from kd_keras.tasks.packages import ImdbPackage, RottenTomatoesPackages
-from kd_keras.tasks.records import Columns, Task
+from kd_keras.tasks.records import Task
 from kd_keras.tasks.tfds_source import Tfds
 
 _REGISTRY: Registry[Task] = Registry("task")

@@ -6,7 +6,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.seeds import rng
-from kd_keras.tasks.records import Rows
+from kd_keras.tasks.rows import Rows
 
 # The run's --seed has no part in this: every run of a task has the same dev split.
 SPLIT_SEED = 20190328  # the day Tang et al., arXiv 1903.12136, came out

@@ -11,12 +11,14 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.files import atomic_path, require_file, tail
 from kd_keras.common.reading import is_stream, open_raw
 from kd_keras.tasks.cells import read_label, read_labels
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_names import check_labels, doubtful
 from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.readers import Reading, read_table
-from kd_keras.tasks.records import Columns, Rows, Task
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows, check_column, open_table
 
 

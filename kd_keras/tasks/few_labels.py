@@ -12,7 +12,8 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.seeds import rng
-from kd_keras.tasks.records import Rows, Task, TaskData
+from kd_keras.tasks.records import Task, TaskData
+from kd_keras.tasks.rows import Rows
 
 
 def check_few_labels(task: Task, per_class: int | None) -> None:

@@ -10,7 +10,8 @@ from kd_keras.common.progress import say
 from kd_keras.tasks.balance import balanced, lacking, metric_for
 from kd_keras.tasks.carve import carve
 from kd_keras.tasks.few_labels import check_few_labels, few_labels
-from kd_keras.tasks.records import Rows, Source, Task, TaskData
+from kd_keras.tasks.records import Source, Task, TaskData
+from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import SKIP_HINT, BadRows
 
 

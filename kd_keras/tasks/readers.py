@@ -16,10 +16,12 @@ from kd_keras.common.files import PathLike, require_file, tail
 from kd_keras.common.progress import say
 from kd_keras.common.reading import STDIN, text_lines
 from kd_keras.tasks.cells import read_cell
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_readers import LabelReader, reader_for
-from kd_keras.tasks.records import Columns, Rows, Task
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows, check_column, open_table
 
 # Tried where the task's own column is not there.

@@ -1,133 +1,21 @@
-"""What a task is, and the rows it is learned from."""
+"""What a task is, and where its rows come from."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import hash_of, hash_of_columns
+from kd_keras.common.files import hash_of
+from kd_keras.common.ragged import Ragged
 from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.label_names import label_fault
+from kd_keras.tasks.rows import Rows, no_tags
 
 KINDS = ("single", "pair", "regression", "multilabel", "tagging")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Text with labels; row ``i`` of every member belongs together.
-
-    Nothing changes rows once they are made: :meth:`take` and ``dataclasses.replace`` make new ones. So what is worked
-    out by reading all of them, :meth:`fingerprint` and :meth:`text_hashes`, is worked out once.
-
-    >>> rows = Rows(["a", "b"], ["good film", "bad film"], None, np.array([1, 0], np.int32))
-    >>> rows.take([1]).text
-    ['bad film']
-
-    Attributes:
-      ids: stable names, unique within a task's train and dev, e.g. "train-17". Strings may be a list, or a column
-        that stays on disk (common/columns.py).
-      text: the sentence, or the first of a pair.
-      text_b: the second of a pair, or None.
-      label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression; for several labels a text
-        int32[n, labels] of 0 and 1, a row of -1 where there is no gold. Read-only.
-
-    Raises:
-      ValueError: members of different lengths.
-    """
-
-    ids: Sequence[str]
-    text: Sequence[str]
-    text_b: Sequence[str] | None
-    label: np.ndarray
-
-    def __post_init__(self) -> None:
-        sizes = {len(self.ids), len(self.text), len(self.label)}
-        if len(sizes | ({len(self.text_b)} if self.text_b is not None else set())) != 1:
-            raise ValueError(f"members of Rows differ in length: {sorted(sizes)}")
-        object.__setattr__(self, "label", _read_only(self.label.view()))  # the caller may go on with its own
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def take(self, indices: Sequence[int] | np.ndarray) -> Rows:
-        """The rows at ``indices``, in that order."""
-        where = np.asarray(indices, dtype=np.int64)
-        pick = where.tolist()
-        return Rows(
-            ids=[self.ids[i] for i in pick],
-            text=[self.text[i] for i in pick],
-            text_b=None if self.text_b is None else [self.text_b[i] for i in pick],
-            label=self.label[where],
-        )
-
-    def fingerprint(self) -> str:
-        """16 hex digits that change when an id, a text, a label or the order changes."""
-        return self._fingerprint
-
-    def text_hashes(self) -> np.ndarray:
-        """uint64[rows], read-only: :func:`text_hash` of each row, as a number."""
-        return self._text_hashes
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return hash_of_columns(self.ids, self.text, self.text_b, self.label)
-
-    @cached_property
-    def _text_hashes(self) -> np.ndarray:
-        texts_b: Iterable[str | None] = repeat(None) if self.text_b is None else self.text_b
-        hashes = (int.from_bytes(_text_digest(a, b)) for a, b in zip(self.text, texts_b, strict=False))
-        return _read_only(np.fromiter(hashes, np.uint64, len(self)))
-
-
-def text_hash(text: str, text_b: str | None = None) -> str:
-    """16 hex digits; a pair's second text counts.
-
-    >>> text_hash("a", "b") != text_hash("a") != text_hash("a", "")
-    True
-    """
-    return _text_digest(text, text_b).hex()
-
-
-def _text_digest(text: str, text_b: str | None) -> bytes:
-    joined = text if text_b is None else f"{text}\x1f{text_b}"
-    return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).digest()[:8]
-
-
-def _read_only(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
-
-
-def has_label(rows: Rows) -> np.ndarray:
-    """bool[rows]: where there is a gold label."""
-    return is_gold(rows.label)
-
-
-def is_gold(label: np.ndarray) -> np.ndarray:
-    """bool[rows]: where a label, or a set of labels, is given.
-
-    >>> is_gold(np.array([[1, 0], [-1, -1], [0, 0]])).tolist()
-    [True, False, True]
-    """
-    if label.dtype.kind == "f":
-        return np.isfinite(label)
-    return label >= 0 if label.ndim == 1 else (label >= 0).all(1)
-
-
-def no_labels(like: np.ndarray, count: int) -> np.ndarray:
-    """``count`` labels that say there is none, of the kind of ``like``: NaN, −1, or a row of −1.
-
-    >>> no_labels(np.zeros((5, 2), np.int32), 1).tolist()
-    [[-1, -1]]
-    """
-    return np.full((count, *like.shape[1:]), np.nan if like.dtype.kind == "f" else -1, like.dtype)
 
 
 class BadRowSink(Protocol):
@@ -163,8 +51,9 @@ class Task:
 
     Attributes:
       name: its name in the registry, or "custom".
-      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or two ("tagging" is reserved).
-      labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none.
+      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or two; or "tagging".
+      labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none;
+        those of a tagging are O, then B and I of each type of entity (IOB2): "O", "B-LOC", "I-LOC", "B-ORG", …
       metric: name of the dev metric that selects weights.
       metrics: names of the metrics to report.
       sources: where its data may come from, in the order they are tried.
@@ -204,6 +93,8 @@ class Task:
             raise ValueError(f"task {self.name!r}: the label {fault}")
         if self.is_regression and self.labels:
             raise ValueError(f"task {self.name!r}: a regression has no labels")
+        if self.is_tagging and self.labels != iob2(self.types):
+            raise ValueError(f"task {self.name!r}: labels {self.labels}: expected O, then B- and I- of each type")
 
     @property
     def is_pair(self) -> bool:
@@ -220,8 +111,20 @@ class Task:
         """Whether a text has any number of labels, each decided by itself."""
         return self.kind == "multilabel"
 
-    def no_labels(self, count: int) -> np.ndarray:
+    @property
+    def is_tagging(self) -> bool:
+        """Whether each word of a text has a label of its own."""
+        return self.kind == "tagging"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of entities that a tagging finds."""
+        return tuple(name.removeprefix("B-") for name in self.labels[1::2]) if self.is_tagging else ()
+
+    def no_labels(self, count: int) -> np.ndarray | Ragged:
         """``count`` labels, as in :class:`Rows`, that say there is none."""
+        if self.is_tagging:
+            return no_tags(count)
         if self.is_regression:
             return np.full(count, np.nan, np.float32)
         return np.full((count, len(self.labels)) if self.is_multilabel else count, -1, np.int32)
@@ -273,6 +176,15 @@ class Task:
             )
         except (KeyError, TypeError, ValueError) as e:
             raise UserError(f"task.json is not a task's record ({type(e).__name__}: {e})") from None
+
+
+def iob2(types: Iterable[str]) -> tuple[str, ...]:
+    """The labels of a tagging. Tag 0 is outside; type n begins with tag 2n + 1 and goes on with 2n + 2.
+
+    >>> iob2(["LOC", "PER"])
+    ('O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER')
+    """
+    return ("O", *(f"{part}-{name}" for name in types for part in "BI"))
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from kd_keras.common.config import path_setting, setting
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import builtin
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.custom import custom
 from kd_keras.tasks.file_settings import DELIMITERS, FileSettings, named
 from kd_keras.tasks.label_names import parse_labels
 from kd_keras.tasks.loading import load
-from kd_keras.tasks.records import Columns, Task, TaskData
+from kd_keras.tasks.records import Task, TaskData
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.files import tail
 from kd_keras.common.progress import say
 from kd_keras.tasks.official import without_breaks
-from kd_keras.tasks.records import Rows, Task
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows
 
 PROBE_URL = "https://storage.googleapis.com/"  # where tensorflow-datasets looks first

@@ -13,6 +13,7 @@ import numpy as np
 from kd_keras.common.columns import JoinedArray
 from kd_keras.common.seeds import rng
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.windows import PerPiece
 
 # Sorting inside pools of this many batches leaves little padding and enough chance.
 _POOL = 64
@@ -60,7 +61,7 @@ def training_plan(lengths: np.ndarray, batch_size: int, seed: int, start_step: i
 
 def training_batches(
     ids: Mapping[str, TokenIds],
-    y: Mapping[str, np.ndarray | JoinedArray],
+    y: Mapping[str, np.ndarray | JoinedArray | PerPiece],
     batch_size: int,
     seed: int,
     start_step: int = 0,
@@ -69,13 +70,13 @@ def training_batches(
 
     Args:
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
-      y: {"label": int32[rows], "teacher_logits": float32[rows, classes], …}.
+      y: {"label": int32[rows], "teacher_logits": float32[rows, classes], …}; of a tagger each is a PerPiece.
       batch_size: rows a batch.
       seed: of the order.
       start_step: where a resumed run goes on.
 
     Returns:
-      x as {name: int32[batch, time]} right-padded with 0, y as {name: [batch, …]}.
+      x as {name: int32[batch, time]} right-padded with 0, y as {name: [batch, …]}, of a tagger [batch, time, …].
     """
     import tensorflow as tf
 
@@ -83,7 +84,9 @@ def training_batches(
 
     def generate() -> Iterator[tuple[dict, dict]]:
         for rows in training_plan(lengths, batch_size, seed, start_step):
-            yield {k: t.padded(rows) for k, t in ids.items()}, {k: v[rows] for k, v in y.items()}
+            x = {k: t.padded(rows) for k, t in ids.items()}
+            time = max(v.shape[1] for v in x.values())
+            yield x, {k: v.padded(rows, time) if isinstance(v, PerPiece) else v[rows] for k, v in y.items()}
 
     signature = (
         {k: tf.TensorSpec((None, None), tf.int32) for k in ids},

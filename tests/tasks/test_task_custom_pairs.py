@@ -8,7 +8,9 @@ import pytest
 from kd_keras import metrics, tasks
 from kd_keras.common.errors import UserError
 from kd_keras.tasks.carve import carve
-from kd_keras.tasks.records import Columns, Rows, Task
+from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows
 
 
 def write(path, text):

@@ -11,8 +11,8 @@ import pytest
 from kd_keras import tasks
 from kd_keras.common.columns import StringsOnDisk
 from kd_keras.common.errors import UserError
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.readers import LabelReader, Reading, read_table
-from kd_keras.tasks.records import Columns
 from kd_keras.tasks.tables import BadRows
 
 SST2 = tasks.get("sst2")

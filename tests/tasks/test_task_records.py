@@ -10,7 +10,8 @@ import pytest
 from kd_keras import tasks
 from kd_keras.common.errors import UserError
 from kd_keras.tasks.carve import carve, normalised
-from kd_keras.tasks.records import Rows, Task, text_hash
+from kd_keras.tasks.records import Task
+from kd_keras.tasks.rows import Rows, text_hash
 
 
 def rows_of(texts, labels, text_b=None):

@@ -1,0 +1,196 @@
+"""Sentences of words as models of tokens read them: pieces, windows of long sentences, and where each word stands.
+
+A word is known by its first piece: this carries its tag in training and answers for it later. A sentence that is longer
+than a model reads becomes several windows that overlap, and a word is decided by the window in which it has most
+context. So there is exactly one answer for every word, whatever its sentence's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.ragged import Ragged
+from kd_keras.text.token_ids import TokenIds
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What a model of tokens reads of some rows.
+
+    >>> some = windows([[[5, 6], [7]], [[8]]], room=8)
+    >>> some.ids[0].tolist(), some.at[0].tolist(), some.words.tolist()
+    ([5, 6, 7], [0, 2], [2, 1])
+
+    Attributes:
+      ids: TokenIds of each window.
+      at: ragged int32, for each window where the first pieces are of the words that it decides.
+      word: ragged int64, the numbers of these words, counted over all rows.
+      words: int64[rows], how many words each row has.
+    """
+
+    ids: TokenIds
+    at: Ragged
+    word: Ragged
+    words: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def of_words(self, values: Any, fill: float) -> PerPiece:
+        """``values`` of all words, [words] or [words, width], laid where the words' first pieces are."""
+        return PerPiece(values, self.at, self.word, fill)
+
+    def collect(self, out: np.ndarray, chosen: np.ndarray, answers: np.ndarray) -> None:
+        """Writes into ``out``, [words, width], what a model said of the windows ``chosen``: [windows, time, width]."""
+        for n, w in enumerate(chosen.tolist()):
+            out[self.word[w]] = answers[n, self.at[w]]
+
+    def rows(self, values: np.ndarray) -> Ragged:
+        """``values`` of all words, row by row."""
+        return Ragged.cut(values, self.words)
+
+    @property
+    def long_rows(self) -> int:
+        """How many rows needed more than one window."""
+        first = np.cumsum(self.words) - self.words
+        begins = np.array([self.word[w][0] for w in range(len(self)) if self.word.lengths[w]], np.int64)
+        row = np.searchsorted(first, begins, side="right") - 1
+        return int((np.bincount(row, minlength=len(self.words)) > 1).sum())
+
+
+@dataclass(frozen=True)
+class PerPiece:
+    """Values of words where a student's targets are: at the first pieces of the words, ``fill`` everywhere else.
+
+    Attributes:
+      values: [words] or [words, width]; an array, or one that stays in its file.
+      at, word: as in :class:`Windows`.
+      fill: −1 of labels; of other targets what is never looked at.
+    """
+
+    values: Any
+    at: Ragged
+    word: Ragged
+    fill: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """(windows, None for time, width if there is one)."""
+        return (len(self), None, *self.values.shape[1:])
+
+    def take(self, rows: np.ndarray, axis: int = 0) -> PerPiece:
+        """The chosen windows, in that order."""
+        return PerPiece(self.values, self.at.take(rows), self.word.take(rows), self.fill)
+
+    def padded(self, rows: np.ndarray, time: int) -> np.ndarray:
+        """[rows, time] or [rows, time, width]."""
+        out = np.full((len(rows), time, *self.values.shape[1:]), self.fill, self.dtype)
+        picked = rows.tolist()
+        where = np.concatenate([self.at[i] for i in picked]) if picked else np.zeros(0, np.int64)
+        which = np.concatenate([self.word[i] for i in picked]) if picked else np.zeros(0, np.int64)
+        out[np.repeat(np.arange(len(rows)), self.at.lengths[rows]), where] = self.values[which]
+        return out
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PerPiece]) -> PerPiece:
+        """The windows of all parts, one after the other."""
+        from kd_keras.common.columns import JoinedArray
+
+        before = np.cumsum([0, *(p.values.shape[0] for p in parts)])[:-1]
+        arrays = all(isinstance(p.values, np.ndarray) for p in parts)
+        values = np.concatenate([p.values for p in parts]) if arrays else JoinedArray([p.values for p in parts])
+        word = [p.word.flat() + start for p, start in zip(parts, before, strict=True)]
+        lengths = np.concatenate([p.word.lengths for p in parts])
+        at = np.concatenate([p.at.flat() for p in parts])
+        return cls(values, Ragged.cut(at, lengths), Ragged.cut(np.concatenate(word), lengths), parts[0].fill)
+
+
+def windows(rows: Iterable[Sequence[Sequence[int]]], room: int, first: int | None = None, last: int | None = None):
+    """The :class:`Windows` of rows of words of pieces.
+
+    Args:
+      rows: each word has a piece at least.
+      room: most pieces of a window, without those at its ends; a longer word loses its last pieces.
+      first, last: pieces that every window begins and ends with ([CLS], [SEP]), if any.
+    """
+    ids: list[list[int]] = []
+    at: list[list[int]] = []
+    word: list[np.ndarray] = []
+    counts: list[int] = []
+    begin, end = ([first] if first is not None else []), ([last] if last is not None else [])
+    number = 0
+    for row in rows:
+        pieces = [w[:room] for w in row]
+        counts.append(len(pieces))
+        for start, stop, own in _cut([len(w) for w in pieces], room):
+            flat, places = list(begin), []
+            for w in pieces[start:stop]:
+                places.append(len(flat))
+                flat += w
+            ids.append(flat + end)
+            at.append([places[n - start] for n in own])
+            word.append(np.array([number + n for n in own], np.int64))
+        number += len(pieces)
+    lengths = np.array([len(a) for a in at], np.int64)
+    flat_at = np.fromiter((p for a in at for p in a), np.int32, int(lengths.sum()))
+    flat_word = np.concatenate(word) if word else np.zeros(0, np.int64)
+    return Windows(
+        TokenIds.of(ids), Ragged.cut(flat_at, lengths), Ragged.cut(flat_word, lengths), np.array(counts, np.int64)
+    )
+
+
+def _cut(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, list[int]]]:
+    """(first word, word after the last, the words that it decides) of each window; none of a row without words."""
+    if sum(sizes) <= room:
+        if sizes:
+            yield 0, len(sizes), list(range(len(sizes)))
+        return
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    spans = []
+    begin = 0
+    while True:
+        stop = int(np.searchsorted(starts, starts[begin] + room, side="right")) - 1
+        spans.append((begin, stop))
+        if stop == len(sizes):
+            break
+        # The next one begins half a window on, a word further at least.
+        begin = max(begin + 1, int(np.searchsorted(starts, starts[begin] + room // 2, side="left")))
+        begin = min(begin, stop)
+    # The end of the row is no edge: there is nothing behind it to be missed.
+    far = int(starts[-1]) + room
+    owner, most = np.zeros(len(sizes), np.int64), np.full(len(sizes), -1, np.int64)
+    for n, (begin, stop) in enumerate(spans):
+        before = starts[begin:stop] - starts[begin] if begin else np.full(stop - begin, far)
+        after = starts[stop] - starts[begin + 1 : stop + 1] if stop < len(sizes) else np.full(stop - begin, far)
+        context = np.minimum(before, after)
+        better = context > most[begin:stop]
+        owner[begin:stop][better], most[begin:stop][better] = n, context[better]
+    for n, (begin, stop) in enumerate(spans):
+        yield begin, stop, [w for w in range(begin, stop) if owner[w] == n]
+
+
+def word_pieces(backend: Any, texts: Sequence[Sequence[str]], unknown: int) -> Iterator[list[list[int]]]:
+    """The pieces of each word of some rows; a word that has none (a zero-width character) has ``unknown``.
+
+    Args:
+      backend: of the package tokenizers.
+      texts: words of each row.
+      unknown: the unknown piece's id.
+    """
+    for row, e in zip(texts, backend.encode_batch(list(texts), is_pretokenized=True, add_special_tokens=False)):  # noqa: B905
+        out: list[list[int]] = [[] for _ in row]
+        for piece, number in zip(e.ids, e.word_ids, strict=True):
+            if number is not None:
+                out[number].append(piece)
+        yield [pieces or [unknown] for pieces in out]

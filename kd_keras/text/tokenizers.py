@@ -8,77 +8,37 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from kd_keras.common import files
 from kd_keras.common.columns import batched
 from kd_keras.common.errors import UserError
-from kd_keras.text.token_ids import TokenIds
-from kd_keras.text.truncation import HEAD, cut, ends
+from kd_keras.text.base import (
+    BERT_INPUTS,
+    CHUNK,
+    CLS,
+    MASK,
+    PAD,
+    SEP,
+    SPECIAL,
+    UNK,
+    BackedTokenizer,
+    Tokenizer,
+)
+from kd_keras.text.truncation import HEAD, cut
 
-PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
-SPECIAL = (PAD, UNK, CLS, SEP, MASK)
+__all__ = ["BERT_INPUTS", "CLS", "MASK", "PAD", "RE2_WORD_DELIMITER", "SEP", "SPECIAL", "UNK", "WORD_DELIMITER",
+           "BackedTokenizer", "Tokenizer", "WordPiece", "Words", "always_kept", "cut_wordpiece", "load_tokenizer",
+           "made_tokenizer", "read_vocab", "word_vocab"]  # fmt: skip
+
 WORD_DELIMITER = r"[^\w']+"
 # The same rule for RE2 (TensorFlow, MediaPipe), whose \w is ASCII's; Python's has every letter and number.
 RE2_WORD_DELIMITER = r"[^\p{L}\p{N}_']+"
-# What a BERT of Hugging Face reads.
-BERT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-_CHUNK = 20_000
 
 
-class Tokenizer:
-    """Texts → TokenIds. Subclasses give ``kind``, ``_encode`` and ``config``."""
-
-    kind: str
-
-    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool, truncation: str = HEAD):
-        if not vocab or vocab[0] != PAD or UNK not in vocab:
-            raise UserError(f"vocabulary: expected {PAD} on line 1 and {UNK} somewhere")
-        self.vocab = list(vocab)
-        self.max_length = max_length
-        self.lowercase = lowercase
-        ends(max_length, truncation)  # a tokenizer.json may say anything
-        self.truncation = truncation
-        self.index = {piece: i for i, piece in enumerate(self.vocab)}
-        if len(self.index) != len(self.vocab):
-            twice = next(p for p, n in collections.Counter(self.vocab).items() if n > 1)
-            raise UserError(f"vocabulary: {twice!r} stands on two lines")
-
-    def __len__(self) -> int:
-        return len(self.vocab)
-
-    @property
-    def unk_id(self) -> int:
-        return self.index[UNK]
-
-    def tokenize(self, text: str) -> list[str]:
-        """The pieces of one text, as the student sees them."""
-        return [self.vocab[i] for i in self.encode([text])[0]]
-
-    def encode(self, texts: Sequence[str]) -> TokenIds:
-        """Ids without [CLS] and [SEP], at most ``max_length`` a text; an empty text has none."""
-        return TokenIds.of(row for chunk in batched(texts, _CHUNK) for row in self._encode(chunk))
-
-    def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
-        raise NotImplementedError
-
-    def save(self, vocab_path: Path, config_path: Path) -> None:
-        files.write_text(vocab_path, "".join(p + "\n" for p in self.vocab))
-        config = {"kind": self.kind, "max_length": self.max_length, "lowercase": self.lowercase}
-        files.write_json(config_path, config | self.extra_config())
-
-    def extra_config(self) -> dict[str, Any]:
-        """What else ``tokenizer.json`` has. A head is not named: files from before there was a choice have none."""
-        return {} if self.truncation == HEAD else {"truncation": self.truncation}
-
-    def fingerprint(self) -> str:
-        """Equal for tokenizers that give every text the same ids."""
-        return files.hash_of(self.kind, self.vocab, self.max_length, self.lowercase, self.extra_config())
-
-
-class WordPiece(Tokenizer):
+class WordPiece(BackedTokenizer):
     """BERT's tokenizer: clean, lower-case and strip accents, split at punctuation, longest match first.
 
     ``strip_accents`` (None: as ``lowercase``) and ``tokenize_chinese_chars`` are BertTokenizerFast's of transformers.
@@ -130,54 +90,6 @@ class WordPiece(Tokenizer):
     def normalized(self, text: str) -> str:
         """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
         return self._backend.normalizer.normalize_str(text)
-
-    def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
-        for e in self._backend.encode_batch(list(texts), add_special_tokens=False):
-            yield cut(e.ids, self.max_length, self.truncation)
-
-    def encode_for_bert(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> tuple[TokenIds, list[int]]:
-        """[CLS] text [SEP] (text_b [SEP]) of at most ``max_length``; a pair loses the ends of its longer text first.
-
-        Returns:
-          ids, and for each row the length of its first segment with [CLS] and [SEP].
-
-        Raises:
-          UserError: pairs, and a truncation that is not the head's.
-        """
-        if texts_b is not None and self.truncation != HEAD:
-            raise UserError(f"truncation {self.truncation!r}: is for single texts; pairs take {HEAD}")
-        room = self.max_length - (2 if texts_b is None else 3)
-        cls, sep = self.index[CLS], self.index[SEP]
-        first: list[int] = []
-
-        def rows() -> Iterator[list[int]]:
-            for chunk in range(0, len(texts), _CHUNK):
-                a = self._backend.encode_batch(list(texts[chunk : chunk + _CHUNK]), add_special_tokens=False)
-                if texts_b is None:
-                    for e in a:
-                        row = [cls, *cut(e.ids, room, self.truncation), sep]
-                        first.append(len(row))
-                        yield row
-                    continue
-                b = self._backend.encode_batch(list(texts_b[chunk : chunk + _CHUNK]), add_special_tokens=False)
-                for e, f in zip(a, b, strict=True):
-                    ids, ids_b = _truncate_longest_first(e.ids, f.ids, room)
-                    first.append(len(ids) + 2)
-                    yield [cls, *ids, sep, *ids_b, sep]
-
-        return TokenIds.of(rows()), first
-
-
-def _truncate_longest_first(a: list[int], b: list[int], room: int) -> tuple[list[int], list[int]]:
-    surplus = len(a) + len(b) - room
-    if surplus <= 0:
-        return a, b
-    half = room // 2
-    if len(a) <= half:
-        return a, b[: room - len(a)]
-    if len(b) <= half:
-        return a[: room - len(b)], b
-    return a[: room - half], b[:half]
 
 
 class Words(Tokenizer):
@@ -267,7 +179,7 @@ def cut_wordpiece(
     """
     counts: collections.Counter[int] = collections.Counter()
     uncut = whole.like(1 << 30)
-    for chunk in batched(texts, _CHUNK):
+    for chunk in batched(texts, CHUNK):
         counts.update(uncut.encode(chunk).values.tolist())
     kept = always_kept(whole.vocab, size)
     taken = set(kept)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from transformers import BertConfig, TFBertForSequenceClassification
+from transformers import BertConfig, TFBertForSequenceClassification, TFBertForTokenClassification
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
@@ -20,9 +21,11 @@ from kd_keras.teachers.heads import BATCH, functional, pooled_of, pooling_of, se
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.loading import load_bert
 from kd_keras.teachers.settings import CLS
+from kd_keras.teachers.tokenizer_files import BACKEND
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import WordPiece
 from kd_keras.text.truncation import HEAD
+from kd_keras.text.unigram import Unigram
 
 # Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
 tf_keras.backend.experimental.enable_tf_random_generator()
@@ -65,7 +68,9 @@ class Teacher:
       name: for reports.
     """
 
-    def __init__(self, bert: TFBertForSequenceClassification, tokenizer: WordPiece, name: str):
+    tagging = False
+
+    def __init__(self, bert: tf_keras.Model, tokenizer: WordPiece | Unigram, name: str):
         self.bert = bert
         self.tokenizer = tokenizer
         self.name = name
@@ -95,12 +100,13 @@ class Teacher:
             the classifier that is asked for is not there.
         """
         checkpoint.check_length(max_length)
-        if own_classifier and checkpoint.found.classes != num_labels:
+        if own_classifier and checkpoint.outputs(cls.tagging) != num_labels:
             raise UserError(
                 f"--teacher={checkpoint.name}: has no classifier of {num_labels} outputs; fine-tune it first"
             )
-        bert = load_bert(checkpoint, num_labels, seed)
-        set_pooling(bert, pooling or checkpoint.pooling)
+        bert = load_bert(checkpoint, num_labels, seed, cls.tagging)
+        if not cls.tagging:
+            set_pooling(bert, pooling or checkpoint.pooling)
         tokenizer = checkpoint.text.tokenizer(max_length, truncation)
         return cls(bert, tokenizer, (checkpoint.manifest() or {}).get("name", checkpoint.name))
 
@@ -121,7 +127,8 @@ class Teacher:
     def random(cls, vocab: Sequence[str], num_labels: int, max_length: int, seed: int, **config: int) -> Teacher:
         """An untrained teacher from a configuration: for tests and notebooks."""
         tf_keras.utils.set_random_seed(seed)
-        bert = TFBertForSequenceClassification(BertConfig(vocab_size=len(vocab), num_labels=num_labels, **config))
+        model = TFBertForTokenClassification if cls.tagging else TFBertForSequenceClassification
+        bert = model(BertConfig(vocab_size=len(vocab), num_labels=num_labels, **config))
         bert(bert.dummy_inputs | {"input_ids": tf.zeros((1, 2), tf.int32)})
         return cls(bert, WordPiece(vocab, max_length), "random")
 
@@ -169,13 +176,13 @@ class Teacher:
 
         Residual path, norms and attention stay float32: in bfloat16 too they move the logits by a fifth more.
         """
-        bert = TFBertForSequenceClassification(self.bert.config)
+        bert = type(self.bert)(self.bert.config)
         bert(bert.dummy_inputs | {"input_ids": tf.zeros((1, 2), tf.int32)})
         bert.set_weights(self.bert.get_weights())
         for layer in bert.submodules:
             if isinstance(layer, tf_keras.layers.Dense):
                 layer.call = functools.partial(_dense_in_bfloat16, layer, tf.cast(layer.kernel, tf.bfloat16))
-        return Teacher(bert, self.tokenizer, self.name)
+        return type(self)(bert, self.tokenizer, self.name)
 
     @functools.cached_property
     def _pooled(self) -> Callable:
@@ -233,15 +240,14 @@ class Teacher:
         """A Hugging Face folder with ``teacher.json``; readers see all of it or none."""
         with files.atomic_dir(folder) as temp:
             self.bert.save_pretrained(temp, safe_serialization=True)
-            files.write_text(temp / "vocab.txt", "".join(p + "\n" for p in self.tokenizer.vocab))
-            splits = {"do_lower_case": self.tokenizer.lowercase, **self.tokenizer.splitting()}
-            files.write_json(temp / "tokenizer_config.json", splits)
+            _save_tokenizer(self.tokenizer, temp)
             weights = files.sha256_file(temp / "model.safetensors")
             made = {
                 "weights_sha256": weights,
                 "fingerprint": self.fingerprint(),
                 "num_labels": self.num_labels,
                 "regression": self.bert.config.problem_type == "regression",
+                **({"tagging": True} if self.tagging else {}),
                 "labels": [str(label) for _, label in sorted(self.bert.config.id2label.items())],
             }
             files.write_json(temp / MANIFEST, made | manifest)
@@ -259,6 +265,16 @@ class Teacher:
             "max_length": self.tokenizer.max_length,
             **self._reading(),
         }
+
+
+def _save_tokenizer(tokenizer: WordPiece | Unigram, folder: Path) -> None:
+    if isinstance(tokenizer, Unigram):
+        files.write_text(folder / BACKEND, json.dumps(tokenizer.to_json(), ensure_ascii=False) + "\n")
+        files.write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+        return
+    files.write_text(folder / "vocab.txt", "".join(p + "\n" for p in tokenizer.vocab))
+    splits = {"do_lower_case": tokenizer.lowercase, **tokenizer.splitting()}
+    files.write_json(folder / "tokenizer_config.json", splits)
 
 
 def _dense_in_bfloat16(layer: tf_keras.layers.Dense, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import socket
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.teachers import packaged_e5
 from kd_keras.teachers.config_file import check_config, label_names
 from kd_keras.teachers.settings import CLS, MEAN, POOLINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tokenizer_files import BACKEND, OPTIONAL, TokenizerFiles, read_tokenizer
@@ -79,9 +81,13 @@ class Checkpoint:
             **({} if plain else {"prefix": self.found.prefix}),
             **{key: rows for key, rows in self.found.rows.items() if rows != self.config.get(key, rows)},
             **({} if text.lowercase == before else {"lowercase": text.lowercase}),
-            **text.tokenizer(3).splitting(),
+            **text.splitting(),
         }
         return {"read": said} if said else {}
+
+    def cut_to(self, texts: Iterable[str]) -> Checkpoint:
+        """The same with no more of a Unigram's vocabulary, and of its embeddings, than ``texts`` use."""
+        return replace(self, text=self.text.cut(texts))
 
     @property
     def labels(self) -> list[str] | None:
@@ -90,7 +96,7 @@ class Checkpoint:
             names = made.get("labels")  # config.json of a teacher from before there were these may be its base's
         else:
             names = label_names(self.config)
-        return [str(n) for n in names] if names and len(names) == self.found.classes else None
+        return [str(n) for n in names] if names and len(names) in (self.found.classes, self.found.tags) else None
 
     @property
     def notes(self) -> list[str]:
@@ -139,20 +145,26 @@ class Checkpoint:
         if max_length > longest:
             raise UserError(f"--teacher_max_length={max_length}: {self.name} reads at most {longest} tokens{why}")
 
-    def check_start(self, settings: TeacherSettings, outputs: int) -> None:
+    def outputs(self, tagging: bool) -> int | None:
+        """Of its classifier of texts, or of words; None where it has none."""
+        return self.found.tags if tagging else self.found.classes
+
+    def check_start(self, settings: TeacherSettings, outputs: int, tagging: bool = False) -> None:
         """UserError where ``settings``, which say auto nowhere, need a part of the model that is not in the file.
 
         Args:
           outputs: of the task's classifier.
+          tagging: whether it is one of words.
         """
-        probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
-        if not probes and not learns and self.found.classes != outputs:
-            has = f"one of {self.found.classes}" if self.found.classes else "none"
+        probes, learns, own = settings.teacher_start == PROBE, settings.teacher_epochs > 0, self.outputs(tagging)
+        if not probes and not learns and own != outputs:
+            has = f"one of {own}" if own else "none"
             raise UserError(
                 f"--teacher={self.name}: has no classifier of {outputs} outputs ({has}), and --teacher_epochs=0 trains "
                 "none; leave the flag out, or name a checkpoint that is fine-tuned for these labels"
             )
-        if settings.teacher_pooling == CLS and not self.found.has_pooler and (probes or not learns):
+        reads_pooler = settings.teacher_pooling == CLS and not tagging
+        if reads_pooler and not self.found.has_pooler and (probes or not learns):
             raise UserError(
                 f"--teacher={self.name}: has no pooler, which --teacher_pooling=cls reads and only fine-tuning can "
                 "make anew; take --teacher_pooling=mean, or --teacher_start=random with --teacher_epochs over 0"
@@ -186,6 +198,8 @@ class Checkpoint:
 
 def find_checkpoint(name: str) -> Checkpoint:
     """A packaged teacher by name, a folder, or a hub name; UserError says what would work."""
+    if name == packaged_e5.NAME:
+        return from_folder(name, packaged_e5.me5_small())
     if name in PACKAGED:
         package, folder, advice = PACKAGED[name]
         installed = files.package_folders(package)
@@ -196,10 +210,10 @@ def find_checkpoint(name: str) -> Checkpoint:
     if path.is_dir():
         return from_folder(name, path)
     looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_local or (did_you_mean(name, PACKAGED) and name not in _WELL_KNOWN):
+    if looks_local or (did_you_mean(name, [*PACKAGED, packaged_e5.NAME]) and name not in _WELL_KNOWN):
         raise UserError(
             f"--teacher={name}: no such folder, and no packaged teacher of that name."
-            f"{did_you_mean(name, [*PACKAGED, *_WELL_KNOWN])}"
+            f"{did_you_mean(name, [*PACKAGED, packaged_e5.NAME, *_WELL_KNOWN])}"
         )
     return _from_hub(name)
 
@@ -213,7 +227,7 @@ def from_folder(name: str, path: Path) -> Checkpoint:
     check_config(f"{what}: {path / 'config.json'}", config)
     text, found = read_tokenizer(what, path, config), find_weights(what, path, config)
     rows = found.rows["vocab_size"]
-    if len(text.pieces) > rows:
+    if (len(text.pieces) if text.rows is None else int(text.rows.max()) + 1) > rows:
         raise UserError(
             f"{what}: {path} has a vocabulary of {len(text.pieces):,} pieces and embeddings of {rows:,}; take the "
             "vocabulary that the weights were trained with"
@@ -249,8 +263,8 @@ def _from_hub(name: str) -> Checkpoint:
     if not cached and not reachable(_HUB):
         raise UserError(
             f"--teacher={name}: not a folder here, not in the hub's local cache, and the hub cannot be reached. "
-            f"What would work: --teacher={' or '.join(PACKAGED)} (a package), --teacher=FOLDER with config.json, "
-            f"vocab.txt and model.safetensors.{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
+            f"What would work: --teacher={' or '.join([*PACKAGED, packaged_e5.NAME])} (packages), --teacher=FOLDER with "
+            f"config.json, vocab.txt and model.safetensors.{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
         )
     fetch = functools.partial(_download, hf_hub_download, name, local=cached)
     folder = fetch(("config.json",), optional=False)

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from kd_keras.common import files
 from kd_keras.common.artifacts import find
 from kd_keras.common.config import key_of
-from kd_keras.common.errors import UserError
-from kd_keras.common.places import without_pattern
-from kd_keras.common.progress import progress, say
+from kd_keras.common.progress import say
 from kd_keras.metrics import score
-from kd_keras.metrics.answers import sigmoid, thresholds
-from kd_keras.metrics.linear import Linear, probe
-from kd_keras.tasks import Rows, TaskData, has_label
+from kd_keras.metrics.answers import thresholds
+from kd_keras.metrics.linear import Linear
+from kd_keras.tasks import TaskData
 from kd_keras.teachers import label_order
-from kd_keras.teachers.bert import Encoded, Teacher
+from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
+from kd_keras.teachers.fine_tuner import FineTuner, start_from_probe
 from kd_keras.teachers.finished import finished, link_folder
-from kd_keras.teachers.heads import BATCH, logits_of, tensors
-from kd_keras.teachers.lean import lean
-from kd_keras.teachers.losses import loss_of, moved
-from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
-from kd_keras.teachers.schedule import PROBE_C, for_data
-from kd_keras.teachers.settings import CLS, PROBE, TeacherSettings
-from kd_keras.text.batches import steps_per_epoch, training_plan
+from kd_keras.teachers.losses import moved
+from kd_keras.teachers.schedule import for_data
+from kd_keras.teachers.settings import PROBE, TeacherSettings
+from kd_keras.teachers.tagger import TaggingTeacher, load_finished
 
 # What changes nothing, or stands in the key under another name.
 _NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds")
-# Dev is scored at least this often, so that a large set's best point is not missed.
-_EVAL_EXAMPLES = 17_000
-# Batches are as many tokens long as a multiple of this.
-_PAD_TO = 4
 
 
 def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSettings) -> dict:
@@ -88,18 +74,19 @@ def fine_tune(
         say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used as it is")
         if checkpoint.path.resolve() != folder.resolve():
             link_folder(checkpoint.path, folder)
-        return Teacher.load_finished(checkpoint)
+        return load_finished(checkpoint)
     settings = for_data(settings, checkpoint, data)
     key = teacher_key(checkpoint, data, settings)
 
     if found := find("teacher", folder, lambda place: finished(place, key), known):
-        return Teacher.load_finished(found)
+        return load_finished(found)
     if before := (checkpoint.manifest() or {}).get("key"):
         other = f"task {before['task']}" if before["task"] != task.name else "other data of this task"
         say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
-    checkpoint.check_start(settings, task.num_outputs)
+    checkpoint.check_start(settings, task.num_outputs, task.is_tagging)
     probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
-    teacher = Teacher.load(
+    checkpoint = checkpoint.cut_to(_texts(data))
+    teacher = (TaggingTeacher if task.is_tagging else Teacher).load(
         checkpoint, task.num_outputs, key["max_length"], settings.teacher_seed, not (probes or learns),
         settings.teacher_truncation, settings.teacher_pooling,
     )  # fmt: skip
@@ -112,171 +99,16 @@ def fine_tune(
             start_from_probe(teacher, data, start)
         gold, logits = data.dev.label, teacher.logits(teacher.encode(data.dev))
         over = thresholds(gold, logits) if probes else np.zeros(1)  # what somebody finished stays as it is
-        dev = score([task.metric], gold, logits - over)
+        dev = score([task.metric], gold, logits - over if over.any() else logits)
         with moved(teacher, over):
             teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
         return teacher
-    _Run(teacher, data, settings, key, folder, start).go()
-    return Teacher.load_finished(from_folder(str(folder), folder))
+    FineTuner(teacher, data, settings, key, folder, start).go()
+    return load_finished(from_folder(str(folder), folder))
 
 
-def start_from_probe(teacher: Teacher, data: TaskData, found: Linear | None = None) -> None:
-    """Sets the classifier to ``found``, logistic regression on what the encoder, as it is, gives it to read."""
-    if found is None:
-        rows = _labelled(data)
-        found = probe(teacher.vectors(teacher.encode(rows)), rows.label, len(data.task.labels), PROBE_C)
-    teacher.bert.classifier.kernel.assign(found.kernel)
-    teacher.bert.classifier.bias.assign(found.bias)
-
-
-def _labelled(data: TaskData) -> Rows:
-    """The training rows with a label."""
-    where = np.flatnonzero(has_label(data.train))
-    if not len(where):
-        raise UserError(f"task {data.task.name}: no training row has a label, so a teacher cannot be fine-tuned")
-    return data.train.take(where) if len(where) < len(data.train) else data.train
-
-
-class _Run:
-    """One fine-tuning, resumable at any step: order, dropout and optimizer state are all in the checkpoint."""
-
-    def __init__(
-        self, teacher: Teacher, data: TaskData, settings: TeacherSettings, key: dict, folder: Path, start: Linear | None
-    ):
-        self.start = start
-        self.teacher, self.data, self.settings, self.key, self.folder = teacher, data, settings, key, folder
-        self.train = _labelled(data)
-        self.per_epoch = steps_per_epoch(len(self.train), settings.teacher_batch_size)
-        self.steps = max(1, round(self.per_epoch * settings.teacher_epochs))
-        per_eval = math.ceil(self.per_epoch / max(1, round(len(self.train) / _EVAL_EXAMPLES)))
-        if settings.teacher_evals:
-            per_eval = math.ceil(self.steps / settings.teacher_evals)
-        self.evals = {*range(per_eval, self.steps, per_eval), self.steps}
-        self.optimizer = FusedAdamW(
-            WarmupLinear(settings.teacher_learning_rate, round(self.steps * settings.teacher_warmup), self.steps),
-            weight_decay=settings.teacher_weight_decay,
-            global_clipnorm=settings.teacher_clip,
-            epsilon=1e-6,
-            jit_compile=False,
-        )
-        self.optimizer.exclude_from_weight_decay(var_names=["bias", "LayerNorm"])
-        # The pooler has no part in a mean of tokens, and no gradient.
-        self.variables = [
-            v for v in teacher.bert.trainable_variables if teacher.pooling == CLS or "/pooler/" not in v.name
-        ]
-        self.optimizer.build(self.variables)
-        self.state = tf.Variable(json.dumps(self._fresh()), dtype=tf.string)
-        self.state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
-        self.checkpoint = tf.train.Checkpoint(
-            model=teacher.model, optimizer=self.optimizer, dropout=teacher.dropout_states(), state=self.state
-        )
-
-    @staticmethod
-    def _fresh() -> dict:
-        return {"step": 0, "best": None, "history": [], "seconds": 0.0}
-
-    def go(self) -> None:
-        with files.disk_errors(self.folder.parent), without_pattern(self.state_dir) as state_dir:
-            self.manager = tf.train.CheckpointManager(self.checkpoint, state_dir, 1)
-            self._go()
-
-    def _go(self) -> None:
-        s, metric = self.settings, self.data.task.metric
-        encoded, dev = self.teacher.encode(self.train), self.teacher.encode(self.data.dev)
-        labels = self.train.label.astype(np.float32 if self.data.task.is_regression else np.int32)
-        update = self._update_function()
-        info = self._fresh()
-        if self.manager.latest_checkpoint:
-            self.checkpoint.restore(self.manager.latest_checkpoint).expect_partial()
-            info = json.loads(self.state.numpy())
-            say(f"teacher: going on at update {info['step']:,} of {self.steps:,}")
-        elif s.teacher_start == PROBE:
-            start_from_probe(self.teacher, self.data, self.start)
-            self._score(info, dev, 0, None)
-            say(f"teacher: its linear probe has dev {metric} {info['best']:.4f}")
-        plan = training_plan(encoded.ids.lengths, s.teacher_batch_size, s.teacher_seed, info["step"])
-        losses: list[tf.Tensor] = []
-        saved = started = time.monotonic()
-        before = info["seconds"]
-        bar = progress(self.steps * s.teacher_batch_size, "fine-tuning", initial=info["step"] * s.teacher_batch_size)
-        with bar:
-            for step in range(info["step"] + 1, self.steps + 1):
-                if self._patience_ends(info):
-                    break
-                rows = next(plan)
-                losses.append(update(_tensors(encoded, rows), tf.constant(labels[rows])))
-                bar.update(s.teacher_batch_size)
-                scored = step in self.evals
-                if scored:
-                    loss = float(np.mean([float(x) for x in losses]))
-                    if not math.isfinite(loss):
-                        raise UserError(
-                            f"the teacher's loss is {loss}: lower --teacher_learning_rate={s.teacher_learning_rate:g}"
-                        )
-                    losses = []
-                    dev_score = self._score(info, dev, step, loss)
-                    bar.set_postfix_str(f"loss {loss:.3f}, dev {metric} {dev_score:.4f}")
-                    bar.refresh()
-                if scored or step == self.steps or time.monotonic() - saved > s.checkpoint_seconds:
-                    info |= {"step": step, "seconds": before + time.monotonic() - started}
-                    self.state.assign(json.dumps(info))
-                    self.manager.save()
-                    saved = time.monotonic()
-        self._save_manifest(info)
-        say(f"teacher: best dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
-        for path in self.state_dir, self._best:
-            shutil.rmtree(path, ignore_errors=True)
-
-    def _score(self, info: dict, dev: Encoded, step: int, loss: float | None) -> float:
-        """The dev score at ``step``; the best weights so far are saved."""
-        metric, gold, logits = self.data.task.metric, self.data.dev.label, self.teacher.logits(dev)
-        over = thresholds(gold, logits)
-        found = score([metric], gold, logits - over)[metric]
-        info["history"].append({"step": step} | ({} if loss is None else {"loss": loss}) | {f"dev_{metric}": found})
-        if info["best"] is None or found > info["best"]:
-            info["best"] = found
-            self._save(info, over)
-        return found
-
-    def _patience_ends(self, info: dict) -> bool:
-        scores = [entry[f"dev_{self.data.task.metric}"] for entry in info["history"]]
-        since = len(scores) - 1 - scores.index(max(scores)) if scores else 0
-        return 0 < self.settings.teacher_patience <= since
-
-    @property
-    def _best(self) -> Path:
-        return self.state_dir.with_name(self.state_dir.name + "-best")
-
-    def _save(self, info: dict, over: np.ndarray) -> None:
-        # Complete but without a key, so that nobody takes a half-trained teacher for a finished one.
-        made = {"dev": {self.data.task.metric: info["best"]}}
-        if self.data.task.is_multilabel:
-            made["thresholds"] = sigmoid(over).tolist()
-        with moved(self.teacher, over):
-            self.teacher.save(self._best, name=self.teacher.name, **made)
-
-    def _save_manifest(self, info: dict) -> None:
-        link_folder(self._best, self.folder)
-        manifest = files.read_json(self.folder / "teacher.json")
-        done = {"key": self.key, "history": info["history"], "seconds": info["seconds"]}
-        files.write_json(self.folder / "teacher.json", manifest | done)
-
-    def _update_function(self):
-        bert, optimizer, losses = self.teacher.bert, self.optimizer, loss_of(self.data.task)
-        variables, cls_only = self.variables, self.teacher.pooling == CLS
-        dtype = tf.float32 if self.data.task.is_regression else tf.int32
-        label = tf.TensorSpec((None, *self.train.label.shape[1:]), dtype)
-
-        @tf.function(input_signature=[BATCH, label])
-        def update(x, y):
-            with tf.GradientTape() as tape, lean(bert, cls_only):
-                logits = logits_of(bert, x, training=True)
-                loss = tf.reduce_mean(losses(y, logits))
-            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-            return loss
-
-        return update
-
-
-def _tensors(encoded: Encoded, rows: np.ndarray) -> dict[str, tf.Tensor]:
-    return tensors(encoded.batch(rows, multiple=_PAD_TO))
+def _texts(data: TaskData) -> Iterator[str]:
+    """All that the teacher will surely read."""
+    for rows in (data.train, data.dev, data.rest):
+        for texts in () if rows is None else (rows.text, rows.text_b or ()):
+            yield from texts

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from transformers import TFBertForSequenceClassification
+from transformers import TFBertForSequenceClassification, TFBertForTokenClassification
 
 from kd_keras.teachers.checkpoints import POOLING_KEY
 from kd_keras.teachers.settings import CLS, MEAN
@@ -45,13 +45,13 @@ def mean_of_tokens(states: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
     return tf.reduce_sum(states * weights, 1) / tf.reduce_sum(weights, 1)
 
 
-def functional(bert: TFBertForSequenceClassification) -> tf_keras.Model:
+def functional(bert: TFBertForSequenceClassification | TFBertForTokenClassification) -> tf_keras.Model:
     """{"input_ids", "attention_mask", "token_type_ids"} → {"logits", "hidden_0", … "hidden_<layers>"}.
 
     hidden_0 are the embeddings. Outputs that nobody reads cost nothing: a tf.function prunes them.
     """
     inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in BERT_INPUTS}
-    if pooling_of(bert) == MEAN:
+    if pooling_of(bert) == MEAN and not isinstance(bert, TFBertForTokenClassification):
         out = bert.bert(inputs, output_hidden_states=True, return_dict=True)
         logits = bert.classifier(bert.dropout(mean_of_tokens(out.last_hidden_state, inputs)))
     else:
@@ -59,6 +59,12 @@ def functional(bert: TFBertForSequenceClassification) -> tf_keras.Model:
         logits = out.logits
     hidden = {f"hidden_{i}": h for i, h in enumerate(out.hidden_states)}
     return tf_keras.Model(inputs, {"logits": logits, **hidden}, name="teacher")
+
+
+def tags_of(bert: TFBertForTokenClassification, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+    """float32[batch, time, labels]: a classifier of words, asked about every piece."""
+    states = bert.bert(batch, training=training, return_dict=True).last_hidden_state
+    return bert.classifier(bert.dropout(states, training=training))
 
 
 def tensors(batch: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:

@@ -56,7 +56,7 @@ def _begins(a: str, b: str) -> bool:
 
 
 def _keeps_classifier(checkpoint: Checkpoint, task: Task, settings: TeacherSettings) -> bool:
-    return settings.teacher_start != PROBE and checkpoint.found.classes == task.num_outputs
+    return settings.teacher_start != PROBE and checkpoint.outputs(task.is_tagging) == task.num_outputs
 
 
 def key_part(checkpoint: Checkpoint, task: Task, settings: TeacherSettings) -> dict[str, list[int]]:
@@ -82,7 +82,7 @@ def settle(bert: Any, checkpoint: Checkpoint, task: Task, settings: TeacherSetti
       Sentences for the screen: what was drawn anew, and what is assumed of the names.
     """
     notes = []
-    if not checkpoint.found.has_pooler and settings.teacher_pooling == CLS:
+    if not checkpoint.found.has_pooler and settings.teacher_pooling == CLS and not task.is_tagging:
         notes.append("the checkpoint has no pooler; a new one is drawn, and learnt by fine-tuning")
     if _keeps_classifier(checkpoint, task, settings):
         if task.labels:
@@ -93,7 +93,8 @@ def settle(bert: Any, checkpoint: Checkpoint, task: Task, settings: TeacherSetti
             if not by_name:
                 notes.append(_assumed(names, task.labels, order))
     elif settings.teacher_start != PROBE:
-        has = f"has one of {checkpoint.found.classes}" if checkpoint.found.classes else "has none"
+        own = checkpoint.outputs(task.is_tagging)
+        has = f"has one of {own}" if own else "has none"
         notes.append(f"a new classifier of {task.num_outputs} outputs is drawn, as the checkpoint {has}")
     if task.labels:
         bert.config.id2label = dict(enumerate(task.labels))

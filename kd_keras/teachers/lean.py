@@ -11,18 +11,19 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 import tf_keras
-from transformers import TFBertForSequenceClassification
 from transformers.models.bert.modeling_tf_bert import TFBertIntermediate, TFBertLayer
 
 
 @contextmanager
-def lean(bert: TFBertForSequenceClassification, cls_only: bool) -> Iterator[None]:
+def lean(bert: tf_keras.Model, cls_only: bool, bfloat16: bool = False) -> Iterator[None]:
     """Layers of ``bert`` that are called in this context do no more than is needed.
 
     Args:
       cls_only: the last layer works for [CLS] alone, all that the classifier reads; its hidden state is then
         float32[batch, 1, width].
+      bfloat16: products with weight matrices, and their gradients, are of bfloat16; all else stays float32.
     """
+    product = _product_in_bfloat16 if bfloat16 else tf.matmul
     changed: list[tf_keras.layers.Layer] = []
 
     def put(layer: tf_keras.layers.Layer, call: Callable) -> None:
@@ -32,9 +33,9 @@ def lean(bert: TFBertForSequenceClassification, cls_only: bool) -> Iterator[None
     for layer in bert.submodules:
         # A layer that already has its own call (bfloat16's) keeps it.
         if isinstance(layer, tf_keras.layers.Dense) and "call" not in vars(layer):
-            put(layer, _dense)
+            put(layer, functools.partial(_dense, product))
         elif isinstance(layer, TFBertIntermediate) and "call" not in vars(layer.dense):
-            put(layer, _intermediate)
+            put(layer, functools.partial(_intermediate, product))
     if cls_only:
         put(bert.bert.encoder.layer[-1], _cls_layer)
     try:
@@ -44,21 +45,36 @@ def lean(bert: TFBertForSequenceClassification, cls_only: bool) -> Iterator[None
             del layer.call
 
 
-def _matrix(layer: tf_keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
+Product = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def _matrix(product: Product, layer: tf_keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
     """float32[batch × time, units]: as a matrix, product, bias and a GELU behind them become one operation."""
-    return tf.nn.bias_add(tf.matmul(tf.reshape(x, (-1, layer.kernel.shape[0])), layer.kernel), layer.bias)
+    return tf.nn.bias_add(product(tf.reshape(x, (-1, layer.kernel.shape[0])), layer.kernel), layer.bias)
+
+
+@tf.custom_gradient
+def _product_in_bfloat16(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    x, kernel = tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16)
+
+    def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dy = tf.cast(dy, tf.bfloat16)
+        dx, dk = tf.matmul(dy, kernel, transpose_b=True), tf.matmul(x, dy, transpose_a=True)
+        return tf.cast(dx, tf.float32), tf.cast(dk, tf.float32)
+
+    return tf.cast(tf.matmul(x, kernel), tf.float32), gradient
 
 
 def _shaped(rows: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     return tf.reshape(rows, tf.concat([tf.shape(like)[:-1], rows.shape[1:]], 0))
 
 
-def _dense(layer: tf_keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
-    return _shaped(layer.activation(_matrix(layer, inputs)), inputs)
+def _dense(product: Product, layer: tf_keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
+    return _shaped(layer.activation(_matrix(product, layer, inputs)), inputs)
 
 
-def _intermediate(layer: TFBertIntermediate, hidden_states: tf.Tensor) -> tf.Tensor:
-    return _shaped(layer.intermediate_act_fn(_matrix(layer.dense, hidden_states)), hidden_states)
+def _intermediate(product: Product, layer: TFBertIntermediate, hidden_states: tf.Tensor) -> tf.Tensor:
+    return _shaped(layer.intermediate_act_fn(_matrix(product, layer.dense, hidden_states)), hidden_states)
 
 
 def _cls_layer(

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import tf_keras
-from transformers import BertConfig, TFBertForSequenceClassification
+from transformers import BertConfig, TFBertForSequenceClassification, TFBertForTokenClassification
 
 from kd_keras.common.errors import UserError
 from kd_keras.teachers.checkpoints import Checkpoint
@@ -14,14 +14,20 @@ from kd_keras.teachers.weight_files import canonical, one_line
 from kd_keras.teachers.weights import CLASSIFIER, POOLER, ROWS
 
 _OWN_NAME = re.compile(r"\.((?:embeddings|encoder|pooler|classifier)\..*)")
-_TYPES = ROWS["type_vocab_size"]
+_TYPES, _WORDS = ROWS["type_vocab_size"], ROWS["vocab_size"]
 
 
-def load_bert(checkpoint: Checkpoint, num_labels: int, seed: int) -> TFBertForSequenceClassification:
+def load_bert(
+    checkpoint: Checkpoint, num_labels: int, seed: int, tagging: bool = False
+) -> TFBertForSequenceClassification | TFBertForTokenClassification:
     """The model of ``checkpoint``. Only a classifier of ``num_labels``, and a pooler, that it lacks come from ``seed``.
 
     Embeddings have as many rows as the weights, whatever config.json says. Where there is one token type and nobody has
     fine-tuned it here, the second text of a pair gets the same one.
+
+    Args:
+      num_labels: outputs of the classifier.
+      tagging: whether the classifier is one of words.
 
     Raises:
       UserError: config.json makes no model, or the weights hold numbers that are not finite.
@@ -29,7 +35,9 @@ def load_bert(checkpoint: Checkpoint, num_labels: int, seed: int) -> TFBertForSe
     arrays = checkpoint.found.arrays()
     if len(arrays[_TYPES]) == 1 and checkpoint.manifest() is None:
         arrays[_TYPES] = np.repeat(arrays[_TYPES], 2, axis=0)
-    if checkpoint.found.classes != num_labels:
+    if checkpoint.text.rows is not None:
+        arrays[_WORDS] = arrays[_WORDS][checkpoint.text.rows]
+    if checkpoint.outputs(tagging) != num_labels:
         for name in CLASSIFIER:
             arrays.pop(name, None)
     tf_keras.utils.set_random_seed(seed)
@@ -39,7 +47,7 @@ def load_bert(checkpoint: Checkpoint, num_labels: int, seed: int) -> TFBertForSe
             problem_type="regression" if num_labels == 1 else None,
             **{key: len(arrays[name]) for key, name in ROWS.items()},
         )  # fmt: skip
-        bert = TFBertForSequenceClassification(config)
+        bert = (TFBertForTokenClassification if tagging else TFBertForSequenceClassification)(config)
         bert.build_in_name_scope()
     except Exception as e:
         raise UserError(

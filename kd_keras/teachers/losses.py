@@ -13,7 +13,10 @@ from kd_keras.teachers.bert import Teacher
 
 
 def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """(labels, logits float32[batch, outputs]) → float32[batch]; labels as in Rows."""
+    """(labels, logits float32[batch, outputs]) → float32[batch]; labels as in Rows.
+
+    Of words: (tags int32[batch, time], −1 where there is none, logits float32[batch, time, outputs]) → float32[tags].
+    """
     weights = task.class_weights
 
     def squared(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -27,7 +30,12 @@ def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
         return losses * tf.gather(tf.constant(weights), y) if weights else losses
 
-    return squared if task.is_regression else binary if task.is_multilabel else of_class
+    def of_words(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        known = tf.where(y >= 0)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather_nd(y, known), tf.gather_nd(logits, known))
+
+    kinds = {"regression": squared, "multilabel": binary, "tagging": of_words}
+    return kinds.get(task.kind, of_class)
 
 
 @contextmanager

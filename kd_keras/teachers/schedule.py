@@ -23,21 +23,19 @@ PROBE_C = 1.0
 _RATES = ((512, 2e-4), (768, 5e-5), (1 << 30, 2e-5))
 
 
-def resolved(
-    settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outputs: int, regression: bool
-) -> TeacherSettings:
+def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outputs: int, kind: str) -> TeacherSettings:
     """``settings`` with a number, or a word, in the place of every auto.
 
     Args:
       rows: with a label, to learn from.
       outputs: of the classifier.
-      regression: whether labels are scores.
+      kind: of the task: a regression, or a tagging, starts from no probe.
     """
     by_hand = settings.teacher_epochs != AUTO
     per_epoch = steps_per_epoch(rows, settings.teacher_batch_size)
     pooling = settings.teacher_pooling if settings.teacher_pooling != AUTO else checkpoint.pooling
     updates = _LEAST_UPDATES + _UPDATES_A_CLASS * outputs
-    probe = pooling == MEAN and not regression
+    probe = pooling == MEAN and kind not in ("regression", "tagging")
     chosen = {
         "teacher_epochs": round(max(_LEAST_EPOCHS, updates / max(1, per_epoch)), 3),
         "teacher_learning_rate": next(rate for width, rate in _RATES if checkpoint.width <= width),
@@ -52,4 +50,4 @@ def resolved(
 def for_data(settings: TeacherSettings, checkpoint: Checkpoint, data: TaskData) -> TeacherSettings:
     """``settings`` with every auto decided."""
     rows = int(has_label(data.train).sum())
-    return resolved(settings, checkpoint, rows, data.task.num_outputs, data.task.is_regression)
+    return resolved(settings, checkpoint, rows, data.task.num_outputs, data.task.kind)

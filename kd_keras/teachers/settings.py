@@ -12,6 +12,8 @@ from kd_keras.text.truncation import TRUNCATIONS
 # What a classifier reads of a text: BERT's pooler over [CLS], or the mean of the tokens.
 CLS, MEAN = POOLINGS = ("cls", "mean")
 PROBE, RANDOM = STARTS = ("probe", "random")
+FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+NOTHING, EMBEDDINGS = FROZEN = ("none", "embeddings")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,14 @@ class TeacherSettings(Checked):
     teacher_warmup: float = setting(0.06, "part of the updates in which the rate rises.", low=0.0, high=1.0)
     teacher_weight_decay: float = setting(0.01, "AdamW's decay (not on biases and norms).", low=0.0)
     teacher_clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
+    teacher_precision: str = setting(
+        FLOAT32, "arithmetic of the products in fine-tuning; weights and sums stay float32. bfloat16 is two to three "
+        "times as fast on a processor that has it.", choices=PRECISIONS, late=True,
+    )  # fmt: skip
+    teacher_freeze: str = setting(
+        NOTHING, "what does not learn: the embeddings of a multilingual teacher are two thirds of its weights.",
+        choices=FROZEN, late=True,
+    )  # fmt: skip
     teacher_max_length: int | None = setting(
         None, "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.", low=3
     )
@@ -80,8 +90,8 @@ class LabelSettings(Checked):
     label_batch_tokens: int = setting(2048, "tokens in one forward pass.", low=16)
     shard_rows: int = setting(4096, "distinct texts in one Parquet shard: what a kill can cost.", low=1)
     label_precision: str = setting(
-        "float32", "arithmetic of labelling; bfloat16 needs a processor that has it, and is refused where it moves "
-        "labels: first a sample is labelled both ways.", choices=("float32", "bfloat16"), late=True,
+        FLOAT32, "arithmetic of labelling; bfloat16 needs a processor that has it, and is refused where it moves "
+        "labels: first a sample is labelled both ways.", choices=PRECISIONS, late=True,
     )  # fmt: skip
 
     def check_layer(self, layers: int) -> None:

@@ -5,15 +5,18 @@ vocab.txt or tokenizer.json has the pieces; tokenizer_config.json, then tokenize
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.text.tokenizers import CLS, MASK, PAD, SEP, SPECIAL, UNK, WordPiece, read_vocab
 from kd_keras.text.truncation import HEAD
+from kd_keras.text.unigram import Unigram, read_unigram, used_pieces
 
 SETTINGS = "tokenizer_config.json"
 BACKEND = "tokenizer.json"
@@ -45,6 +48,8 @@ class TokenizerFiles:
       lowercase, strip_accents, tokenize_chinese_chars: of ``WordPiece``.
       longest: most tokens a text may have, or None where that is not said.
       notes: what a reader of the screen should know.
+      unigram: of a Unigram, the score of each piece and the tokenizer's other parts; None of a WordPiece.
+      rows: which row of the checkpoint's embeddings each piece has; None: its own number.
     """
 
     pieces: tuple[str, ...]
@@ -53,11 +58,30 @@ class TokenizerFiles:
     tokenize_chinese_chars: bool = True
     longest: int | None = None
     notes: tuple[str, ...] = ()
+    unigram: tuple[tuple[float, ...], Mapping[str, Any]] | None = None
+    rows: np.ndarray | None = None
 
-    def tokenizer(self, max_length: int, truncation: str = HEAD) -> WordPiece:
+    def tokenizer(self, max_length: int, truncation: str = HEAD) -> WordPiece | Unigram:
+        if self.unigram is not None:
+            return Unigram(self.pieces, *self.unigram, max_length, truncation)
         return WordPiece(
             self.pieces, max_length, self.lowercase, truncation, self.strip_accents, self.tokenize_chinese_chars
         )
+
+    def splitting(self) -> dict[str, Any]:
+        """For keys: how text is split, where it is not as ``lowercase`` alone would have it."""
+        return {"tokenizer": Unigram.kind} if self.unigram is not None else self.tokenizer(3).splitting()
+
+    def cut(self, texts: Iterable[str]) -> TokenizerFiles:
+        """Of a Unigram, whose vocabulary is of many languages, only what ``texts`` use; see :func:`used_pieces`."""
+        if self.unigram is None or self.rows is None:
+            return self
+        kept = used_pieces(self.tokenizer(512), texts)
+        scores, parts = self.unigram
+        return replace(
+            self, pieces=tuple(self.pieces[i] for i in kept), unigram=(tuple(scores[i] for i in kept), parts),
+            rows=self.rows[kept],
+        )  # fmt: skip
 
 
 def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
@@ -73,6 +97,11 @@ def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
     settings, special, added = (_object(folder / name) for name in (SETTINGS, _SPECIAL_MAP, _ADDED))
     backend = _object(folder / BACKEND)
     where = f"{what}: {folder}"
+    if _dict(backend.get("model")).get("type") == "Unigram":
+        pieces, scores, parts, rows = read_unigram(f"{where}/{BACKEND}", backend)
+        return TokenizerFiles(
+            tuple(pieces), False, longest=_longest(settings), unigram=(tuple(scores), parts), rows=rows
+        )
     _check_class(where, settings, config, bool(backend))
     for key, followed in _FIXED.items():
         if settings.get(key) not in (None, followed):
@@ -87,12 +116,16 @@ def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
         value = settings[key] if key in settings else normalizer.get(old, default)
         return default if value is None else value
 
-    longest = settings.get("model_max_length")
     return TokenizerFiles(
         pieces, lowercase, said("strip_accents", "strip_accents", None),
         bool(said("tokenize_chinese_chars", "handle_chinese_chars", True)),
-        int(longest) if isinstance(longest, int | float) and 0 < longest < 1e9 else None, notes,
+        _longest(settings), notes,
     )  # fmt: skip
+
+
+def _longest(settings: Mapping) -> int | None:
+    found = settings.get("model_max_length")
+    return int(found) if isinstance(found, int | float) and 0 < found < 1e9 else None
 
 
 def _object(path: Path) -> dict:

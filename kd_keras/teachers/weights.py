@@ -42,11 +42,13 @@ class Weights:
       tensors: BERT's name → where it lies.
       prefix: what stands before the names of the encoder in the file.
       extra: names in the file that nothing here reads.
+      of_words: whether its classifier is one of words, as config.json says.
     """
 
     tensors: Mapping[str, Tensor]
     prefix: str
     extra: Sequence[str]
+    of_words: bool = False
 
     @property
     def rows(self) -> dict[str, int]:
@@ -55,7 +57,16 @@ class Weights:
 
     @property
     def classes(self) -> int | None:
-        """Outputs of the classifier; None where there is none."""
+        """Outputs of the classifier of texts; None where there is none."""
+        return None if self.of_words else self._outputs
+
+    @property
+    def tags(self) -> int | None:
+        """Outputs of the classifier of words; None where there is none."""
+        return self._outputs if self.of_words else None
+
+    @property
+    def _outputs(self) -> int | None:
         found = self.tensors.get(CLASSIFIER[0])
         return found.shape[0] if found else None
 
@@ -148,7 +159,8 @@ def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping
         "missing": [name for name in shapes if name not in taken],
         "unexpected": [n for n in found if n.startswith(inside) and n.removeprefix(prefix) not in known],
     }
-    other_head = re.search("ForTokenClassification|ForMultipleChoice", "".join(_architectures(config)))
+    head = "".join(_architectures(config))
+    other_head = "ForMultipleChoice" in head
     outer = None if other_head else _before_classifier(prefix, found)
     if outer is not None:
         taken |= {name: found[outer + name] for name in CLASSIFIER if outer + name in found}
@@ -172,7 +184,7 @@ def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping
         )
     used = {t.name for t in taken.values()}
     extra = [t.name for n, t in found.items() if t.name not in used and n.removeprefix(prefix) not in _BUFFERS]
-    return Weights(taken, prefix, extra)
+    return Weights(taken, prefix, extra, "ForTokenClassification" in head)
 
 
 def _prefix(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping) -> str:

@@ -19,7 +19,7 @@ from kd_keras.runs.inputs import prepare
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.settings import JobSettings
 from kd_keras.students.settings import StudentSettings
-from kd_keras.teachers import finetune, labelling
+from kd_keras.teachers import fine_tuner, labelling
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.finetune import fine_tune
@@ -71,7 +71,7 @@ def run(job: Job):
 def work(monkeypatch):
     """What was fine-tuned (seeds) and labelled ((teacher, split) by its weights), in order."""
     done: dict[str, list] = {"tuned": [], "labelled": []}
-    go, label = finetune._Run.go, labelling._label
+    go, label = fine_tuner.FineTuner.go, labelling._label
 
     def tuned(self):
         done["tuned"].append(self.settings.teacher_seed)
@@ -81,7 +81,7 @@ def work(monkeypatch):
         done["labelled"].append((teacher.fingerprint()["weights"], split))
         label(teacher, rows, store, wanted, settings, split)
 
-    monkeypatch.setattr(finetune._Run, "go", tuned)
+    monkeypatch.setattr(fine_tuner.FineTuner, "go", tuned)
     monkeypatch.setattr(labelling, "_label", labelled)
     return done
 
@@ -165,7 +165,7 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
     whole = run(make_job(tmp_path / "a" / "whole", teacher_seeds=2))
     broken = tmp_path / "b" / "broken"
     run(make_job(broken, checkpoint_seconds=0.0))
-    real = finetune._Run._update_function
+    real = fine_tuner.FineTuner._update_function
 
     def build(self):
         update, count = real(self), iter(range(3))
@@ -178,7 +178,7 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
         return step
 
     with monkeypatch.context() as patch:
-        patch.setattr(finetune._Run, "_update_function", build)
+        patch.setattr(fine_tuner.FineTuner, "_update_function", build)
         with pytest.raises(Killed):
             run(make_job(broken, teacher_seeds=2, checkpoint_seconds=0.0))
     assert [p.name for p in RunLayout(broken).every_teacher()] == ["teacher"], "half a teacher must not be found"

@@ -12,10 +12,11 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows, Task, TaskData, has_label
-from kd_keras.teachers import finetune
+from kd_keras.teachers import fine_tuner
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import find_checkpoint
-from kd_keras.teachers.finetune import WarmupLinear, fine_tune
+from kd_keras.teachers.finetune import fine_tune
+from kd_keras.teachers.optimizer import WarmupLinear
 from kd_keras.teachers.settings import TeacherSettings
 
 SETTINGS = TeacherSettings(teacher_epochs=2, teacher_batch_size=8, teacher_learning_rate=1e-3, teacher_seed=3)
@@ -41,7 +42,7 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch, updates: int) -> None:
     """The next fine-tuning dies before its update number ``updates`` + 1 of this process."""
-    real = finetune._Run._update_function
+    real = fine_tuner.FineTuner._update_function
 
     def build(self):
         update, count = real(self), iter(range(updates))
@@ -53,7 +54,7 @@ def kill_after(monkeypatch, updates: int) -> None:
 
         return step
 
-    monkeypatch.setattr(finetune._Run, "_update_function", build)
+    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", build)
 
 
 def test_it_learns_what_can_be_learned(checkpoint, toy_data, tmp_path):
@@ -80,7 +81,7 @@ def test_the_best_dev_weights_are_kept(checkpoint, toy_data, tmp_path, monkeypat
         return real(self, encoded, *args)
 
     monkeypatch.setattr(Teacher, "logits", remember)
-    monkeypatch.setattr(finetune, "score", lambda names, *args: {names[0]: next(scores)})
+    monkeypatch.setattr(fine_tuner, "score", lambda names, *args: {names[0]: next(scores)})
     teacher = fine_tune(checkpoint, toy_data(), replace(SETTINGS, teacher_epochs=4), tmp_path / "teacher")
     assert len(seen) == 4
     for got, second, last in zip(weights(teacher), seen[1], seen[3], strict=True):
@@ -96,7 +97,7 @@ def test_it_is_found_again_and_taken_from_another_run(checkpoint, toy_data, tmp_
     def never(self):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(finetune._Run, "go", never)
+    monkeypatch.setattr(fine_tuner.FineTuner, "go", never)
     again = fine_tune(checkpoint, data, SETTINGS, tmp_path / "a" / "teacher")
     linked = fine_tune(
         checkpoint, data, SETTINGS, tmp_path / "b" / "teacher", [tmp_path / "none", tmp_path / "a/teacher"]
@@ -192,7 +193,7 @@ def test_a_regression_learns_a_number(checkpoint, toy_rows, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_flag(checkpoint, toy_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(finetune._Run, "_update_function", lambda self: lambda x, y: np.float32(np.nan))
+    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", lambda self: lambda x, y: np.float32(np.nan))
     with pytest.raises(UserError, match="teacher's loss is nan: lower --teacher_learning_rate=0.001"):
         fine_tune(checkpoint, toy_data(), SETTINGS, tmp_path / "t")
     assert not (tmp_path / "t").exists()
@@ -214,9 +215,11 @@ def test_another_runs_checkpoint_is_not_taken(checkpoint, toy_data, tmp_path, mo
             fine_tune(checkpoint, data, replace(SETTINGS, **AT_EACH_UPDATE), tmp_path / "a" / "teacher")
     assert leftovers(tmp_path / "a"), "without a checkpoint this would prove nothing"
     taken = []
-    real = finetune._Run._update_function
+    real = fine_tuner.FineTuner._update_function
     monkeypatch.setattr(
-        finetune._Run, "_update_function", lambda self: taken.append(self.manager.latest_checkpoint) or real(self)
+        fine_tuner.FineTuner,
+        "_update_function",
+        lambda self: taken.append(self.manager.latest_checkpoint) or real(self),
     )
     fine_tune(
         checkpoint, data, replace(SETTINGS, teacher_learning_rate=5e-4, teacher_epochs=0.3), tmp_path / "a" / "teacher"
@@ -227,7 +230,7 @@ def test_another_runs_checkpoint_is_not_taken(checkpoint, toy_data, tmp_path, mo
 def test_our_own_fine_tuned_teacher_is_used_as_it_is(checkpoint, toy_data, tmp_path, monkeypatch):
     data = toy_data()
     made = fine_tune(checkpoint, data, replace(SETTINGS, teacher_epochs=0), tmp_path / "made")
-    monkeypatch.setattr(finetune._Run, "go", lambda self: pytest.fail("trained again"))
+    monkeypatch.setattr(fine_tuner.FineTuner, "go", lambda self: pytest.fail("trained again"))
     given = find_checkpoint(str(tmp_path / "made"))
     used = fine_tune(given, data, SETTINGS, tmp_path / "run" / "teacher")
     assert used.fingerprint() == made.fingerprint()

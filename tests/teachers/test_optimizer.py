@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from kd_keras.teachers.finetune import WarmupLinear
-from kd_keras.teachers.optimizer import FusedAdamW
+from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
 
 
 @pytest.mark.parametrize("clip", [0.05, 100.0])

@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from kd_keras.tasks import Rows
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import find_checkpoint
-from kd_keras.teachers.finetune import _Run, fine_tune, teacher_key
+from kd_keras.teachers.fine_tuner import FineTuner
+from kd_keras.teachers.finetune import fine_tune, teacher_key
 from kd_keras.teachers.schedule import PROBE_C, for_data
 from kd_keras.teachers.settings import TeacherSettings
 
@@ -107,14 +108,14 @@ def test_auto_follows_rows_classes_and_width(encoder, toy_data):
 
 def test_patience_ends_it_and_evals_are_spread(encoder, toy_data, tmp_path, monkeypatch):
     data, scores = toy_data(), iter([0.5, 0.6, 0.6, 0.55, 0.9, 0.9])
-    real = _Run._score
+    real = FineTuner._score
 
     def scored(self, info, dev, step, loss):
         real(self, info, dev, step, loss)
         info["history"][-1]["dev_accuracy"] = next(scores)
         return info["history"][-1]["dev_accuracy"]
 
-    monkeypatch.setattr(_Run, "_score", scored)
+    monkeypatch.setattr(FineTuner, "_score", scored)
     settings = replace(SETTINGS, teacher_epochs=10, teacher_start="random", teacher_evals=10, teacher_patience=2)
     fine_tune(encoder, data, settings, tmp_path / "t")
     history = json.loads((tmp_path / "t" / "teacher.json").read_text())["history"]

@@ -1,0 +1,68 @@
+"""The teacher of words: a Keras functional model around TFBertForTokenClassification.
+
+Of a word its first piece is asked; later pieces, [CLS], [SEP] and padding have no tag and no loss. Sentences that are
+longer than the teacher reads are read in windows that overlap (kd_keras/text/windows.py), so no word goes without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kd_keras.common.progress import progress
+from kd_keras.common.ragged import Ragged
+from kd_keras.tasks import Rows, words_of
+from kd_keras.teachers.bert import Encoded, Teacher, token_batches
+from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.text.windows import Windows
+
+
+class EncodedWords(Encoded):
+    """Rows of words as the teacher reads them.
+
+    Attributes:
+      windows: pieces with [CLS] and [SEP], and where the words are.
+    """
+
+    def __init__(self, windows: Windows):
+        super().__init__(windows.ids, windows.ids.lengths)
+        self.windows = windows
+
+
+class TaggingTeacher(Teacher):
+    """A BERT that gives each word a tag.
+
+    >>> shape = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    >>> teacher = TaggingTeacher.random(vocab, num_labels=3, max_length=16, seed=1, **shape)
+    >>> [logits.shape for logits in teacher(["good film", "the plot is dull"])]
+    [(2, 3), (4, 3)]
+    """
+
+    tagging = True
+
+    def encode(self, rows: Rows) -> EncodedWords:
+        return self._encoded(rows.text)
+
+    def _encoded(self, texts: Sequence[str]) -> EncodedWords:
+        return EncodedWords(self.tokenizer.windows([words_of(text) for text in texts], for_bert=True))
+
+    def logits(self, encoded: EncodedWords, tokens_per_batch: int = 4096) -> Ragged:
+        """Rows of float32[words, labels], in their order."""
+        w = encoded.windows
+        out = np.zeros((int(w.words.sum()), self.num_labels), np.float32)
+        with progress(len(w), "tagging", "windows", delay=5) as bar:
+            for chosen in token_batches(w.ids.lengths, tokens_per_batch):
+                w.collect(out, chosen, self.predict_batch(encoded.batch(chosen))["logits"].numpy())
+                bar.update(len(chosen))
+        return w.rows(out)
+
+    def __call__(self, texts: Sequence[str]) -> Ragged:
+        """Rows of float32[words, labels] of plain texts, whose words stand between spaces."""
+        return self.logits(self._encoded(texts))
+
+
+def load_finished(checkpoint: Checkpoint) -> Teacher:
+    """A teacher of texts or of words, as our fine-tuning saved it; UserError where it is none."""
+    of_words = (checkpoint.manifest() or {}).get("tagging", False)
+    return (TaggingTeacher if of_words else Teacher).load_finished(checkpoint)

@@ -69,6 +69,8 @@ class Teacher:
     """
 
     tagging = False
+    # Whether forward passes take products of bfloat16, as fine-tuning does for its dev scores.
+    bfloat16 = False
 
     def __init__(self, bert: tf_keras.Model, tokenizer: WordPiece | Unigram, name: str):
         self.bert = bert
@@ -209,7 +211,7 @@ class Teacher:
         def traced(cls_only: bool) -> Callable:
             @tf.function(input_signature=[BATCH])
             def forward(batch):
-                with lean(self.bert, cls_only):
+                with lean(self.bert, cls_only, self.bfloat16):
                     return self.model(batch, training=False)
 
             return forward

@@ -263,8 +263,9 @@ def _from_hub(name: str) -> Checkpoint:
     if not cached and not reachable(_HUB):
         raise UserError(
             f"--teacher={name}: not a folder here, not in the hub's local cache, and the hub cannot be reached. "
-            f"What would work: --teacher={' or '.join([*PACKAGED, packaged_e5.NAME])} (packages), --teacher=FOLDER with "
-            f"config.json, vocab.txt and model.safetensors.{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
+            f"What would work: --teacher={' or '.join([*PACKAGED, packaged_e5.NAME])} (packages), --teacher=FOLDER "
+            "with config.json, vocab.txt and model.safetensors."
+            f"{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
         )
     fetch = functools.partial(_download, hf_hub_download, name, local=cached)
     folder = fetch(("config.json",), optional=False)

@@ -61,6 +61,7 @@ class FineTuner:
     ):
         self.start = start
         self.teacher, self.data, self.settings, self.key, self.folder = teacher, data, settings, key, folder
+        teacher.bfloat16 = settings.teacher_precision == BFLOAT16
         self.train = labelled_rows(data)
         self.encoded = teacher.encode(self.train)
         self.per_epoch = steps_per_epoch(len(self.encoded), settings.teacher_batch_size)
@@ -181,7 +182,7 @@ class FineTuner:
 
     def _update_function(self, targets: Targets):
         bert, optimizer, losses, variables = self.teacher.bert, self.optimizer, loss_of(self.data.task), self.variables
-        of_words, low = self.teacher.tagging, self.settings.teacher_precision == BFLOAT16
+        of_words, low = self.teacher.tagging, self.teacher.bfloat16
         ask, cls_only = (tags_of, False) if of_words else (logits_of, self.teacher.pooling == CLS)
 
         @tf.function(input_signature=[BATCH, targets.spec])

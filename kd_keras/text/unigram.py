@@ -148,7 +148,9 @@ def used_pieces(tokenizer: Unigram, texts: Iterable[str]) -> np.ndarray:
     wanted = np.zeros(len(tokenizer), bool)
     wanted[: tokenizer._specials()] = True
     uncut = tokenizer.like(1 << 30)
-    for chunk in batched(texts, _CHUNK):
+    # Pieces never reach over a space, so each word is split once.
+    words = dict.fromkeys(word for text in texts for word in text.split(" "))
+    for chunk in batched(words, _CHUNK):
         wanted[uncut.encode(chunk).values] = True
     wanted |= np.fromiter((len(p.removeprefix(SPACE)) <= 1 for p in tokenizer.vocab), bool, len(tokenizer))
     return np.flatnonzero(wanted)

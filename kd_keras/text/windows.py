@@ -188,9 +188,9 @@ def word_pieces(backend: Any, texts: Sequence[Sequence[str]], unknown: int) -> I
       texts: words of each row.
       unknown: the unknown piece's id.
     """
-    for row, e in zip(texts, backend.encode_batch(list(texts), is_pretokenized=True, add_special_tokens=False)):  # noqa: B905
-        out: list[list[int]] = [[] for _ in row]
-        for piece, number in zip(e.ids, e.word_ids, strict=True):
-            if number is not None:
-                out[number].append(piece)
-        yield [pieces or [unknown] for pieces in out]
+    # A word's pieces do not depend on its neighbours, so each is split once, and most words come again.
+    distinct = list(dict.fromkeys(word for row in texts for word in row))
+    encoded = backend.encode_batch([[word] for word in distinct], is_pretokenized=True, add_special_tokens=False)
+    pieces = {word: e.ids or [unknown] for word, e in zip(distinct, encoded, strict=True)}
+    for row in texts:
+        yield [pieces[word] for word in row]

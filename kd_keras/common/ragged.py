@@ -57,4 +57,5 @@ class Ragged:
         """[items] or [items, width]: the values of all rows, row by row. Not to be written to."""
         if len(self) and (self.starts[1:] == self.starts[:-1] + self.lengths[:-1]).all():
             return self.values[self.starts[0] : self.starts[0] + self.lengths.sum()]
-        return np.concatenate([self.values[:0], *(self[i] for i in range(len(self)))])
+        before = np.cumsum(self.lengths) - self.lengths
+        return self.values[np.arange(self.lengths.sum()) + np.repeat(self.starts - before, self.lengths)]

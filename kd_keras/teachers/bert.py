@@ -170,7 +170,10 @@ class Teacher:
         return self.bert.bert.embeddings.weight.numpy()
 
     def encode(self, rows: Rows) -> Encoded:
-        return Encoded(*self.tokenizer.encode_for_bert(rows.text, rows.text_b))
+        return self.encode_texts(rows.text, rows.text_b)
+
+    def encode_texts(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> Encoded:
+        return Encoded(*self.tokenizer.encode_for_bert(texts, texts_b))
 
     @functools.cached_property
     def in_bfloat16(self) -> Teacher:
@@ -235,8 +238,7 @@ class Teacher:
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """float32[texts, labels]: logits of plain texts, for notebooks."""
-        ids, first = self.tokenizer.encode_for_bert(list(texts))
-        return self.logits(Encoded(ids, first))
+        return self.logits(self.encode_texts(list(texts)))
 
     def save(self, folder: Path, **manifest: object) -> None:
         """A Hugging Face folder with ``teacher.json``; readers see all of it or none."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.ragged import Ragged
 from kd_keras.metrics import mean_and_spread, score
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
@@ -61,9 +62,13 @@ def mean(signals: Sequence[Signals]) -> Signals:
         return signals[0]
     if len({s.manifest["data"] for s in signals}) != 1:
         raise ValueError("signals of different data cannot be averaged")
-    logits = np.mean([s.logits for s in signals], axis=0, dtype=np.float64).astype(np.float32)
+    each = [s.logits.flat() if isinstance(s.logits, Ragged) else s.logits for s in signals]
+    logits = np.mean(each, axis=0, dtype=np.float64).astype(np.float32)
+    first = signals[0].logits
     return Signals(
-        logits, signals[0].hidden, signals[0].manifest | {"teacher": [s.manifest["teacher"] for s in signals]}
+        Ragged.cut(logits, first.lengths) if isinstance(first, Ragged) else logits,
+        signals[0].hidden,
+        signals[0].manifest | {"teacher": [s.manifest["teacher"] for s in signals]},
     )
 
 

@@ -13,14 +13,16 @@ import numpy as np
 
 from kd_keras.common.artifacts import find
 from kd_keras.common.progress import progress, say
+from kd_keras.common.ragged import Ragged
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
-from kd_keras.teachers.bert import Encoded, Teacher
+from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.precision import SAMPLE, checked_bfloat16
-from kd_keras.teachers.settings import LabelSettings
-from kd_keras.teachers.signal_columns import Column
+from kd_keras.teachers.settings import WORD, LabelSettings
+from kd_keras.teachers.signal_columns import ROW, TOKEN, Column
 from kd_keras.teachers.signals import HIDDEN, LOGITS, OWN_FILES, Signals, SignalStore
+from kd_keras.teachers.tagger import EncodedWords, TaggingTeacher
 
 # What a batch costs beside its tokens, in tokens: 20 ms of MiniLM on two cores, which takes 0.32 ms a token.
 BATCH_COST = 64
@@ -32,7 +34,9 @@ SIZES = 8
 def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettings) -> dict:
     """What the signals depend on."""
     settings.check_layer(teacher.bert.config.num_hidden_layers)
-    vector = {"pooling": settings.hidden, "layer": _layer(teacher, settings)}
+    vector = {"pooling": settings.hidden, "layer": layer_of(teacher, settings)}
+    if settings.hidden == WORD:
+        vector["projection"] = teacher.projection.key
     return {
         "task": task_name,
         "teacher": teacher.fingerprint(),
@@ -41,18 +45,20 @@ def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettin
         "rows": len(rows),
         "batch_tokens": settings.label_batch_tokens,
         "shard_rows": settings.shard_rows,
-        "columns": signal_columns.to_json(columns(settings)),
+        "columns": signal_columns.to_json(columns(settings, teacher.tagging)),
         **({} if settings.label_precision == "float32" else {"precision": settings.label_precision}),
     }
 
 
-def columns(settings: LabelSettings) -> dict[str, Column]:
-    """The columns that :func:`label_shard` makes."""
-    vector = {} if settings.hidden == "none" else {HIDDEN: Column("row", "float16")}
-    return {LOGITS: Column("row", "float32"), **vector}
+def columns(settings: LabelSettings, tagging: bool = False) -> dict[str, Column]:
+    """The columns that :func:`label_shard` makes: a line of numbers a text, or for each of its words."""
+    kind = TOKEN if tagging else ROW
+    vector = {} if settings.hidden == "none" else {HIDDEN: Column(kind, "float16")}
+    return {LOGITS: Column(kind, "float32"), **vector}
 
 
-def _layer(teacher: Teacher, settings: LabelSettings) -> int:
+def layer_of(teacher: Teacher, settings: LabelSettings) -> int:
+    """The number of the layer whose states are kept."""
     return teacher.bert.config.num_hidden_layers if settings.hidden_layer == -1 else settings.hidden_layer
 
 
@@ -88,10 +94,11 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     first = np.sort(np.unique(hashes, return_index=True)[1])  # the first row of each text, as the texts come
     shards = [first[start : start + size] for start in range(0, max(1, len(first)), size)]
     if settings.label_precision == "bfloat16":
-        some = first[np.linspace(0, len(first) - 1, min(4 * SAMPLE, len(first))).astype(int)]
-        checked_bfloat16(
-            teacher, _encoded(teacher, *_texts(rows, some)), settings.label_batch_tokens, rows.label.ndim == 2
-        )
+        some = first[
+            np.linspace(0, len(first) - 1, min((1 if teacher.tagging else 4) * SAMPLE, len(first))).astype(int)
+        ]
+        sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
+        checked_bfloat16(teacher, teacher.encode_texts(*_texts(rows, some)), settings.label_batch_tokens, sets)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
     for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
@@ -116,7 +123,7 @@ def label_shard(
     settings: LabelSettings,
     texts_b: Sequence[str] | None = None,
     report: Callable[[int], object] = lambda texts: None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray | Ragged]:
     """What ``teacher`` says of ``texts``: a function of these, the teacher and the settings alone.
 
     So it does not matter which process labels a shard. The last bits of a number depend on the texts that share its
@@ -132,11 +139,13 @@ def label_shard(
 
     Returns:
       {"logits": float32[texts, labels], "hidden": float16[texts, width] unless ``settings.hidden`` is "none"}, in the
-      order of ``texts``.
+      order of ``texts``. A teacher of words: ragged rows of both, float32[words, labels] and float16[words, fewer].
     """
     if settings.label_precision == "bfloat16":
         teacher = teacher.in_bfloat16
-    encoded, config, layer = _encoded(teacher, texts, texts_b), teacher.bert.config, _layer(teacher, settings)
+    encoded, config, layer = teacher.encode_texts(texts, texts_b), teacher.bert.config, layer_of(teacher, settings)
+    if isinstance(encoded, EncodedWords):
+        return _label_words(teacher, encoded, settings, report)
     widths = {LOGITS: teacher.num_labels, HIDDEN: config.hidden_size}
     out = {name: np.empty((len(texts), widths[name]), c.dtype) for name, c in columns(settings).items()}
     cls_only = not (settings.hidden == "mean" and layer == config.num_hidden_layers)
@@ -155,8 +164,24 @@ def _texts(rows: Rows, where: np.ndarray) -> tuple[list[str], list[str] | None]:
     return [rows.text[i] for i in pick], None if rows.text_b is None else [rows.text_b[i] for i in pick]
 
 
-def _encoded(teacher: Teacher, texts: Sequence[str], texts_b: Sequence[str] | None) -> Encoded:
-    return Encoded(*teacher.tokenizer.encode_for_bert(texts, texts_b))
+def _label_words(
+    teacher: TaggingTeacher, encoded: EncodedWords, settings: LabelSettings, report: Callable[[int], object]
+) -> dict[str, Ragged]:
+    windows, layer = encoded.windows, layer_of(teacher, settings)
+    words = int(windows.words.sum())
+    out = {LOGITS: np.zeros((words, teacher.num_labels), np.float32)}
+    if settings.hidden == WORD:
+        out[HIDDEN] = np.zeros((words, teacher.projection.axes.shape[1]), np.float16)
+    for batch in plan(encoded.ids.lengths, settings.label_batch_tokens):
+        made = teacher.predict_batch(encoded.batch(batch))
+        windows.collect(out[LOGITS], batch, made["logits"].numpy())
+        if HIDDEN in out:
+            states, numbers = made[f"hidden_{layer}"].numpy(), range(len(batch))
+            out[HIDDEN][np.concatenate([windows.word[w] for w in batch])] = teacher.projection(
+                np.concatenate([states[n, windows.at[w]] for n, w in zip(numbers, batch, strict=True)])
+            )
+        report(len(batch))
+    return {name: windows.rows(values) for name, values in out.items()}
 
 
 def pool(states: np.ndarray, mask: np.ndarray, how: str) -> np.ndarray:

@@ -8,7 +8,9 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
+from kd_keras.common.ragged import Ragged
 from kd_keras.teachers.bert import Encoded, Teacher
+from kd_keras.teachers.tagger import EncodedWords
 
 SAMPLE = 1024
 AGREEMENT = 0.998  # part of the texts whose label stays
@@ -26,14 +28,20 @@ def checked_bfloat16(teacher: Teacher, encoded: Encoded, tokens_per_batch: int, 
     order = np.argsort(encoded.ids.lengths, kind="stable")
     rows = np.unique(order[np.linspace(0, len(order) - 1, min(SAMPLE, len(order))).astype(int)])
     sample = Encoded(encoded.ids.take(rows), encoded.first[rows])
+    of_words = isinstance(encoded, EncodedWords)
+    if of_words:
+        sample = encoded
     lowered = teacher.in_bfloat16
     (whole, slow), (rough, fast) = (_timed(t, sample, tokens_per_batch) for t in (teacher, lowered))
+    if of_words:
+        whole, rough = whole.flat(), rough.flat()
     moved = np.abs(rough - whole).mean()
     allowed = DRIFT * whole.std()
     same = ((rough > 0) == (whole > 0)).all(-1) if label_sets else rough.argmax(-1) == whole.argmax(-1)
     same = same.mean()
     found = (
-        f"of {len(rows):,} texts {same:.2%} get float32's label, logits differ by {moved:.4f} on average "
+        f"of {len(whole):,} {'words' if of_words else 'texts'} {same:.2%} get float32's label, "
+        f"logits differ by {moved:.4f} on average "
         f"(their standard deviation is {whole.std():.3f})"
     )
     if same < AGREEMENT or moved > allowed:
@@ -45,8 +53,8 @@ def checked_bfloat16(teacher: Teacher, encoded: Encoded, tokens_per_batch: int, 
     return lowered
 
 
-def _timed(teacher: Teacher, sample: Encoded, tokens_per_batch: int) -> tuple[np.ndarray, float]:
-    """float32[rows, labels] and the seconds that they took, without those of tracing."""
+def _timed(teacher: Teacher, sample: Encoded, tokens_per_batch: int) -> tuple[np.ndarray | Ragged, float]:
+    """The logits and the seconds that they took, without those of tracing."""
     teacher.predict_batch(sample.batch(np.arange(1)), cls_only=True)
     start = time.perf_counter()
     return teacher.logits(sample, tokens_per_batch), time.perf_counter() - start

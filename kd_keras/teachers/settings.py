@@ -13,6 +13,7 @@ from kd_keras.text.truncation import TRUNCATIONS
 CLS, MEAN = POOLINGS = ("cls", "mean")
 PROBE, RANDOM = STARTS = ("probe", "random")
 FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+WORD = "word"
 NOTHING, EMBEDDINGS = FROZEN = ("none", "embeddings")
 
 
@@ -85,8 +86,14 @@ class TeacherSettings(Checked):
 class LabelSettings(Checked):
     """How text is labelled. None of this changes a logit beyond the rounding of ``label_precision``."""
 
-    hidden: str = setting("none", "sentence vector to store beside the logits.", choices=("none", "cls", "mean"))
-    hidden_layer: int = setting(-1, "layer of the sentence vector; -1 is the last, 0 the embeddings.", low=-1)
+    hidden: str = setting(
+        "none", "what to store beside the logits: a sentence vector (cls, mean); of a tagging each word's state.",
+        choices=("none", "cls", "mean", WORD),
+    )  # fmt: skip
+    hidden_layer: int = setting(-1, "layer of these; -1 is the last, 0 the embeddings.", low=-1)
+    hidden_width: int = setting(
+        128, "--hidden=word: numbers that a state is told in, by a PCA that is fitted once.", low=1, late=True
+    )
     label_batch_tokens: int = setting(2048, "tokens in one forward pass.", low=16)
     shard_rows: int = setting(4096, "distinct texts in one Parquet shard: what a kill can cost.", low=1)
     label_precision: str = setting(

@@ -29,7 +29,7 @@ from kd_keras.common.places import local
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
-from kd_keras.teachers.signal_columns import Column, InMemory, OnDisk, Places
+from kd_keras.teachers.signal_columns import ROW, Column, InMemory, OnDisk, Places
 
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 FORMAT, READ = 2, (1, 2)  # what is written, and what is read
@@ -43,14 +43,15 @@ class Signals:
     """Signals of a split, in the order of its rows.
 
     Attributes:
-      logits: float32[rows, labels].
-      hidden: float16[rows, width] (the teacher's sentence vector), which stay on disk, or None.
+      logits: float32[rows, labels]; of a tagging ragged rows of [words, labels], on disk.
+      hidden: float16[rows, width] (the teacher's sentence vector), or ragged rows of [words, width], which stay on
+        disk, or None.
       manifest: what made them.
       more: the store's other columns by name, on disk: [rows, width], or ragged rows of what it has of each token.
     """
 
-    logits: np.ndarray
-    hidden: MappedArray | None
+    logits: np.ndarray | Ragged
+    hidden: MappedArray | Ragged | None
     manifest: dict
     more: Mapping[str, MappedArray | Ragged] = field(default_factory=dict)
 
@@ -254,8 +255,10 @@ class SignalStore:
         find, there = Places(rows.text_hashes()), np.zeros(len(rows), bool)
         with ExitStack() as stack:
             made: dict[str, Any] = {
-                name: InMemory(len(rows)) if name == LOGITS else OnDisk(self.in_order(name), len(rows), stack)
-                for name in columns
+                name: InMemory(len(rows))
+                if name == LOGITS and c.kind == ROW
+                else OnDisk(self.in_order(name), len(rows), stack)
+                for name, c in columns.items()
             }
             for n in range(shards):
                 table = self.read_shard(n, [HASH, *columns])

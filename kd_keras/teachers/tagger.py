@@ -6,13 +6,13 @@ longer than the teacher reads are read in windows that overlap (kd_keras/text/wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from kd_keras.common.progress import progress
 from kd_keras.common.ragged import Ragged
-from kd_keras.tasks import Rows, words_of
+from kd_keras.tasks import words_of
 from kd_keras.teachers.bert import Encoded, Teacher, token_batches
 from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.text.windows import Windows
@@ -40,26 +40,32 @@ class TaggingTeacher(Teacher):
     """
 
     tagging = True
+    # What its states are told in, where signals have them; see kd_keras/teachers/projection.py.
+    projection: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def encode(self, rows: Rows) -> EncodedWords:
-        return self._encoded(rows.text)
-
-    def _encoded(self, texts: Sequence[str]) -> EncodedWords:
+    def encode_texts(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> EncodedWords:
         return EncodedWords(self.tokenizer.windows([words_of(text) for text in texts], for_bert=True))
 
     def logits(self, encoded: EncodedWords, tokens_per_batch: int = 4096) -> Ragged:
         """Rows of float32[words, labels], in their order."""
+        return encoded.windows.rows(self._of_words(encoded, "logits", self.num_labels, tokens_per_batch))
+
+    def word_states(self, encoded: EncodedWords, layer: int, tokens_per_batch: int = 4096) -> np.ndarray:
+        """float32[words, width]: what ``layer`` says of the first piece of each word of all rows."""
+        return self._of_words(encoded, f"hidden_{layer}", self.bert.config.hidden_size, tokens_per_batch)
+
+    def _of_words(self, encoded: EncodedWords, output: str, width: int, tokens: int) -> np.ndarray:
         w = encoded.windows
-        out = np.zeros((int(w.words.sum()), self.num_labels), np.float32)
+        out = np.zeros((int(w.words.sum()), width), np.float32)
         with progress(len(w), "tagging", "windows", delay=5) as bar:
-            for chosen in token_batches(w.ids.lengths, tokens_per_batch):
-                w.collect(out, chosen, self.predict_batch(encoded.batch(chosen))["logits"].numpy())
+            for chosen in token_batches(w.ids.lengths, tokens):
+                w.collect(out, chosen, self.predict_batch(encoded.batch(chosen))[output].numpy())
                 bar.update(len(chosen))
-        return w.rows(out)
+        return out
 
     def __call__(self, texts: Sequence[str]) -> Ragged:
         """Rows of float32[words, labels] of plain texts, whose words stand between spaces."""
-        return self.logits(self._encoded(texts))
+        return self.logits(self.encode_texts(texts))
 
 
 def load_finished(checkpoint: Checkpoint) -> Teacher:

@@ -94,9 +94,8 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     first = np.sort(np.unique(hashes, return_index=True)[1])  # the first row of each text, as the texts come
     shards = [first[start : start + size] for start in range(0, max(1, len(first)), size)]
     if settings.label_precision == "bfloat16":
-        some = first[
-            np.linspace(0, len(first) - 1, min((1 if teacher.tagging else 4) * SAMPLE, len(first))).astype(int)
-        ]
+        most = SAMPLE if teacher.tagging else 4 * SAMPLE
+        some = first[np.linspace(0, len(first) - 1, min(most, len(first))).astype(int)]
         sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
         checked_bfloat16(teacher, teacher.encode_texts(*_texts(rows, some)), settings.label_batch_tokens, sets)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind

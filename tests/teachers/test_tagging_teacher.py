@@ -5,18 +5,18 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-import tensorflow as tf  # noqa: E402
-from transformers import TFBertForTokenClassification  # noqa: E402
+import tensorflow as tf
+from transformers import TFBertForTokenClassification
 
-from kd_keras.common.ragged import Ragged  # noqa: E402
-from kd_keras.tasks.records import Task, TaskData, iob2  # noqa: E402
-from kd_keras.tasks.rows import Rows  # noqa: E402
-from kd_keras.teachers import fine_tuner, projection  # noqa: E402
-from kd_keras.teachers.checkpoints import from_folder  # noqa: E402
-from kd_keras.teachers.finetune import fine_tune  # noqa: E402
-from kd_keras.teachers.labelling import label, label_shard  # noqa: E402
-from kd_keras.teachers.settings import LabelSettings, TeacherSettings  # noqa: E402
-from kd_keras.teachers.tagger import TaggingTeacher, load_finished  # noqa: E402
+from kd_keras.common.ragged import Ragged
+from kd_keras.tasks.records import Task, TaskData, iob2
+from kd_keras.tasks.rows import Rows
+from kd_keras.teachers import fine_tuner, projection
+from kd_keras.teachers.checkpoints import from_folder
+from kd_keras.teachers.finetune import fine_tune
+from kd_keras.teachers.labelling import label, label_shard
+from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.teachers.tagger import TaggingTeacher, load_finished
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 LABELS = iob2(["LOC", "PER"])

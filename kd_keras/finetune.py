@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
     data = load_data(tasks, task)
     if not checkpoint.fine_tuned_for(task.name, data.fingerprint):
         checkpoint.check_length(settings.teacher_max_length or task.max_length)
-        checkpoint.check_start(for_data(settings, checkpoint, data), task.num_outputs)
+        checkpoint.check_start(for_data(settings, checkpoint, data), task.num_outputs, task.is_tagging)
 
     cli.import_tensorflow()
     from kd_keras.teachers.finetune import fine_tune, teacher_key

@@ -49,10 +49,10 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--input={FLAGS.input}: holds no text")
 
     cli.import_tensorflow()
-    from kd_keras.teachers.bert import Teacher
     from kd_keras.teachers.labelling import label
+    from kd_keras.teachers.tagger import load_finished
 
-    teacher = Teacher.load_finished(checkpoint)
+    teacher = load_finished(checkpoint)
     signals = label(teacher, rows, folder, settings, made["key"]["task"], "text")
     print(f"{len(rows):,} rows labelled in {folder} (mean |logit| {abs(signals.logits).mean():.3f})")
 

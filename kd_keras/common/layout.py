@@ -124,6 +124,11 @@ class RunLayout:
     def signals(self, split: str, teacher: int = 1) -> Path:
         return signals_in(self.root / "signals", split, teacher)
 
+    @property
+    def projection(self) -> Path:
+        """The axes that a teacher's states of words are told in."""
+        return self.root / "signals" / "projection.npz"
+
     def every_signals(self, split: str) -> list[Path]:
         """The signals of ``split`` that are there, whichever teacher's."""
         others = sorted((self.root / "signals").glob(f"teacher-*/{split}"))

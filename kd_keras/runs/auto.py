@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from kd_keras.common.config import AUTO
+from kd_keras.common.ragged import Ragged
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.metrics import score
 from kd_keras.runs.teacher_check import standard_error
@@ -52,11 +53,11 @@ def mix(
 
     Args:
       settings: of :func:`decided`.
-      label: int[rows], or int[rows, labels], gold labels of dev.
+      label: int[rows], or int[rows, labels], gold labels of dev; of a tagging, whose tags nothing is decided by.
       teacher: float[rows, classes], the teacher's logits.
       floor: the linear model's.
     """
-    if not settings.chosen:
+    if not settings.chosen or isinstance(label, Ragged):
         return settings, []
     gold = is_gold(label)
     label, teacher = label[gold], teacher[gold]

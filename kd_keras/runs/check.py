@@ -16,8 +16,9 @@ from kd_keras.students.settings import student_name
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.teachers.schedule import for_data
+from kd_keras.teachers.settings import WORD
 from kd_keras.text.tokenizers import always_kept
-from kd_keras.text.truncation import check_truncation
+from kd_keras.text.truncation import HEAD, check_truncation
 
 _UNMIXED = {"joint": "adds the labels' loss to that of the logits, each with weight 1",
             "hard": "follows the teacher's labels alone"}  # fmt: skip
@@ -29,8 +30,6 @@ def check(job: Job) -> Run:
     Raises:
       UserError: unknown teacher, output folder of another task or run, vectors that are missing, …
     """
-    if job.task.kind == "tagging":
-        raise UserError(f"task {job.task.name}: kind tagging has no student yet; train takes sentences and pairs")
     run = Run.of(job)
     _check_flags(job)
     _check_text(job)
@@ -38,7 +37,8 @@ def check(job: Job) -> Run:
     _check_folder(job, run.layout)
     if not job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
         job.checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
-        job.checkpoint.check_start(for_data(job.teacher, job.checkpoint, job.data), job.task.num_outputs)
+        settings = for_data(job.teacher, job.checkpoint, job.data)
+        job.checkpoint.check_start(settings, job.task.num_outputs, job.task.is_tagging)
     return run
 
 
@@ -46,7 +46,11 @@ def _check_flags(job: Job) -> None:
     """What cannot go together, or not with the task."""
     task, recipe, ablate = job.task, job.recipe, job.job.ablate
     job.label.check_machine()
-    student_name(job.student, task.is_pair)
+    student_name(job.student, task.is_pair, task.is_tagging)
+    if task.is_tagging:
+        _check_tagging(job)
+    elif job.label.hidden == WORD:
+        raise UserError(f"--hidden={WORD}: task {task.name} has no tags of words; take cls or mean")
     check_truncation("teacher_truncation", job.teacher.teacher_truncation, task.name, task.is_pair)
     check_truncation("student_truncation", job.student.student_truncation, task.name, task.is_pair)
     if task.is_regression and recipe.soft == "kl":
@@ -58,6 +62,21 @@ def _check_flags(job: Job) -> None:
             raise UserError(f"--alpha={recipe.alpha:g}: the recipe {name} {_UNMIXED[name]}; leave --alpha out")
     if ablate == "recipes" and recipe.recipe != "soft":
         raise UserError(f"--recipe={recipe.recipe}: --ablate=recipes tries every recipe by itself")
+
+
+def _check_tagging(job: Job) -> None:
+    """What makes no sense of words that have tags of their own."""
+    task = job.task.name
+    if job.label.hidden not in ("none", WORD):
+        raise UserError(f"--hidden={job.label.hidden}: task {task} is a tagging, whose words have states; take {WORD}")
+    if job.augment.augment != "none":
+        raise UserError(f"--augment={job.augment.augment}: task {task} is a tagging, whose words stay; leave it out")
+    for flag, how in (("teacher", job.teacher.teacher_truncation), ("student", job.student.student_truncation)):
+        if how != HEAD:
+            raise UserError(
+                f"--{flag}_truncation={how}: task {task} is a tagging, whose long sentences are read in windows; leave "
+                "the flag out"
+            )
 
 
 def _check_text(job: Job) -> None:
@@ -92,7 +111,7 @@ def _check_models(job: Job) -> None:
     """Teacher, vocabulary, vectors, and signals that are given."""
     checkpoint, task, data = job.checkpoint, job.task.name, job.data.fingerprint
     job.label.check_layer(checkpoint.layers)
-    if job.student.tokenizer == "wordpiece":
+    if job.student.tokenizer == "wordpiece" and checkpoint.text.unigram is None:
         always_kept(checkpoint.text.pieces, job.student.vocab_size)
     if checkpoint.fine_tuned_for(task, data):
         checkpoint.check_reading(job.teacher)

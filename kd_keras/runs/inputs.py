@@ -17,7 +17,7 @@ from kd_keras.runs.auto import mix
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.references import References, references
 from kd_keras.runs.taught import about_confidence, taught
-from kd_keras.students.inputs import student_ids
+from kd_keras.students.inputs import student_ids, student_windows
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows
 from kd_keras.teachers.bert import Teacher
@@ -26,6 +26,11 @@ from kd_keras.text import embeddings
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import Tokenizer, WordPiece, cut_wordpiece, word_vocab
 from kd_keras.text.truncation import of_longer
+from kd_keras.text.windows import Windows
+from kd_keras.text.wordpiece import trained_wordpiece
+
+# Most pieces of a student's own vocabulary, where the teacher's is none that phones have.
+_OWN_VOCAB = 30_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Inputs:
     each_teacher: the logits of each teacher by itself, for every split; more than one where ``teacher`` has "seeds".
     references: linear models on the same rows.
     how: the job's recipe with the mix that suits the teacher.
+    windows: of a tagging: as ``ids``, which are theirs, with the places of the words.
     """
 
     splits: Mapping[str, Rows]
@@ -58,6 +64,7 @@ class Inputs:
     each_teacher: Sequence[Mapping[str, np.ndarray]] = ()
     references: References = field(default_factory=References)
     how: RecipeSettings | None = None
+    windows: Mapping[str, Windows] = field(default_factory=dict)
 
 
 def rest_set(job: Job) -> dict[str, Transfer]:
@@ -99,8 +106,8 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
         reads = _reading(run, None, sets)
     found = taught(run, {name: s.rows for name, s in sets.items()}, to_beat)
-    tokenizer, ids, matrix, matrix_key, note = reads or _reading(run, found.first, sets)
-    tokenizer.save(run.layout.vocab, run.layout.tokenizer)
+    read = reads or _reading(run, found.first, sets)
+    read.tokenizer.save(run.layout.vocab, run.layout.tokenizer)
     floor = to_beat.logits.get("linear", {}).get("dev")
     how, mixed = mix(job.recipe, job.task.metric, job.data.dev.label, found.signals["dev"].logits, floor)
     reader = found.first.tokenizer
@@ -109,39 +116,65 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
         *found.notes,
         *mixed,
         *about_confidence(job.recipe, job.recipes, job.task, (found.signals[name].logits for name in ("train", *sets))),
+        *_about_windows(run, read),
         f"teacher's texts: at most {reader.max_length} pieces with [CLS] and [SEP]{longer}",
-        *_about_text(tokenizer, ids["dev"]),
-        note,
+        *_about_text(read.tokenizer, read.ids["dev"]),
+        read.note,
     ]
     for line in notes:
         say(line)
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
     return Inputs(
-        run.splits, sets, found.signals, found.about, tokenizer, matrix, matrix_key, ids, notes, found.each, to_beat,
-        how,
+        run.splits, sets, found.signals, found.about, read.tokenizer, read.matrix, read.matrix_key, read.ids, notes,
+        found.each, to_beat, how, read.windows,
     )  # fmt: skip
 
 
-def _reading(
-    run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer]
-) -> tuple[Tokenizer, dict[str, dict[str, TokenIds]], np.ndarray, str, str]:
-    """The student's tokenizer, all texts as its ids, its first embeddings with their key, and a note on these."""
+@dataclass(frozen=True)
+class _Read:
+    """What the student reads, and with which first embeddings; members as of :class:`Inputs`."""
+
+    tokenizer: Tokenizer
+    ids: dict[str, dict[str, TokenIds]]
+    windows: dict[str, Windows]
+    matrix: np.ndarray
+    matrix_key: str
+    note: str
+
+
+def _reading(run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer]) -> _Read:
     job = run.job
     with run.timings.step("student inputs"):
         every = {**run.splits, **{name: s.rows for name, s in sets.items()}}
         learnt = [every[name] for name in ("train", *sets)]
         tokenizer = _tokenizer(job, teacher, (t for r in learnt for part in (r.text, r.text_b or []) for t in part))
-        ids = {name: student_ids(tokenizer, rows) for name, rows in every.items()}
+        windows = {}
+        if job.task.is_tagging:
+            windows = {name: student_windows(tokenizer, rows) for name, rows in every.items()}
+            ids = {name: {"ids": some.ids} for name, some in windows.items()}
+        else:
+            ids = {name: student_ids(tokenizer, rows) for name, rows in every.items()}
         counts = np.bincount(np.concatenate([t.values for t in ids["train"].values()]), minlength=len(tokenizer))
-        return tokenizer, ids, *_matrix(job.student, tokenizer, teacher, job.teacher.teacher_seed, counts)
+        matrix = _matrix(job.student, tokenizer, teacher, job.teacher.teacher_seed, counts)
+        return _Read(tokenizer, ids, windows, *matrix)
 
 
 def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Tokenizer:
     settings = job.student
     length = settings.student_max_length or job.task.max_length
-    if teacher is not None:
+    if teacher is not None and isinstance(teacher.tokenizer, WordPiece):
         return cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size, settings.student_truncation)
+    if teacher is not None:
+        return trained_wordpiece(texts, settings.vocab_size or _OWN_VOCAB, length)
     return word_vocab(texts, length, settings.vocab_size, truncation=settings.student_truncation)
+
+
+def _about_windows(run: Run, read: _Read) -> list[str]:
+    """How many sentences of a tagging are read in several parts."""
+    if not read.windows:
+        return []
+    counts = ", ".join(f"{name} {some.long_rows:,} of {len(some.words):,}" for name, some in read.windows.items())
+    return [f"sentences that the student reads in several windows: {counts}"]
 
 
 def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds]) -> list[str]:
@@ -163,8 +196,12 @@ def _matrix(
 ) -> tuple[np.ndarray, str, str]:
     if settings.embeddings == "teacher":
         assert isinstance(tokenizer, WordPiece) and teacher is not None
-        rows = [teacher.tokenizer.index[p] for p in tokenizer.vocab]
-        matrix = embeddings.from_teacher(teacher.word_embeddings(), rows, settings.width())
+        if isinstance(teacher.tokenizer, WordPiece):
+            rows = [teacher.tokenizer.index[p] for p in tokenizer.vocab]
+            matrix = embeddings.from_teacher(teacher.word_embeddings(), rows, settings.width())
+        else:
+            pieces = embeddings.teacher_pieces(tokenizer.vocab, teacher.tokenizer.pieces_of)
+            matrix = embeddings.from_pieces(teacher.word_embeddings(), pieces, settings.width())
         key = files.hash_of("svd", teacher.fingerprint(), tokenizer.vocab, settings.width())
         return matrix, key, f"embeddings: the fine-tuned teacher's, by SVD to {settings.width()}"
     if settings.embeddings == "vectors":

@@ -23,7 +23,7 @@ from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.packages import has_imdb_reviews
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.schedule import for_data
-from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.teachers.settings import WORD, LabelSettings, TeacherSettings
 
 # General text has many words that a task never sees; a phone's file need not hold them.
 _GENERAL_VOCAB = 8_000
@@ -52,7 +52,8 @@ class Job:
         """Decides what the task, its rows and the checkpoint decide of the settings."""
         more = self.unlabeled.wanted or self.data.rest is not None
         recipe = decided(self.recipe, self.task, self.job.ablate)
-        automatic = recipe.chosen and not self.task.is_pair and self.task.name == "custom" and not more
+        single = not self.task.is_pair and not self.task.is_tagging
+        automatic = recipe.chosen and single and self.task.name == "custom" and not more
         unlabeled = self.unlabeled.decided(automatic and self.augment.augment == AUTO and has_imdb_reviews())
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student
@@ -62,7 +63,9 @@ class Job:
         found = {"recipe": recipe, "unlabeled": unlabeled, "student": student, "augment": augment}
         for name, value in found.items():
             object.__setattr__(self, name, value)
-        if self.needs_hidden and self.label.hidden == "none":  # what the teacher's own classifier reads
+        if self.needs_hidden and self.label.hidden == "none" and self.task.is_tagging:
+            object.__setattr__(self, "label", replace(self.label, hidden=WORD))
+        elif self.needs_hidden and self.label.hidden == "none":  # what the teacher's own classifier reads
             given = self.teacher.teacher_pooling
             pooling = self.checkpoint.pooling if given == AUTO else given
             object.__setattr__(self, "label", replace(self.label, hidden=pooling))

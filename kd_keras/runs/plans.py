@@ -9,13 +9,15 @@ from functools import partial
 import numpy as np
 
 from kd_keras.common.columns import JoinedArray
+from kd_keras.common.ragged import Ragged
 from kd_keras.common.seeds import rng
 from kd_keras.distill.recipes import Step, baseline, recipe
 from kd_keras.distill.settings import BASELINE, DISTILLED, RecipeSettings
 from kd_keras.distill.stages import TrainingSet
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
-from kd_keras.students.inputs import join_ids
+from kd_keras.students.inputs import join_ids, word_targets
+from kd_keras.text.windows import PerPiece
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def training_set(
       limit: at most so many rows of ``sets``, a draw of which a smaller one is part.
     """
     train, names = job.data.train, ("train", *sets)
+    if job.task.is_tagging:
+        return _drawn(_words(job, inputs, names), len(inputs.ids["train"]["ids"]), limit)
     made = [inputs.transfer[name] for name in sets]
     label = [s.source_labels(train) if source_labels else s.rows.label for s in made]
     y = {
@@ -59,11 +63,29 @@ def training_set(
     }
     if job.needs_hidden:
         y["teacher_hidden"] = JoinedArray([inputs.signals[n].hidden for n in names])
-    data = TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
-    if limit is None or limit >= len(data) - len(train):
+    return _drawn(TrainingSet(join_ids([inputs.ids[n] for n in names]), y), len(train), limit)
+
+
+def _words(job: Job, inputs: Inputs, names: Sequence[str]) -> TrainingSet:
+    """Of a tagging: each row of the set is a window, and its targets stand where words begin."""
+    rows = {"train": job.data.train, **{name: made.rows for name, made in inputs.transfer.items()}}
+    each = [word_targets_of(inputs, name, rows[name].label) for name in names]
+    y = {key: PerPiece.concatenate([one[key] for one in each]) for key in each[0]}
+    return TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
+
+
+def word_targets_of(inputs: Inputs, name: str, label: Ragged) -> dict[str, PerPiece]:
+    """What a tagger learns of a split or transfer set: its gold tags, and what the teacher said of it."""
+    signals = inputs.signals[name]
+    return word_targets(inputs.windows[name], label, signals.logits, signals.hidden)
+
+
+def _drawn(data: TrainingSet, first: int, limit: int | None) -> TrainingSet:
+    """``data`` with at most ``limit`` of the rows behind the ``first``."""
+    if limit is None or limit >= len(data) - first:
         return data
-    drawn = rng(0, "transfer sizes").permutation(len(data) - len(train))[:limit]
-    return data.take(np.concatenate([np.arange(len(train)), len(train) + np.sort(drawn)]))
+    drawn = rng(0, "transfer sizes").permutation(len(data) - first)[:limit]
+    return data.take(np.concatenate([np.arange(first), first + np.sort(drawn)]))
 
 
 @dataclass(frozen=True)
@@ -105,7 +127,7 @@ def distilled(
       drawn: a part of the rows, which several arms share; all of ``sets`` if not given.
     """
     hidden = inputs.signals["train"].hidden
-    units = 0 if hidden is None else hidden.shape[1]
+    units = 0 if hidden is None else (hidden.values if isinstance(hidden, Ragged) else hidden).shape[1]
     how = settings or inputs.how or job.recipe
     steps = partial(recipe, how, units=units, **_learned(job))
     title, limit = "distilled", None
@@ -120,7 +142,8 @@ def distilled(
 def _learned(job: Job) -> dict:
     """What a recipe has to know of the task."""
     task = job.task
-    return {"regression": task.is_regression, "multilabel": task.is_multilabel, "class_weights": task.class_weights}
+    return {"regression": task.is_regression, "multilabel": task.is_multilabel, "class_weights": task.class_weights,
+            "tagging": task.is_tagging}  # fmt: skip
 
 
 def _titled(title: str, sets: Sequence[str]) -> str:

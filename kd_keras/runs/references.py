@@ -56,7 +56,7 @@ def references(run: Run) -> References:
     Of several labels a text, the logit over which a label is given is chosen on dev, as for every model.
     """
     job = run.job
-    if job.task.is_regression:
+    if job.task.is_regression or job.task.is_tagging:
         return References()
     splits = {split: rows for split, rows in run.splits.items() if split != "train"}
     with run.timings.step("linear models"):

@@ -13,6 +13,7 @@ import numpy as np
 from kd_keras.common import files
 from kd_keras.common.artifacts import find
 from kd_keras.common.config import key_of
+from kd_keras.common.ragged import Ragged
 from kd_keras.distill.loop import DevSet
 from kd_keras.distill.recipes import stages
 from kd_keras.distill.settings import TrainSettings
@@ -22,7 +23,7 @@ from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Run
 from kd_keras.runs.plans import Plan
 from kd_keras.students.bilstm import build_student, parameters
-from kd_keras.students.inference import load_student, predict
+from kd_keras.students.inference import load_student, predict, predict_tags
 from kd_keras.students.thresholds import move_thresholds
 
 # Of an arm's folder, what another run may take.
@@ -38,7 +39,7 @@ class Arm:
       seed: of weights, dropout and batches.
       folder: holds student.keras and history.json.
       history: see ``stages.run_stages``.
-      logits: split → float32[rows, classes].
+      logits: split → float32[rows, classes]; of a tagging ragged rows of [words, tags].
       size: parameters with and without embeddings.
     """
 
@@ -46,7 +47,7 @@ class Arm:
     seed: int
     folder: Path
     history: dict
-    logits: dict[str, np.ndarray]
+    logits: dict[str, np.ndarray | Ragged]
     size: dict[str, int]
 
     @property
@@ -124,7 +125,10 @@ class Trainer:
     def train(self, todo: Todo) -> tuple[keras.Model, dict]:
         """The student, trained to its end, and its history; both are in its folder then."""
         job, folder = self.job, self.folder(todo)
-        student = build_student(job.student, self.inputs.matrix, job.task.num_outputs, todo.seed, job.task.is_pair)
+        task = job.task
+        student = build_student(
+            job.student, self.inputs.matrix, task.num_outputs, todo.seed, task.is_pair, task.is_tagging
+        )
         if job.task.is_regression:  # or the first updates only look for the scores' level
             student.get_layer("logits").bias.assign([float(np.nanmean(todo.plan.data.y["label"]))])
         board = self.run.layout.tensorboard / folder.name if job.job.tensorboard else None
@@ -150,8 +154,14 @@ class Trainer:
         else:
             student, history = self.train(todo)
         scored = [split for split in self.inputs.splits if split != "train"]
-        logits = {split: predict(student, self.inputs.ids[split]) for split in scored}
+        logits = {split: self._asked(student, split) for split in scored}
         return Arm(todo.plan, todo.seed, folder, history, logits, parameters(student))
+
+    def _asked(self, student: keras.Model, split: str) -> np.ndarray | Ragged:
+        windows = self.inputs.windows.get(split)
+        if windows is None:
+            return predict(student, self.inputs.ids[split])
+        return windows.rows(predict_tags(student, windows))
 
 
 def _finished(folder: Path, key: str) -> dict | None:

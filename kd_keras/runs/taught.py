@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import signals_in
+from kd_keras.common.ragged import Ragged
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
@@ -21,8 +22,11 @@ from kd_keras.teachers import ensemble
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import from_folder
 from kd_keras.teachers.finetune import fine_tune
-from kd_keras.teachers.labelling import label, manifest
+from kd_keras.teachers.labelling import label, layer_of, manifest
+from kd_keras.teachers.projection import fitted
+from kd_keras.teachers.settings import WORD
 from kd_keras.teachers.signals import Signals, SignalStore
+from kd_keras.teachers.tagger import TaggingTeacher
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,13 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
     Raises:
       UserError: the teacher is under the linear model on dev.
     """
-    first, made, notes = None, [], []
+    first, made, notes, projected = None, [], [], []
     # Dev comes first: whether a teacher is worth listening to is known before the long work.
     rows = {"dev": run.splits["dev"], **run.splits, **sets}
     for number in range(1, run.job.teacher.teacher_seeds + 1):
         teacher = _teacher(run, number, to_beat)
+        if number == 1 and run.job.label.hidden == WORD:
+            projected = _projected(run, teacher)
         signals: dict[str, Signals] = {}
         with run.timings.step("signals" if number == 1 else f"signals {number}"):
             for split, some in rows.items():
@@ -65,12 +71,25 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
     each = [{split: own[split].logits for split in run.splits} for own in made]
     seeds = [_seed_of(run.layout.teacher_of(n)) for n in range(1, len(each) + 1)]
     about = first.about() | ({"seeds": seeds} if len(seeds) > 1 else {"seed": seeds[0]})
-    return Taught(first, signals, each, about, [*_about_several(run, signals, each, about), *notes])
+    return Taught(first, signals, each, about, [*_about_several(run, signals, each, about), *notes, *projected])
+
+
+def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
+    """Gives the teacher the axes that its states are told in; a note on them."""
+    label, known = run.job.label, [s.projection for s in run.siblings]
+    layer = layer_of(teacher, label)
+    with run.timings.step("projection of states"):
+        found = fitted(teacher, run.job.data.train, layer, label.hidden_width, run.layout.projection, known)
+    teacher.projection = found
+    return [
+        f"teacher's states: of layer {layer}, in {found.axes.shape[1]} numbers, which have {found.kept:.1%} of their "
+        "variance (PCA)"
+    ]
 
 
 def _about_teacher(run: Run, dev: Signals, to_beat: References) -> list[str]:
     """Raises UserError where the teacher is under the linear model."""
-    if run.task.is_regression:
+    if run.task.is_regression or run.task.is_tagging:
         return []
     floor = to_beat.logits.get("linear", {}).get("dev")
     return check_teacher(run.task, run.job.data.dev.label, dev.logits, floor, run.job.job.allow_weak_teacher)
@@ -113,7 +132,7 @@ def about_confidence(
     least = settings.confidence
     if not least or "hard" not in recipes:
         return []
-    surest = sureness(task, np.concatenate(list(logits)))
+    surest = np.concatenate([np.ravel(_flat(sureness(task, some))) for some in logits])
     count = int(np.sum(surest >= least))
     if not count:
         raise UserError(
@@ -121,6 +140,10 @@ def about_confidence(
             f"has {surest.max():.4f}; choose less"
         )
     return [f"hard labels: {count:,} of {len(surest):,} rows have one that the teacher gives {least:g} or more"]
+
+
+def _flat(values: np.ndarray | Ragged) -> np.ndarray:
+    return values.flat() if isinstance(values, Ragged) else values
 
 
 def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:

@@ -13,7 +13,7 @@ from kd_keras.runs import auto
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Run
 from kd_keras.runs.parallel import train_side_by_side
-from kd_keras.runs.plans import Plan
+from kd_keras.runs.plans import Plan, word_targets_of
 from kd_keras.runs.students import Arm, Todo, Trainer
 from kd_keras.text.batches import steps_per_epoch
 
@@ -25,10 +25,13 @@ def train_arms(run: Run, inputs: Inputs, plans: Sequence[Plan]) -> list[Arm]:
     are scored on dev as often, but that each stage of a recipe has one score at least.
     """
     job, signals = run.job, inputs.signals["dev"]
-    y = {"label": job.data.dev.label, "teacher_logits": signals.logits}
-    if signals.hidden is not None:
-        y["teacher_hidden"] = np.asarray(signals.hidden)
-    dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics, y)
+    if job.task.is_tagging:
+        y = word_targets_of(inputs, "dev", job.data.dev.label)
+    else:
+        y = {"label": job.data.dev.label, "teacher_logits": signals.logits}
+        if signals.hidden is not None:
+            y["teacher_hidden"] = np.asarray(signals.hidden)
+    dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics, y, inputs.windows.get("dev"))
     largest = max(len(p.data) for p in plans)
     train = auto.training(job.train, largest)
     updates = max(1, round(steps_per_epoch(largest, train.batch_size) * train.epochs))

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from kd_keras.common.errors import UserError
 from kd_keras.text.unigram import Unigram, read_unigram, used_pieces
 
-PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "a", "b", "c", "▁a", "▁ab", "abc", "▁abc", "bc", "▁b", "é", "<mask>"]
+PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁b", "▁abc", "▁", "a", "b", "c", "▁a", "▁ab", "abc", "bc", "é", "<mask>"]
 SCORES = [0.0, 0.0, 0.0, 0.0, *(-float(n) - 1 for n in range(11)), 0.0]
 
 
@@ -26,7 +26,7 @@ def made(backend: dict) -> tuple[Unigram, np.ndarray]:
     return Unigram(pieces, scores, parts, 16), rows
 
 
-TEXTS = ["abc", "ab c", "a bcabc", "aé", "xyz", "", "abc [PAD] <s>", "ﬁ a"]
+TEXTS = ["abc", "ab c", "a bcabc", "aé", "xyz", "", "abc [PAD] <x>", "ﬁ a"]
 
 
 def test_text_is_split_as_by_the_package(backend):

@@ -35,9 +35,7 @@ def test_a_word_is_decided_where_it_has_most_context():
     for w, span in enumerate(spans):
         for word in made.word[w].tolist():
             context = min(word - span[0] if span[0] else 99, span[-1] - word if span[-1] < 19 else 99)
-            others = [
-                min(word - s[0] if s[0] else 99, s[-1] - word if s[-1] < 19 else 99) for s in spans if word in s
-            ]
+            others = [min(word - s[0] if s[0] else 99, s[-1] - word if s[-1] < 19 else 99) for s in spans if word in s]
             assert context == max(others)
 
 

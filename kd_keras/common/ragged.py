@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,3 +60,8 @@ class Ragged:
             return self.values[self.starts[0] : self.starts[0] + self.lengths.sum()]
         before = np.cumsum(self.lengths) - self.lengths
         return self.values[np.arange(self.lengths.sum()) + np.repeat(self.starts - before, self.lengths)]
+
+
+def flat(values: Any) -> Any:
+    """All rows' values of a :class:`Ragged`; anything else as it is."""
+    return values.flat() if isinstance(values, Ragged) else values

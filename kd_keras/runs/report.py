@@ -7,8 +7,9 @@ from collections.abc import Collection
 from kd_keras.common import files
 from kd_keras.common.machine import cpus
 from kd_keras.common.markdown import markdown_table
+from kd_keras.common.ragged import flat
 from kd_keras.metrics import confusion_matrix, score
-from kd_keras.runs import by_label, plots, references
+from kd_keras.runs import by_label, plots, references, tagging
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.results import results, scored_splits, scores_by_label
@@ -29,17 +30,20 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
     """Writes metrics.json, report.md and its plots; returns the first, and "table" and "verdict" as text."""
     metrics = results(run, inputs, arms, chosen)
     files.write_json(run.layout.metrics, metrics)
-    _draw(run, inputs, arms, chosen)
+    _draw(run, inputs, arms, chosen, metrics)
     files.write_text(run.layout.report, _markdown(run.job, metrics))
     return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
 
 
-def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
+def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict) -> None:
     task, scored = run.task, scored_splits(inputs)
     split = _last(scored)
     gold = has_label(scored[split])
-    label, logits = scored[split].label[gold], chosen.logits[split][gold]
-    if task.is_regression:
+    if not task.is_tagging:
+        label, logits = scored[split].label[gold], chosen.logits[split][gold]
+    if task.is_tagging:
+        errors = tagging.picture(metrics["tagging"][split])
+    elif task.is_regression:
         errors = plots.score_scatter(label, logits[:, 0], f"kept student ({chosen.name}), {split}")
     elif task.is_multilabel:
         errors = by_label.picture(scores_by_label(task, label, logits), f"kept student ({chosen.name}), {split}")
@@ -57,7 +61,9 @@ def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> None:
             lines=lines,
         ),
         "errors": errors,
-        "logits": plots.logit_scatter(inputs.signals["dev"].logits, chosen.logits["dev"], task.is_multilabel),
+        "logits": plots.logit_scatter(
+            flat(inputs.signals["dev"].logits), flat(chosen.logits["dev"]), task.is_multilabel
+        ),
     }
     for name, figure in pictures.items():
         plots.save(figure, run.layout.plots / f"{name}.png")
@@ -155,6 +161,13 @@ def _by_label(metrics: dict) -> str:
     )
 
 
+def _by_type(metrics: dict) -> str:
+    if "tagging" not in metrics:
+        return ""
+    split = _last(metrics["tagging"])
+    return "\n" + tagging.in_words(metrics["tagging"][split], split) + "\n"
+
+
 def _markdown(job: Job, metrics: dict) -> str:
     teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
     names = [TITLES[k] for k in TITLES if k in metrics]
@@ -179,7 +192,7 @@ def _markdown(job: Job, metrics: dict) -> str:
         for kind in ("baseline", "student") if kind in metrics
     )  # fmt: skip
     config = job.student
-    agrees = (
+    agrees = " gives the teacher's tag to words of" if job.task.is_tagging else (
         " gives the teacher's labels, and no other, on" if job.task.is_multilabel else " gives the teacher's label on"
     )
     if job.task.is_regression:
@@ -218,7 +231,7 @@ so dev scores are a little high for every row alike{test}.
 ## Models
 
 - Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {disk}.
-- Student: {student_name(config, job.task.is_pair)}, {config.tokenizer}, embeddings {student["embedding_size"]},
+- Student: {student_name(config, job.task.is_pair, job.task.is_tagging)}, {config.tokenizer}, embeddings {student["embedding_size"]},
   {config.channels}, {config.hidden_size} units per direction, fully connected {config.dense_size},
   {config.pooling} pooling;
   {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
@@ -235,7 +248,7 @@ so dev scores are a little high for every row alike{test}.
 ## Where it errs
 
 ![errors by class, or by score](plots/errors.png)
-{_by_label(metrics)}
+{_by_label(metrics)}{_by_type(metrics)}
 
 ## Student's logits against the teacher's (dev)
 

@@ -12,7 +12,7 @@ from kd_keras.common.machine import cpus, memory_mb
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import by_label, mean_and_spread, pearson, score
 from kd_keras.metrics.answers import answers, same_answers
-from kd_keras.runs import verdict
+from kd_keras.runs import tagging, verdict
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.students import Arm
@@ -68,7 +68,9 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         "recipe": (inputs.how or job.recipe).recipe,
         "stages": [stage["name"] for stage in chosen.history["recipe"]],
     }
-    if not task.is_regression:
+    if task.is_tagging:
+        metrics["tagging"] = tagging.scores(job, inputs, scored, arms, chosen)
+    elif not task.is_regression:
         metrics["by_label"] = {s: scores_by_label(task, r.label, chosen.logits[s]) for s, r in scored.items()}
     if "thresholds" in chosen.history:
         metrics["thresholds"] = dict(zip(task.labels, chosen.history["thresholds"], strict=True))

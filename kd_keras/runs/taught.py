@@ -10,7 +10,6 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import signals_in
-from kd_keras.common.ragged import Ragged
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
@@ -132,7 +131,7 @@ def about_confidence(
     least = settings.confidence
     if not least or "hard" not in recipes:
         return []
-    surest = np.concatenate([np.ravel(_flat(sureness(task, some))) for some in logits])
+    surest = np.concatenate([sureness(task, some) for some in logits])
     count = int(np.sum(surest >= least))
     if not count:
         raise UserError(
@@ -140,10 +139,6 @@ def about_confidence(
             f"has {surest.max():.4f}; choose less"
         )
     return [f"hard labels: {count:,} of {len(surest):,} rows have one that the teacher gives {least:g} or more"]
-
-
-def _flat(values: np.ndarray | Ragged) -> np.ndarray:
-    return values.flat() if isinstance(values, Ragged) else values
 
 
 def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:

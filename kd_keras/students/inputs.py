@@ -26,7 +26,7 @@ def join_ids(parts: list[dict[str, TokenIds]]) -> dict[str, TokenIds]:
 
 def student_windows(tokenizer: WordPiece, rows: Rows) -> Windows:
     """What a tagger reads of the rows of a tagging."""
-    return tokenizer.windows([words_of(text) for text in rows.text])
+    return tokenizer.windows(words_of(text) for text in rows.text)
 
 
 def word_targets(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,10 @@ class WordPiece(Tokenizer):
         """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
         return self._backend.normalizer.normalize_str(text)
 
-    def windows(self, rows: Sequence[Sequence[str]]) -> Windows:
+    def windows(self, rows: Iterable[Sequence[str]]) -> Windows:
         """What a tagger reads of rows of words: windows of ``max_length`` pieces, without [CLS] and [SEP]."""
-        return windows(word_pieces(self._backend, rows, self.unk_id), self.max_length)
+        pieces = (word_pieces(self._backend, some, self.unk_id) for some in batched(rows, _CHUNK))
+        return windows(chain.from_iterable(pieces), self.max_length)
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for e in self._backend.encode_batch(list(texts), add_special_tokens=False):

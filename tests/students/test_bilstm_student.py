@@ -252,7 +252,9 @@ def test_saved_students_load_in_a_fresh_process_without_the_package(tmp_path, ru
 
 
 def test_an_unknown_student_is_refused():
-    with pytest.raises(UserError, match="--student=bilst: expected one of bilstm, siamese, tagger. Did you mean bilstm"):
+    with pytest.raises(
+        UserError, match="--student=bilst: expected one of bilstm, siamese, tagger. Did you mean bilstm"
+    ):
         StudentSettings(student="bilst")
     with pytest.raises(UserError, match="unknown student 'x'"):
         STUDENTS.get("x")

@@ -66,7 +66,8 @@ def print_recipe(task: Task, teacher: TeacherSettings, settings: RecipeSettings,
     from kd_keras.runs.auto import decided
 
     width = find_checkpoint(teacher.teacher).config["hidden_size"]
-    steps = recipe(decided(settings, task, ablate), task.is_regression, width, multilabel=task.is_multilabel)
+    kind = {"multilabel": task.is_multilabel, "tagging": task.is_tagging}
+    steps = recipe(decided(settings, task, ablate), task.is_regression, width, **kind)
     print("\n".join(f"{n}. {step}" for n, step in enumerate(steps, 1)))
 
 

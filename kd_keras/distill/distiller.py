@@ -38,9 +38,11 @@ class Distiller(keras.Model):
     with "label" (int32[batch], −1 if there is none; a regression: float32[batch], NaN if there is none; several labels
     a text, for the objectives of distill/multilabel.py: int[batch, outputs] of 0 and 1, or a row of −1) and
     "teacher_logits" (float32[batch, outputs]), for :class:`Representation` "teacher_hidden" (float[batch, width]); or
-    the labels alone. [batch, 1] serves as [batch]; other shapes are refused. A dict of sample weights has the keys of
-    ``y``: an objective takes those of the first target it needs. ``class_weight`` of ``fit`` multiplies them by the
-    label's, for each objective; :class:`HardLabels` has ``class_weights`` of its own.
+    the labels alone. [batch, 1] serves as [batch]; other shapes are refused. Of a tagger each has a second axis, time,
+    and "word" (float[batch, time]) is 1 at the first piece of each word and 0 elsewhere: losses are means over words.
+    A dict of sample weights has the keys of ``y``: an objective takes those of the first target it needs.
+    ``class_weight`` of ``fit`` multiplies them by the label's, for each objective; :class:`HardLabels` has
+    ``class_weights`` of its own.
 
     Logs: loss, loss_<objective> if there are several, accuracy (rows with a gold label; not of a regression, and
     binary_accuracy, the share of right decisions, of several labels a text). Keras
@@ -96,6 +98,7 @@ class Distiller(keras.Model):
         titles = [o.title for o in self.objectives]
         names = [t if titles.count(t) == 1 else f"{t}_{n}" for n, t in enumerate(titles, 1)]
         self.part_trackers = [keras.metrics.Mean(name=f"loss_{name}") for name in names]
+        self._tokens = len(output["logits"].shape) == 3
         self._sets = any(o.label_sets for o in self.objectives)
         self.accuracy = keras.metrics.Mean(name="binary_accuracy" if self._sets else "accuracy")
 
@@ -216,11 +219,18 @@ class Distiller(keras.Model):
             answer = self._ask(x)
             logits = answer["logits"] if isinstance(answer, dict) else getattr(answer, "logits", answer)
             y["teacher_logits"] = tf.stop_gradient(logits)
-        missing = sorted({n for o in self.objectives for n in o.needs} - set(y))
+        needed = {n for o in self.objectives for n in o.needs}
+        missing = sorted(needed - set(y))
         if missing:
             raise ValueError(
                 f"Distiller: y has {sorted(y) or 'nothing'}, but the objectives need {', '.join(missing)} "
                 "(give it in the data, or pass teacher=…)"
+            )
+        # Labels alone say by -1 where there is none; what a teacher says of padding says nothing.
+        if self._tokens and "word" not in y and sample_weight is None and needed - {"label"}:
+            raise ValueError(
+                'Distiller: the student answers for tokens, but y has no "word": give it, float[batch, time], 1 at '
+                "each token that counts and 0 at padding, or such a sample_weight"
             )
         return y
 
@@ -242,7 +252,8 @@ class Distiller(keras.Model):
         if class_weight is not None:  # made of the labels as they were given, so in their shape
             class_weight = shapes.labels(class_weight, outputs["logits"])
         counts = row_weights.combined(sample_weight, class_weight)
-        rows = tf.shape(outputs["logits"])[0]
+        # What a mean is over: rows, or words.
+        rows = tf.reduce_sum(tf.cast(y["word"], tf.float32)) if "word" in y else tf.shape(outputs["logits"])[0]
         total = 0.0
         for objective, tracker in zip(self.objectives, self.part_trackers, strict=True):
             part = objective(y, outputs, row_weights.for_target(counts, objective.needs))
@@ -259,7 +270,8 @@ class Distiller(keras.Model):
         elif "label" in y and self._classes > 1:
             gold = tf.cast(y["label"] >= 0, tf.float32)
             right = tf.cast(tf.argmax(outputs["logits"], -1, tf.int32) == tf.cast(y["label"], tf.int32), tf.float32)
-            self.accuracy.update_state(right, sample_weight=gold)
+            # Flat: of rows of tokens Keras would take the mean over time first, padding included.
+            self.accuracy.update_state(tf.reshape(right, [-1]), sample_weight=tf.reshape(gold, [-1]))
         return total
 
     def get_config(self):

@@ -16,13 +16,15 @@ import numpy as np
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
+from kd_keras.common.ragged import Ragged
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import thresholds
-from kd_keras.students.inference import predict
-from kd_keras.text.batches import row_lengths, sorted_plan
+from kd_keras.students.inference import predict, predict_tags
+from kd_keras.text.batches import padded, row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.windows import PerPiece, Windows
 
 # A checkpoint holds five copies of the weights: on a slow disk one a round takes longer than the round.
 SAVE_SECONDS = 30.0
@@ -34,15 +36,18 @@ class DevSet:
 
     Attributes:
       ids: as in :class:`TrainingSet`.
-      labels: gold labels; of several a text, each is scored at its best threshold.
+      labels: gold labels; of several a text, each is scored at its best threshold; of a tagging ragged, a tag for
+        each word.
       metrics: to log; the first one chooses.
       y: as in :class:`TrainingSet`; only a stage that is chosen by its loss needs it.
+      windows: of a tagging: what the student reads of the rows; ``ids`` are theirs.
     """
 
     ids: Mapping[str, TokenIds]
-    labels: np.ndarray
+    labels: np.ndarray | Ragged
     metrics: tuple[str, ...]
-    y: Mapping[str, np.ndarray] | None = None
+    y: Mapping[str, np.ndarray | PerPiece] | None = None
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True)
@@ -79,18 +84,20 @@ class Training:
 
 
 def dev_loss(distiller: Distiller, dev: DevSet, batch_size: int = 512) -> float:
-    """The stage's loss on dev, the mean over rows."""
+    """The stage's loss on dev, the mean over rows, or over words."""
     import tensorflow as tf
 
     call = getattr(distiller, "_kd_dev_loss", None)
     if call is None:
         call = tf.function(lambda x, y: distiller.dev_loss(y, distiller(x, training=False)), reduce_retracing=True)
         object.__setattr__(distiller, "_kd_dev_loss", call)
-    total, lengths = 0.0, row_lengths(dev.ids)
-    for rows in sorted_plan(lengths, batch_size):
-        x = {k: tf.constant(t.padded(rows)) for k, t in dev.ids.items()}
-        total += len(rows) * float(call(x, {k: tf.constant(v[rows]) for k, v in dev.y.items()}))
-    return total / len(lengths)
+    total = weight = 0.0
+    for rows in sorted_plan(row_lengths(dev.ids), batch_size):
+        x, y = padded(dev.ids, dev.y, rows)
+        count = float(y["word"].sum()) if "word" in y else len(rows)
+        total += count * float(call(*tf.nest.map_structure(tf.constant, (x, y))))
+        weight += count
+    return total / weight
 
 
 class Loop(keras.callbacks.Callback):
@@ -187,8 +194,12 @@ class Loop(keras.callbacks.Callback):
         if self.select == "loss":
             loss = dev_loss(self.distiller, self.dev)
             return {"loss": loss}, -loss
-        logits = predict(self.distiller.student, self.dev.ids)
-        scores = score(self.dev.metrics, self.dev.labels, logits - thresholds(self.dev.labels, logits))
+        if self.dev.windows is not None:
+            logits = self.dev.windows.rows(predict_tags(self.distiller.student, self.dev.windows))
+        else:
+            logits = predict(self.distiller.student, self.dev.ids)
+            logits = logits - thresholds(self.dev.labels, logits)
+        scores = score(self.dev.metrics, self.dev.labels, logits)
         return scores, scores[self.dev.metrics[0]]
 
     def _save(self) -> None:

@@ -91,6 +91,7 @@ class BinaryKL(TemperedObjective):
     Args:
       weight: factor in the whole loss.
       temperature: T.
+      own_head: as in :class:`LogitMSE`.
 
     Raises:
       UserError: a temperature that is not over 0.
@@ -106,7 +107,7 @@ class BinaryKL(TemperedObjective):
 
     def rows(self, y, outputs):
         t = self.temperature
-        student = outputs["logits"] / t
+        student = self.logits(outputs) / t
         teacher = ops.cast(y["teacher_logits"], student.dtype) / t
         # Cross-entropy less the teacher's own entropy.
         chance = ops.sigmoid(teacher)

@@ -66,17 +66,20 @@ class Objective:
     def rows(self, y: dict, outputs: dict) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
         """float32[batch] losses, and float32[batch] weights or None for all 1; of tokens, both are [batch, time].
 
+        Of tokens only those with a 1 in ``y["word"]`` count, whatever the weights: see :meth:`__call__`.
+
         "label" comes as [batch] (:attr:`label_sets`: [batch, outputs]) and "teacher_logits" as [batch, outputs],
         whatever shape of theirs was given; ``outputs`` are float32 in mixed precision too.
         """
         raise NotImplementedError
 
     def __call__(self, y: dict, outputs: dict, sample_weight=None):
-        """The weighted mean over rows, a float32 scalar; 0 where all row weights are 0.
+        """The weighted mean over rows, or over words, a float32 scalar; 0 where all weights are 0.
 
         Args:
           y: targets; "label" is [batch] or [batch, 1] (of sets [batch, outputs]), "teacher_logits" [batch, outputs] or
-            [batch, 1, outputs].
+            [batch, 1, outputs]; of tokens [batch, time] and [batch, time, tags], and "word", float[batch, time], has 1
+            at the first piece of each word and 0 elsewhere.
           outputs: the student's.
           sample_weight: [batch] or [batch, 1], or None for all 1.
 
@@ -91,6 +94,9 @@ class Objective:
                 f"objective {self.title}: rows returned losses of shape {losses.shape} and {found}: expected one loss, "
                 "and one weight or None, for each row"
             )
+        if len(losses.shape) == 2 and "word" in y:
+            words = shapes.weights(y["word"], losses, 'y["word"]')
+            weights = words if weights is None else weights * words
         if sample_weight is not None:
             sample_weight = shapes.weights(sample_weight, losses)
             weights = sample_weight if weights is None else weights * sample_weight
@@ -162,13 +168,39 @@ class ConfidentObjective(Objective):
         return super().get_config() | {"confidence": self.confidence}
 
 
-class TemperedObjective(Objective):
-    """What objectives of the teacher's distributions have in common: their temperature."""
+class LogitObjective(Objective):
+    """What objectives of the teacher's logits have in common: which of the student's they are held against."""
 
     needs = ("teacher_logits",)
 
-    def __init__(self, weight: float = 1.0, temperature: float = 2.0):
+    def __init__(self, weight: float = 1.0, own_head: bool = False):
         super().__init__(weight)
+        self.own_head = bool(own_head)
+        if own_head:
+            self.reads = ("logits", "hidden")
+
+    def build(self, outputs):
+        if self.own_head and self.projection is None:
+            self.projection = keras.layers.Dense(outputs["logits"].shape[-1], name="logit_head")
+            self.projection.build(outputs["hidden"].shape)
+
+    def logits(self, outputs: dict) -> keras.KerasTensor:
+        """The student's, or those of the head of its own."""
+        if not self.own_head:
+            return outputs["logits"]
+        self.build(outputs)
+        return shapes.full_precision({"logits": self.projection(outputs["hidden"])})["logits"]
+
+    def get_config(self):
+        # Left out where there is none, as in the keys of students that were trained before there was one.
+        return super().get_config() | ({"own_head": True} if self.own_head else {})
+
+
+class TemperedObjective(LogitObjective):
+    """What objectives of the teacher's distributions have in common: their temperature."""
+
+    def __init__(self, weight: float = 1.0, temperature: float = 2.0, own_head: bool = False):
+        super().__init__(weight, own_head)
         if temperature <= 0:
             raise UserError(f"objective {self.title}: expected a temperature over 0, found {temperature:g}")
         self.temperature = float(temperature)

@@ -22,6 +22,7 @@ from kd_keras.distill.objective import (
     OBJECTIVES,
     ConfidentObjective,
     LabelObjective,
+    LogitObjective,
     Objective,
     TemperedObjective,
     register,
@@ -154,12 +155,14 @@ class HardScores(Objective):
 
 
 @register
-class LogitMSE(Objective):
+class LogitMSE(LogitObjective):
     """Mean squared error of the logits: Tang et al. 2019's equation 2, but the mean over the classes, not their sum, so
     that a weight means the same for any number of them.
 
     Args:
       weight: factor in the whole loss.
+      own_head: follow them by a linear layer of its own on the student's "hidden", thrown away afterwards, so that the
+        student's "logits" are for labels alone (Mukherjee & Hassan Awadallah 2020, section 3.2).
 
     Raises:
       ValueError: teacher logits in another shape than the student's.
@@ -170,10 +173,10 @@ class LogitMSE(Objective):
     """
 
     title = "mse"
-    needs = ("teacher_logits",)
 
     def rows(self, y, outputs):
-        gap = outputs["logits"] - ops.cast(y["teacher_logits"], outputs["logits"].dtype)
+        logits = self.logits(outputs)
+        gap = logits - ops.cast(y["teacher_logits"], logits.dtype)
         return ops.mean(ops.square(gap), axis=-1), None
 
 
@@ -184,6 +187,7 @@ class LogitKL(TemperedObjective):
     Args:
       weight: factor in the whole loss.
       temperature: T; the factor T² keeps the gradient's size as T grows.
+      own_head: as in :class:`LogitMSE`.
 
     Raises:
       UserError: a temperature that is not over 0.
@@ -199,10 +203,11 @@ class LogitKL(TemperedObjective):
 
     def build(self, outputs):
         self.several_outputs(outputs)
+        super().build(outputs)
 
     def rows(self, y, outputs):
         t = self.temperature
-        logits = outputs["logits"]
+        logits = self.logits(outputs)
         teacher = ops.log_softmax(ops.cast(y["teacher_logits"], logits.dtype) / t, axis=-1)
         student = ops.log_softmax(logits / t, axis=-1)
         return t * t * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1), None
@@ -215,6 +220,7 @@ def mixture(
     regression: bool = False,
     class_weights: Sequence[float] | None = None,
     multilabel: bool = False,
+    own_head: bool = False,
 ) -> tuple[Objective, ...]:
     """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out.
 
@@ -225,6 +231,7 @@ def mixture(
       regression: whether the gold part is the squared error of a score.
       class_weights: what a gold row of each label counts; None: all the same.
       multilabel: whether a text has any number of labels, each a decision of its own.
+      own_head: whether the logits are followed by a head of their own, see :class:`LogitMSE`.
 
     Raises:
       UserError: ``alpha`` outside of 0 to 1, or an unknown ``soft``.
@@ -240,5 +247,5 @@ def mixture(
     gold: Objective = HardScores(alpha)
     if not regression:
         gold = (BinaryLabels if multilabel else HardLabels)(alpha, class_weights=class_weights)
-    parts = (gold, kind(1.0 - alpha, **extra))
+    parts = (gold, kind(1.0 - alpha, own_head=own_head, **extra))
     return tuple(p for p in parts if p.weight > 0)

@@ -1,14 +1,19 @@
 """Recipes: what a student learns from its teacher, in which order, by which layers.
 
-Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.3): the teacher's representation, then its logits, then labels;
-within a stage the layers thaw from the top down. A recipe is a tuple of :class:`Step`, to be printed, or changed
-in a notebook, before :func:`stages` turns it into what ``run_stages`` runs.
+Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.3): the teacher's representation, then its logits, then labels, or
+these two at once; within a stage the layers thaw from the top down. A tagger's representation is learnt end to end, as
+in the second paper, whose nine phases are ``staged_unfreeze``.
+
+A recipe is a tuple of :class:`Step`, to be printed, or changed in a notebook, before :func:`stages` turns it into what
+``run_stages`` runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from kd_keras.common.config import AUTO
 from kd_keras.common.errors import UserError
@@ -22,12 +27,36 @@ from kd_keras.distill.objectives import (
     TeacherLabels,
     mixture,
 )
+from kd_keras.distill.representation import HIDDEN, SENTENCE
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.distill.stages import Stage, TrainingSet
 
 # The student's layers from the top down; the projection of a representation always learns.
 HEAD, BILSTM, EMBEDDINGS = ("dense", "logits"), ("bilstm",), ("embeddings",)
 ENCODER = BILSTM + EMBEDDINGS
+
+
+class _Part(NamedTuple):
+    """Layers that thaw together, and which share of all updates the phase has that thaws them, by what is learnt."""
+
+    name: str
+    layers: tuple[str, ...]
+    logits: float
+    labels: float
+    both: float
+
+
+_SENTENCE_PARTS = (
+    _Part("head", HEAD, logits=0.05, labels=0.02, both=0.10),
+    _Part("+ BiLSTM", BILSTM, logits=0.15, labels=0.03, both=0.20),
+    _Part("+ embeddings", EMBEDDINGS, logits=0.35, labels=0.05, both=0.35),
+)
+_TAGGER_PARTS = (
+    _Part("head", ("logits",), logits=0.05, labels=0.01, both=0.05),
+    _Part("+ dense", ("dense",), logits=0.05, labels=0.02, both=0.10),
+    _Part("+ BiLSTM", BILSTM, logits=0.15, labels=0.03, both=0.20),
+    _Part("+ embeddings", EMBEDDINGS, logits=0.30, labels=0.04, both=0.30),
+)
 
 
 @dataclass(frozen=True)
@@ -75,14 +104,16 @@ def recipe(
     units: int = 384,
     class_weights: Sequence[float] | None = None,
     multilabel: bool = False,
+    tagging: bool = False,
 ) -> tuple[Step, ...]:
     """The steps of ``settings.recipe``.
 
     Args:
       regression: whether the task's labels are scores.
-      units: width of the teacher's sentence vectors.
+      units: width of the teacher's vectors.
       class_weights: what a row of each label counts in the loss of labels; None: all the same.
       multilabel: whether a text has any number of labels.
+      tagging: whether each word has a label; losses are means over words then.
 
     Raises:
       UserError: labels of a teacher that gives scores.
@@ -90,40 +121,64 @@ def recipe(
     name = settings.recipe
     alpha = 0.0 if settings.alpha == AUTO else settings.alpha
     weight = 1.0 if settings.representation_weight == AUTO else settings.representation_weight
-    soft = mixture(alpha, settings.soft, settings.temperature, regression, class_weights, multilabel)
+    mix = (alpha, settings.soft, settings.temperature, regression, class_weights, multilabel)
     if name == "soft":
-        return (Step("distilled", soft),)
+        return (Step("distilled", mixture(*mix)),)
     if regression and name == "hard":
         raise UserError("--recipe=hard: the task is a regression, whose teacher gives scores and no labels; take soft")
     if name == "hard":
         kind = BinaryTeacherLabels if multilabel else TeacherLabels
         return (Step("hard", (kind(confidence=settings.confidence),)),)
+    own = settings.logit_head == "own"
+    soft = mixture(*mix, own_head=own)
     # GELU, as in the papers, where negative values are not needed: see Representation.
-    activation = "gelu" if settings.distance == "kl" else "linear"
+    activation, state = "gelu" if settings.distance == "kl" else "linear", HIDDEN if tagging else SENTENCE
     if name == "joint":
         labels: Objective = HardScores()
         if not regression:
             labels = (BinaryLabels if multilabel else HardLabels)(unlabelled="teacher", class_weights=class_weights)
-        represent = Representation(weight, settings.distance, units, activation)
+        represent = Representation(weight, settings.distance, units, activation, state)
         return (Step("joint", (*soft, labels, represent)),)
-    represent = Representation(1.0, settings.distance, units, activation)
+    represent = Representation(1.0, settings.distance, units, activation, state)
     gold = _gold(regression, class_weights, multilabel)
-    if name == "staged":
-        return (
-            Step("representation", (represent,), 0.35, trainable=ENCODER, select="loss"),
-            Step("logits", soft, 0.55),
-            Step("labels", (gold,), 0.10, "labelled", rate=0.3),
+    unfreeze = name.endswith("_unfreeze")
+    if tagging:
+        first = (Step("representation", (represent,), 0.35, trainable=("dense", *ENCODER), select="loss"),)
+    elif unfreeze:
+        first = (
+            Step("representation, projection", (represent,), 0.02, trainable=(), select="loss"),
+            Step("representation, + BiLSTM", (represent,), 0.08, trainable=BILSTM, select="loss"),
+            Step("representation, + embeddings", (represent,), 0.25, trainable=ENCODER, select="loss"),
         )
-    return (
-        Step("representation, projection", (represent,), 0.02, trainable=(), select="loss"),
-        Step("representation, + BiLSTM", (represent,), 0.08, trainable=BILSTM, select="loss"),
-        Step("representation, + embeddings", (represent,), 0.25, trainable=ENCODER, select="loss"),
-        Step("logits, head", soft, 0.05, trainable=HEAD),
-        Step("logits, + BiLSTM", soft, 0.15, trainable=HEAD + BILSTM),
-        Step("logits, + embeddings", soft, 0.35),
-        Step("labels, head", (gold,), 0.02, "labelled", HEAD, rate=0.3),
-        Step("labels, + BiLSTM", (gold,), 0.03, "labelled", HEAD + BILSTM, rate=0.3),
-        Step("labels, + embeddings", (gold,), 0.05, "labelled", rate=0.3),
+    else:
+        first = (Step("representation", (represent,), 0.35, trainable=ENCODER, select="loss"),)
+    if name.startswith("two_stage"):
+        return first + _phases("labels and logits", (*soft, gold), "both", tagging, unfreeze)
+    # With a head of the logits' own the student's has learnt nothing yet, unless from labels in the mixture.
+    still, select = ("logits",) if own and not alpha else (), "loss" if own else "metric"
+    logits = _phases("logits", soft, "logits", tagging, unfreeze, still, select=select)
+    return first + logits + _phases("labels", (gold,), "labels", tagging, unfreeze, rows="labelled", rate=0.3)
+
+
+def _phases(
+    name: str,
+    objectives: tuple[Objective, ...],
+    share: str,
+    tagging: bool,
+    unfreeze: bool,
+    still: tuple[str, ...] = (),
+    **step: Any,
+) -> tuple[Step, ...]:
+    """One step of all layers, or one for each part that thaws, from the top down; ``still``: layers that never do."""
+    parts = _TAGGER_PARTS if tagging else _SENTENCE_PARTS
+    shares = [getattr(part, share) for part in parts]
+    *thawed, whole = accumulate(tuple(layer for layer in part.layers if layer not in still) for part in parts)
+    thawed.append(whole if still else None)
+    if not unfreeze:
+        return (Step(name, objectives, round(sum(shares), 10), trainable=thawed[-1], **step),)
+    return tuple(
+        Step(f"{name}, {part.name}", objectives, part_share, trainable=layers, **step)
+        for part, part_share, layers in zip(parts, shares, thawed, strict=True)
     )
 
 

@@ -1,4 +1,4 @@
-"""The objective that follows the teacher's sentence vector."""
+"""The objective that follows the teacher's vectors, of sentences or of words."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from kd_keras.distill import shapes
 from kd_keras.distill.objective import Objective, register
 from kd_keras.distill.settings import DISTANCES
 
+SENTENCE, HIDDEN = "sentence", "hidden"
+
 
 @register
 class Representation(Objective):
     """The student's sentence vector, projected to the teacher's width, against the teacher's sentence vector.
 
     Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.2). ``y["teacher_hidden"]`` is float[batch, units];
-    the student's "sentence" is float32[batch, width].
+    the student's "sentence" is float32[batch, width]. Of a tagger, whose ``state`` is "hidden", both have a vector for
+    each token, [batch, time, …].
 
     Args:
       weight: factor in the whole loss.
@@ -24,10 +27,11 @@ class Representation(Objective):
       units: width of the teacher's vectors.
       activation: of the projection. The papers take GELU; a vector's negative values are out of its reach, so
         it goes with "kl", where only differences between units count.
+      state: the student's output that is projected.
 
     Raises:
       UserError: an unknown distance.
-      ValueError: a student without "sentence"; teacher vectors of another width than ``units``.
+      ValueError: a student without that output; teacher vectors of another width than ``units``.
 
     >>> from kd_keras.distill.objectives import Representation
     >>> y, outputs = {"teacher_hidden": [[3.0, 0.0, 4.0]]}, {"sentence": [[0.0, 0.0]]}
@@ -37,23 +41,31 @@ class Representation(Objective):
 
     title = "representation"
     needs = ("teacher_hidden",)
-    reads = ("sentence",)
+    reads = (SENTENCE,)
 
-    def __init__(self, weight: float = 1.0, distance: str = "mse", units: int = 384, activation: str = "linear"):
+    def __init__(
+        self,
+        weight: float = 1.0,
+        distance: str = "mse",
+        units: int = 384,
+        activation: str = "linear",
+        state: str = SENTENCE,
+    ):
         super().__init__(weight)
         if distance not in DISTANCES:
             raise UserError(
                 f"objective representation: expected a distance of {', '.join(DISTANCES)}, found {distance!r}"
             )
         self.distance, self.units, self.activation = distance, int(units), activation
+        self.state, self.reads = state, (state,)
         self.projection = keras.layers.Dense(self.units, activation=activation, name="projection")
 
     def build(self, outputs):
         if not self.projection.built:
-            self.projection.build((None, outputs["sentence"].shape[-1]))
+            self.projection.build((None, outputs[self.state].shape[-1]))
 
     def rows(self, y, outputs):
-        guess = shapes.full_precision({"guess": self.projection(outputs["sentence"])})["guess"]
+        guess = shapes.full_precision({"guess": self.projection(outputs[self.state])})["guess"]
         advice = f"expected the teacher's vectors to have units={self.units} values"
         target = shapes.like(y["teacher_hidden"], guess, 'y["teacher_hidden"]', "the projection", advice)
         target = ops.cast(target, guess.dtype)
@@ -69,4 +81,5 @@ class Representation(Objective):
             "distance": self.distance,
             "units": self.units,
             "activation": self.activation,
+            **({"state": self.state} if self.state != SENTENCE else {}),
         }

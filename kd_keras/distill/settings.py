@@ -8,8 +8,8 @@ from kd_keras.common.config import AUTO, Checked, setting
 
 BASELINE, DISTILLED = "baseline", "distilled"
 # How the student follows the teacher: stages as data, see recipes.py.
-RECIPES = ("soft", "hard", "joint", "staged", "staged_unfreeze")
-NEED_HIDDEN = ("joint", "staged", "staged_unfreeze")
+RECIPES = ("soft", "hard", "joint", "two_stage", "two_stage_unfreeze", "staged", "staged_unfreeze")
+NEED_HIDDEN = ("joint", "two_stage", "two_stage_unfreeze", "staged", "staged_unfreeze")
 DISTANCES = ("mse", "cosine", "kl")
 
 
@@ -55,8 +55,8 @@ class RecipeSettings(Checked):
         "what is learnt in which order (--print_recipe shows it): auto is joint for labels of single texts, soft with "
         "half gold labels where the teacher is barely better than a linear model, else soft; soft follows the logits, "
         "hard the teacher's labels, "
-        "joint logits, labels and representation at once, staged one after the other, staged_unfreeze from the top "
-        "down within each stage.",
+        "joint logits, labels and representation at once, two_stage the representation and then logits and labels at "
+        "once, staged one after the other, and with _unfreeze from the top down within each stage.",
         choices=(AUTO, *RECIPES),
         late=True,
         before="soft",
@@ -82,6 +82,13 @@ class RecipeSettings(Checked):
         high=1e4,
         late=True,
         before=1.0,
+    )
+    logit_head: str = setting(
+        "shared",
+        "recipes with labels and logits: shared, one last layer learns both; own, the logits have a layer of their own "
+        "that is thrown away.",
+        choices=("shared", "own"),
+        late=True,
     )
     # Whether --recipe=auto decided; the teacher may still change its mind. Not a flag.
     chosen: bool = field(default=False, metadata={"late": True})

@@ -35,6 +35,7 @@ from kd_keras.distill.objectives import Objective
 from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.text.batches import steps_per_epoch, training_batches
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.windows import PerPiece
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class TrainingSet:
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
       y: {"label": int32[rows] (a regression: float32[rows]; several labels a text: int32[rows, labels]),
         "teacher_logits": float32[rows, classes], "teacher_hidden": float16[rows, width]}, as far as the objectives need
-        them; arrays, or what stays on disk.
+        them; arrays, or what stays on disk; of a tagger what ``students.inputs.word_targets`` makes.
     """
 
     ids: Mapping[str, TokenIds]
-    y: Mapping[str, np.ndarray | JoinedArray]
+    y: Mapping[str, np.ndarray | JoinedArray | PerPiece]
 
     def take(self, rows: np.ndarray) -> TrainingSet:
         """The chosen rows, in that order."""
@@ -143,7 +144,8 @@ def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training
 
 def _read(y: Mapping | None, objectives: Sequence[Objective]) -> Mapping | None:
     """``y`` without sets of labels where no objective reads them: a Distiller takes labels for one a row otherwise."""
-    if y is None or "label" not in y or len(y["label"].shape) == 1 or any(o.label_sets for o in objectives):
+    label = None if y is None else y.get("label")
+    if label is None or isinstance(label, PerPiece) or len(label.shape) == 1 or any(o.label_sets for o in objectives):
         return y
     return {name: value for name, value in y.items() if name != "label"}
 

@@ -1,4 +1,4 @@
-"""``--ablate=recipes``: {no distillation, hard, soft, joint, staged, staged_unfreeze} × transfer sizes.
+"""``--ablate=recipes``: {no distillation, each of ``RECIPES``} × transfer sizes.
 
 ``--ablate=transfer_sizes``: the same with one recipe.
 
@@ -28,6 +28,8 @@ _TITLE = {
     "soft": "soft (logits)",
     "hard": "hard (teacher's labels)",
     "joint": "joint",
+    "two_stage": "two stages",
+    "two_stage_unfreeze": "two stages + unfreezing",
     "staged": "staged",
     "staged_unfreeze": "staged + unfreezing",
 }

@@ -192,12 +192,18 @@ def _markdown(job: Job, metrics: dict) -> str:
         for kind in ("baseline", "student") if kind in metrics
     )  # fmt: skip
     config = job.student
-    agrees = " gives the teacher's tag to words of" if job.task.is_tagging else (
-        " gives the teacher's labels, and no other, on" if job.task.is_multilabel else " gives the teacher's label on"
+    agrees = (
+        " gives the teacher's tag to words of"
+        if job.task.is_tagging
+        else (
+            " gives the teacher's labels, and no other, on"
+            if job.task.is_multilabel
+            else " gives the teacher's label on"
+        )
     )
     if job.task.is_regression:
         agrees = "'s scores correlate with the teacher's by"
-    bare = "parameters_without_embeddings"
+    kind, bare = student_name(config, job.task.is_pair, job.task.is_tagging), "parameters_without_embeddings"
     many = len(teacher.get("seeds", ()))
     disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")
     if not many:
@@ -231,7 +237,7 @@ so dev scores are a little high for every row alike{test}.
 ## Models
 
 - Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {disk}.
-- Student: {student_name(config, job.task.is_pair, job.task.is_tagging)}, {config.tokenizer}, embeddings {student["embedding_size"]},
+- Student: {kind}, {config.tokenizer}, embeddings {student["embedding_size"]},
   {config.channels}, {config.hidden_size} units per direction, fully connected {config.dense_size},
   {config.pooling} pooling;
   {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),

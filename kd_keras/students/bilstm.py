@@ -1,4 +1,4 @@
-"""BiLSTM students of sentences and of pairs (Tang et al. 2019, section 3.1), and what they weigh."""
+"""BiLSTM students of sentences and of pairs (Tang et al. 2019, section 3.1), and what all students weigh."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from keras import ops
 from kd_keras.common.registry import Registry
 from kd_keras.students.encoder import Encoder
 from kd_keras.students.settings import StudentSettings, student_name
+from kd_keras.students.tagger import tagger
 
 STUDENTS: Registry = Registry("student")
 
@@ -54,6 +55,7 @@ def siamese(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> kera
 
 STUDENTS.register("bilstm", bilstm)
 STUDENTS.register("siamese", siamese)
+STUDENTS.register("tagger", tagger)
 
 
 def _head(sentence: keras.KerasTensor, settings: StudentSettings, outputs: int) -> dict[str, keras.KerasTensor]:
@@ -64,9 +66,9 @@ def _head(sentence: keras.KerasTensor, settings: StudentSettings, outputs: int) 
 
 
 def build_student(
-    settings: StudentSettings, matrix: np.ndarray, outputs: int, seed: int, pair: bool = False
+    settings: StudentSettings, matrix: np.ndarray, outputs: int, seed: int, pair: bool = False, tagging: bool = False
 ) -> keras.Model:
-    """The student for sentences or for pairs.
+    """The student for sentences, for pairs or for tags.
 
     >>> import numpy as np
     >>> matrix = np.random.default_rng(0).normal(size=(1000, 16)).astype(np.float32)
@@ -75,16 +77,17 @@ def build_student(
     TensorShape([1, 3])
 
     Args:
-      settings: the shape; ``settings.student`` names the student, or leaves the choice to ``pair``.
+      settings: the shape; ``settings.student`` names the student, or leaves the choice to ``pair`` and ``tagging``.
       matrix: float32[vocab, width], the first embeddings.
-      outputs: number of classes; 1 for a regression.
+      outputs: number of classes, or tags; 1 for a regression.
       seed: draws its weights and its dropout.
       pair: whether a row is two texts.
+      tagging: whether each word has a label.
 
     Raises:
       UserError: ``settings.student`` does not read such rows.
     """
-    build = STUDENTS.get(student_name(settings, pair))
+    build = STUDENTS.get(student_name(settings, pair, tagging))
     keras.utils.set_random_seed(seed)
     return build(settings, matrix, outputs)
 
@@ -96,13 +99,18 @@ def parameters(model: keras.Model) -> dict[str, int]:
     return {"parameters": total, "parameters_without_embeddings": total - embedding}
 
 
-def flops_per_token(settings: StudentSettings, width: int | None = None) -> int:
-    """Multiply-adds × 2 of the BiLSTM for one token of one text: where nearly all of a student's time goes.
+def flops_per_token(settings: StudentSettings, width: int | None = None, tags: int | None = None) -> int:
+    """Multiply-adds × 2 for one token of one text: of the BiLSTM, where nearly all of a student's time goes.
 
     Args:
       settings: the shape.
       width: of one channel of the embeddings; looked up (``settings.width()``) if not given.
+      tags: of a tagger, whose last layers see each token too and are counted.
     """
     gates = 4 * settings.hidden_size
     channels = 2 if settings.channels == "multichannel" else 1
-    return 2 * 2 * gates * (channels * (width or settings.width()) + settings.hidden_size)
+    flops = 2 * 2 * gates * (channels * (width or settings.width()) + settings.hidden_size)
+    if tags is None:
+        return flops
+    states, dense = 2 * settings.hidden_size, settings.dense_size
+    return flops + 2 * (states * dense + (dense or states) * tags)

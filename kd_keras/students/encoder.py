@@ -1,4 +1,4 @@
-"""The BiLSTM encoder: token ids → a vector for each text (Tang et al. 2019, section 3.1).
+"""The BiLSTM encoder: token ids → a vector for each text (Tang et al. 2019, section 3.1), or for each token.
 
 Every layer is built in, so ``keras.saving.load_model`` needs none of this code.
 """
@@ -18,10 +18,11 @@ class Encoder:
     Args:
       settings: the shape.
       matrix: float32[vocab, width], the first embeddings of every channel.
+      states: whether it returns the states of each token.
     """
 
-    def __init__(self, settings: StudentSettings, matrix: np.ndarray):
-        self._max = settings.pooling == "max"
+    def __init__(self, settings: StudentSettings, matrix: np.ndarray, states: bool = False):
+        self._max = settings.pooling == "max" and not states
         self._channels = [_embedding(matrix, settings.channels != "static", "embeddings")]
         if settings.channels == "multichannel":
             # Kim 2014, section 3.1. What task text does not contain still has the vectors' meaning in the frozen copy.
@@ -32,11 +33,11 @@ class Encoder:
             settings.word_dropout, noise_shape=(None, None, 1), name="word_dropout"
         )
         self._dropout = keras.layers.Dropout(settings.embedding_dropout, name="embedding_dropout")
-        lstm = keras.layers.LSTM(settings.hidden_size, return_sequences=self._max, name="lstm")
+        lstm = keras.layers.LSTM(settings.hidden_size, return_sequences=self._max or states, name="lstm")
         self._bilstm = keras.layers.Bidirectional(lstm, merge_mode="concat", name="bilstm")
 
     def __call__(self, ids: keras.KerasTensor) -> keras.KerasTensor:
-        """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size]."""
+        """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size], or [batch, time, 2 · hidden_size]."""
         embedded = [channel(ids) for channel in self._channels]
         x = self._side_by_side(embedded) if len(embedded) > 1 else embedded[0]
         states = self._bilstm(self._dropout(self._word_dropout(x)))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
+from kd_keras.tasks.rows import words_of
 from kd_keras.text.token_ids import TokenIds
-from kd_keras.text.tokenizers import Tokenizer
+from kd_keras.text.tokenizers import Tokenizer, WordPiece
+from kd_keras.text.windows import PerPiece, Windows
 
 
 def student_ids(tokenizer: Tokenizer, rows: Rows) -> dict[str, TokenIds]:
@@ -17,3 +22,51 @@ def student_ids(tokenizer: Tokenizer, rows: Rows) -> dict[str, TokenIds]:
 def join_ids(parts: list[dict[str, TokenIds]]) -> dict[str, TokenIds]:
     """The rows of all parts, one after the other."""
     return {name: TokenIds.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+
+def student_windows(tokenizer: WordPiece, rows: Rows) -> Windows:
+    """What a tagger reads of the rows of a tagging."""
+    return tokenizer.windows(words_of(text) for text in rows.text)
+
+
+def word_targets(
+    windows: Windows, label: Ragged, logits: Ragged | None = None, hidden: Ragged | None = None
+) -> dict[str, PerPiece]:
+    """What a tagger learns of the words of some rows, where their first pieces are.
+
+    Args:
+      windows: of the rows.
+      label: int[words] of each row, or none of a row without gold.
+      logits: the teacher's, float[words, tags] of each row, if there are any.
+      hidden: its vectors, float[words, width] of each row, if there are any.
+
+    Returns:
+      "word": 1 at the first piece of each word and 0 elsewhere, which is what counts in a loss; "label", −1 where there
+      is none; "teacher_logits" and "teacher_hidden" where given. The teacher's values are not copied.
+
+    Raises:
+      ValueError: a row with another number of values than words.
+    """
+    gold, count = label.lengths > 0, int(windows.words.sum())
+    _same_words(label.lengths[gold], windows.words[gold], "label")
+    tags = np.full(count, -1, np.int32)
+    tags[np.repeat(gold, windows.words)] = label.flat()
+    out = {"word": windows.of_words(np.ones(count, np.float32), 0), "label": windows.of_words(tags, -1)}
+    for name, values in (("teacher_logits", logits), ("teacher_hidden", hidden)):
+        if values is not None:
+            _same_words(values.lengths, windows.words, name)
+            out[name] = _laid(windows, values)
+    return out
+
+
+def _laid(windows: Windows, values: Ragged) -> PerPiece:
+    """``values`` of all words where they lie: rows may share them, or stand in another order."""
+    begins = np.cumsum(windows.words) - windows.words
+    place = np.arange(int(windows.words.sum())) + np.repeat(values.starts - begins, windows.words)
+    word = Ragged.cut(place[windows.word.flat()], windows.word.lengths)
+    return PerPiece(values.values, windows.at, word)
+
+
+def _same_words(found: np.ndarray, words: np.ndarray, name: str) -> None:
+    if len(found) != len(words) or (found != words).any():
+        raise ValueError(f"{name}: rows of {found.tolist()[:5]}… values, but the rows have {words.tolist()[:5]}… words")

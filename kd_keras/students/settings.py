@@ -10,7 +10,9 @@ from kd_keras.text.truncation import TRUNCATIONS
 from kd_keras.text.vectors import vector_width
 
 # Every registered student → whether it reads pairs. The first of a kind is that kind's default.
-READS_PAIRS = {"bilstm": False, "siamese": True}
+READS_PAIRS = {"bilstm": False, "siamese": True, "tagger": False}
+# Those that give each word a tag.
+TAGGERS = ("tagger",)
 # Tang et al. 2019, section 4.2.
 DEFAULT_WIDTH = 300
 
@@ -24,11 +26,13 @@ class StudentSettings(Checked):
     """
 
     student: str | None = setting(
-        None, "kind of student: bilstm (sentences) or siamese (pairs); the one that fits the task if not given."
+        None,
+        "kind of student: bilstm (sentences), siamese (pairs) or tagger (tags of words); the one that fits the task if "
+        "not given.",
     )
     tokenizer: str = setting(
         "wordpiece",
-        "how the student sees text: the teacher's pieces, or words.",
+        "how the student sees text: the teacher's pieces (a tagger: pieces of its own), or words.",
         choices=("wordpiece", "words"),
     )
     vocab_size: int | None = setting(
@@ -60,7 +64,7 @@ class StudentSettings(Checked):
         None, f"width of the embeddings; if not given, that of --vectors, else {DEFAULT_WIDTH}.", low=1
     )
     hidden_size: int = setting(150, "LSTM units per direction.", low=1)
-    dense_size: int = setting(200, "units of the fully connected layer.", low=1)
+    dense_size: int = setting(200, "units of the fully connected layer; a tagger may have 0, no such layer.", low=0)
     pooling: str = setting(
         "last",
         "sentence vector: last states of both directions, or the maximum over time.",
@@ -99,14 +103,24 @@ class StudentSettings(Checked):
         return found
 
 
-def student_name(settings: StudentSettings, pair: bool) -> str:
-    """The student that reads sentences, or pairs; UserError where another was asked for."""
-    fit = [name for name, reads_pairs in READS_PAIRS.items() if reads_pairs == pair]
-    if settings.student is None:
-        return fit[0]
-    if settings.student not in fit:
+def student_name(settings: StudentSettings, pair: bool, tagging: bool = False) -> str:
+    """The student that reads sentences, or pairs, or tags words.
+
+    Raises:
+      UserError: another was asked for, or a shape that it cannot have.
+    """
+    fit = [name for name, reads_pairs in READS_PAIRS.items() if (reads_pairs, name in TAGGERS) == (pair, tagging)]
+    name = settings.student or fit[0]
+    if name not in fit:
+        reads = "tag words" if tagging else "read pairs" if pair else "read single sentences"
         raise UserError(
-            f"--student={settings.student}: does not read {'pairs' if pair else 'single sentences'}, which the task "
-            f"has; expected {' or '.join(fit)}, or leave --student out"
+            f"--student={name}: does not {reads}, which the task has; expected {' or '.join(fit)}, or leave --student "
+            "out"
         )
-    return settings.student
+    if tagging and settings.tokenizer != "wordpiece":
+        raise UserError(f"--tokenizer={settings.tokenizer}: a tagger reads pieces; leave --tokenizer out")
+    if tagging and settings.pooling != "last":
+        raise UserError(f"--pooling={settings.pooling}: a tagger pools nothing; leave --pooling out")
+    if not tagging and not settings.dense_size:
+        raise UserError("--dense_size=0: only a tagger can do without the fully connected layer; expected at least 1")
+    return name

@@ -59,6 +59,15 @@ def training_plan(lengths: np.ndarray, batch_size: int, seed: int, start_step: i
         epoch, skip = epoch + 1, 0
 
 
+def padded(
+    ids: Mapping[str, TokenIds], y: Mapping[str, np.ndarray | JoinedArray | PerPiece], rows: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The chosen rows as arrays, x and y as in :func:`training_batches`."""
+    x = {k: t.padded(rows) for k, t in ids.items()}
+    time = max(v.shape[1] for v in x.values())
+    return x, {k: v.padded(rows, time) if isinstance(v, PerPiece) else v[rows] for k, v in y.items()}
+
+
 def training_batches(
     ids: Mapping[str, TokenIds],
     y: Mapping[str, np.ndarray | JoinedArray | PerPiece],
@@ -84,9 +93,7 @@ def training_batches(
 
     def generate() -> Iterator[tuple[dict, dict]]:
         for rows in training_plan(lengths, batch_size, seed, start_step):
-            x = {k: t.padded(rows) for k, t in ids.items()}
-            time = max(v.shape[1] for v in x.values())
-            yield x, {k: v.padded(rows, time) if isinstance(v, PerPiece) else v[rows] for k, v in y.items()}
+            yield padded(ids, y, rows)
 
     signature = (
         {k: tf.TensorSpec((None, None), tf.int32) for k in ids},

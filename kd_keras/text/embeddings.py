@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.seeds import rng
+from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import SPECIAL
 from kd_keras.text.vectors import read_vectors
 
@@ -46,6 +47,41 @@ def from_teacher(matrix: np.ndarray, rows: Sequence[int], width: int, scale: flo
     out[:, : projected.shape[1]] = projected * (scale / max(projected[1:].std(), 1e-8))
     out[0] = 0
     return out
+
+
+def from_pieces(matrix: np.ndarray, pieces: TokenIds, width: int, scale: float = 0.3) -> np.ndarray:
+    """As :func:`from_teacher`, for a student with a vocabulary of its own: the mean of the teacher's pieces of each.
+
+    Args:
+      matrix: float32[teacher vocab, teacher width].
+      pieces: the teacher's ids of each student piece, the student's order: see :func:`teacher_pieces`.
+      width, scale: as in :func:`from_teacher`.
+
+    Returns:
+      float32[len(pieces), width]; a piece without any of the teacher's is 0.
+    """
+    lengths = pieces.lengths
+    known = lengths > 0
+    out = np.zeros((len(pieces), width), np.float32)
+    if known.any():
+        means = np.add.reduceat(np.asarray(matrix, np.float32)[pieces.values], pieces.offsets[:-1][known])
+        means /= lengths[known, None]
+        # With the mean as the first row, which takes no part, centring is that of the pieces alone.
+        rows = np.concatenate([means.mean(0, keepdims=True), means])
+        out[known] = from_teacher(rows, range(len(rows)), width, scale)[1:]
+    return out
+
+
+def teacher_pieces(vocab: Sequence[str], ids_of: Callable[[str, bool], Sequence[int]]) -> TokenIds:
+    """The teacher's ids of each piece of a student's vocabulary: of its letters, without "##"; none of [PAD] and such.
+
+    Args:
+      vocab: the student's.
+      ids_of: the teacher's ids of a bare string, which begins a word or goes on with one.
+    """
+    return TokenIds.of(
+        [] if piece in SPECIAL else ids_of(piece.removeprefix("##"), not piece.startswith("##")) for piece in vocab
+    )
 
 
 @dataclass(frozen=True)

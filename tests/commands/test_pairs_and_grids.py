@@ -158,7 +158,7 @@ def test_the_grid_of_recipes_has_every_recipe_at_every_size(files, runs):
     folder = files / "recipes"
     grid = json.loads((folder / "ablation.json").read_text())
     more = grid["transfer_rows"]["unlabeled"]
-    recipes = ("soft", "hard", "joint", "staged", "staged_unfreeze")
+    recipes = ("soft", "hard", "joint", "two_stage", "two_stage_unfreeze", "staged", "staged_unfreeze")
     assert grid["transfer_sizes"] == [0, 10, more]
     assert set(grid["arms"]) == {"baseline-0"} | {f"{r}-{size}" for r in recipes for size in (0, 10, more)}
     for size in (0, 10, more):

@@ -54,8 +54,8 @@ def student(seed=1, **changes):
     return build_student(replace(SHAPE, **changes), matrix, 2, seed)
 
 
-def made(name, updates=30, rounds=10):
-    return stages(recipe(RecipeSettings(recipe=name), units=WIDTH), ALL, LABELLED, updates, rounds, 0.01)
+def made(name, updates=30, rounds=10, **settings):
+    return stages(recipe(RecipeSettings(recipe=name, **settings), units=WIDTH), ALL, LABELLED, updates, rounds, 0.01)
 
 
 def values(model):
@@ -96,6 +96,25 @@ def test_the_staged_recipe_is_representation_then_logits_then_labels():
     assert (first.select, second.select, third.select) == ("loss", "metric", "metric")
     assert len(first.data) == len(second.data) == ROWS and len(third.data) == 16, "gold labels: labelled rows only"
     assert first.trainable == ("bilstm", "embeddings"), "a head that learns nothing must not drift"
+
+
+def test_two_stages_end_with_labels_and_logits_at_once():
+    first, second = made("two_stage")
+    assert (first.trainable, first.select) == (("bilstm", "embeddings"), "loss")
+    assert [o.title for o in second.objectives] == ["mse", "hard"] and len(second.data) == ROWS
+    head = ("dense", "logits")
+    thawing = [stage.trainable for stage in made("two_stage_unfreeze")]
+    assert thawing == [(), ("bilstm",), ("bilstm", "embeddings"), head, (*head, "bilstm"), None]
+
+
+def test_a_logit_head_of_its_own_leaves_the_students_to_the_labels(tmp_path):
+    _, logits, labels = todo = made("staged", logit_head="own")
+    assert (logits.trainable, logits.select) == (("dense", "bilstm", "embeddings"), "loss") and labels.trainable is None
+    model = student()
+    before = values(model)
+    run(model, todo[:2], tmp_path / "logits")
+    assert (values(model)["logits/kernel"] == before["logits/kernel"]).all()
+    assert (values(model)["dense/kernel"] != before["dense/kernel"]).any()
 
 
 def test_layers_thaw_from_the_top_down():

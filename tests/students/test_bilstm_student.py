@@ -1,4 +1,4 @@
-"""The contract of every student, each against one written in NumPy."""
+"""The contract of every student of texts, each against one written in NumPy; taggers have test_tagger.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.students.bilstm import STUDENTS, build_student, flops_per_token, parameters
-from kd_keras.students.settings import READS_PAIRS, StudentSettings
+from kd_keras.students.settings import READS_PAIRS, TAGGERS, StudentSettings
 
 VOCAB, CLASSES = 20, 3
 SMALL = StudentSettings(embedding_size=6, hidden_size=5, dense_size=7)
@@ -20,7 +20,8 @@ FIRST = np.array([[3, 4, 5, 6], [7, 8, 0, 0], [0, 0, 0, 0], [9, 0, 0, 0]], np.in
 SECOND = np.array([[5, 4, 3, 11, 12], [7, 8, 9, 0, 0], [3, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.int32)
 
 SHAPES = [("last", "nonstatic"), ("max", "multichannel"), ("last", "static")]
-CASES = [(s, *shape) for s in STUDENTS.names() for shape in SHAPES]
+OF_TEXTS = [name for name in STUDENTS.names() if name not in TAGGERS]
+CASES = [(s, *shape) for s in OF_TEXTS for shape in SHAPES]
 
 
 def case_settings(case) -> StudentSettings:
@@ -193,7 +194,7 @@ def test_a_siamese_student_reads_both_texts_with_the_same_weights(pooling):
     assert not twice[:, 30:].any() and (twice[:, :10] == twice[:, 10:20]).all()
 
 
-@pytest.mark.parametrize("student", STUDENTS.names())
+@pytest.mark.parametrize("student", OF_TEXTS)
 def test_one_output_is_a_regression(student):
     settings = replace(SMALL, student=student, dropout=0.0, embedding_dropout=0.0, word_dropout=0.0)
     model = build(settings, outputs=1)
@@ -251,7 +252,9 @@ def test_saved_students_load_in_a_fresh_process_without_the_package(tmp_path, ru
 
 
 def test_an_unknown_student_is_refused():
-    with pytest.raises(UserError, match="--student=bilst: expected one of bilstm, siamese. Did you mean bilstm"):
+    with pytest.raises(
+        UserError, match="--student=bilst: expected one of bilstm, siamese, tagger. Did you mean bilstm"
+    ):
         StudentSettings(student="bilst")
     with pytest.raises(UserError, match="unknown student 'x'"):
         STUDENTS.get("x")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.text.embeddings import from_teacher, from_vectors, random_matrix
+from kd_keras.text.embeddings import from_pieces, from_teacher, from_vectors, random_matrix, teacher_pieces
 
 
 def teacher_matrix(rows: int = 40, rank: int = 12, width: int = 24) -> np.ndarray:
@@ -111,3 +111,29 @@ def test_vectors_without_a_word_of_the_vocabulary_are_refused(tmp_path):
         UserError, match=r"--vectors: .*v.txt: holds no word of the vocabulary \(such as film, dull, uns"
     ):
         from_vectors(path, VOCAB, seed=1)
+
+
+STUDENT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "film", "##s", "dull", "s"]
+
+
+def ids_of(text: str, begins: bool) -> list[int]:
+    return {"film": [7], "s": [11], "dull": [3, 21]}[text]
+
+
+@pytest.mark.parametrize("width", [2, 5, 30])
+def test_a_piece_of_ones_own_begins_at_the_mean_of_the_teachers_pieces(width):
+    """Fault 11 of the paper's code: rows were those of another order, and no width but a smaller one worked."""
+    matrix = teacher_matrix()
+    got = from_pieces(matrix, teacher_pieces(STUDENT, ids_of), width, scale=0.3)
+    means = np.stack([matrix[7], matrix[11], (matrix[3] + matrix[21]) / 2, matrix[11]]).astype(np.float64)
+    centred = means - means.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    best = (u * s)[:, :width]
+    assert got.shape == (9, width) and got.dtype == np.float32 and not got[:5].any()
+    gram = got[5:] @ got[5:].T
+    np.testing.assert_allclose(gram / gram.max(), best @ best.T / (best @ best.T).max(), atol=1e-4)
+    assert (got[6] == got[8]).all(), "##s is spelled s"
+
+
+def test_a_vocabulary_that_the_teacher_knows_nothing_of_is_zero():
+    assert not from_pieces(teacher_matrix(), teacher_pieces(STUDENT, lambda text, begins: []), 4).any()

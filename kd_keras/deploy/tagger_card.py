@@ -9,7 +9,7 @@ from kd_keras.common.markdown import markdown_table
 from kd_keras.tasks import Task
 
 MEDIAPIPE = "MediaPipe Tasks has no task that tags words: these files are for a plain interpreter."
-KOTLIN = """On Android, with the Kotlin of `docs/android-tagger.md` in kd_keras' repository and an interpreter of a file:
+KOTLIN = """On Android, with the Kotlin of `docs/android-tagger.md` in kd_keras' repository and an interpreter:
 
 ```kotlin
 val pieces = Pieces(lines("vocab.txt"))

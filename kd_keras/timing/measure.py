@@ -183,8 +183,8 @@ def _models(plan: Plan, made: MadeModels) -> list[Model]:
             at = {n: made.student(fmt, n // sides) for n in lengths if n // sides != own}
         models.append(Model(fmt.name, "tflite", fmt, path, at))
     for precision in plan.settings.teacher_list():
-        at = {n: made.teacher(precision, n) for n in (*lengths, own := plan.teacher.length)}
-        fmt = Format(f"teacher_{precision}", "unrolled", precision)
+        fmt, own = Format(f"teacher_{precision}", "unrolled", precision), plan.teacher.length
+        at = {n: made.teacher(precision, n) for n in (*lengths, own)}
         many = {n: made.teacher(precision, n or own, b) for b in plan.batches[1:] for n in (*lengths, None)}
         models.append(Model(fmt.name, "bert_tflite", fmt, at[own], at, many))
     return models

@@ -115,7 +115,7 @@ Median milliseconds of one text, batch 1, {_threads_text(threads)}; dev {metric}
 - load ms: from file to allocated tensors, median of 5, the file in the system's cache. memory MB: what the resident
   memory of a fresh process grew by, from before loading to its peak while answering; mapped pages of the file are in
   it, Python and libraries are not (`peak_mb` in {JSON} has all of it).
-- dev {metric}: of the exported file, on all rows; what is longer than the file reads is cut (a tagger's sentence: read in
+- dev {metric}: of the exported file, on all rows; what is longer than the file reads is cut (a tagger's is read in
   windows).
 {_of_batches(report)}
 ## Percentiles, ms
@@ -149,8 +149,8 @@ def _of_batches(report: dict) -> str:
     if len(_batches(report)) == 1:
         return ""
     many = _batches(report)[-1]
-    return f"""- "{many} texts": the time of {many} together, padded to the longest. The teacher's file is made for as many, a
-  file of any length takes them at once, an unrolled student one after the other.
+    return f"""- "{many} texts": the time of {many} together, padded to the longest. The teacher's file is made for as
+  many, a file of any length takes them at once, an unrolled student one after the other.
 """
 
 

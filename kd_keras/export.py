@@ -7,7 +7,8 @@ python -m kd_keras.export --model_dir=RUN --arm=baseline-seed1
 
 Files are compared on the run's dev split, and int8 ranges come from its training rows, unless files are named.
 
-RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits) and "ids" (ids → logits).
+RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits) and "ids" (ids → logits). A tagger's
+has "ids" alone, as words and windows of long texts are made outside the graph.
 RUN/tflite/ has a .tflite file for each format with labels.txt, vocab.txt and metadata.json; the unrolled ones hold
 labels, vocabulary and tokenizer inside too, which is all that MediaPipe needs. Copy the folder, and
 python -m kd_keras.predict --model=FILE.tflite "text" works from it. With --arm, another student than the one that

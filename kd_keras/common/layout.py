@@ -186,5 +186,10 @@ class BundleLayout:
         return self.root / "vocab.txt"
 
     @property
+    def tokenizer(self) -> Path:
+        """Of a tagger alone."""
+        return self.root / "tokenizer.json"
+
+    @property
     def card(self) -> Path:
         return self.root / "README.md"

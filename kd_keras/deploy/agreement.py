@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.ragged import Ragged
 from kd_keras.formats.format import Format
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import as_logits
@@ -30,7 +31,7 @@ class Verification:
 
     Attributes:
       rows: texts compared, an empty one among them.
-      cut: of these, longer than the file reads; Keras gets them cut alike.
+      cut: of these, longer than the file reads; Keras gets them cut alike, a tagger's in the same windows.
       max_score_difference: largest difference of a score.
       max_logit_difference: largest difference of a logit, each row's mean taken off; None where no score can be read
         back (integers) or of a regression.
@@ -42,6 +43,7 @@ class Verification:
       metrics: of the file, cut text and all, over the rows with a gold label; None if there are none.
       keras_metrics: of Keras on the whole text.
       pieces_differ: of a SavedModel, rows that its own tokenizer splits otherwise; these are not compared.
+      words: of a tagger, how many words the rows have; "agreement" and "clear" are of these, and tags for labels.
     """
 
     rows: int
@@ -54,9 +56,14 @@ class Verification:
     metrics: dict[str, float] | None = None
     keras_metrics: dict[str, float] | None = None
     pieces_differ: int = 0
+    words: int | None = None
+
+    @property
+    def compared(self) -> str:
+        return f"{self.rows:,} texts" if self.words is None else f"{self.words:,} words"
 
     def to_json(self) -> dict:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("words", None)}
 
 
 def cut_ids(ids: Mapping[str, TokenIds], length: int | None, truncation: str = HEAD) -> tuple[dict[str, TokenIds], int]:
@@ -75,9 +82,15 @@ def cut_ids(ids: Mapping[str, TokenIds], length: int | None, truncation: str = H
 
 
 def compare(
-    task: Task, rows: Rows, want: np.ndarray, got: np.ndarray, whole: np.ndarray, cut: int = 0, pieces_differ: int = 0
+    task: Task,
+    rows: Rows,
+    want: np.ndarray | Ragged,
+    got: np.ndarray | Ragged,
+    whole: np.ndarray | Ragged,
+    cut: int = 0,
+    pieces_differ: int = 0,
 ) -> Verification:
-    """Scores against scores.
+    """Scores against scores. Of a tagger they are ragged float[words, tags], a row each.
 
     Args:
       task: tells a regression from classes.
@@ -88,6 +101,8 @@ def compare(
       cut: rows that were cut.
       pieces_differ: rows left out of the comparison by the caller.
     """
+    file, words = got, got.lengths.sum().item() if isinstance(got, Ragged) else None
+    got, want = (x.flat() if isinstance(x, Ragged) else x for x in (got, want))
     if got.shape != want.shape or not np.isfinite(got).all():
         raise UserError(f"the exported file answers {got.shape} with {np.isnan(got).sum()} NaN, expected {want.shape}")
     difference = np.abs(got - want)
@@ -116,9 +131,10 @@ def compare(
         agreement=float(same.mean()),
         clear=int(clear.sum()),
         clear_agreement=float(same[clear].mean() if clear.any() else same.mean()),
-        metrics=score(task.metrics, rows.label, as_logits(task, got)) if labelled else None,
+        metrics=score(task.metrics, rows.label, as_logits(task, file)) if labelled else None,
         keras_metrics=score(task.metrics, rows.label, as_logits(task, whole)) if labelled else None,
         pieces_differ=pieces_differ,
+        words=words,
     )
 
 
@@ -127,17 +143,22 @@ def require_agreement(fmt: Format, name: str, found: Verification) -> None:
     if fmt.tolerance is not None and not found.max_score_difference <= fmt.tolerance:
         raise UserError(
             f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score, at most {fmt.tolerance:g} is "
-            f"allowed (same label on {found.agreement:.1%} of {found.rows:,} texts); the file was removed"
+            f"allowed (same label on {found.agreement:.1%} of {found.compared}); the file was removed"
         )
     allowed = fmt.allowed()
     if any(getattr(found, which) < allowed[which] for which in ("clear_agreement", "agreement")):
         advice = "; calibrate on more text like that of the app" if fmt.precision == "int8" else ""
+        what, unit = ("label", "texts") if found.words is None else ("tag", "words")
         raise UserError(
-            f"{name}: gives Keras' label on {found.clear_agreement:.1%} of the {found.clear:,} texts that Keras is "
-            f"clear about, expected at least {allowed['clear_agreement']:.0%}, and on {found.agreement:.1%} of all "
-            f"{found.rows:,}, expected at least {allowed['agreement']:.0%} (largest difference of a score "
-            f"{found.max_score_difference:.2g}); the file was removed{advice}"
+            f"{name}: gives Keras' {what} on {found.clear_agreement:.1%} of the {found.clear:,} {unit} that Keras is "
+            f"clear about, expected at least {_share(allowed['clear_agreement'])}, and on {found.agreement:.1%} of all "
+            f"{found.compared.split()[0]}, expected at least {_share(allowed['agreement'])} (largest difference of a "
+            f"score {found.max_score_difference:.2g}); the file was removed{advice}"
         )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.4g}%"
 
 
 def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:

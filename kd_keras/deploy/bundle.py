@@ -14,6 +14,14 @@ from kd_keras.text.tokenizers import Tokenizer, made_tokenizer, read_vocab
 from kd_keras.text.truncation import HEAD
 
 VERSION = 1
+# How an app makes words of pieces; in metadata.json, in the file itself, and in the card.
+WORDS = (
+    "A word is tagged by its first piece; what is said of later pieces and of padding counts for nothing. Pieces are "
+    "cased: nothing is lower-cased, no accent is taken off. A word without a piece is [UNK]. A text of more pieces "
+    "than max_length (or than the file reads) is read in windows of whole words: the next begins half a window on, "
+    "and a word has the answer of the window in which it is farthest from a cut. Tags are IOB2: an entity begins with "
+    "B- and goes on with I- of its type."
+)
 
 
 def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = None) -> dict[str, Any]:
@@ -27,6 +35,7 @@ def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = N
     """
     return {
         "version": VERSION,
+        **({"words": WORDS} if task.is_tagging else {}),
         "task": task.to_json(),
         "labels": list(task.labels),
         "tokenizer": {
@@ -45,6 +54,8 @@ def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = N
 
 
 def _scores(task: Task) -> str:
+    if task.is_tagging:
+        return "logits of each piece, in the order of labels.txt; those of a word's first piece are the word's"
     if task.is_regression:
         return "the number that the regression predicts"
     if task.is_multilabel:
@@ -65,6 +76,8 @@ def write(folder: Path, task: Task, tokenizer: Tokenizer, about: dict, models: M
     layout = BundleLayout(folder)
     files.write_text(layout.vocab, "".join(p + "\n" for p in tokenizer.vocab))
     files.write_text(layout.labels, "".join(label + "\n" for label in task.labels))
+    if task.is_tagging:
+        tokenizer.save(layout.vocab, layout.tokenizer)
     files.write_json(layout.metadata, about | {"models": dict(models)})
 
 

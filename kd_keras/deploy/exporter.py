@@ -8,34 +8,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import linked
 from kd_keras.common.progress import say
 from kd_keras.deploy import bundle, model_card
-from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
+from kd_keras.deploy.agreement import Verification, require_agreement
+from kd_keras.deploy.comparison import calibration_ids, comparison
 from kd_keras.deploy.runner import Runner
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.texts import Texts, export_texts
-from kd_keras.formats import mediapipe
+from kd_keras.formats import mediapipe, tagger_metadata
 from kd_keras.formats.format import SAVED_MODEL, Format, names
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.saved_model import LoadedModel, write_saved_model
 from kd_keras.formats.tflite import convert
 from kd_keras.formats.tflite_inputs import READS
-from kd_keras.metrics.answers import scores_of
 from kd_keras.runs.finished import FinishedRun
-from kd_keras.students.inference import predict
-from kd_keras.students.inputs import student_ids
 from kd_keras.students.weights import student_weights
-from kd_keras.tasks import Rows
-
-# A file of any length is asked with so many different amounts of padding.
-_PADDINGS = 4
-# Of the check texts, the share that a SavedModel's tokenizer may split otherwise (see graph_tokenizer).
-_PIECES = 0.005
 
 
 @dataclass(frozen=True)
@@ -91,15 +81,10 @@ class _Job:
 
     def __init__(self, run: FinishedRun, settings: ExportSettings, texts: Texts):
         self.run, self.layout, self.length = run, run.home, settings.tflite_length
-        self.runner, self.source, self.rows = Runner.load(run), texts.source, texts.check
+        self.runner, self.source, self.calibration = Runner.load(run), texts.source, texts.calibration
         self.about = bundle.describe(run.task, run.tokenizer, run.student_hash, run.arm or run.kept_arm)
-        self.calibration = texts.calibration and student_ids(run.tokenizer, texts.calibration)
-        self.ids = student_ids(run.tokenizer, self.rows)
-        self.logits = predict(self.runner.student, self.ids)
+        self.keras = comparison(self.runner, texts.check)
         self.models = bundle.models_of(self.layout.tflite, self.about["student"])
-
-    def _scores(self, logits: np.ndarray) -> np.ndarray:
-        return scores_of(self.runner.task, logits)
 
     def tflite(self, fmt: Format) -> tuple[str, int, Verification]:
         """Writes one file and its entry in metadata.json."""
@@ -110,22 +95,21 @@ class _Job:
         bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
         length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
         with _older_gone_on_failure(path), files.atomic_path(path) as temp:
-            calibration = self.calibration and cut_ids(self.calibration, length, runner.tokenizer.truncation)[0]
+            calibration = self.calibration and calibration_ids(runner, self.calibration, length)
             no_mediapipe = mediapipe.why_not(runner.task, runner.tokenizer, fmt)
             bert = no_mediapipe is None and runner.tokenizer.kind == "wordpiece"
             aliases = list(mediapipe.accented(runner.tokenizer).values()) if bert else ()
             content = convert(
                 student_weights(runner.student, runner.task.is_multilabel), fmt, length, calibration, bert, aliases
             )
-            if no_mediapipe is None:
+            if runner.task.is_tagging:
+                content = tagger_metadata.add_metadata(content, runner.task, runner.tokenizer, bundle.WORDS)
+            elif no_mediapipe is None:
                 content = mediapipe.add_metadata(content, runner.task, runner.tokenizer)
             temp.write_bytes(content)
             model = LiteRT(temp)
-            ids, cut = cut_ids(self.ids, length, runner.tokenizer.truncation)
-            want = predict(runner.student, ids) if cut else self.logits
-            got = model.scores(ids, _PADDINGS)
-            found = compare(runner.task, self.rows, self._scores(want), got, self._scores(self.logits), cut)
-            require_agreement(fmt, name, found)
+            found = self.keras.tflite(model, length)
+            require_agreement(self._bounds(fmt), name, found)
         self.models[fmt.file] = {
             "format": fmt.name,
             "form": fmt.form,
@@ -137,36 +121,28 @@ class _Job:
             "reads": READS["bert" if bert else "ids"],
             "mediapipe": f"no: {no_mediapipe}" if no_mediapipe else "TextClassifier",
             "checked_on": self.source,
-            "verification": _verification(fmt, found),
+            "verification": _verification(self._bounds(fmt), found),
         }
         bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
         return name, len(content), found
 
     def saved_model(self) -> tuple[str, int, Verification]:
         """Writes the folder, metadata with it."""
-        runner, rows, folder = self.runner, self.rows, self.layout.saved_model
+        runner, folder = self.runner, self.layout.saved_model
         name = folder.relative_to(self.run.layout.root).as_posix()
         with _older_gone_on_failure(folder), files.atomic_dir(folder) as temp:
             write_saved_model(runner.student, runner.tokenizer, runner.task, temp)
-            model = LoadedModel(temp)
-            worst = float(np.abs(model.logits_of_ids(self.ids) - self.logits).max())
-            if not worst <= SAVED_MODEL.tolerance:
-                raise UserError(f"{name}: ids give logits that differ from Keras' by {worst:.2g}; it was removed")
-            same = _same_pieces(model, runner, rows)
-            if (~same).mean() > _PIECES:
-                raise UserError(
-                    f"{name}: splits {(~same).sum()} of {len(rows):,} texts otherwise than the student's "
-                    f"tokenizer (the first is row {int(np.argmin(same))}); it was removed"
-                )
-            keras = self._scores(self.logits)
-            got = np.where(same[:, None], model.scores(rows), keras)
-            found = compare(runner.task, rows, keras, got, keras, pieces_differ=int((~same).sum()))
-            require_agreement(SAVED_MODEL, name, found)
+            found = self.keras.saved_model(LoadedModel(temp), name)
+            fmt = self._bounds(SAVED_MODEL)
+            require_agreement(fmt, name, found)
             extra = temp / self.layout.saved_model_metadata.relative_to(folder)
-            said = {"reads": READS["ids"], "checked_on": self.source, "verification": _verification(SAVED_MODEL, found)}
+            said = {"reads": READS["ids"], "checked_on": self.source, "verification": _verification(fmt, found)}
             files.write_json(extra, self.about | said)
             size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
         return name, size, found
+
+    def _bounds(self, fmt: Format) -> Format:
+        return fmt.of_words() if self.runner.task.is_tagging else fmt
 
 
 @contextlib.contextmanager
@@ -185,12 +161,3 @@ def _older_gone_on_failure(path: Path) -> Iterator[None]:
 
 def _verification(fmt: Format, found: Verification) -> dict:
     return found.to_json() | {"allowed": fmt.allowed()}
-
-
-def _same_pieces(model: LoadedModel, runner: Runner, rows: Rows) -> np.ndarray:
-    """bool[rows]: whether the SavedModel's tokenizer gives the ids of the student's."""
-    same = np.ones(len(rows), bool)
-    for texts in (rows.text, rows.text_b) if rows.text_b is not None else (rows.text,):
-        ours, theirs = runner.tokenizer.encode(texts), model.pieces(texts)
-        same &= [np.array_equal(ours[i], theirs[i]) for i in range(len(texts))]
-    return same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows, Task
 
 TEXTS = (
@@ -74,25 +75,64 @@ TEXTS = (
 )
 
 
+# For taggers: names of people, places and organisations, also where none is, in several scripts.
+SENTENCES = (
+    "Ada Lovelace was born in London .",
+    "The river Elbe flows through Dresden , Hamburg and many villages .",
+    "Nobody came .",
+    "In May the Bank of Otterville opened an office in Lisbon .",
+    "Mrs. O'Neill met Jean-Luc Fabre at the University of Coimbra on Tuesday",
+    "I would like two tickets , please .",
+    "Die Stadtwerke Musterhausen suchen Frau Dr. Erika Beispiel .",
+    "Maria Fernandes vive em Salvador da Bahia desde 1998 .",
+    "Anna Kowalska pojechała z Łodzi do Gdańska .",
+    "Мария Иванова живёт в Казани и работает в университете .",
+    "Η Ελένη μένει στη Θεσσαλονίκη .",
+    "سافرت ليلى من القاهرة إلى عمان .",
+    "דנה גרה בחיפה .",
+    "राम दिल्ली में रहता है ।",
+    "田 中 さ ん は 東 京 に 住 ん で い ま す 。",
+    "김민수는 부산에서 일한다 .",
+    "สมชาย อยู่ ที่ เชียงใหม่",
+    "🙂 Zoë visited São Tomé 🏝️ with José .",
+    "the quarterly report of Northwind & Sons Ltd. was late",
+    "Why did Bishop leave Reading for Nice ?",
+)
+# What taggers stumble over: no words, one word, a word without a piece, more words than any window holds.
+_ODD_SENTENCES = ("", ".", "Paris", "a \u200b b", " ".join(SENTENCES))
+
+
 def built_in(task: Task) -> Rows:
     """The texts as rows without labels; of a pair task, each with another one further down the list."""
+    if task.is_tagging:
+        return unlabelled(task, [*SENTENCES, *(" ".join(t.split()) for t in TEXTS)], None)
     count = len(TEXTS)
     text_b = [TEXTS[(7 * i + 3) % count] for i in range(count)] if task.is_pair else None
     return unlabelled(task, list(TEXTS), text_b)
 
 
 def with_edge_cases(task: Task, rows: Rows) -> Rows:
-    """``rows``, and between them, so that they have neighbours, an empty text and one of a single mark."""
-    empty = unlabelled(task, ["", "."], ["", ""] if task.is_pair else None)
+    """``rows``, and between them, so that they have neighbours, an empty text and one of a single mark.
+
+    Of a tagger also a single word, one without a piece, and a sentence that is longer than most windows.
+    """
+    odd = list(_ODD_SENTENCES) if task.is_tagging else ["", "."]
+    empty = unlabelled(task, odd, ["", ""] if task.is_pair else None)
     half = len(rows) // 2
     parts = [rows.take(range(half)), empty, rows.take(range(half, len(rows)))]
     text_b = [t for p in parts for t in p.text_b] if task.is_pair else None
     return Rows(
-        [f"check-{i}" for i in range(len(rows) + 2)],
+        [f"check-{i}" for i in range(len(rows) + len(odd))],
         [t for p in parts for t in p.text],
         text_b,
-        np.concatenate([p.label for p in parts]),
+        _joined([p.label for p in parts]),
     )
+
+
+def _joined(labels: list[np.ndarray | Ragged]) -> np.ndarray | Ragged:
+    if not isinstance(labels[0], Ragged):
+        return np.concatenate(labels)
+    return Ragged.cut(np.concatenate([x.flat() for x in labels]), np.concatenate([x.lengths for x in labels]))
 
 
 def spread(rows: Rows, most: int) -> Rows:

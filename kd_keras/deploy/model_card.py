@@ -18,6 +18,7 @@ from kd_keras import metrics as known_metrics
 from kd_keras.common import files
 from kd_keras.common.layout import BundleLayout
 from kd_keras.common.markdown import markdown_table
+from kd_keras.deploy import tagger_card
 from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.report import SETS, TITLES
 from kd_keras.tasks import Task
@@ -50,9 +51,11 @@ def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, fl
         what=_what(task, about, metrics, kept),
         files=_files(task, models),
         same=_same(task),
-        scores=_scores(task, metrics, arm),
+        scores="\n\n".join(filter(None, (_scores(task, metrics, arm), tagger_card.by_language(task, metrics)))),
+        unit="words" if task.is_tagging else "them",
+        longer="read in windows of" if task.is_tagging else "cut to",
         data=_data(metrics, arm),
-        **_use(task, models),
+        **_use(task, models, about["tokenizer"]["max_length"]),
         limits=_limits(task, about, models),
         made=_made(task, models, flags, arm if arm != kept else None),
     )
@@ -68,19 +71,21 @@ def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> Mod
     student = metrics.get("baseline" if is_baseline(arm) else "student", {})
     teacher = metrics.get("teacher", {}).get("name")
     scored = [split for split in metrics.get("rows", {}) if task.metric in student.get(split, {})]
+    kind = "token-classification" if task.is_tagging else "text-classification"
+    languages = tagger_card.languages(metrics) or (None if task.name in ("custom", "panx") else "en")
     results = [
         EvalResult(
-            task_type="text-classification", dataset_type=task.name, dataset_name=task.name, dataset_split=split,
+            task_type=kind, dataset_type=task.name, dataset_name=task.name, dataset_split=split,
             metric_type=metric, metric_value=round(student[split][metric], 4),
         )
         for split in scored for metric in task.metrics if metric in student[split]
     ]  # fmt: skip
     return ModelCardData(
-        language=None if task.name == "custom" else "en",
+        language=languages,
         license="other",
         base_model=_public(teacher) if teacher and not is_baseline(arm) else None,
         library_name="kd_keras",
-        pipeline_tag="text-classification",
+        pipeline_tag=kind,
         tags=["knowledge-distillation", "bilstm", "tflite"],
         metrics=list(task.metrics),
         model_name=f"{task.name} BiLSTM" if results else None,
@@ -99,7 +104,9 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
         by, teacher = "trained on the labels alone, without distillation", {}
     texts = "pairs of texts" if task.is_pair else "single texts"
     gives = "predicts a score" if task.is_regression else f"tells apart: {', '.join(task.labels)}"
-    if task.is_multilabel:
+    if task.is_tagging:
+        gives = tagger_card.gives(task)
+    elif task.is_multilabel:
         gives = f"gives any of these labels, each by itself: {', '.join(task.labels)}"
     sizes = [
         f"{who} has {part['parameters']:,} parameters."
@@ -128,14 +135,15 @@ def _which(arm: str | None, kept: str | None, metrics: dict) -> list[str]:
 
 
 def _files(task: Task, models: Mapping[str, dict]) -> str:
-    head = ["file", "bytes", "tokens", _same(task), _titled(task.metric), "of Keras", "texts", "checked on", "allowed"]
+    head = ["file", "bytes", "tokens", _same(task), _titled(task.metric), "of Keras",
+            "words" if task.is_tagging else "texts", "checked on", "allowed"]  # fmt: skip
     lines = []
     for name, entry in models.items():
         v = entry["verification"]
         gold = [_number(task.metric, v[part][task.metric]) if v.get(part) else "" for part in _OF_A_FILE]
         length = str(entry["length"] or "any")
         agreement = f"{v['agreement']:.2%}"
-        checked = [f"{v['rows']:,}", entry["checked_on"], _allowed(v.get("allowed", {}))]
+        checked = [f"{v.get('words', v['rows']):,}", entry["checked_on"], _allowed(v.get("allowed", {}))]
         lines.append([name, f"{entry['bytes']:,}", length, agreement, *gold, *checked])
     return markdown_table(head, lines)
 
@@ -143,12 +151,12 @@ def _files(task: Task, models: Mapping[str, dict]) -> str:
 def _same(task: Task) -> str:
     if task.is_multilabel:
         return "same labels"
-    return "same score" if task.is_regression else "same label"
+    return "same score" if task.is_regression else "same tag" if task.is_tagging else "same label"
 
 
 def _allowed(bounds: Mapping[str, float]) -> str:
     """Of older files, nothing."""
-    share = [f"{bounds['agreement']:.0%}"] if "agreement" in bounds else []
+    share = [f"{100 * bounds['agreement']:.4g}%"] if "agreement" in bounds else []
     return ", ".join(share + [f"± {bounds[k]:g}" for k in ("max_score_difference",) if k in bounds])
 
 
@@ -216,7 +224,7 @@ def _more(metrics: dict) -> dict[str, int]:
     return {SETS.get(n, f"augmented ({n})"): count for n, count in metrics.get("transfer_rows", {}).items()}
 
 
-def _use(task: Task, models: Mapping[str, dict]) -> dict[str, str]:
+def _use(task: Task, models: Mapping[str, dict], room: int) -> dict[str, str]:
     """A command, who takes the files as they are, and what each reads and gives."""
     second = ' --text_b="second text"' if task.is_pair else ""
     alike: dict[str, list[str]] = {}
@@ -229,17 +237,23 @@ def _use(task: Task, models: Mapping[str, dict]) -> dict[str, str]:
     mediapipe = [name for name, entry in models.items() if entry["mediapipe"] == "TextClassifier"]
     return {
         "predict": f'python -m kd_keras.predict --model={next(iter(models))} "a text"{second}',
-        "mediapipe": f"MediaPipe Tasks' `TextClassifier` takes as they are: {', '.join(mediapipe)}." * bool(mediapipe),
+        "mediapipe": tagger_card.MEDIAPIPE
+        if task.is_tagging
+        else f"MediaPipe Tasks' `TextClassifier` takes as they are: {', '.join(mediapipe)}." * bool(mediapipe),
         "inputs": inputs,
+        "kotlin": tagger_card.usage(room) if task.is_tagging else "",
     }
 
 
 def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) -> str:
     integers = [name for name, entry in models.items() if entry["precision"] in ("dynamic", "int8")]
     errors = "its data's errors" if is_baseline(about.get("arm")) else "its teacher's errors, and its data's"
+    length = about["tokenizer"]["max_length"]
+    reads = [f"Reads at most {length} tokens of a text, fewer where the table says so."]
+    reads = tagger_card.limits(task, length) if task.is_tagging else reads
     lines = [
         "Made for texts like those it was trained on; others were not measured.",
-        f"Reads at most {about['tokenizer']['max_length']} tokens of a text, fewer where the table says so.",
+        *reads,
         "What is not in the vocabulary is [UNK] to it, other languages above all.",
         f"It has {errors}.",
     ]
@@ -248,7 +262,7 @@ def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) ->
             "A text has the labels over 0.5: each label's scores are moved so that this is the threshold with the "
             "best F1 on dev. They are not calibrated: 0.9 does not mean right nine times of ten."
         )
-    elif not task.is_regression:
+    elif not task.is_regression and not task.is_tagging:
         lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean right nine times of ten.")
     if integers:
         lines.append(f"8-bit weights move scores a little, and with them close calls: {', '.join(integers)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ from kd_keras.common import files
 from kd_keras.common.cli import command
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
+from kd_keras.common.ragged import Ragged
 from kd_keras.deploy import bundle
+from kd_keras.deploy.words import word_windows
 from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.formats.litert import LiteRT
+from kd_keras.metrics import softmax
 from kd_keras.metrics.answers import as_logits, only_answer, scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task, has_label
+from kd_keras.tasks.rows import words_of
 from kd_keras.text.tokenizers import Tokenizer
+from kd_keras.text.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,23 @@ class Runner:
         task, tokenizer, entry = bundle.open_model(path)
         return cls(task, tokenizer, LiteRT(path), FORMATS[entry["format"]])
 
+    def windows(self, words: Sequence[Sequence[str]]) -> Windows:
+        """What a tagger reads of the words of some texts, in this format."""
+        return word_windows(self.tokenizer, words, getattr(self.student, "length", None))
+
+    def tag_logits(self, words: Sequence[Sequence[str]]) -> Ragged:
+        """A tagger's answers: ragged float32[words, tags], one for each word of each text, however long it is.
+
+        Args:
+          words: of each text; none of an empty one.
+        """
+        some = self.windows(words)
+        if self.format != KERAS:
+            return some.rows(self.student.tag_logits(some))
+        from kd_keras.students.inference import predict_tags
+
+        return some.rows(predict_tags(self.student, some))
+
     def logits(self, rows: Rows) -> np.ndarray:
         """float32[rows, classes] of the Keras model; an empty text and a very long one (cut) get theirs too."""
         from kd_keras.students.inference import predict
@@ -82,9 +105,13 @@ class Runner:
             return np.zeros((0, self.task.num_outputs), np.float32)
         return predict(self.student, student_ids(self.tokenizer, rows))
 
-    def scores(self, rows: Rows) -> np.ndarray:
+    def scores(self, rows: Rows) -> np.ndarray | Ragged:
         """float[rows, classes], each row adding up to 1; of several labels a text each from 0 to 1, given over 0.5; of
-        a regression float[rows, 1], the number itself."""
+        a regression float[rows, 1], the number itself; of a tagger ragged float[words, tags], each word adding up to 1.
+        """
+        if self.task.is_tagging:
+            logits = self.tag_logits([words_of(text) for text in rows.text])
+            return Ragged(softmax(logits.values), logits.starts, logits.lengths)
         if not len(rows):
             return np.zeros((0, self.task.num_outputs), np.float32)
         if self.format == KERAS:
@@ -97,9 +124,9 @@ class Runner:
         return self.student.scores(ids)
 
     def cut(self, rows: Rows) -> int:
-        """How many rows have more tokens than this format reads (and lose the rest)."""
+        """How many rows have more tokens than this format reads (and lose the rest); a tagger's lose nothing."""
         length = getattr(self.student, "length", None) if self.format.is_tflite else None
-        if length is None or not len(rows):
+        if length is None or not len(rows) or self.task.is_tagging:
             return 0
         lengths = [t.lengths for t in student_ids(self.tokenizer, rows).values()]
         return int((np.max(lengths, axis=0) > length).sum())
@@ -129,7 +156,7 @@ _MANY = 20
 def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
     """The label that a model gives to every one of many rows whose gold labels differ; None of any sane model."""
     gold = has_label(rows)
-    if task.is_regression or gold.sum() < _MANY or len(np.unique(rows.label[gold], axis=0)) < 2:
+    if task.is_regression or task.is_tagging or gold.sum() < _MANY or len(np.unique(rows.label[gold], axis=0)) < 2:
         return None
     return only_answer(task, as_logits(task, scores[gold]))
 

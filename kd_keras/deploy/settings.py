@@ -25,7 +25,11 @@ class ExportSettings(FileSettings):
         "files of another one go to that folder.",
     )
     tflite_length: int = setting(
-        64, "tokens that an unrolled TFLite file reads; longer text is cut. At most the student's own.", low=1, high=512
+        64,
+        "tokens that an unrolled TFLite file reads; longer text is cut, a tagger's read in windows. At most the "
+        "student's own.",
+        low=1,
+        high=512,
     )
     calibration_file: str | None = path_setting(
         None,

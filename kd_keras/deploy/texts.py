@@ -79,12 +79,16 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
 def _check(settings: ExportSettings, task: Task, data: TaskData | None, reason: str) -> tuple[str, Rows]:
     if path := settings.check_file:
         flag = "--check_file"
+        if task.is_tagging:
+            return Path(path).name, _with_tags_if_any(path, task, flag, settings)
         if _has_labels(path, task, flag, settings):
             return Path(path).name, read_labelled(path, task, flag=flag, files=settings)
         return Path(path).name, _texts(path, task, flag, settings)
     if data is not None:
         return "dev split", data.dev
     if path := settings.calibration_file:
+        if task.is_tagging:
+            return Path(path).name, _with_tags_if_any(path, task, "--calibration_file", settings)
         return Path(path).name, _with_labels_if_any(path, task, "--calibration_file", settings)
     say(f"comparing on invented sentences, as {reason}")
     return "invented sentences", invented.built_in(task)
@@ -109,6 +113,16 @@ def _with_labels_if_any(path: str, task: Task, flag: str, how: FileSettings) -> 
         return read_labelled(path, task, flag=flag, files=how) if _has_labels(path, task, flag, how) else texts
     except UserError:
         return texts
+
+
+def _with_tags_if_any(path: str, task: Task, flag: str, how: FileSettings) -> Rows:
+    """A tagger's words, with their tags where the file has such that are the task's."""
+    try:
+        return read_labelled(path, task, flag=flag, files=how)
+    except UserError as e:
+        rows = _texts(path, task, flag, how)  # whose own error says more, where it cannot be read at all
+        say(f"{flag}={path}: compared without scores, as it has no tags that can be used ({e})")
+        return rows
 
 
 def _has_labels(path: str, task: Task, flag: str, how: FileSettings) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kd_keras.common.errors import UserError, did_you_mean
 
@@ -21,6 +21,7 @@ class Format:
       precision: "float32", "float16", "dynamic" (int8 weights, float answers) or "int8".
       tolerance: largest allowed difference of a score from Keras'; None: labels alone count.
       agreement: smallest allowed share, of the texts that Keras is clear about, with Keras' label.
+      close_calls: by how much that share of all texts may be smaller.
     """
 
     name: str
@@ -28,11 +29,16 @@ class Format:
     precision: str = "float32"
     tolerance: float | None = 1e-4
     agreement: float = 0.98
+    close_calls: float = _CLOSE_CALLS
 
     def allowed(self) -> dict[str, float]:
         """What bounds a ``Verification``, by its field: the largest difference, and the smallest shares."""
         most = {} if self.tolerance is None else {"max_score_difference": self.tolerance}
-        return most | {"clear_agreement": self.agreement, "agreement": round(self.agreement - _CLOSE_CALLS, 4)}
+        return most | {"clear_agreement": self.agreement, "agreement": round(self.agreement - self.close_calls, 4)}
+
+    def of_words(self) -> Format:
+        """The same for a tagger: of its words most are clear, as they are in no entity."""
+        return replace(self, agreement=0.99 if self.precision == "int8" else 0.999, close_calls=0.01)
 
     @property
     def is_tflite(self) -> bool:

@@ -8,7 +8,8 @@ Two forms, exact copies of Keras' answer for ids that are right-padded with 0:
 An unrolled graph can have BERT's three inputs, as MediaPipe gives them: [CLS] and [SEP], which no student has seen, are
 left out inside.
 
-The backward direction reads reversed *ids*: reversing embeddings has no int8 kernel.
+The backward direction reads reversed *ids*: reversing embeddings has no int8 kernel. A tagger's states of both
+directions are put side by side at each token; what it then says of padding means nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def forward_pass(
     aliases: Sequence[int] = (),
 ) -> Any:
     """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}; of the loop form
-    int32[batch, time] → float32[batch, outputs].
+    int32[batch, time] → float32[batch, outputs]. Of a tagger → {"logits": float32[1 or batch, time, outputs]}.
 
     Args:
       weights: of the student.
@@ -51,6 +52,8 @@ def forward_pass(
         if len(aliases):
             texts = [_meant(ids, len(weights.embeddings), aliases) for ids in texts]
         rows = _as_batch(texts)
+        if weights.tagging:
+            return {"logits": _of_tokens(model, rows, length)}
         count = tf.reduce_sum(tf.cast(tf.not_equal(rows, 0), tf.int32), 1)
         # Everything between the matrix products is done for both directions at once: half as many ops.
         both = tf.concat([count, count], 0)
@@ -63,8 +66,7 @@ def forward_pass(
         if len(texts) > 1:
             u, v = tf.split(sentence, 2, 0)
             sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
-        hidden = tf.nn.relu(tf.matmul(sentence, model.dense[0]) + model.dense[1])
-        logits = tf.matmul(hidden, model.logits[0]) + model.logits[1]
+        logits = model.head(sentence)
         if weights.sigmoid:
             return {"scores": tf.sigmoid(logits)}
         return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
@@ -112,7 +114,8 @@ class _Constants:
             self._table = tf.constant(w.embeddings)
         self.kernels = [(tf.constant(d.kernel), tf.constant(d.bias)) for d in (w.forward, w.backward)]
         self.recurrent = [tf.constant(d.recurrent) for d in (w.forward, w.backward)]
-        self.dense, self.logits = (tuple(map(tf.constant, layer)) for layer in (w.dense, w.logits))
+        # Each kernel and bias; a tagger may have no fully connected layer.
+        self._head = [tuple(map(tf.constant, layer)) for layer in (w.dense, w.logits) if layer is not None]
         self.pool_max = w.pool_max
         self.hidden = w.forward.hidden
 
@@ -120,6 +123,13 @@ class _Constants:
         """int32[…] → float32[…, width]."""
         rows = tf.gather(self._table, ids)
         return rows if self._scales is None else tf.cast(rows, tf.float32) * tf.gather(self._scales, ids)
+
+    def head(self, states: tf.Tensor) -> tf.Tensor:
+        """float32[…, 2 · hidden] → float32[…, outputs]."""
+        *dense, (kernel, bias) = self._head
+        for weights, offset in dense:
+            states = tf.nn.relu(tf.matmul(states, weights) + offset)
+        return tf.matmul(states, kernel) + bias
 
     def projected(self, ids: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """int32[rows, time] → float32[time, 2 · rows, 4 · hidden]: the inputs' part of the gates.
@@ -142,9 +152,12 @@ class _Constants:
         # With a row of padding, as TFLite's kernel crashes on no rows at all.
         one_more, counts = tf.pad(ids, [[0, 1], [0, 0]]), tf.concat([count, [0]], 0)
         backwards = tf.reverse_sequence(one_more, counts, seq_axis=1, batch_axis=0)[:-1]
-        reading = tf.reverse(backwards, [1]), tf.reverse(ids, [1])
+        return self.projected_text(tf.reverse(backwards, [1]), tf.reverse(ids, [1]))
+
+    def projected_text(self, forward: tf.Tensor, backward: tf.Tensor) -> tf.Tensor:
+        """int32[rows, time], as each direction reads it → float32[time, 2 · rows, 4 · hidden], zeros of padding."""
         parts = []
-        for (kernel, bias), order in zip(self.kernels, reading, strict=True):
+        for (kernel, bias), order in zip(self.kernels, (forward, backward), strict=True):
             order = tf.transpose(order)
             text = tf.expand_dims(tf.cast(tf.not_equal(order, 0), tf.float32), 2)
             parts.append((tf.matmul(self.embed(order), kernel) + bias) * text)
@@ -168,14 +181,48 @@ class _Constants:
         return o * tf.tanh(c), c
 
 
-def _unrolled(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """float32[length, rows, 4 · hidden] → float32[rows, hidden]."""
+def _of_tokens(w: _Constants, ids: tf.Tensor, length: int | None) -> tf.Tensor:
+    """int32[rows, time] → float32[rows, time, outputs]; one row of the unrolled form."""
+    if length:
+        count = tf.reduce_sum(tf.cast(tf.not_equal(ids, 0), tf.int32), 1)
+        both = tf.stack(_states(w, w.projected(ids, count)))
+        # The states of the backward direction, whose padding stands at the end, in the order of the text.
+        order = tf.reverse_sequence(tf.range(length)[None], count, seq_axis=1, batch_axis=0)[0]
+        states = tf.concat([both[:, 0], tf.gather(both[:, 1], order)], 1)
+        return tf.reshape(w.head(states), [1, length, -1])
+    # Each direction begins with its text or with zeros, which leave its state of zeros as it is: no mask in the loop.
+    steps = w.projected_text(ids, tf.reverse(ids, [1]))
+    zeros = tf.zeros_like(steps[0, :, : w.hidden])
+
+    def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.Tensor) -> tuple:
+        h, c = w.step(tf.gather(steps, t), h, c)
+        # TFLite can write one row in place, but TensorFlow has no public op for that: the oldest, zeros, makes room.
+        return t + 1, h, c, tf.concat([states[1:], h[None]], 0)
+
+    start = [0, zeros, zeros, tf.zeros_like(steps[:, :, : w.hidden])]
+    shapes = [tf.TensorShape([]), zeros.shape, zeros.shape, tf.TensorShape([None, None, w.hidden])]
+    *_, states = tf.while_loop(lambda t, *_: t < tf.shape(steps)[0], body, start, shapes)
+    forward, backward = tf.split(states, 2, 1)
+    # Not reversed: TFLite's kernel crashes on no rows at all.
+    backward = tf.gather(backward, tf.range(tf.shape(steps)[0] - 1, -1, -1))
+    logits = w.head(tf.concat([forward, backward], 2))
+    return tf.transpose(logits, [1, 0, 2])
+
+
+def _states(w: _Constants, steps: tf.Tensor) -> list[tf.Tensor]:
+    """float32[length, rows, 4 · hidden] → ``length`` times float32[rows, hidden]."""
     first, *rest = tf.unstack(steps)
     h, c = w.first(first)
     states = [h]
     for x in rest:
         h, c = w.step(x, h, c)
         states.append(h)
+    return states
+
+
+def _unrolled(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """float32[length, rows, 4 · hidden] → float32[rows, hidden]."""
+    states = _states(w, steps)
     return _max_of(states, count) if w.pool_max else _state_at(states, count)
 
 

@@ -11,6 +11,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.quiet import silent
 from kd_keras.formats.tflite_inputs import MEDIAPIPE_INPUTS, input_name, model_inputs
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.windows import Windows
 
 
 class LiteRT:
@@ -23,6 +24,8 @@ class LiteRT:
     Attributes:
       length: tokens of a text that the file reads; None: any number.
       inputs: names of the ids it reads, sorted; ("ids",) of a file with BERT's three inputs too.
+      batch: texts that a call has; None: any number.
+      per_token: whether it is a tagger's, which answers for each token.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 1):
@@ -42,7 +45,10 @@ class LiteRT:
         self.inputs = ("ids",) if self._bert else tuple(sorted(self._tensors))
         length = int(details[0]["shape_signature"][-1]) - 2 * self._bert
         self.length = length if length > 0 else None
+        batch = int(details[0]["shape_signature"][0])
+        self.batch = batch if batch > 0 else None
         self._output = self._interpreter.get_output_details()[0]
+        self.per_token = len(self._output["shape_signature"]) == 3
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def inputs_in_order(self) -> list[tuple[str, list[int]]]:
@@ -52,7 +58,7 @@ class LiteRT:
     def describe(self) -> dict:
         """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size."""
         inputs = [_tensor(n, self._tensors[n]) for n in sorted(self._tensors)]
-        return {"inputs": inputs, "output": _tensor("scores", self._output)}
+        return {"inputs": inputs, "output": _tensor("logits" if self.per_token else "scores", self._output)}
 
     def scores(self, ids: Mapping[str, TokenIds], extra_padding: int = 0) -> np.ndarray:
         """float32[rows, outputs].
@@ -69,18 +75,38 @@ class LiteRT:
             out.append(self.answer(self.prepared(ids, i, i % extra_padding if extra_padding else 0)))
         return np.stack(out) if out else np.zeros((0, int(self._output["shape"][-1])), np.float32)
 
+    def tag_logits(self, windows: Windows, extra_padding: int = 0) -> np.ndarray:
+        """A tagger's float32[words, tags]; ``extra_padding`` as in :meth:`scores`.
+
+        Raises:
+          UserError: a window is longer than the file reads; nothing is cut, as a word would have no answer.
+        """
+        longest = int(windows.ids.lengths.max(initial=0))
+        if self.length and longest > self.length:
+            raise UserError(f"the file reads {self.length} tokens, a window of the text has {longest}")
+        out = np.zeros((int(windows.words.sum()), int(self._output["shape"][-1])), np.float32)
+        for i in range(len(windows)):
+            said = self.answer(self.prepared({"ids": windows.ids}, i, i % extra_padding if extra_padding else 0))
+            windows.collect(out, np.array([i]), said[None])
+        return out
+
     def prepared(self, ids: Mapping[str, TokenIds], row: int, more: int = 0) -> dict[str, np.ndarray]:
         """int32[1, time] for each of the file's inputs: one row; ``more`` zeros are added for a file of any length."""
         return model_inputs(ids, row, self.length, self._bert, more)
 
     def answer(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs.
+        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs; a tagger's
+        float32[time, outputs].
 
         Raises:
           UserError: it is not one text.
         """
         if any(a.shape[0] != 1 for a in x.values()):
             raise UserError(f"expected one text, int32[1, time], found {', '.join(str(a.shape) for a in x.values())}")
+        return self.answers(x)[0]
+
+    def answers(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
+        """As :meth:`answer`, of int32[texts, time]; more than one text where the file takes any length."""
         run = self._interpreter
         if not self.length and (shapes := {n: a.shape for n, a in x.items()}) != self._shapes:
             for name, shape in shapes.items():
@@ -90,7 +116,7 @@ class LiteRT:
         for name, a in x.items():
             run.set_tensor(self._tensors[name]["index"], a)
         run.invoke()
-        return run.get_tensor(self._output["index"])[0]
+        return run.get_tensor(self._output["index"])
 
 
 def _tensor(name: str, details: dict) -> dict:

@@ -33,8 +33,8 @@ _DESCRIPTIONS = {
 
 def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
     """None where MediaPipe's TextClassifier gives the student's answers; else the reason, as the end of a sentence."""
-    if task.is_pair or task.is_regression:
-        return f"it has no task for a {'pair' if task.is_pair else task.kind}"
+    if task.is_pair or task.is_regression or task.is_tagging:
+        return f"it has no task for a {'pair' if task.is_pair else 'tagger' if task.is_tagging else task.kind}"
     if fmt.form != "unrolled":
         return "it takes graphs without loops only; use an unrolled file"
     if tokenizer.truncation != HEAD:

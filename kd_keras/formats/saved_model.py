@@ -5,7 +5,10 @@ Signatures:
 - "text": text string[batch] (a pair: text, text_b) → labels string[batch], scores and logits float32[batch, classes];
   several labels a text → labels string[batch] (their names, a comma between), scores and logits;
   a regression → score float32[batch].
-- "ids": ids int32[batch, time] (a pair: ids_a, ids_b), right-padded with 0 → logits float32[batch, classes].
+- "ids": ids int32[batch, time] (a pair: ids_a, ids_b), right-padded with 0 → logits float32[batch, classes];
+  a tagger → logits float32[batch, time, tags].
+
+A tagger has no "text": which word a piece belongs to, and windows of a long text, are the app's to know.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from kd_keras.formats.graph_tokenizer import InGraphTokenizer
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import Tokenizer
+from kd_keras.text.windows import Windows
 
 _BATCH = 256
 
@@ -31,7 +35,6 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
     module = tf.Module(name="student")
     # Variables, not the Keras model: loading it would need Keras' classes.
     module.weights = [v.value for v in student.variables]
-    module.tokenizer = InGraphTokenizer(tokenizer)
     names = ("ids_a", "ids_b") if task.is_pair else ("ids",)
     texts = ("text", "text_b")[: len(names)]
 
@@ -41,6 +44,11 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, n) for n in names])
     def from_ids(*ids: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"logits": logits_of(dict(zip(names, ids, strict=True)))}
+
+    if task.is_tagging:
+        tf.saved_model.save(module, str(folder), signatures={"ids": from_ids})
+        return
+    module.tokenizer = InGraphTokenizer(tokenizer)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, n) for n in texts])
     def from_text(*given: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -71,7 +79,7 @@ class LoadedModel:
         try:
             with without_pattern(Path(folder)) as place:
                 self._model = tf.saved_model.load(str(place))
-            self._text, self._ids = (self._model.signatures[n] for n in ("text", "ids"))
+            self._text, self._ids = self._model.signatures.get("text"), self._model.signatures["ids"]
         except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as e:
             why = " ".join(str(e).split())[:200]
             raise UserError(f"{folder}: not a SavedModel of this package that can be loaded ({why})") from None
@@ -108,3 +116,12 @@ class LoadedModel:
         return np.concatenate(
             [self._ids(**{n: tf.constant(t.padded(p)) for n, t in ids.items()})["logits"].numpy() for p in parts]
         )
+
+    def tag_logits(self, windows: Windows) -> np.ndarray:
+        """A tagger's float32[words, tags] of the "ids" signature."""
+        tags = self._ids.structured_outputs["logits"].shape[-1]
+        out = np.zeros((int(windows.words.sum()), tags), np.float32)
+        for start in range(0, len(windows), _BATCH):
+            some = np.arange(start, min(start + _BATCH, len(windows)))
+            windows.collect(out, some, self._ids(ids=tf.constant(windows.ids.padded(some)))["logits"].numpy())
+        return out

@@ -16,13 +16,15 @@ from kd_keras.formats.tflite import check_graph
 from kd_keras.text.tokenizers import BERT_INPUTS, WordPiece
 
 
-def convert(teacher: Any, fmt: Format, length: int) -> bytes:
-    """The file's content: int32[1, length] input_ids, attention_mask and token_type_ids → float32[1, labels] logits.
+def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
+    """The file's content: int32[batch, length] input_ids, attention_mask and token_type_ids → float32[batch, labels]
+    logits, of a teacher of words float32[batch, length, labels].
 
     Args:
       teacher: ``kd_keras.teachers.bert.Teacher``.
       fmt: float32, or dynamic for int8 weights.
       length: tokens, [CLS] and [SEP] among them.
+      batch: texts a call.
 
     Raises:
       UserError: the file is not made of built-in ops only.
@@ -34,7 +36,7 @@ def convert(teacher: Any, fmt: Format, length: int) -> bytes:
         def logits(**batch: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"logits": teacher.model(batch, training=False)["logits"]}
 
-        signature = {name: tf.TensorSpec((1, length), tf.int32, name=name) for name in BERT_INPUTS}
+        signature = {name: tf.TensorSpec((batch, length), tf.int32, name=name) for name in BERT_INPUTS}
         function = tf.function(logits).get_concrete_function(**signature)
         # The weights alone: given the model, the converter would save it whole and trace every layer again.
         holder = tf.Module()

@@ -36,7 +36,7 @@ class StudentWeights:
     Attributes:
       embeddings: float32[vocab, width], of both channels side by side if there are two.
       forward, backward: the BiLSTM.
-      dense, logits: kernel and bias of the head's two layers.
+      dense, logits: kernel and bias of the head's two layers; a tagger may have no dense.
       pool_max: the sentence vector is the maximum over time instead of the last states.
       inputs: ("ids",), or ("ids_a", "ids_b") of pairs.
       sigmoid: whether each output is a probability by itself (several labels a text), instead of all together.
@@ -46,7 +46,7 @@ class StudentWeights:
     embeddings: np.ndarray
     forward: Direction
     backward: Direction
-    dense: tuple[np.ndarray, np.ndarray]
+    dense: tuple[np.ndarray, np.ndarray] | None
     logits: tuple[np.ndarray, np.ndarray]
     pool_max: bool
     inputs: tuple[str, ...]
@@ -69,13 +69,14 @@ def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
         channels.sort(key=lambda layer: layer.name)
         bilstm = student.get_layer("bilstm")
         tagging = len(student.output["logits"].shape) == 3
-        heads = [tuple(student.get_layer(name).get_weights()) for name in ("dense", "logits")]
+        has_dense = not tagging or any(layer.name == "dense" for layer in student.layers)
+        heads = [tuple(student.get_layer(n).get_weights()) for n in (*(["dense"] if has_dense else []), "logits")]
         return StudentWeights(
             embeddings=np.concatenate([_array(c.embeddings) for c in channels], axis=1),
             forward=_direction(bilstm.forward_layer),
             backward=_direction(bilstm.backward_layer),
-            dense=heads[0],
-            logits=heads[1],
+            dense=heads[0] if has_dense else None,
+            logits=heads[-1],
             pool_max=bool(bilstm.forward_layer.return_sequences) and not tagging,
             inputs=tuple(sorted(student.input_names if hasattr(student, "input_names") else student.input)),
             sigmoid=sigmoid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from kd_keras.metrics.answers import as_logits, scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.tokenizers import Tokenizer
-from kd_keras.timing import phone, turns
+from kd_keras.timing import phone, tagging, turns
 from kd_keras.timing.models import MadeModels, RunTeacher, run_teacher
 from kd_keras.timing.settings import BenchmarkSettings
 from kd_keras.timing.texts import TimingTexts, timing_texts
@@ -32,6 +33,8 @@ from kd_keras.timing.texts import TimingTexts, timing_texts
 VERSION = 1
 # The teacher that computes as a student's precision does: float16 files are unpacked and computed in float32.
 RIVAL = {"float32": "float32", "float16": "float32", "dynamic": "dynamic", "int8": "dynamic"}
+# Papers on taggers give the time of a batch.
+BATCH = 32
 # Loading and memory need no more than that.
 _MEMORY_TEXTS = 50
 
@@ -46,6 +49,7 @@ class Model:
       fmt: form and precision.
       path: the file as an app has it; the teacher's reads all that it was fine-tuned to read.
       at: length → the file for texts of that many tokens, where that is another one.
+      many: the same for a batch, where that is another one; None stands for text as it comes.
     """
 
     name: str
@@ -53,13 +57,15 @@ class Model:
     fmt: Format
     path: Path
     at: dict[int, Path] = field(default_factory=dict)
+    many: dict[int | None, Path] = field(default_factory=dict)
 
     @property
     def is_teacher(self) -> bool:
         return self.kind == "bert_tflite"
 
-    def file(self, length: int | None) -> Path:
-        return self.at.get(length, self.path)
+    def file(self, length: int | None, batch: int = 1) -> Path:
+        found = self.at.get(length, self.path)
+        return self.many.get(length, found) if batch > 1 else found
 
     def inputs(self, texts: TimingTexts) -> turns.Inputs:
         if self.is_teacher:
@@ -90,6 +96,10 @@ class Plan:
     @property
     def tokenizer(self) -> Tokenizer:
         return self.run.tokenizer
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        return (1, BATCH) if self.task.is_tagging else (1,)
 
 
 def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
@@ -173,9 +183,10 @@ def _models(plan: Plan, made: MadeModels) -> list[Model]:
             at = {n: made.student(fmt, n // sides) for n in lengths if n // sides != own}
         models.append(Model(fmt.name, "tflite", fmt, path, at))
     for precision in plan.settings.teacher_list():
-        at = {n: made.teacher(precision, n) for n in (*lengths, plan.teacher.length)}
-        fmt = Format(f"teacher_{precision}", "unrolled", precision)
-        models.append(Model(fmt.name, "bert_tflite", fmt, at[plan.teacher.length], at))
+        fmt, own = Format(f"teacher_{precision}", "unrolled", precision), plan.teacher.length
+        at = {n: made.teacher(precision, n) for n in (*lengths, own)}
+        many = {n: made.teacher(precision, n or own, b) for b in plan.batches[1:] for n in (*lengths, None)}
+        models.append(Model(fmt.name, "bert_tflite", fmt, at[own], at, many))
     return models
 
 
@@ -201,7 +212,10 @@ def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None
     task, rows = plan.task, plan.rows
     with progress(len(models), "accuracy", "models") as bar:
         for m in models:
-            if m.is_teacher:
+            if m.is_teacher and task.is_tagging:
+                some = tagging.teacher_windows(plan.teacher.tokenizer, rows, plan.teacher.length)
+                got, cut = scores_of(task, tagging.file_logits(m.path, some, plan.teacher.length, m.name)), 0
+            elif m.is_teacher:
                 inputs = teacher_tflite.bert_inputs(plan.teacher.tokenizer, rows.text, rows.text_b, plan.teacher.length)
                 got, cut = scores_of(task, teacher_tflite.logits(m.path, inputs, m.name)), 0
             else:
@@ -220,13 +234,14 @@ def _latency(
     for threads in plan.settings.thread_list():
         with ExitStack() as stack:
             workers = {m.name: stack.enter_context(turns.Worker(m.kind, threads)) for m in models}
-            for length, some in texts.items():
+            for (length, some), batch in itertools.product(texts.items(), plan.batches):
                 for m in models:
-                    workers[m.name].load(m.file(length))
+                    workers[m.name].load(m.file(length, batch))
                 what = f"{threads} thread{'s' * (threads > 1)}, {f'{length} tokens' if length else 'text as it comes'}"
+                what += f", {batch} texts" * (batch > 1)
                 inputs = {m.name: m.inputs(some) for m in models}
-                took = turns.take_turns(workers, inputs, plan.settings.rounds, what)
-                setting = {"length": length, "threads": threads}
+                took = turns.take_turns(workers, inputs, plan.settings.rounds, what, batch)
+                setting = {"length": length, "threads": threads} | ({"batch": batch} if batch > 1 else {})
                 for m in models:
                     found[m.name].append(setting | turns.percentiles(np.concatenate(took[m.name])))
                     rival = f"teacher_{RIVAL[m.fmt.precision]}"
@@ -281,5 +296,5 @@ def _commands(plan: Plan, models: list[Model]) -> list[dict]:
 
 def announce(plan: Plan) -> None:
     """What will be measured, before it starts."""
-    names = [f.name for f in plan.formats] + [f"teacher_{p}" for p in plan.settings.teacher_list()]
-    say(f"measuring {', '.join(names)} on {len(plan.rows):,} rows ({plan.source})")
+    names = ", ".join([f.name for f in plan.formats] + [f"teacher_{p}" for p in plan.settings.teacher_list()])
+    say(f"measuring {names} on {len(plan.rows):,} rows ({plan.source})")

@@ -19,22 +19,23 @@ from kd_keras.common.artifacts import find_or_make
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
-from kd_keras.deploy.agreement import Verification, compare, cut_ids, require_agreement
+from kd_keras.common.ragged import Ragged
+from kd_keras.deploy.agreement import Verification, compare, require_agreement
 from kd_keras.deploy.invented import spread, with_edge_cases
+from kd_keras.deploy.runner import Runner
 from kd_keras.formats import teacher_tflite
 from kd_keras.formats.format import Format
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import convert
 from kd_keras.metrics.answers import scores_of
 from kd_keras.runs.finished import FinishedRun
-from kd_keras.students.inputs import student_ids
 from kd_keras.students.weights import student_weights
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
+from kd_keras.timing import tagging
 
 if TYPE_CHECKING:
-    import keras
-
+    from kd_keras.deploy.comparison import TextComparison, WordComparison
     from kd_keras.teachers.bert import Teacher
 
 # Texts that a made file is compared on before it is timed.
@@ -65,25 +66,31 @@ class MadeModels:
         """The student in ``fmt``, unrolled to ``length`` tokens of each text."""
 
         def content() -> bytes:
-            return convert(student_weights(self._student, self._task.is_multilabel), fmt, length, self._student_ids)
+            from kd_keras.deploy.comparison import calibration_ids
+
+            weights = student_weights(self._runner.student, self._task.is_multilabel)
+            return convert(weights, fmt, length, calibration_ids(self._runner, self._rows, length))
 
         def check(path: Path) -> Verification:
-            from kd_keras.students.inference import predict
-
-            ids, cut = cut_ids(self._student_ids, length)
-            want = scores_of(self._task, predict(self._student, ids))
-            return self._compare(want, LiteRT(path).scores(ids), cut)
+            return self._keras.tflite(LiteRT(path), length)
 
         name = f"student-{fmt.file.removesuffix('.tflite')}-{length}"
         # Calibrated on fewer texts than an export's, and its time does not depend on that.
+        fmt = fmt.of_words() if self._task.is_tagging else fmt
         fmt = replace(fmt, agreement=0.9) if fmt.precision == "int8" else fmt
         return self._find(name, fmt, self._layout.student, content, check)
 
-    def teacher(self, precision: str, length: int) -> Path:
-        """The teacher at ``length`` tokens, [CLS] and [SEP] among them."""
+    def teacher(self, precision: str, length: int, batch: int = 1) -> Path:
+        """The teacher at ``length`` tokens, [CLS] and [SEP] among them; of words also for ``batch`` texts a call."""
         fmt = TEACHER_FORMATS[precision]
 
         def check(path: Path) -> Verification:
+            if self._task.is_tagging:
+                reader = self._teacher.tokenizer.like(length)
+                some = tagging.teacher_windows(reader, self._rows, length)
+                live = tagging.live_logits(self._teacher, some)
+                got = tagging.file_logits(path, some, length, "comparing")
+                return self._compare(scores_of(self._task, live), scores_of(self._task, got))
             from kd_keras.teachers.bert import Encoded
 
             rows, vocab = self._rows, self._teacher.tokenizer
@@ -94,8 +101,9 @@ class MadeModels:
             got = teacher_tflite.logits(path, inputs, "comparing")
             return self._compare(scores_of(self._task, want), scores_of(self._task, got))
 
-        name, weights = f"teacher-{precision}-{length}", run_teacher(self._layout).checkpoint.weights
-        return self._find(name, fmt, weights, lambda: teacher_tflite.convert(self._teacher, fmt, length), check)
+        name = f"teacher-{precision}-{length}" + (f"x{batch}" if batch > 1 else "")
+        weights = run_teacher(self._layout).checkpoint.weights
+        return self._find(name, fmt, weights, lambda: teacher_tflite.convert(self._teacher, fmt, length, batch), check)
 
     def checks(self) -> dict[str, dict]:
         """How each file that was asked for compared with the live model."""
@@ -123,19 +131,23 @@ class MadeModels:
 
         return find_or_make(path.name, path, read, make, aloud=False)
 
-    def _compare(self, want: np.ndarray, got: np.ndarray, cut: int = 0) -> Verification:
-        return compare(self._task, self._rows, want, got, want, cut)
+    def _compare(self, want: np.ndarray | Ragged, got: np.ndarray | Ragged) -> Verification:
+        return compare(self._task, self._rows, want, got, want)
 
     @functools.cached_property
-    def _student(self) -> keras.Model:
-        return self._run.student()
+    def _runner(self) -> Runner:
+        return Runner.load(self._run)
 
     @functools.cached_property
-    def _student_ids(self) -> dict:
-        return student_ids(self._run.tokenizer, self._rows)
+    def _keras(self) -> TextComparison | WordComparison:
+        from kd_keras.deploy.comparison import comparison
+
+        return comparison(self._runner, self._rows)
 
     @functools.cached_property
     def _teacher(self) -> Teacher:
+        if self._task.is_tagging:
+            return tagging.open_teacher(run_teacher(self._layout).checkpoint)
         from kd_keras.teachers.bert import Teacher
 
         return Teacher.load_finished(run_teacher(self._layout).checkpoint)

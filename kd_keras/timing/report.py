@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from kd_keras import metrics
@@ -60,7 +61,7 @@ def speedups(report: dict) -> str:
     last, threads = _longest(report), _threads(report)[0]
     return "\n".join(
         f"{r['fast']}: {_ratio(r)}× faster than {r['slow']} ({r['min']:.1f} to {r['max']:.1f} in {r['rounds']} rounds; "
-        f"p50 of a text, {_of(last)}, batch 1, {_threads_text(threads)})"
+        f"p50 of {_texts(_batch(r))}, {_of(last)}, batch {_batch(r)}, {_threads_text(threads)})"
         for r in report["ratios"]
         if (r["length"], r["threads"]) == (last, threads) and r["fast"] in learnt
     )
@@ -114,8 +115,9 @@ Median milliseconds of one text, batch 1, {_threads_text(threads)}; dev {metric}
 - load ms: from file to allocated tensors, median of 5, the file in the system's cache. memory MB: what the resident
   memory of a fresh process grew by, from before loading to its peak while answering; mapped pages of the file are in
   it, Python and libraries are not (`peak_mb` in {JSON} has all of it).
-- dev {metric}: of the exported file, on all rows; what is longer than the file reads is cut.
-
+- dev {metric}: of the exported file, on all rows; what is longer than the file reads is cut (a tagger's is read in
+  windows).
+{_of_batches(report)}
 ## Percentiles, ms
 
 {_percentiles(report)}
@@ -143,13 +145,28 @@ own. Compare files of one length: those in `models/` are made for {last}, too. R
 """
 
 
+def _of_batches(report: dict) -> str:
+    if len(_batches(report)) == 1:
+        return ""
+    many = _batches(report)[-1]
+    return f"""- "{many} texts": the time of {many} together, padded to the longest. The teacher's file is made for as
+  many, a file of any length takes them at once, an unrolled student one after the other.
+"""
+
+
 def _percentiles(report: dict) -> str:
     head = ["model", "threads", *(f"{_of(n)}: p50 / p90 / p99" for n in _lengths(report))]
     lines = []
     for m in report["models"]:
-        for t in _threads(report):
-            found = [_latency(m, n, t) for n in _lengths(report)]
-            lines.append([m["name"], str(t), *(f"{f['p50']:.2f} / {f['p90']:.2f} / {f['p99']:.2f}" for f in found)])
+        for t, batch in itertools.product(_threads(report), _batches(report)):
+            found = [_latency(m, n, t, batch) for n in _lengths(report)]
+            lines.append(
+                [
+                    _named(m["name"], batch),
+                    str(t),
+                    *(f"{f['p50']:.2f} / {f['p90']:.2f} / {f['p99']:.2f}" for f in found),
+                ]
+            )
     return markdown_table(head, lines)
 
 
@@ -157,7 +174,7 @@ def _ratios(report: dict) -> str:
     if not report["ratios"]:
         return "The teacher was not measured."
     head = ["student", "teacher", "threads", *(_of(n) for n in _lengths(report))]
-    found = {(r["fast"], r["slow"], r["threads"], r["length"]): _ratio(r) for r in report["ratios"]}
+    found = {(_named(r["fast"], _batch(r)), r["slow"], r["threads"], r["length"]): _ratio(r) for r in report["ratios"]}
     rows = dict.fromkeys((fast, slow, t) for fast, slow, t, _ in found)
     return markdown_table(head, [[f, s, str(t), *(found[f, s, t, n] for n in _lengths(report))] for f, s, t in rows])
 
@@ -219,12 +236,29 @@ def _threads(report: dict) -> list[int]:
     return sorted({entry["threads"] for m in report["models"] for entry in m["latency"]})
 
 
-def _latency(m: dict, length: int | None, threads: int) -> dict:
-    return next(e for e in m["latency"] if (e["length"], e["threads"]) == (length, threads))
+def _batches(report: dict) -> list[int]:
+    return sorted({_batch(entry) for m in report["models"] for entry in m["latency"]})
+
+
+def _batch(entry: dict) -> int:
+    """Texts a call; entries of one text do not say."""
+    return entry.get("batch", 1)
+
+
+def _named(model: str, batch: int) -> str:
+    return model if batch == 1 else f"{model}, {batch} texts"
+
+
+def _texts(batch: int) -> str:
+    return "a text" if batch == 1 else f"{batch} texts"
+
+
+def _latency(m: dict, length: int | None, threads: int, batch: int = 1) -> dict:
+    return next(e for e in m["latency"] if (e["length"], e["threads"], _batch(e)) == (length, threads, batch))
 
 
 def _is(r: dict, name: str, length: int | None, threads: int) -> bool:
-    return (r["fast"], r["length"], r["threads"]) == (name, length, threads)
+    return (r["fast"], r["length"], r["threads"], _batch(r)) == (name, length, threads, 1)
 
 
 def _ratio(r: dict) -> str:

@@ -59,10 +59,10 @@ class Worker:
         """{"ms", "before"}: see ``worker``."""
         return self._ask(do="load", kind=self.kind, path=str(path), threads=self.threads)
 
-    def run(self, inputs: Inputs, warm_up: int = WARM_UP) -> np.ndarray:
-        """float[texts]: milliseconds of each text, once the first ``warm_up`` ones were answered."""
+    def run(self, inputs: Inputs, warm_up: int = WARM_UP, batch: int = 1) -> np.ndarray:
+        """float[texts]: milliseconds of each text, or ``batch`` of them, once the first ``warm_up`` were answered."""
         lists = {name: [np.asarray(t).tolist() for t in texts] for name, texts in inputs.items()}
-        return np.array(self._ask(do="run", inputs=lists, warm_up=warm_up)["ms"])
+        return np.array(self._ask(do="run", inputs=lists, warm_up=warm_up, batch=batch)["ms"])
 
     def memory(self) -> dict[str, float]:
         """{"now", "peak"} in MB."""
@@ -92,8 +92,10 @@ def percentiles(ms: np.ndarray) -> dict[str, float]:
     return {"p50": p50, "p90": p90, "p99": p99, "mean": mean, "min": low, "calls": len(ms)}
 
 
-def take_turns(workers: Mapping[str, Worker], inputs: Mapping[str, Inputs], rounds: int, what: str) -> dict[str, list]:
-    """Name → float[texts of a round] milliseconds, for each round.
+def take_turns(
+    workers: Mapping[str, Worker], inputs: Mapping[str, Inputs], rounds: int, what: str, batch: int = 1
+) -> dict[str, list]:
+    """Name → float[texts or batches of a round] milliseconds, for each round.
 
     In each round every worker answers the same slice of the texts, in an order drawn anew, so that whatever else the
     machine does in the meantime falls on all alike.
@@ -103,6 +105,7 @@ def take_turns(workers: Mapping[str, Worker], inputs: Mapping[str, Inputs], roun
       inputs: name → its texts; text i is the same text for all.
       rounds: number of slices.
       what: for the progress bar.
+      batch: texts a call.
     """
     counts = {len(next(iter(i.values()))) for i in inputs.values()}
     if len(counts) != 1 or min(counts) < rounds:
@@ -113,7 +116,7 @@ def take_turns(workers: Mapping[str, Worker], inputs: Mapping[str, Inputs], roun
             for i in rng(0, "turns", turn).permutation(len(names)):
                 name = names[i]
                 mine = {n: texts[turn::rounds] for n, texts in inputs[name].items()}
-                took[name].append(workers[name].run(mine))
+                took[name].append(workers[name].run(mine, batch=batch))
                 bar.update()
     return took
 

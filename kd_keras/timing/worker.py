@@ -21,9 +21,9 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.machine import memory_mb
 from kd_keras.common.processes import end_with
 
-# One text, prepared → an answer; and ids by input name, row → the text, prepared.
+# Some texts, prepared → an answer; and ids by input name, rows → these texts, prepared.
 Answer = Callable[[Any], Any]
-Prepare = Callable[[dict, int], Any]
+Prepare = Callable[[dict, list[int]], Any]
 
 
 def main() -> None:
@@ -59,10 +59,14 @@ class _Held:
         self._answer, self._prepare = make(path)
         return {"ms": 1e3 * (time.perf_counter() - started), "before": before}
 
-    def run(self, inputs: dict[str, list[list[int]]], warm_up: int) -> dict:
-        """{"ms": […]} of each text; the first ``warm_up`` ones are answered once more before."""
+    def run(self, inputs: dict[str, list[list[int]]], warm_up: int, batch: int = 1) -> dict:
+        """{"ms": […]} of each text, or of each ``batch`` of them, the last of which is filled with the first texts.
+
+        The first ``warm_up`` ones are answered once more before.
+        """
         count = len(next(iter(inputs.values())))
-        texts = [self._prepare(inputs, row) for row in range(count)]
+        rows = [n % count for n in range(-(-count // batch) * batch)]
+        texts = [self._prepare(inputs, rows[i : i + batch]) for i in range(0, len(rows), batch)]
         answer, clock, took = self._answer, time.perf_counter_ns, []
         for text in texts[:warm_up]:
             answer(text)
@@ -86,16 +90,26 @@ def _tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
 
     def make(path: str) -> tuple[Answer, Prepare]:
         model = LiteRT(Path(path), threads)
-        return model.answer, lambda inputs, row: model.prepared(
-            {n: TokenIds.of([t[row]]) for n, t in inputs.items()}, 0
-        )
+
+        def prepare(inputs: dict, rows: list[int]) -> list[dict[str, np.ndarray]]:
+            if len(rows) > 1 and not model.length:
+                return [_padded(inputs, rows)]
+            # A file of a fixed length answers one text a call.
+            return [model.prepared({n: TokenIds.of([t[row]]) for n, t in inputs.items()}, 0) for row in rows]
+
+        return lambda calls: [model.answers(x) for x in calls], prepare
 
     return make
 
 
 def _bert_tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
     student = _tflite(threads)
-    return lambda path: (student(path)[0], _one_row)
+
+    def make(path: str) -> tuple[Answer, Prepare]:
+        # A file for many texts reads as many in one call.
+        return student(path)[0], lambda inputs, rows: [_padded(inputs, rows)]
+
+    return make
 
 
 def _keras(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
@@ -107,7 +121,7 @@ def _keras(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
         spec = {i.name: tf.TensorSpec((None, None), tf.int32) for i in student.inputs}
         call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
         call.get_concrete_function()
-        return lambda x: call(x).numpy(), lambda inputs, row: _constants(tf, inputs, row)
+        return lambda x: call(x).numpy(), lambda inputs, rows: _constants(tf, inputs, rows)
 
     return make
 
@@ -121,7 +135,7 @@ def _saved_model(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
         call = model.signatures["ids"]
         # The signature does not keep its model alive.
         call.kept = model
-        return lambda x: call(**x)["logits"].numpy(), lambda inputs, row: _constants(tf, inputs, row)
+        return lambda x: call(**x)["logits"].numpy(), lambda inputs, rows: _constants(tf, inputs, rows)
 
     return make
 
@@ -134,14 +148,19 @@ def _tensorflow(threads: int) -> Any:
     return tf
 
 
-def _one_row(inputs: dict[str, list[list[int]]], row: int) -> dict[str, np.ndarray]:
-    """int32[1, time] of each input; an empty text has one 0."""
-    return {name: np.array([texts[row] or [0]], np.int32) for name, texts in inputs.items()}
+def _padded(inputs: dict[str, list[list[int]]], rows: list[int]) -> dict[str, np.ndarray]:
+    """int32[rows, time] of each input, right-padded with 0; an empty text alone has one 0."""
+    out = {}
+    for name, texts in inputs.items():
+        out[name] = np.zeros((len(rows), max(1, *(len(texts[row]) for row in rows))), np.int32)
+        for n, row in enumerate(rows):
+            out[name][n, : len(texts[row])] = texts[row]
+    return out
 
 
-def _constants(tf: Any, inputs: dict[str, list[list[int]]], row: int) -> dict[str, Any]:
+def _constants(tf: Any, inputs: dict[str, list[list[int]]], rows: list[int]) -> dict[str, Any]:
     """The same as tensors."""
-    return {name: tf.constant(x) for name, x in _one_row(inputs, row).items()}
+    return {name: tf.constant(x) for name, x in _padded(inputs, rows).items()}
 
 
 KINDS = {"tflite": _tflite, "bert_tflite": _bert_tflite, "keras": _keras, "saved_model": _saved_model}

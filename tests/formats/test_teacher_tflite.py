@@ -104,7 +104,7 @@ def test_a_model_is_made_once(run, monkeypatch, make_teacher):
 def test_a_wrong_conversion_is_never_timed(run, monkeypatch, make_teacher):
     layout, task, rows = run
     right, other = teacher_tflite.convert, make_teacher(labels=3, seed=5)
-    monkeypatch.setattr(teacher_tflite, "convert", lambda _, fmt, length: right(other, fmt, length))
+    monkeypatch.setattr(teacher_tflite, "convert", lambda _, *how: right(other, *how))
     with pytest.raises(UserError, match="teacher-float32-8.tflite: differs from Keras by"):
         MadeModels(FinishedRun(layout, task), rows).teacher("float32", 8)
     assert not list((layout.benchmark / "models").glob("*.tflite"))

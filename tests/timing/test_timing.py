@@ -34,7 +34,7 @@ class Recorder:
     def __init__(self, name: str, log: list):
         self.name, self.log = name, log
 
-    def run(self, inputs):
+    def run(self, inputs, batch=1):
         self.log.append((self.name, list(inputs["ids"])))
         return np.full(len(inputs["ids"]), 1.0)
 

@@ -1,0 +1,54 @@
+"""What a tagger's model card says that no other does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kd_keras.common.markdown import markdown_table
+from kd_keras.tasks import Task
+
+MEDIAPIPE = "MediaPipe Tasks has no task that tags words: these files are for a plain interpreter."
+KOTLIN = """On Android, with the Kotlin of `docs/android-tagger.md` in kd_keras' repository and an interpreter:
+
+```kotlin
+val pieces = Pieces(lines("vocab.txt"))
+for (entity in entities(text, pieces, labels = lines("labels.txt"), room = {room}, ::answer))
+    println("${{entity.type}} ${{text.substring(entity.start, entity.end)}} ${{entity.score}}")
+```"""
+
+
+def languages(metrics: Mapping[str, Any]) -> list[str]:
+    """The languages that metrics.json has scores of; none of data whose language nobody said."""
+    return sorted({name for found in metrics.get("by_language", {}).values() for name in found})
+
+
+def gives(task: Task) -> str:
+    return f"finds {', '.join(task.types)}: it gives each word a tag (IOB2)"
+
+
+def usage(room: int) -> str:
+    return KOTLIN.format(room=room)
+
+
+def limits(task: Task, max_length: int) -> list[str]:
+    return [
+        f"Reads windows of at most {max_length} pieces, fewer where the table says so; of a longer text each word has "
+        "the answer of the window in which it is farthest from a cut.",
+        "A word is tagged by its first piece. Words are the app's to find: other words than in training cost entities.",
+        "Logits are not calibrated: a probability of 0.9 does not mean right nine times of ten.",
+    ]
+
+
+def by_language(task: Task, metrics: Mapping[str, Any]) -> str:
+    """A table of the last split that was scored; nothing where there are no languages."""
+    splits = metrics.get("by_language", {})
+    if not splits:
+        return ""
+    split = list(splits)[-1]
+    names = [m for m in ("entity_f1", "conlleval_f1") if m in task.metrics]
+    lines = [
+        [language, f"{found['rows']:,}", *(f"{100 * found[m]:.2f}" if m in found else "" for m in names)]
+        for language, found in sorted(splits[split].items())
+    ]
+    return f"## Languages, {split}\n\n" + markdown_table(["language", "rows", *(f"{m}, %" for m in names)], lines)

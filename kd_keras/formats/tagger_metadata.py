@@ -1,0 +1,30 @@
+"""What a tagger's .tflite file says about itself, to model viewers and to whoever has the file alone.
+
+MediaPipe has no task that tags words, so nothing here names a tokenizer or a classifier of its.
+"""
+
+from __future__ import annotations
+
+from kd_keras import __version__
+from kd_keras.formats import metadata
+from kd_keras.tasks import Task
+from kd_keras.text.tokenizers import Tokenizer
+
+
+def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer, how: str) -> bytes:
+    """A .tflite file with a description, tags and vocabulary inside.
+
+    Args:
+      content: of the file.
+      task: a tagging.
+      tokenizer: the student's.
+      how: in words, how an app makes words of pieces.
+    """
+    labels = metadata.associated_file("labels.txt", "A tag a line.", metadata.LABELS)
+    vocab = metadata.associated_file("vocab.txt", "A piece a line, numbered from 0.", metadata.VOCABULARY)
+    ids = metadata.tensor("ids", "Numbers of word pieces, then 0; no [CLS], no [SEP].", [vocab])
+    logits = metadata.tensor("logits", "Of each piece, a number for each tag; the largest is the likeliest.", [labels])
+    about = f"BiLSTM tagger distilled from a BERT teacher by kd_keras. max_length {tokenizer.max_length}. {how}"
+    made = metadata.model(f"{task.name} student", about, __version__, [ids], [logits])
+    files = {"labels.txt": task.labels, "vocab.txt": tokenizer.vocab}
+    return metadata.with_metadata(content, made, {n: "".join(x + "\n" for x in of).encode() for n, of in files.items()})

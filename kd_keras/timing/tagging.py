@@ -1,0 +1,53 @@
+"""A tagger's teacher in a benchmark: what it reads of sentences, and what its file says of their words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.progress import progress
+from kd_keras.common.ragged import Ragged
+from kd_keras.formats.litert import LiteRT
+from kd_keras.tasks import Rows
+from kd_keras.tasks.rows import words_of
+from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.text.tokenizers import BERT_INPUTS
+from kd_keras.text.windows import Windows
+
+
+def open_teacher(checkpoint: Checkpoint) -> Any:
+    """The run's ``TaggingTeacher``."""
+    from kd_keras.teachers.tagger import TaggingTeacher
+
+    return TaggingTeacher.load_finished(checkpoint)
+
+
+def teacher_windows(tokenizer: Any, rows: Rows, length: int) -> Windows:
+    """The sentences as a teacher that reads ``length`` pieces does, [CLS] and [SEP] among them."""
+    return tokenizer.like(length).windows([words_of(text) for text in rows.text], for_bert=True)
+
+
+def live_logits(teacher: Any, windows: Windows) -> Ragged:
+    """Rows of float32[words, tags] of the teacher itself, which pads windows as it does."""
+    from kd_keras.teachers.tagger import EncodedWords
+
+    return teacher.logits(EncodedWords(windows))
+
+
+def file_logits(path: Path, windows: Windows, length: int, what: str) -> Ragged:
+    """Rows of float32[words, tags] of a file of ``formats.teacher_tflite`` of ``length`` tokens."""
+    model, out = LiteRT(path), None
+    with progress(len(windows), what, "windows") as bar:
+        for i in range(0, len(windows), model.batch):
+            # The last call is filled with its last window.
+            some = np.minimum(np.arange(i, i + model.batch), len(windows) - 1)
+            ids = windows.ids.padded(some, length)
+            inputs = dict(zip(BERT_INPUTS, (ids, (ids != 0).astype(np.int32), np.zeros_like(ids)), strict=True))
+            said = model.answers(inputs)
+            if out is None:
+                out = np.zeros((int(windows.words.sum()), said.shape[-1]), np.float32)
+            windows.collect(out, some, said)
+            bar.update(min(model.batch, len(windows) - i))
+    return windows.rows(np.zeros((0, 0), np.float32) if out is None else out)

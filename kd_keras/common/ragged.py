@@ -54,5 +54,7 @@ class Ragged:
         return Ragged(self.values, self.starts[rows], self.lengths[rows])
 
     def flat(self) -> np.ndarray:
-        """[items] or [items, width]: the values of all rows, row by row."""
+        """[items] or [items, width]: the values of all rows, row by row. Not to be written to."""
+        if len(self) and (self.starts[1:] == self.starts[:-1] + self.lengths[:-1]).all():
+            return self.values[self.starts[0] : self.starts[0] + self.lengths.sum()]
         return np.concatenate([self.values[:0], *(self[i] for i in range(len(self)))])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from kd_keras.common.ragged import Ragged
 from kd_keras.metrics.scores import predictions_of, softmax
+from kd_keras.metrics.spans import require_same_words
 from kd_keras.tasks import Task, is_gold
 
 
@@ -17,29 +21,39 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / 2))
 
 
-def scores_of(task: Task, logits: np.ndarray) -> np.ndarray:
-    """What a user sees of float[rows, outputs] logits.
+def scores_of(task: Task, logits: Any) -> Any:
+    """What a user sees of float[rows, outputs] logits, of a tagging ragged float[rows][words, tags]: the same shape.
 
-    Softmax, so that a row adds up to 1; of several labels a text the sigmoid of each, by itself; a regression's number
-    as it is.
+    Softmax, so that a row, or word, adds up to 1; of several labels a text the sigmoid of each, by itself; a
+    regression's number as it is.
     """
+    if task.is_tagging:
+        return Ragged.cut(softmax(logits.flat()), logits.lengths)
     if task.is_regression:
         return logits
     return sigmoid(logits) if task.is_multilabel else softmax(logits)
 
 
-def as_logits(task: Task, scores: np.ndarray) -> np.ndarray:
+def as_logits(task: Task, scores: Any) -> Any:
     """Scores of :func:`scores_of` as metrics take them: in the order, and with the sign, of the logits."""
     return scores - 0.5 if task.is_multilabel else scores
 
 
-def answers(task: Task, logits: np.ndarray) -> np.ndarray:
-    """int64[rows] label ids; of several labels a text int64[rows, labels] of 0 and 1; float[rows] of a regression."""
+def answers(task: Task, logits: Any) -> Any:
+    """int64[rows] label ids; of several labels a text int64[rows, labels] of 0 and 1; float[rows] of a regression.
+
+    Of a tagging ragged int64[rows][words], each word's best tag by itself: ``metrics.decoding`` has the best that may
+    follow one another.
+    """
     return predictions_of(task.no_labels(len(logits)), logits)
 
 
-def same_answers(task: Task, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """bool[rows]: whether two models' logits give the same label, or the very same labels."""
+def same_answers(task: Task, a: Any, b: Any) -> np.ndarray:
+    """bool[rows]: whether two models' logits give the same label, or the very same labels; of a tagging bool[words]."""
+    if task.is_tagging:
+        mine, theirs = answers(task, a), answers(task, b)
+        require_same_words(mine, theirs)
+        return mine.flat() == theirs.flat()
     same = answers(task, a) == answers(task, b)
     return same.all(1) if same.ndim == 2 else same
 
@@ -51,24 +65,33 @@ def named(task: Task, answer: np.ndarray) -> str:
     return ", ".join(task.labels[n] for n in np.flatnonzero(answer)) or "no label"
 
 
-def only_answer(task: Task, logits: np.ndarray) -> str | None:
-    """The only answer that logits of many rows ever give, in words; None where there are several, or scores."""
+def only_answer(task: Task, logits: Any) -> str | None:
+    """The only answer that logits of many rows ever give, in words; None where there are several, or scores.
+
+    Of a tagging the only tag that any word gets.
+    """
     if task.is_regression or task.num_outputs < 2:
         return None
-    found = np.unique(answers(task, logits), axis=0)
+    answer = answers(task, logits)
+    found = np.unique(answer.flat() if task.is_tagging else answer, axis=0)
     return named(task, found[0]) if len(found) == 1 else None
 
 
-def sureness(task: Task, logits: np.ndarray) -> np.ndarray:
-    """float64[rows]: the probability of the answer; of several labels a text, that of the surest decision."""
+def sureness(task: Task, logits: Any) -> np.ndarray:
+    """float64[rows]: the probability of the answer; of several labels a text, that of the surest decision.
+
+    Of a tagging float64[words], all rows' one after the other.
+    """
+    if task.is_tagging:
+        return scores_of(task, logits).flat().max(-1)
     scores = scores_of(task, logits)
     return (np.maximum(scores, 1 - scores) if task.is_multilabel else scores).max(-1)
 
 
-def thresholds(label: np.ndarray, logits: np.ndarray, least: int = 5) -> np.ndarray:
+def thresholds(label: np.ndarray | Ragged, logits: Any, least: int = 5) -> np.ndarray:
     """The logit over which each label is given, so that its F1 on these rows is best: float64[labels].
 
-    Where a text has one label, or a score, nothing is chosen: [0].
+    Where a text or word has one label, or a score, nothing is chosen: [0].
 
     0 stays where it is as good, and where a label is on, or off, in fewer than ``least`` rows: too few to choose by.
     Between two rows' logits the middle is taken (Lipton et al. 2014, "Thresholding Classifiers to Maximize F1 Score").
@@ -81,7 +104,7 @@ def thresholds(label: np.ndarray, logits: np.ndarray, least: int = 5) -> np.ndar
     >>> thresholds(label, logits, least=1).tolist()
     [-1.5]
     """
-    if label.ndim == 1:
+    if isinstance(label, Ragged) or label.ndim == 1:
         return np.zeros(1)
     gold = is_gold(label)
     label, logits = label[gold], logits[gold]

@@ -1,18 +1,21 @@
-"""Scores in NumPy. They agree with scikit-learn and SciPy; where those say NaN, these say 0.
+"""Scores in NumPy. They agree with scikit-learn, SciPy and seqeval; where those say NaN, these say 0.
 
 Every metric takes gold labels and predictions, both int[n] (regression: float[n]; several labels a text: int[n, labels]
-of 0 and 1), n > 0.
+of 0 and 1; a tagging: ragged int[n][words]), n > 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.ragged import Ragged
 from kd_keras.common.registry import Registry
+from kd_keras.metrics import spans
 from kd_keras.tasks import is_gold
 
 
@@ -26,7 +29,7 @@ class Metric:
     """
 
     name: str
-    function: Callable[[np.ndarray, np.ndarray], float]
+    function: Callable[[Any, Any], float]
     percent: bool
     higher_is_better: bool = True
 
@@ -131,6 +134,10 @@ for _name, _function, _percent in (
     ("exact_match", exact_match, True),
     ("pearson", pearson, False),
     ("spearman", spearman, False),
+    ("entity_f1", spans.entity_f1, True),
+    ("conlleval_f1", spans.conlleval_f1, True),
+    ("entity_precision", spans.entity_precision, True),
+    ("entity_recall", spans.entity_recall, True),
 ):
     _REGISTRY.register(_name, Metric(_name, _function, _percent))
 
@@ -144,12 +151,14 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return e / e.sum(-1, keepdims=True)
 
 
-def predictions_of(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+def predictions_of(labels: np.ndarray | Ragged, logits: np.ndarray | Ragged) -> np.ndarray | Ragged:
     """int64[n] by argmax of logits float[n, classes]; what a label's kind asks for otherwise.
 
     A regression (labels are float) has float[n]; several labels a text (labels are int[n, labels]) have
-    int64[n, labels], 1 where the logit is over 0.
+    int64[n, labels], 1 where the logit is over 0. A tagging's ragged float[n][words, tags] give int64[n][words].
     """
+    if isinstance(logits, Ragged):
+        return Ragged.cut(logits.flat().argmax(-1), logits.lengths)
     if np.issubdtype(labels.dtype, np.floating):
         return logits.reshape(len(labels)).astype(np.float64)
     if logits.ndim != 2:
@@ -157,28 +166,48 @@ def predictions_of(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return (logits > 0).astype(np.int64) if labels.ndim == 2 else logits.argmax(-1)
 
 
-def score(metric_names: Sequence[str], labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+def score(metric_names: Sequence[str], labels: np.ndarray | Ragged, logits: np.ndarray | Ragged) -> dict[str, float]:
     """Metrics by name, as fractions, over the rows that have a gold label.
 
     Args:
-      labels: int[n], −1 for none; float[n], NaN for none (a regression); int[n, labels], a row of −1 for none.
-      logits: float[n, classes]; for a regression float[n] or float[n, 1].
+      labels: int[n], −1 for none; float[n], NaN for none (a regression); int[n, labels], a row of −1 for none; of a
+        tagging ragged int[n][words], a row without tags for none.
+      logits: float[n, classes]; for a regression float[n] or float[n, 1]; of a tagging ragged float[n][words, tags].
 
     Raises:
       UserError: no row has a gold label, a logit is not finite, or a metric is unknown.
+      ValueError: another number of rows, or of words in a row with gold.
     """
-    metrics = [get(name) for name in metric_names]
-    labels, logits = np.asarray(labels), np.asarray(logits)
-    if len(labels) != len(logits):
-        raise ValueError(f"{len(labels)} labels, but logits of {len(logits)} rows")
-    has_gold = is_gold(labels)
-    labels, logits = labels[has_gold], logits[has_gold]
-    if not len(labels):
-        raise UserError("nothing to score: no row has a gold label")
-    if not np.isfinite(logits).all():
+    labels, logits = gold_rows(labels, logits)
+    flat = logits.flat() if isinstance(logits, Ragged) else logits
+    if not np.isfinite(flat).all():
         raise UserError("the model's outputs are not finite numbers: it has diverged; lower the learning rate")
-    predictions = predictions_of(labels, logits)
+    return score_answers(metric_names, labels, predictions_of(labels, logits))
+
+
+def score_answers(metric_names: Sequence[str], labels: Any, predictions: Any) -> dict[str, float]:
+    """:func:`score` of answers instead of logits: int64[n], as :func:`predictions_of` gives them."""
+    metrics = [get(name) for name in metric_names]
+    labels, predictions = gold_rows(labels, predictions)
     return {m.name: m.function(labels, predictions) for m in metrics}
+
+
+def gold_rows(labels: Any, values: Any) -> tuple[Any, Any]:
+    """Labels and values of the rows that have gold, rows of both following each other in memory."""
+    if not isinstance(labels, Ragged):
+        labels, values = np.asarray(labels), np.asarray(values)
+    elif not isinstance(values, Ragged):
+        raise ValueError("tags of words want values of words: a Ragged, with a row for each sentence")
+    if len(labels) != len(values):
+        raise ValueError(f"{len(labels)} labels, but logits of {len(values)} rows")
+    gold = np.flatnonzero(is_gold(labels))
+    if not len(gold):
+        raise UserError("nothing to score: no row has a gold label")
+    if not isinstance(labels, Ragged):
+        return labels[gold], values[gold]
+    labels, values = (Ragged.cut((taken := x.take(gold)).flat(), taken.lengths) for x in (labels, values))
+    spans.require_same_words(labels, values)
+    return labels, values
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

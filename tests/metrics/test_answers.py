@@ -8,12 +8,14 @@ from scipy.special import expit
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from kd_keras import metrics
+from kd_keras.common.ragged import Ragged
 from kd_keras.metrics.answers import answers, as_logits, only_answer, same_answers, scores_of, sureness, thresholds
 from kd_keras.metrics.linear import probe, tfidf
 from kd_keras.tasks import Rows, Task
 
 SINGLE = Task("one", "single", ("a", "b", "c"))
 SEVERAL = Task("many", "multilabel", ("a", "b", "c"), "micro_f1", ("micro_f1", "macro_f1", "exact_match"))
+TAGS = Task("tags", "tagging", ("O", "B-LOC", "I-LOC"), "entity_f1", ("entity_f1",))
 SCORE = Task("score", "regression", (), "pearson", ("pearson",))
 DRAW = np.random.default_rng(11)
 GOLD = (DRAW.random((200, 3)) < (0.5, 0.2, 0.0)).astype(np.int32)
@@ -88,6 +90,35 @@ def test_thresholds_stay_where_too_few_rows_or_no_gain_speak_for_another():
     assert thresholds(np.zeros(5, np.int32), np.zeros((5, 3))).tolist() == [0], "one label a text has none"
     same = np.full((20, 1), -1.0)  # equal logits are given together
     assert thresholds(np.tile([[1], [0]], (10, 1)), same)[0] < -1
+
+
+def test_each_word_of_a_tagging_has_an_answer():
+    logits = Ragged.cut(LOGITS, np.array([120, 0, 80]))
+    shuffled = logits.take(np.array([2, 1, 0]))  # its values are not in the rows' order
+    for some, lengths in ((logits, [120, 0, 80]), (shuffled, [80, 0, 120])):
+        found, sure = answers(TAGS, some), scores_of(TAGS, some)
+        assert found.lengths.tolist() == sure.lengths.tolist() == lengths
+        for n in range(3):
+            assert found[n].tolist() == some[n].argmax(1).tolist()
+            assert sure[n].sum(1) == pytest.approx(1) and (sure[n].argmax(1) == found[n]).all()
+    assert sureness(TAGS, logits) == pytest.approx(sureness(SINGLE, LOGITS))
+    assert (answers(TAGS, as_logits(TAGS, scores_of(TAGS, logits))).flat() == LOGITS.argmax(1)).all()
+
+
+def test_taggings_are_compared_word_by_word():
+    changed = LOGITS.copy()
+    changed[[3, 130]] = -changed[[3, 130]]
+    a, b = (Ragged.cut(x, np.array([120, 0, 80])) for x in (LOGITS, changed))
+    assert np.flatnonzero(~same_answers(TAGS, a, b)).tolist() == [3, 130]
+    with pytest.raises(ValueError, match="row 0 has 120 words, but 119 predictions"):
+        same_answers(TAGS, a, Ragged.cut(LOGITS, np.array([119, 1, 80])))
+
+
+def test_the_only_tag_is_named_and_no_threshold_chosen():
+    same = Ragged.cut(np.tile([[0.0, 2.0, 1.0]], (5, 1)), np.array([2, 0, 3]))
+    assert only_answer(TAGS, same) == "B-LOC"
+    assert only_answer(TAGS, Ragged.cut(LOGITS, np.array([200]))) is None
+    assert thresholds(Ragged.cut(np.zeros(5, np.int32), np.array([2, 0, 3])), same).tolist() == [0]
 
 
 def test_linear_models_learn_each_label_by_itself():

@@ -17,6 +17,7 @@ from kd_keras.common.columns import batched
 from kd_keras.common.errors import UserError
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.truncation import HEAD, cut, ends
+from kd_keras.text.windows import Windows, windows, word_pieces
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, UNK, CLS, SEP, MASK)
@@ -130,6 +131,10 @@ class WordPiece(Tokenizer):
     def normalized(self, text: str) -> str:
         """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
         return self._backend.normalizer.normalize_str(text)
+
+    def windows(self, rows: Sequence[Sequence[str]]) -> Windows:
+        """What a tagger reads of rows of words: windows of ``max_length`` pieces, without [CLS] and [SEP]."""
+        return windows(word_pieces(self._backend, rows, self.unk_id), self.max_length)
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for e in self._backend.encode_batch(list(texts), add_special_tokens=False):

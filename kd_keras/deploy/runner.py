@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from kd_keras.common import files
 from kd_keras.common.cli import command
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
+from kd_keras.common.ragged import Ragged
 from kd_keras.deploy import bundle
 from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.formats.litert import LiteRT
@@ -20,6 +22,7 @@ from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inputs import student_ids
 from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.text.tokenizers import Tokenizer
+from kd_keras.text.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,17 @@ class Runner:
         path = Path(local(path, "--model"))
         task, tokenizer, entry = bundle.open_model(path)
         return cls(task, tokenizer, LiteRT(path), FORMATS[entry["format"]])
+
+    def windows(self, words: Sequence[Sequence[str]]) -> Windows:
+        """What a tagger reads of the words of some texts, in this format."""
+        return self.tokenizer.windows(words)
+
+    def tag_logits(self, words: Sequence[Sequence[str]]) -> Ragged:
+        """A tagger's answers: ragged float32[words, tags], one for each word of each text, however long it is."""
+        from kd_keras.students.inference import predict_tags
+
+        some = self.windows(words)
+        return some.rows(predict_tags(self.student, some))
 
     def logits(self, rows: Rows) -> np.ndarray:
         """float32[rows, classes] of the Keras model; an empty text and a very long one (cut) get theirs too."""

@@ -6,7 +6,7 @@ logits = predict(student, {"ids": tokenizer.encode(["a gorgeous film"])})
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -17,6 +17,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
 from kd_keras.text.batches import row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.windows import Windows
 
 
 def load_student(path: str | Path) -> keras.Model:
@@ -45,19 +46,39 @@ def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int =
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
       batch_size: rows a call.
     """
+    call, lengths = _logits_of(student, ids), row_lengths(ids)
+    out: np.ndarray | None = None
+    for rows in sorted_plan(lengths, batch_size):
+        logits = call({k: t.padded(rows) for k, t in ids.items()}).numpy()
+        if out is None:
+            out = np.zeros((len(lengths), logits.shape[1]), np.float32)
+        out[rows] = logits
+    return np.zeros((0, 0), np.float32) if out is None else out
+
+
+def predict_tags(student: keras.Model, windows: Windows, batch_size: int = 512) -> np.ndarray:
+    """float32[words, tags]: the logits of each word at its first piece, in the order of the rows.
+
+    Args:
+      student: a tagger.
+      windows: of the rows, see :meth:`kd_keras.text.tokenizers.WordPiece.windows`; ``windows.rows`` cuts the answer.
+      batch_size: windows a call.
+    """
+    ids = {"ids": windows.ids}
+    call = _logits_of(student, ids)
+    out = np.zeros((int(windows.words.sum()), student.output["logits"].shape[-1]), np.float32)
+    for chosen in sorted_plan(windows.ids.lengths, batch_size):
+        windows.collect(out, chosen, call({"ids": windows.ids.padded(chosen)}).numpy())
+    return out
+
+
+def _logits_of(student: keras.Model, ids: Mapping[str, TokenIds]) -> Callable:
+    """Traced once a student: it is asked for dev scores after each round."""
     import tensorflow as tf
 
-    lengths = row_lengths(ids)
-    out: np.ndarray | None = None
-    # Traced once a student: it is asked for dev scores after each round.
     call = getattr(student, "_kd_predict", None)
     if call is None:
         spec = {k: tf.TensorSpec((None, None), tf.int32) for k in ids}
         call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
         object.__setattr__(student, "_kd_predict", call)
-    for rows in sorted_plan(lengths, batch_size):
-        logits = call({k: tf.constant(t.padded(rows)) for k, t in ids.items()}).numpy()
-        if out is None:
-            out = np.zeros((len(lengths), logits.shape[1]), np.float32)
-        out[rows] = logits
-    return np.zeros((0, 0), np.float32) if out is None else out
+    return call

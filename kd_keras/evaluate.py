@@ -1,11 +1,13 @@
 """Scores a trained student on a labelled file, in any of its formats; one JSON object a format.
 
+Of a tagging also by type, by language and their mean; standard error has these as tables.
 python -m kd_keras.evaluate --model_dir=DIR --data_file=FILE.tsv [--formats=keras,saved_model,tflite_dynamic]
 """
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from absl import flags
 
@@ -13,12 +15,16 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.progress import say
 from kd_keras.formats.format import FORMATS, parse_formats
-from kd_keras.tasks import FileSettings, read_labelled
+from kd_keras.tasks import FileSettings, Rows, read_labelled
 
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
 define_path("model_dir", None, "run folder of train.")
-define_path("data_file", None, "labelled .csv, .tsv or .jsonl with the task's columns.")
+define_path(
+    "data_file",
+    None,
+    "labelled .csv, .tsv or .jsonl with the task's columns; of a tagging CoNLL columns or JSON lines.",
+)
 define_string("formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).")
 define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 
@@ -45,14 +51,29 @@ def main(argv: list[str]) -> None:
         cli.import_tensorflow()
     for fmt in formats:
         runner = Runner.load(run, fmt.name)
-        got = runner.scores(rows)
         about = {"format": fmt.name, "data_file": FLAGS.data_file, "rows": len(rows)}
+        if task.is_tagging:
+            print(json.dumps(about | _tagging(runner, rows), ensure_ascii=not cli.writes_utf8()), flush=True)
+            continue
+        got = runner.scores(rows)
         if cut := runner.cut(rows):
             about["cut"] = cut
         if (always := only_label(task, rows, got)) is not None:
             about["always"] = always
             say(always_answers(fmt.name, always))
         print(json.dumps(about | score(task.metrics, rows.label, as_logits(task, got))), flush=True)
+
+
+def _tagging(runner: Any, rows: Rows) -> dict[str, Any]:
+    """Scores of a tagger, which are shown as tables too."""
+    from kd_keras.deploy import tagging
+    from kd_keras.deploy.runner import always_answers
+
+    found = tagging.evaluate(runner, rows)
+    if "always" in found:
+        say(always_answers(runner.format.name, found["always"]))
+    say(tagging.tables(found))
+    return found
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Classifies text with a trained student; one JSON object a line: text, label, scores.
 
-A regression: text, score. Several labels a text: text, labels (those whose score is over 0.5), scores.
+A regression: text, score. Several labels a text: text, labels (those whose score is over 0.5), scores. A tagging: text,
+entities; of a file of words (CoNLL columns, JSON lines with tokens): tokens, tags, or columns again.
 
 python -m kd_keras.predict --model_dir=DIR "a gorgeous film"
 python -m kd_keras.predict --model_dir=DIR "first text" --text_b="second text"
 python -m kd_keras.predict --model_dir=DIR --input=FILE|- [--output=FILE|-]
 python -m kd_keras.predict --model=FILE.tflite "a gorgeous film"
+python -m kd_keras.predict --model_dir=TAGGER --input=FILE.conll --output=FILE.conll
 
 --model is a file of export, with the files beside it that export wrote; TensorFlow is not imported. Of more than
 10 labels "scores" lists the best 5; --top_k asks for another number.
@@ -13,10 +15,9 @@ python -m kd_keras.predict --model=FILE.tflite "a gorgeous film"
 
 from __future__ import annotations
 
-import json
 import sys
+from typing import Any
 
-import numpy as np
 from absl import flags
 
 from kd_keras.common import cli, files
@@ -24,18 +25,18 @@ from kd_keras.common.config import define_flags, define_path, define_string, fro
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
 from kd_keras.common.progress import say
+from kd_keras.deploy.answer_lines import ALL, BEST, answer_lines
 from kd_keras.tasks import FileSettings, Rows, Task, read_texts
 
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
 define_path("model_dir", None, "run folder of train.")
 define_path("model", None, "instead of --model_dir: a .tflite file of export.")
-define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.")
+define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.")
 define_string("text_b", None, "second text of a pair whose first is the argument.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.")
-define_path("output", "-", "file for the JSON lines; - is standard output.")
-ALL, BEST = 10, 5
+define_path("output", "-", "file for the JSON lines, or columns if it ends in .conll; - is standard output.")
 flags.DEFINE_integer(
     "top_k",
     None,
@@ -68,45 +69,42 @@ def main(argv: list[str]) -> None:
     opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
     task = opened.task
     _check_pair(task, texts)
-    if task.is_regression and FLAGS.top_k is not None:
-        where = FLAGS.model or FLAGS.model_dir
-        raise UserError(f"--top_k={FLAGS.top_k}: {where} gives one number, no labels (task {task.name}); leave it out")
-    if texts:
-        text_b = [FLAGS.text_b] if task.is_pair else None
-        rows = Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, task.no_labels(len(texts)))
-    else:
-        rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task, files=how)
-    if isinstance(opened, FinishedRun):
-        cli.import_tensorflow()
-        opened = Runner.load(opened)
-    scores = opened.scores(rows)
-    if task.is_regression:
-        answers = [{"score": round(float(s[0]), 4)} for s in scores]
-    else:
-        answers = [_named(task, s, FLAGS.top_k) for s in scores]
+    if FLAGS.top_k is not None and (task.is_regression or task.is_tagging):
+        where, gives = FLAGS.model or FLAGS.model_dir, "entities" if task.is_tagging else "one number"
+        raise UserError(f"--top_k={FLAGS.top_k}: {where} gives {gives}, no labels (task {task.name}); leave it out")
     plain = FLAGS.output == "-" and not cli.writes_utf8()
-    lines = []
-    for i, answer in enumerate(answers):
-        read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
-        lines.append(json.dumps(read | answer, ensure_ascii=plain))
-    text = "".join(line + "\n" for line in lines)
+    if task.is_tagging:
+        from kd_keras.deploy import tagging
+
+        asked = tagging.Asked.of(texts, task) if texts else tagging.read(FLAGS.input, task, FLAGS.text_column, how)
+        columns, rows = tagging.writes_columns(FLAGS.output, how), asked.rows
+        lines = tagging.answer_lines(_runner(opened), asked, columns, plain)
+    else:
+        rows = _rows(texts, task, how)
+        lines = answer_lines(task, rows, _runner(opened).scores(rows), FLAGS.top_k, plain)
+    text = "".join(lines)
     if FLAGS.output == "-":
         sys.stdout.write(text)
     else:
         files.write_text(FLAGS.output, text)
-        say(f"{len(lines):,} predictions in {FLAGS.output}")
+        say(f"{len(rows):,} predictions in {FLAGS.output}")
 
 
-def _named(task: Task, scores: np.ndarray, top_k: int | None) -> dict:
-    """The best label (of several, those over 0.5), and float[labels] by name: the best ``top_k``, or all in order."""
-    labels = task.labels
-    if top_k is None:
-        top_k = 0 if len(labels) <= ALL else BEST
-    order = np.argsort(-scores, kind="stable")[:top_k] if top_k else range(len(labels))
-    given = {"label": labels[scores.argmax()]}
-    if task.is_multilabel:
-        given = {"labels": [labels[i] for i in np.flatnonzero(scores > 0.5)]}
-    return given | {"scores": {labels[i]: round(float(scores[i]), 6) for i in order}}
+def _rows(texts: list[str], task: Task, how: FileSettings) -> Rows:
+    if not texts:
+        return read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task, files=how)
+    text_b = [FLAGS.text_b] if task.is_pair else None
+    return Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, task.no_labels(len(texts)))
+
+
+def _runner(opened: Any) -> Any:
+    """What answers: a file of export is one, a run is loaded, which takes TensorFlow."""
+    from kd_keras.deploy.runner import Runner
+
+    if not isinstance(opened, Runner):
+        cli.import_tensorflow()
+        opened = Runner.load(opened)
+    return opened
 
 
 def _check_pair(task: Task, texts: list[str]) -> None:

@@ -23,6 +23,7 @@ from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.records import Task
 from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows, check_column, open_table
+from kd_keras.tasks.tagged import TaggedFile, read_tagged
 
 # Tried where the task's own column is not there.
 TEXT_COLUMNS = ("text", "sentence")
@@ -132,6 +133,8 @@ def read_labelled(
     """
     require_file(path, flag)
     bad = BadRows(on_bad_row)
+    if task.is_tagging:
+        return read_tagged(path, TaggedFile(task.columns, task.types, files), bad, "row").rows
     columns = _with_aliases(path, task.columns, files)
     how = Reading(empty_text=True, files=files)
     rows = read_table(path, columns, reader_for(task, columns.label_base), bad, "row", how)

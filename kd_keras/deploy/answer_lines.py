@@ -1,0 +1,41 @@
+"""Answers of a classifier as predict writes them; no TensorFlow import."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from kd_keras.tasks import Rows, Task
+
+# Of more labels than ALL the BEST ones are listed, unless another number is asked for.
+ALL, BEST = 10, 5
+
+
+def answer_lines(
+    task: Task, rows: Rows, scores: np.ndarray, top_k: int | None = None, ascii_only: bool = False
+) -> Iterator[str]:
+    """A JSON object a row, each with its line end: text, label or labels and scores; of a regression text and score.
+
+    Args:
+      scores: float[rows, outputs], as ``Runner.scores`` gives them.
+      top_k: how many labels are listed; 0: all.
+      ascii_only: other characters are escaped.
+    """
+    for i, row in enumerate(scores):
+        read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
+        answer = {"score": round(float(row[0]), 4)} if task.is_regression else _named(task, row, top_k)
+        yield json.dumps(read | answer, ensure_ascii=ascii_only) + "\n"
+
+
+def _named(task: Task, scores: np.ndarray, top_k: int | None) -> dict:
+    """The best label (of several, those over 0.5), and float[labels] by name: the best ``top_k``, or all in order."""
+    labels = task.labels
+    if top_k is None:
+        top_k = 0 if len(labels) <= ALL else BEST
+    order = np.argsort(-scores, kind="stable")[:top_k] if top_k else range(len(labels))
+    given = {"label": labels[scores.argmax()]}
+    if task.is_multilabel:
+        given = {"labels": [labels[i] for i in np.flatnonzero(scores > 0.5)]}
+    return given | {"scores": {labels[i]: round(float(scores[i]), 6) for i in order}}

@@ -1,0 +1,41 @@
+"""Everything that is said of a tagging's predictions: all scores, by type, by language, and their mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kd_keras.metrics.groups import by_group, mean_over
+from kd_keras.metrics.scores import score_answers
+from kd_keras.metrics.spans import by_type
+from kd_keras.tasks import Rows, Task, is_gold
+
+TAGGING_METRICS = ("entity_f1", "conlleval_f1", "entity_precision", "entity_recall")
+
+
+def tagging_scores(task: Task, rows: Rows, predicted: Any) -> dict[str, Any]:
+    """Scores of tags, over the rows that have gold.
+
+    Args:
+      task: a tagging.
+      rows: with gold tags; ``rows.group`` names their languages, if it is known.
+      predicted: ragged int[rows][words].
+
+    Returns:
+      The four metrics by name; "by_type" (strict): type → "rows" (gold entities), "given", "precision", "recall", "f1";
+      and of more than one language "by_language": language → "rows" (sentences) and the four metrics, and
+      "mean_over_languages".
+
+    Raises:
+      UserError: no row has gold.
+      ValueError: a row with another number of tags than words.
+    """
+    out: dict[str, Any] = dict(score_answers(TAGGING_METRICS, rows.label, predicted))
+    gold = np.flatnonzero(is_gold(rows.label))
+    out["by_type"] = by_type(rows.label.take(gold), predicted.take(gold), task.types)
+    if rows.group is not None:
+        languages = by_group(TAGGING_METRICS, rows.group, rows.label, predicted)
+        if len(languages) > 1:
+            out |= {"mean_over_languages": mean_over(languages), "by_language": languages}
+    return out

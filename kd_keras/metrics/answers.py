@@ -36,14 +36,15 @@ def scores_of(task: Task, logits: Any) -> Any:
 
 def as_logits(task: Task, scores: Any) -> Any:
     """Scores of :func:`scores_of` as metrics take them: in the order, and with the sign, of the logits."""
+    if task.is_tagging:  # the best path is that of the highest sum of logits
+        return Ragged.cut(np.log(np.maximum(scores.flat(), 1e-30)), scores.lengths)
     return scores - 0.5 if task.is_multilabel else scores
 
 
 def answers(task: Task, logits: Any) -> Any:
     """int64[rows] label ids; of several labels a text int64[rows, labels] of 0 and 1; float[rows] of a regression.
 
-    Of a tagging ragged int64[rows][words], each word's best tag by itself: ``metrics.decoding`` has the best that may
-    follow one another.
+    Of a tagging ragged int64[rows][words], the best tags that may follow one another (``metrics.decoding``).
     """
     return predictions_of(task.no_labels(len(logits)), logits)
 

@@ -16,6 +16,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.registry import Registry
 from kd_keras.metrics import spans
+from kd_keras.metrics.decoding import decoded
 from kd_keras.tasks import is_gold
 
 
@@ -155,10 +156,11 @@ def predictions_of(labels: np.ndarray | Ragged, logits: np.ndarray | Ragged) -> 
     """int64[n] by argmax of logits float[n, classes]; what a label's kind asks for otherwise.
 
     A regression (labels are float) has float[n]; several labels a text (labels are int[n, labels]) have
-    int64[n, labels], 1 where the logit is over 0. A tagging's ragged float[n][words, tags] give int64[n][words].
+    int64[n, labels], 1 where the logit is over 0. A tagging's ragged float[n][words, tags] give int64[n][words], the
+    best tags that may follow one another.
     """
     if isinstance(logits, Ragged):
-        return Ragged.cut(logits.flat().argmax(-1), logits.lengths)
+        return decoded(logits)
     if np.issubdtype(labels.dtype, np.floating):
         return logits.reshape(len(labels)).astype(np.float64)
     if logits.ndim != 2:

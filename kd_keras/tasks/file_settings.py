@@ -39,9 +39,16 @@ class FileSettings(Checked):
         choices=("auto", "minimal", "none"), late=True,
     )  # fmt: skip
     format: str = setting(
-        "auto", "format of your files; auto: what the name ends in, and of a pipe what its first line looks like.",
-        choices=("auto", "csv", "tsv", "jsonl", "text"), late=True,
+        "auto", "format of your files; auto: what the name ends in, and of a pipe what its first line looks like. conll "
+        "is for taggings: a word and its tag in each line, a blank line behind each sentence.",
+        choices=("auto", "csv", "tsv", "jsonl", "text", "conll"), late=True,
     )  # fmt: skip
+    word_column: int | None = setting(
+        None, "taggings: number of the column of the words, from 1 on; if not given, the first.", low=1, late=True
+    )
+    tag_column: int | None = setting(
+        None, "taggings: number of the column of the tags; if not given, the last.", low=1, late=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,7 +17,10 @@ UNEVEN = 0.7
 
 
 def label_counts(train: Rows, classes: int) -> np.ndarray:
-    """int64[classes] of the rows with a label; of several labels a text, of the rows that have each; of tags the words."""
+    """int64[classes] of the rows with a label; of several labels a text, of those that have each.
+
+    Of a tagging: of the words that have each tag.
+    """
     if isinstance(train.label, Ragged):
         return np.bincount(train.label.flat(), minlength=classes).astype(np.int64)
     if train.label.ndim == 2:

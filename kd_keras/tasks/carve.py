@@ -60,9 +60,10 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
             picked += stratum[g]
             taken += len(stratum[g])
     if not picked:
+        what = "language" if isinstance(rows.label, Ragged) else "label"
         raise UserError(
             f"task {task}: {len(rows)} rows are too few to draw a {split} split from "
-            f"(each {'language' if isinstance(rows.label, Ragged) else 'label'} needs two different texts, or give --{split}_file)"
+            f"(each {what} needs two different texts, or give --{split}_file)"
         )
     rest = np.setdiff1d(np.arange(len(rows)), picked)
     return rows.take(rest), rows.take(sorted(picked))

@@ -24,6 +24,7 @@ from kd_keras.tasks.tables import BadRows
 _COMMENT = re.compile(r"#+(\s|$)")
 _DOCUMENT = "-DOCSTART-"
 _LOOKED_AT = 2000
+_SHOWN = {None: "a space", "\t": "a tab"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> L
     tag: int | None = _place(path, "--tag_column", how.tag_column, width, width - 1)
     if tag == word:
         if tags or how.tag_column is not None:
-            is_one = f"{width} column, {tail(rows[0].strip())!r}" if width == 1 else f"no tags but the words in column {word + 1}"
+            is_one = f"no tags but the words in column {word + 1}"
+            if width == 1:
+                is_one = f"1 column, {tail(rows[0].strip())!r}"
             raise UserError(
                 f"{path}: expected a word and its tag in each line, with a tab or a space between; found {is_one}"
                 " (--word_column and --tag_column say where they are)"
@@ -129,9 +132,8 @@ def sentences(path: PathLike, found: Layout, how: FileSettings, bad: BadRows) ->
             places.append(line)
         else:
             fault = fault or (
-                f"{path}, line {line}: expected {found.width} columns, as the other lines have, with a "
-                f"{'space' if found.separator is None else 'tab' if found.separator == chr(9) else repr(found.separator)}"
-                f" between; found {len(fields)} in {tail(text.strip())!r}"
+                f"{path}, line {line}: expected {found.width} columns, as the other lines have, with "
+                f"{_SHOWN.get(found.separator, repr(found.separator))} between; found {len(fields)} in {tail(text.strip())!r}"
             )
     yield from made()
 

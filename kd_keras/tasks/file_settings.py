@@ -39,8 +39,8 @@ class FileSettings(Checked):
         choices=("auto", "minimal", "none"), late=True,
     )  # fmt: skip
     format: str = setting(
-        "auto", "format of your files; auto: what the name ends in, and of a pipe what its first line looks like. conll "
-        "is for taggings: a word and its tag in each line, a blank line behind each sentence.",
+        "auto", "format of your files; auto: what the name ends in, and of a pipe what its first line looks like. "
+        "conll is for taggings: a word and its tag in each line, a blank line behind each sentence.",
         choices=("auto", "csv", "tsv", "jsonl", "text", "conll"), late=True,
     )  # fmt: skip
     word_column: int | None = setting(

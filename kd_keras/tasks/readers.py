@@ -134,7 +134,9 @@ def read_labelled(
     require_file(path, flag)
     bad = BadRows(on_bad_row)
     if task.is_tagging:
-        rows = rows_said(read_tagged(path, TaggedFile(task.columns, task.types, files), bad, "row"), bad, path)
+        # PAN-X's own files have strays.
+        how = TaggedFile(task.columns, task.types, files, begin_strays=task.name == "panx")
+        rows = rows_said(read_tagged(path, how, bad, "row"), bad, path)
         for note in bad.notes():
             say(note)
         return rows

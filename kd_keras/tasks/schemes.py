@@ -67,7 +67,8 @@ class Scheme:
         for n, (before, tag) in enumerate(_pairs(tags)):
             if (expected := self.wrong.get((before, tag))) is not None:
                 after = f"after {written(before)}" if n else "at the start"
-                return min(n, len(tags) - 1), f"{written(tag)} {after} is impossible in {self.name} ({self.why}); {expected}"
+                what = f"{written(tag)} {after} is impossible in {self.name} ({self.why}); {expected}"
+                return min(n, len(tags) - 1), what
         return None
 
 

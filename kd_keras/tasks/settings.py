@@ -38,8 +38,8 @@ class TaskSettings(TaggingSettings):
     text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
     label_column: str = setting("label", "task custom: column of the label")
     labels: str | None = setting(
-        None, 'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted. With --tagging '
-        "types of entities, such as LOC,PER",
+        None, 'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted. With '
+        "--tagging types of entities, such as LOC,PER",
     )
     regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
     multilabel: bool = setting(False, "task custom: a text has any number of labels, each decided by itself")
@@ -52,8 +52,8 @@ class TaskSettings(TaggingSettings):
     )
     metric: str | None = setting(
         None, "dev metric that chooses weights: accuracy, f1, macro_f1, mcc, micro_f1, exact_match, pearson, spearman; "
-        "of taggings entity_f1, conlleval_f1, entity_precision, entity_recall; if not given the task's own, and for your "
-        "own files macro_f1 where a class has over 70 % of the rows, micro_f1 with --multilabel, else accuracy.",
+        "of taggings entity_f1, conlleval_f1, entity_precision, entity_recall; if not given the task's own, and for "
+        "your own files macro_f1 where a class has over 70 % of the rows, micro_f1 with --multilabel, else accuracy.",
         choices=("accuracy", "f1", "macro_f1", "mcc", "micro_f1", "exact_match", "pearson", "spearman", *METRICS),
     )  # fmt: skip
     class_weights: str = setting(

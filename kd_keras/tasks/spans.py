@@ -1,7 +1,7 @@
 """Sentences in JSON lines: words with tags, or text with the spans of its entities, as annotation tools write them.
 
-A span says where an entity begins and ends, in characters: ``[0, 5, "LOC"]``, or an object with start (or start_offset),
-end (or end_offset) and label. It must hold whole words of :func:`kd_keras.text.words.split_words`.
+A span says where an entity begins and ends, in characters: ``[0, 5, "LOC"]``, or an object with start (or
+start_offset), end (or end_offset) and label. It must hold whole words of :func:`kd_keras.text.words.split_words`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def _sentence(values: dict[str, Any], columns: Columns, labels: Sequence[str], g
     source = _key(values, columns.text[0], "text", (*_WORDS, *_TEXT))
     answer = _key(values, columns.label, "label", (*_TAGS, *_SPANS)) if gold else None
     # Prodigy writes its own tokens beside the text that its spans are of.
-    if source in _WORDS and answer not in _TAGS and isinstance(values.get("text"), str) and not _strings(values[source]):
+    own = source in _WORDS and answer not in _TAGS and not _strings(values[source])
+    if own and isinstance(values.get("text"), str):
         source = "text"
     value = values[source]
     if isinstance(value, list):

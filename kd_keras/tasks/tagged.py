@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.common.errors import UserError
 from kd_keras.common.files import PathLike, tail
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.reading import text_lines
@@ -107,7 +107,8 @@ def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> F
     kept, parsed, strays = _possible(path, kept, parsed, scheme, how, bad)
     types = how.types
     if types is None:
-        types = tuple(sorted(name for name in {t[1] for tags in parsed for t in tags} if name and not label_fault(name)))
+        there = {tag[1] for tags in parsed for tag in tags} - {""}
+        types = tuple(sorted(name for name in there if not label_fault(name)))
     kept, parsed = _known(path, kept, parsed, types, bad)
     if not kept:
         why = bad.first[:1] or (["none has gold tags"] if bad.left_out else [])
@@ -159,7 +160,8 @@ def _possible(
     if not scheme.wrong:
         return kept, parsed, 0
     if how.begin_strays and scheme.name == "IOB2":
-        return kept, parsed, sum(p in scheme.wrong for tags in parsed for p in zip((OUTSIDE, *tags), tags, strict=False))
+        strays = sum(p in scheme.wrong for tags in parsed for p in zip((OUTSIDE, *tags), tags, strict=False))
+        return kept, parsed, strays
     good = []
     for s, tags in zip(kept, parsed, strict=True):
         if fault := scheme.fault(tags):
@@ -191,7 +193,7 @@ def _type_fault(name: str, types: tuple[str, ...]) -> str | None:
         return why
     if not name or name in types:
         return None
-    return f"is of no known type; expected one of {tail(', '.join(types), 100)}.{did_you_mean(name, types)}"
+    return f"is of no known type; expected one of {tail(', '.join(types), 100)}"
 
 
 def _rows(kept: list[Sentence], prefix: str, label: Ragged) -> tuple[Rows, int]:

@@ -22,12 +22,12 @@ class TaggingSettings(FileSettings):
         None, "taggings: use at most this many training rows of each language, drawn by a fixed seed", low=1, late=True
     )
     dev_per_language: int | None = setting(
-        None, "taggings: use at most this many dev rows of each language; 0 takes all; if not given, 250 in panx and all "
-        "elsewhere",
+        None, "taggings: use at most this many dev rows of each language; 0 takes all; if not given, 250 in panx and "
+        "all elsewhere",
         low=0, late=True,
     )  # fmt: skip
     labels_per_language: int | None = setting(
-        None, "taggings: learn from the tags of so many training rows of each language only, drawn by --labels_seed; the "
-        "teacher tags the other rows for the student (transfer set 'rest')",
+        None, "taggings: learn from the tags of so many training rows of each language only, drawn by --labels_seed; "
+        "the teacher tags the other rows for the student (transfer set 'rest')",
         low=1, late=True,
     )  # fmt: skip

@@ -31,8 +31,11 @@ _CONLL_FILES = {
     "dev": ("valid.txt", "dev.txt", "eng.testa"),
     "test": ("test.txt", "eng.testb"),
 }
-_PANX_FILES = {split: tuple(name + end for name in names for end in (".tsv", ".txt", ""))
-               for split, names in (("train", ("train",)), ("dev", ("dev", "valid", "validation")), ("test", ("test",)))}  # fmt: skip
+_PANX_FILES = {
+    "train": ("train.tsv", "train.txt", "train"),
+    "dev": ("dev.tsv", "dev.txt", "dev", "valid.tsv", "valid.txt", "valid"),
+    "test": ("test.tsv", "test.txt", "test"),
+}
 _CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*")
 
 

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from functools import cache
 
-# Scripts without spaces between words, whose data sets (PAN-X) have a word for each character. Burmese keeps its spaces.
+# Scripts without spaces between words, whose data sets (PAN-X) have a word for each character. PAN-X parts Burmese at
+# its spaces.
 _ALONE = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1780, 0x17FF),  # Khmer
@@ -30,7 +31,7 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 
 @cache
 def _kind(c: str) -> str:
-    """What a character does: "space" parts, "mark" joins what it follows, "word" its like; "alone", "point" stand alone."""
+    """What a character does: "mark" joins what it follows, "word" its like; "alone" and "point" neither."""
     code = ord(c)
     if c.isspace() or c in "\u200b\ufeff":
         return "space"
@@ -99,7 +100,7 @@ def _goes_on(text: str, start: int, at: int, kind: str, now: str, apart: bool) -
 
 
 def _inner(text: str, start: int, at: int) -> int:
-    """What punctuation is to the open word: 1 part of it, −1 its end, more than 1 a word of that size, 0 none of these."""
+    """What punctuation is to the open word: 1 part of it, −1 its end, over 1 a word of that size, 0 none of these."""
     c, before, after = text[at], text[at - 1], text[at + 1 : at + 2]
     goes_on = bool(after) and _kind(after) == "word"
     if c in _APOSTROPHES:

@@ -116,7 +116,7 @@ FAULTS = [
     ("Rome\tB-LOC\nx\tO\tO\n", "line 2: expected 2 columns.*found 3"),
     ("Rome\tX-LOC\n", "line 1: expected O, or a tag such as B-PER and I-PER; found 'X-LOC'"),
     ("Rome\t\n", "line 1: expected O, or a tag.*found nothing"),
-    ("Rome\tB-LOCK\n", "line 1: the tag 'B-LOCK' is of no known type; expected one of LOC, PER. Did you mean LOC"),
+    ("Rome\tB-LOCK\n", "line 1: the tag 'B-LOCK' is of no known type; expected one of LOC, PER$"),
     ("Ann\tB-PER\n\nRome\tB-LOC\nx\tI-PER\n", "line 4: I-PER after B-LOC is impossible in IOB2"),
     ("Ann\tS-PER\n\nRome\tB-LOC\nx\tO\n", "line 4: O after B-LOC is impossible in BIOES"),
 ]

@@ -94,7 +94,7 @@ def test_any_file(folder, content, name, how, typed):
         assert tags.min(initial=0) >= 0 and tags.max(initial=0) < len(iob2(found.types))
         names = iob2(found.types)
         for i in range(len(found.rows)):  # IOB2 in any case
-            for before, tag in zip((0, *found.rows.label[i]), found.rows.label[i]):
+            for before, tag in zip((0, *found.rows.label[i]), found.rows.label[i], strict=False):
                 assert not names[tag].startswith("I-") or before in (tag, tag - 1)
     answer(lambda: read_tagged(path, file, BadRows(), "row"))
     words = answer(lambda: read_words(path, file, BadRows("skip")))

@@ -24,7 +24,7 @@ def parsed(sentences):
 def entities(tags):
     """(start, end, type), by what ``begins`` says."""
     found = []
-    for n, (before, tag) in enumerate(zip((OUTSIDE, *tags), tags)):
+    for n, (before, tag) in enumerate(zip((OUTSIDE, *tags), tags, strict=False)):
         if begins(before, tag):
             found.append((n, n + 1, tag[1]))
         elif tag != OUTSIDE:

@@ -19,9 +19,9 @@ WORDS = ["Ann", "Lee", "left", "Paris", ",", "at", "last", "."]
 TAGS = ["B-PER", "I-PER", "O", "B-LOC", "O", "O", "O", "O"]
 
 
-def read(path, *records, bad=None, types=TYPES, columns=Columns()):
+def read(path, *records, bad=None, types=TYPES, columns=None):
     path.write_text("".join(json.dumps(r) + "\n" for r in records), encoding="utf-8")
-    return read_tagged(str(path), TaggedFile(columns, types), bad or BadRows(), "train")
+    return read_tagged(str(path), TaggedFile(columns or Columns(), types), bad or BadRows(), "train")
 
 
 def seen(rows):

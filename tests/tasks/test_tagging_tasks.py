@@ -37,7 +37,7 @@ def panx(tmp_path) -> Path:
 
 def languages(rows):
     names, counts = np.unique(rows.group, return_counts=True)
-    return dict(zip(names.tolist(), counts.tolist()))
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def test_panx_has_all_rows_of_all_languages(panx):
@@ -104,7 +104,7 @@ def test_few_labels_of_each_language(panx):
     assert languages(few.train) == {"de": 4, "en": 4, "zh": 4} and languages(few.rest) == {"de": 26, "en": 16, "zh": 6}
     assert set(few.train.ids) < set(more.train.ids) and set(few.train.ids) != set(data(2, labels_per_language=4).train.ids)
     assert not has_label(few.rest).any() and has_label(few.train).all()
-    by_id = dict(zip(whole.train.ids, range(60)))
+    by_id = dict(zip(whole.train.ids, range(60), strict=True))
     for rows in (few.train, few.rest):
         assert rows.text == [whole.train.text[by_id[i]] for i in rows.ids]
     assert [few.train.label[n].tolist() for n in range(12)] == [whole.train.label[by_id[i]].tolist() for i in few.train.ids]

@@ -131,9 +131,10 @@ def sentences(path: PathLike, found: Layout, how: FileSettings, bad: BadRows) ->
                 tags.append(fields[found.tag].strip())
             places.append(line)
         else:
+            between = _SHOWN.get(found.separator, repr(found.separator))
             fault = fault or (
-                f"{path}, line {line}: expected {found.width} columns, as the other lines have, with "
-                f"{_SHOWN.get(found.separator, repr(found.separator))} between; found {len(fields)} in {tail(text.strip())!r}"
+                f"{path}, line {line}: expected {found.width} columns, as the other lines have, with {between} between; "
+                f"found {len(fields)} in {tail(text.strip())!r}"
             )
     yield from made()
 

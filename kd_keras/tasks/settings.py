@@ -38,7 +38,8 @@ class TaskSettings(TaggingSettings):
     text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
     label_column: str = setting("label", "task custom: column of the label")
     labels: str | None = setting(
-        None, 'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted. With '
+        None,
+        'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted. With '
         "--tagging types of entities, such as LOC,PER",
     )
     regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")

@@ -122,7 +122,7 @@ def _tags_of(text: str, words: list[tuple[int, int]], value: Any, key: str) -> l
     if value is None:
         value = []
     if not isinstance(value, list):
-        raise Unusable(f"key {key!r}: expected a list of spans such as [0, 5, \"LOC\"], found {tail(repr(value))}")
+        raise Unusable(f'key {key!r}: expected a list of spans such as [0, 5, "LOC"], found {tail(repr(value))}')
     starts = {a: n for n, (a, _) in enumerate(words)}
     ends = {b: n for n, (_, b) in enumerate(words)}
     tags, owner = ["O"] * len(words), [""] * len(words)
@@ -158,7 +158,7 @@ def _span(item: Any, key: str) -> tuple[int, int, str]:
     label = as_text(parts[2]) if len(parts) == 3 else None
     if len(numbers) != 2 or label is None or not label.strip():
         raise Unusable(
-            f"key {key!r}: expected spans such as [0, 5, \"LOC\"] or {{\"start\": 0, \"end\": 5, \"label\": \"LOC\"}}, "
+            f'key {key!r}: expected spans such as [0, 5, "LOC"] or {{"start": 0, "end": 5, "label": "LOC"}}, '
             f"found {tail(repr(item))}"
         )
     label = label.strip()

@@ -257,4 +257,3 @@ def rows_said(found: Found, bad: BadRows, path: PathLike) -> Rows:
     for note in found.notes():
         bad.remark(f"{path}: {note}")
     return found.rows
-

@@ -110,9 +110,7 @@ class PanxDir(DataDir):
             if there:
                 break
         if not there:
-            raise UserError(
-                f"--data_dir={data_dir}: expected {self.expected} ({self.layout}), found {_listed(root)}"
-            )
+            raise UserError(f"--data_dir={data_dir}: expected {self.expected} ({self.layout}), found {_listed(root)}")
         if self.languages.strip() == "all":
             return there
         wanted = [code.strip() for code in self.languages.split(",") if code.strip()]

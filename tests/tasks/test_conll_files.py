@@ -99,7 +99,10 @@ def test_unusual_white_space_is_kept(tmp_path):
 def test_words_with_spaces_or_nothing_are_kept_in_one_piece_and_counted(tmp_path):
     found = read(write(tmp_path / "a.tsv", "New York\tB-LOC\n\tO\nx\tO\n"))
     assert words_of(found.rows.text[0]) == ["New\u00a0York", "\u00a0", "x"]
-    assert found.notes() == ["tags are IOB2", "2 words with white space inside, or empty: no-break spaces (U+00A0) stand for it"]
+    assert found.notes() == [
+        "tags are IOB2",
+        "2 words with white space inside, or empty: no-break spaces (U+00A0) stand for it",
+    ]
 
 
 def test_words_that_all_begin_with_the_language(tmp_path):
@@ -169,9 +172,14 @@ def test_words_to_predict_from(tmp_path):
     assert one.text == ["Ann Lee", "#"] and one.ids == ["row-0", "row-1"]
     raw = read_texts(write(tmp_path / "c.txt", "Ann left Rome.\n\nIt's 東京\n"), task=TASK)
     assert raw.text == ["Ann left Rome .", "", "It 's 東 京"], "a line is a row, a blank one too"
-    forced = read_words(write(tmp_path / "d.txt", "a b\nc d\n"), TaggedFile(files=FileSettings(format="conll")), BadRows())
+    forced = read_words(
+        write(tmp_path / "d.txt", "a b\nc d\n"), TaggedFile(files=FileSettings(format="conll")), BadRows()
+    )
     assert forced.rows.text == ["a c"]
-    assert read_texts(write(tmp_path / "e.jsonl", '{"tokens": ["a", "b"]}\n{"text": "It\'s"}\n'), task=TASK).text == ["a b", "It 's"]
+    assert read_texts(write(tmp_path / "e.jsonl", '{"tokens": ["a", "b"]}\n{"text": "It\'s"}\n'), task=TASK).text == [
+        "a b",
+        "It 's",
+    ]
 
 
 def test_evaluate_reads_gold_tags(tmp_path):

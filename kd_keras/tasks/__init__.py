@@ -2,6 +2,7 @@
 
 from kd_keras.tasks.builtin import get, names, register
 from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.conll import write_conll
 from kd_keras.tasks.custom import custom
 from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.loading import load, load_test
@@ -9,15 +10,19 @@ from kd_keras.tasks.readers import read_labelled, read_texts
 from kd_keras.tasks.records import Task, TaskData
 from kd_keras.tasks.rows import Rows, has_label, is_gold, no_labels, text_hash, words_of
 from kd_keras.tasks.settings import TaskSettings, load_data, resolve
+from kd_keras.tasks.tagged import TaggedFile, read_words
+from kd_keras.tasks.tagging_sources import custom_tagging
 
 __all__ = [
     "Columns",
     "FileSettings",
     "Rows",
+    "TaggedFile",
     "Task",
     "TaskData",
     "TaskSettings",
     "custom",
+    "custom_tagging",
     "get",
     "has_label",
     "is_gold",
@@ -28,8 +33,10 @@ __all__ = [
     "no_labels",
     "read_labelled",
     "read_texts",
+    "read_words",
     "register",
     "resolve",
     "text_hash",
     "words_of",
+    "write_conll",
 ]

@@ -14,6 +14,7 @@ from kd_keras.common.config import define_flags, from_flags
 from kd_keras.common.files import tail
 from kd_keras.tasks import TaskSettings, get, load_data, load_test, names, resolve
 from kd_keras.tasks.balance import label_counts
+from kd_keras.tasks.describe_tagging import describe_tags
 from kd_keras.tasks.records import Task
 from kd_keras.tasks.rows import Rows
 
@@ -33,14 +34,17 @@ def overview() -> str:
         ]
         lines += [f"    or: {s.hint(task)}" for s in task.sources if not s.here(task, None)]
     lines += [
-        "custom: your own .csv, .tsv or .jsonl files",
+        "custom: your own files",
         "    --task=custom --train_file=FILE [--dev_file=FILE] [--text_b_column=NAME] [--regression] [--multilabel]",
+        "    --task=custom --tagging --train_file=FILE: columns of words and tags, or .jsonl with tokens or spans",
     ]
     return "\n".join(lines)
 
 
 def _kind(task: Task) -> str:
     """What goes in, what comes out, and what selects."""
+    if task.is_tagging:
+        return f"tagging, selected by {task.metric}, {len(task.types)} types of entities: {', '.join(task.types)}"
     if task.is_regression:
         return f"regression of {'pairs' if task.is_pair else 'single texts'}, selected by {task.metric}, a number"
     if task.is_multilabel:
@@ -73,6 +77,8 @@ def _example(task: Task, rows: Rows, i: int) -> str:
 
 def describe(task: Task, split: str, rows: Rows, examples: int = 3) -> str:
     """A split's size, label counts, length percentiles in words (of a pair: both texts), and some rows."""
+    if task.is_tagging:
+        return describe_tags(task, split, rows, examples)
     words = np.array([len(t.split()) for t in rows.text])
     if rows.text_b is not None:
         words = words + np.array([len(t.split()) for t in rows.text_b])

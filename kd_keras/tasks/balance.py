@@ -7,15 +7,22 @@ from dataclasses import replace
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.ragged import Ragged
 from kd_keras.tasks.records import Task, TaskData
 from kd_keras.tasks.rows import Rows, has_label
+from kd_keras.tasks.tagged import entity_counts
 
 # Over this share of the largest class, accuracy mostly counts rows that any model gets right.
 UNEVEN = 0.7
 
 
 def label_counts(train: Rows, classes: int) -> np.ndarray:
-    """int64[classes] of the rows with a label; of several labels a text, of the rows that have each."""
+    """int64[classes] of the rows with a label; of several labels a text, of those that have each.
+
+    Of a tagging: of the words that have each tag.
+    """
+    if isinstance(train.label, Ragged):
+        return np.bincount(train.label.flat(), minlength=classes).astype(np.int64)
     if train.label.ndim == 2:
         return train.label[has_label(train)].sum(0, dtype=np.int64)
     return np.bincount(train.label[has_label(train)].astype(np.int64), minlength=classes)
@@ -35,10 +42,9 @@ def balanced(task: Task, train: Rows, class_weights: str) -> tuple[Task, list[st
     Raises:
       UserError: the numbers are not one a label, or the task has no labels.
     """
+    check_weights(task, class_weights)
     if class_weights == "none":
         return task, []
-    if task.is_regression:
-        raise UserError(f"--class_weights={class_weights}: task {task.name} is a regression, which has no classes")
     counts = label_counts(train, len(task.labels))
     if task.is_multilabel:
         others = int(has_label(train).sum()) - counts
@@ -50,6 +56,13 @@ def balanced(task: Task, train: Rows, class_weights: str) -> tuple[Task, list[st
         weights = _numbers(class_weights, task)
     weights = weights * counts.sum() / max(float(weights @ counts), 1e-12)  # 1 on average over the rows
     return _weighed(task, weights)
+
+
+def check_weights(task: Task, class_weights: str) -> None:
+    """UserError where a task's labels cannot have weights."""
+    if class_weights != "none" and (task.is_regression or task.is_tagging):
+        what = "is a regression, which has no classes" if task.is_regression else "is a tagging, whose tags count alike"
+        raise UserError(f"--class_weights={class_weights}: task {task.name} {what}; leave it out")
 
 
 def _weighed(task: Task, weights: np.ndarray) -> tuple[Task, list[str]]:
@@ -78,19 +91,9 @@ def metric_for(task: Task, train: Rows, asked: str | None) -> tuple[Task, list[s
       asked: by hand; None: the task's own, but macro F1 for files of one's own whose largest class has over 70 %.
     """
     if asked is not None:
-        fit, what = ("accuracy", "f1", "macro_f1", "mcc"), "labels"
-        if task.is_regression:
-            fit, what = ("pearson", "spearman"), "a regression"
-        if task.is_multilabel:
-            fit, what = ("micro_f1", "macro_f1", "exact_match"), "several labels a text"
-        if asked not in fit:
-            raise UserError(f"--metric={asked}: task {task.name} has {what}; expected one of {', '.join(fit)}")
-        if asked == "f1" and len(task.labels) != 2:
-            raise UserError(
-                f"--metric=f1: is F1 of the second of two labels, but {task.name} has {len(task.labels)}; take macro_f1"
-            )
+        check_metric(task, asked)
         return task.selected_by(asked), []
-    if task.is_regression or task.is_multilabel or task.name != "custom":
+    if task.kind not in ("single", "pair") or task.name != "custom":
         return task, []
     counts = label_counts(train, len(task.labels))
     if not is_uneven(counts):
@@ -103,11 +106,32 @@ def metric_for(task: Task, train: Rows, asked: str | None) -> tuple[Task, list[s
     ]
 
 
+def check_metric(task: Task, asked: str | None) -> None:
+    """UserError where the metric is another kind of task's."""
+    if asked is None:
+        return
+    fit, what = ("accuracy", "f1", "macro_f1", "mcc"), "labels"
+    if task.is_regression:
+        fit, what = ("pearson", "spearman"), "a regression"
+    if task.is_multilabel:
+        fit, what = ("micro_f1", "macro_f1", "exact_match"), "several labels a text"
+    if task.is_tagging:
+        fit, what = task.metrics, "tags of words"
+    if asked not in fit:
+        raise UserError(f"--metric={asked}: task {task.name} has {what}; expected one of {', '.join(fit)}")
+    if asked == "f1" and len(task.labels) != 2:
+        raise UserError(
+            f"--metric=f1: is F1 of the second of two labels, but {task.name} has {len(task.labels)}; take macro_f1"
+        )
+
+
 def lacking(data: TaskData) -> list[str]:
     """Notes on a dev split that cannot tell all classes apart: it lacks some, or has fewer rows than there are."""
     task, dev = data.task, data.dev
     if task.is_regression or task.name != "custom":
         return []
+    if task.is_tagging:
+        return _types_lacking(data)
     notes, rows = [], int(has_label(dev).sum())
     if rows < len(task.labels):
         notes.append(
@@ -119,4 +143,14 @@ def lacking(data: TaskData) -> list[str]:
         if missing:
             some = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             notes.append(f"{split}: has no row of {len(missing)} of {len(task.labels)} labels ({some})")
+    return notes
+
+
+def _types_lacking(data: TaskData) -> list[str]:
+    notes, types = [], data.task.types
+    for split, rows in (("train", data.train), ("dev", data.dev)):
+        counts = entity_counts(rows.label, len(types))
+        if missing := [name for name, count in zip(types, counts, strict=True) if not count]:
+            some = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+            notes.append(f"{split}: has no entity of {len(missing)} of {len(types)} types ({some})")
     return notes

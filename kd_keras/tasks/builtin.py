@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.registry import Registry
-from kd_keras.tasks import pairs
+from kd_keras.tasks import pairs, tagging_sources
 from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.glue import glue
 from kd_keras.tasks.official import ReviewFolders, SentencePolarity, TableDir
@@ -147,5 +147,5 @@ register(
         description="kind of thing that an encyclopedia's article is about (Zhang et al. 2015)",
     )
 )
-for _task in pairs.TASKS:
+for _task in (*pairs.TASKS, *tagging_sources.TASKS):
     register(_task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.ragged import Ragged
 from kd_keras.common.seeds import rng
 from kd_keras.tasks.rows import Rows
 
@@ -25,7 +26,7 @@ def normalised(text: str, ascii_only: bool = False) -> bytes:
 
 
 def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[Rows, Rows]:
-    """Splits off about ``fraction`` of each label's rows; a text of several labels counts for its rarest.
+    """Splits off about ``fraction`` of each label's rows, of a tagging each language's; of several labels the rarest.
 
     Rows of equal normalised text go to one side together, and so do a pair and the pair turned round.
     The draw depends on ``task``, ``split`` and the rows alone.
@@ -43,7 +44,7 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
             key = b"\t".join(sorted((key, normalised(rows.text_b[i]))))
         groups.setdefault(key, []).append(i)
     strata: dict[int, list[list[int]]] = {}
-    of_row = _strata(rows.label)
+    of_row = _strata(rows)
     for members in groups.values():
         strata.setdefault(int(of_row[members[0]]), []).append(members)
     generator = rng(SPLIT_SEED, f"{split} split", task)
@@ -59,16 +60,23 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
             picked += stratum[g]
             taken += len(stratum[g])
     if not picked:
+        what = "language" if isinstance(rows.label, Ragged) else "label"
         raise UserError(
             f"task {task}: {len(rows)} rows are too few to draw a {split} split from "
-            f"(each label needs two different texts, or give --{split}_file)"
+            f"(each {what} needs two different texts, or give --{split}_file)"
         )
     rest = np.setdiff1d(np.arange(len(rows)), picked)
     return rows.take(rest), rows.take(sorted(picked))
 
 
-def _strata(label: np.ndarray) -> np.ndarray:
-    """int[rows]: what each row counts for: its label, its rarest one of several (−1 of none), 0 of scores."""
+def _strata(rows: Rows) -> np.ndarray:
+    """int[rows]: what each row counts for: its label, its rarest one of several (−1 of none), 0 of scores.
+
+    Of a tagging: its language.
+    """
+    label = rows.label
+    if isinstance(label, Ragged):
+        return np.unique(list(rows.group or [""] * len(rows)), return_inverse=True)[1]
     if label.ndim == 1:
         return label if np.issubdtype(label.dtype, np.integer) else np.zeros(len(label), np.int64)
     has = label > 0

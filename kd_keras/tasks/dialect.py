@@ -19,7 +19,7 @@ _LONGEST_FIELD = 1 << 24
 
 
 def table_format(path: PathLike, how: FileSettings = AS_NAMED) -> str | None:
-    """ "csv", "tsv" or "jsonl" by ``how`` or the file's name (.gz, .bz2 and .xz put aside), else None.
+    """ "csv", "tsv" or "jsonl" (or "conll") by ``how`` or the name (.gz, .bz2 and .xz put aside), else None.
 
     UserError for .json, which would be read as plain text, braces and all.
     """

@@ -20,8 +20,10 @@ def check_few_labels(task: Task, per_class: int | None) -> None:
     """UserError where labels cannot be drawn by class."""
     if per_class is not None and per_class < 1:
         raise UserError(f"--labels_per_class={per_class}: expected at least 1")
-    if per_class is not None and (task.is_regression or task.is_multilabel):
+    if per_class is not None and (task.is_regression or task.is_multilabel or task.is_tagging):
         what = "is a regression, which has no classes" if task.is_regression else "has several labels a text"
+        if task.is_tagging:
+            what = "is a tagging, which has --labels_per_language"
         raise UserError(f"--labels_per_class={per_class}: task {task.name} {what}; leave it out")
 
 

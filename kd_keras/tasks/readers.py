@@ -23,7 +23,7 @@ from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.records import Task
 from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows, check_column, open_table
-from kd_keras.tasks.tagged import TaggedFile, read_tagged
+from kd_keras.tasks.tagged import TaggedFile, read_tagged, read_words, rows_said
 
 # Tried where the task's own column is not there.
 TEXT_COLUMNS = ("text", "sentence")
@@ -125,7 +125,7 @@ def read_labelled(
     The task's official file without a header is understood too, and so are columns called "text" or
     "sentence" (of a pair: "text" and "text_b", or "sentence1" and "sentence2") where the task's own
     text column is absent. Empty text is a row: a model must answer it.
-    Skipped rows are reported on standard error.
+    Skipped rows are reported on standard error. Of a tagging: columns or JSON lines with tags or spans.
 
     Args:
       flag: the flag that named the file, for errors.
@@ -134,7 +134,12 @@ def read_labelled(
     require_file(path, flag)
     bad = BadRows(on_bad_row)
     if task.is_tagging:
-        return read_tagged(path, TaggedFile(task.columns, task.types, files), bad, "row").rows
+        # PAN-X's own files have strays.
+        how = TaggedFile(task.columns, task.types, files, begin_strays=task.name == "panx")
+        rows = rows_said(read_tagged(path, how, bad, "row"), bad, path)
+        for note in bad.notes():
+            say(note)
+        return rows
     columns = _with_aliases(path, task.columns, files)
     how = Reading(empty_text=True, files=files)
     rows = read_table(path, columns, reader_for(task, columns.label_base), bad, "row", how)
@@ -180,7 +185,8 @@ def read_texts(
       text_column: default: the task's, else "text" or "sentence" (of a pair: "text" and "text_b", or
         "sentence1" and "sentence2"), whichever the file has.
       text_b_column: likewise for the second of a pair.
-      task: for a pair task, plain text has both texts in a line, with a tab between.
+      task: for a pair task, plain text has both texts in a line, with a tab between. For a tagging, files of columns
+        are read too, and plain text is split into words, see :func:`kd_keras.tasks.tagged.read_words`.
       flag: the flag that named the file, for errors.
       on_disk: keep the text in a temporary file instead of in memory.
       files: encoding, delimiter, quoting and format.
@@ -192,6 +198,8 @@ def read_texts(
         path = STDIN
     else:
         require_file(path, flag)
+    if task is not None and task.is_tagging:
+        return _words(path, task, text_column, files)
     own = task.columns if task else Columns()
     pair = bool(text_b_column or own.text_b)
     known = () if text_column else (*own.text, *TEXT_COLUMNS, *(a for a, _ in PAIR_COLUMNS))
@@ -208,6 +216,15 @@ def read_texts(
             text_b = None if rows.text_b is None else StringsOnDisk(rows.text_b)
             rows = replace(rows, ids=StringsOnDisk(rows.ids), text=StringsOnDisk(rows.text), text_b=text_b)
     return rows if task is None else replace(rows, label=task.no_labels(len(rows)))
+
+
+def _words(path: PathLike, task: Task, text_column: str | None, files: FileSettings) -> Rows:
+    bad = BadRows()
+    columns = replace(task.columns, text=(text_column,)) if text_column else task.columns
+    rows = rows_said(read_words(path, TaggedFile(columns, task.types, files), bad), bad, path)
+    for note in bad.notes():
+        say(note)
+    return rows
 
 
 def _text_columns(

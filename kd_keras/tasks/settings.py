@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kd_keras.common.config import path_setting, setting
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import builtin
 from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.custom import custom
-from kd_keras.tasks.file_settings import DELIMITERS, FileSettings, named
+from kd_keras.tasks.file_settings import DELIMITERS, named
 from kd_keras.tasks.label_names import parse_labels
 from kd_keras.tasks.loading import load
+from kd_keras.tasks.per_language import check_tagging, per_language
 from kd_keras.tasks.records import Task, TaskData
+from kd_keras.tasks.tagging_settings import TaggingSettings
+from kd_keras.tasks.tagging_sources import METRICS, PanxDir, custom_tagging
 
 
 @dataclass(frozen=True)
-class TaskSettings(FileSettings):
+class TaskSettings(TaggingSettings):
     """Which task, and where its rows are.
 
     >>> TaskSettings(task="custom", train_file="mine.csv", metric="macro_f1").text_column
@@ -35,7 +38,9 @@ class TaskSettings(FileSettings):
     text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
     label_column: str = setting("label", "task custom: column of the label")
     labels: str | None = setting(
-        None, 'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted'
+        None,
+        'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted. With '
+        "--tagging types of entities, such as LOC,PER",
     )
     regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
     multilabel: bool = setting(False, "task custom: a text has any number of labels, each decided by itself")
@@ -48,9 +53,9 @@ class TaskSettings(FileSettings):
     )
     metric: str | None = setting(
         None, "dev metric that chooses weights: accuracy, f1, macro_f1, mcc, micro_f1, exact_match, pearson, spearman; "
-        "if not given the task's own, and for your own files macro_f1 where a class has over 70 % of the rows, "
-        "micro_f1 with --multilabel, else accuracy.",
-        choices=("accuracy", "f1", "macro_f1", "mcc", "micro_f1", "exact_match", "pearson", "spearman"),
+        "of taggings entity_f1, conlleval_f1, entity_precision, entity_recall; if not given the task's own, and for "
+        "your own files macro_f1 where a class has over 70 % of the rows, micro_f1 with --multilabel, else accuracy.",
+        choices=("accuracy", "f1", "macro_f1", "mcc", "micro_f1", "exact_match", "pearson", "spearman", *METRICS),
     )  # fmt: skip
     class_weights: str = setting(
         "none", "what rows of each class count in the loss of gold labels: none (all the same), balanced (rare classes "
@@ -82,10 +87,11 @@ def load_data(settings: TaskSettings, task: Task | None = None) -> TaskData:
     Raises:
       UserError: the settings do not fit together, or a file or a row cannot be read.
     """
-    return load(
+    data = load(
         task or resolve(settings), settings.data_dir, settings.on_bad_row, settings.labels_per_class,
         settings.labels_seed, settings.metric, settings.class_weights,
     )  # fmt: skip
+    return per_language(data, settings, settings.labels_seed) if data.task.is_tagging else data
 
 
 _CUSTOM_ONLY = {
@@ -100,11 +106,26 @@ _CUSTOM_ONLY = {
     "multilabel": False,
     "label_separator": None,
     "label_columns": None,
+    "tagging": False,
 }
+# What the files of a tagging have no use for.
+_NO_TAGGING = ("text_b_column", "regression", "multilabel", "label_separator", "label_columns", "labels_per_class")
 
 
 def resolve(settings: TaskSettings) -> Task:
     """The task that the settings name. Raises UserError where they do not fit together."""
+    task = _named(settings)
+    check_tagging(task, settings)
+    panx = any(isinstance(source, PanxDir) for source in task.sources)
+    if settings.languages != "all" and not panx:
+        raise UserError(f"--languages={settings.languages}: belongs to --task=panx, not to --task={settings.task}")
+    if not panx:
+        return task
+    sources = (replace(s, languages=settings.languages) if isinstance(s, PanxDir) else s for s in task.sources)
+    return replace(task, sources=tuple(sources))
+
+
+def _named(settings: TaskSettings) -> Task:
     if settings.task_module:
         try:
             importlib.import_module(settings.task_module)
@@ -123,6 +144,8 @@ def resolve(settings: TaskSettings) -> Task:
         raise UserError("--task=custom needs --train_file=FILE (.csv, .tsv or .jsonl)")
     if settings.data_dir:
         raise UserError(f"--data_dir={settings.data_dir}: task custom reads --train_file, not a folder")
+    if settings.tagging:
+        return _tagging(settings)
     several = settings.multilabel or settings.label_columns is not None
     if settings.regression and several:
         raise UserError("--regression learns one number, --multilabel labels; drop one")
@@ -151,4 +174,19 @@ def resolve(settings: TaskSettings) -> Task:
         labels=parse_labels(settings.labels) if settings.labels else None,
         regression=settings.regression,
         files=settings.file_settings(),
+    )
+
+
+def _tagging(settings: TaskSettings) -> Task:
+    for name in _NO_TAGGING:
+        if (value := getattr(settings, name)) not in (None, False):
+            given = f"--{name}" if value is True else f"--{name}={value}"
+            raise UserError(f"{given}: does not go with --tagging, whose words have a tag each; drop one")
+    return custom_tagging(
+        settings.train_file,
+        settings.dev_file,
+        settings.test_file,
+        Columns((settings.text_column,), None, settings.label_column),
+        parse_labels(settings.labels) if settings.labels else None,
+        settings.file_settings(),
     )

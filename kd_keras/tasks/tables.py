@@ -138,6 +138,8 @@ def open_table(
             f"{path}: expected a name that ends in .tsv, .csv or .jsonl (or these and .gz, .bz2, .xz), or "
             "--format=csv, tsv or jsonl"
         )
+    if form == "conll":
+        raise UserError("--format=conll: words and tags in columns are for taggings; expected csv, tsv or jsonl")
     if form == "jsonl":
         return _jsonl(path, bad, how)
     enclose, said = quoted(path, how, form)

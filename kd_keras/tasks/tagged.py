@@ -1,71 +1,259 @@
-"""Stand-in until branch g1's file is here: reads columns and JSON lines of tokens, tags in IOB2."""
+"""Files of taggings into Rows: columns or JSON lines, any scheme in, IOB2 out."""
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.files import PathLike, tail
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.reading import text_lines
 from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.conll import layout, sentences
+from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
+from kd_keras.tasks.label_names import label_fault
 from kd_keras.tasks.records import iob2
 from kd_keras.tasks.rows import Rows, no_tags
+from kd_keras.tasks.schemes import OUTSIDE, Scheme, Tag, begins, parse, recognise, written
+from kd_keras.tasks.sentences import Sentence, all_whole, in_one_piece
+from kd_keras.tasks.spans import json_sentences
 from kd_keras.tasks.tables import BadRows
+from kd_keras.text.words import split_words
+
+_PREFIX = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*):")
+_NAMED = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
 
 
 @dataclass(frozen=True)
 class TaggedFile:
+    """How a file of a tagging is read.
+
+    Attributes:
+      columns: the keys of JSON lines, where they are not the usual ones.
+      types: of entities, in the order of the labels; None: those of the file, sorted.
+      files: encoding, format and columns.
+      begin_strays: in IOB2, an I- that goes on with nothing begins an entity, as conlleval has it; else it is a fault.
+    """
+
     columns: Columns = field(default_factory=Columns)
     types: tuple[str, ...] | None = None
     files: FileSettings = AS_NAMED
+    begin_strays: bool = False
 
 
 @dataclass
 class Found:
+    """What a file had.
+
+    Attributes:
+      rows: with tags; a row's group is its language where every word begins with one ("en:Paris"), else None.
+      types: of entities.
+      scheme: of the tags.
+      strays: tags that go on with nothing, and begin an entity now.
+      spaced: words with white space inside, which is no-break space now, or words that were empty.
+    """
+
     rows: Rows
+    types: tuple[str, ...]
+    scheme: str
+    strays: int = 0
+    spaced: int = 0
+
+    def notes(self) -> list[str]:
+        if not self.rows.label.lengths.any():
+            return spaced_notes(self.spaced)
+        said = [f"tags are {self.scheme}" + ("" if self.scheme == "IOB2" else ", kept as IOB2")]
+        if self.scheme == "none":
+            said = ["no entity"]
+        if self.strays:
+            said.append(f"{self.strays:,} I- that go on with nothing begin an entity")
+        return said + spaced_notes(self.spaced)
 
 
-def read_words(path, how: TaggedFile, bad: BadRows, prefix: str = "row") -> Found:
-    """Rows of words without tags."""
-    rows = _sentences(path, how)
-    return Found(_rows(rows, prefix, no_tags(len(rows))))
+def spaced_notes(count: int) -> list[str]:
+    many = "1 word" if count == 1 else f"{count:,} words"
+    return [f"{many} with white space inside, or empty: no-break spaces (U+00A0) stand for it"] if count else []
 
 
-def read_tagged(path, how: TaggedFile, bad: BadRows, prefix: str) -> Found:
-    """Rows of words with tags."""
-    labels, rows = iob2(how.types or ()), _sentences(path, how)
-    for row in rows:
-        for _, tag, line in row:
-            if tag not in labels:
-                raise UserError(
-                    f"{path}, line {line}: the tag {tag!r} is of no known type; expected one of {', '.join(how.types)}"
-                )
-    tags = np.array([labels.index(tag) for row in rows for _, tag, _ in row], np.int32)
-    return Found(_rows(rows, prefix, Ragged.cut(tags, np.array([len(row) for row in rows], np.int64))))
+def is_json(path: PathLike, how: FileSettings) -> bool:
+    """Whether a tagging's file is JSON lines; anything else is columns."""
+    if how.format == "conll":
+        return False
+    return format_of(path, how) == "jsonl"
 
 
-def _sentences(path, how: TaggedFile) -> list[list[tuple[str, str, int]]]:
-    out: list[list[tuple[str, str, int]]] = [[]]
-    for number, line in enumerate(text_lines(path, how.files.encoding), 1):
-        if line.startswith("{"):
-            record = json.loads(line)
-            tags = record.get("tags") or ["O"] * len(record["tokens"])
-            out[-1:] = [[(w, t, number) for w, t in zip(record["tokens"], tags, strict=True)], []]
-        elif not line.strip() or line.startswith("-DOCSTART-"):
-            out += [[]] if out[-1] else []
-        elif not line.startswith("# "):
-            fields = line.split()
-            out[-1].append((fields[0], fields[-1], number))
-    return out if out[-1] else out[:-1]
+def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> Found:
+    """The sentences of a file with gold tags.
+
+    Args:
+      bad: told of every sentence that cannot be used: columns that are missing, impossible tags, unknown types.
+      prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped sentence keeps its number for itself.
+
+    Raises:
+      UserError: the file cannot be read, or no sentence can be used.
+    """
+    labels = iob2(how.types or ())
+    if is_json(path, how.files):
+        found = list(json_sentences(path, how.columns, labels if how.types else (), how.files, bad))
+    else:
+        found = list(sentences(path, layout(path, how.files), how.files, bad))
+    kept, parsed = _parsed(path, found, bad)
+    scheme = recognise(parsed)
+    kept, parsed, strays = _possible(path, kept, parsed, scheme, how, bad)
+    types = how.types
+    if types is None:
+        there = {tag[1] for tags in parsed for tag in tags} - {""}
+        types = tuple(sorted(name for name in there if not label_fault(name)))
+    kept, parsed = _known(path, kept, parsed, types, bad)
+    if not kept:
+        why = bad.first[:1] or (["none has gold tags"] if bad.left_out else [])
+        raise UserError(": ".join([f"{path}: no sentence can be used", *why]))
+    codes = _Codes(types)
+    tags = [codes[pair] for row in parsed for pair in zip((OUTSIDE, *row), row, strict=False)]
+    lengths = np.fromiter(map(len, parsed), np.int64, len(parsed))
+    rows, spaced = _rows(kept, prefix, Ragged.cut(np.asarray(tags, np.int32), lengths))
+    return Found(rows, types, scheme.name, strays, spaced)
 
 
-def _rows(rows: list, prefix: str, label: Ragged) -> Rows:
-    heads = {word.partition(":")[0] if word[2:3] == ":" else "" for row in rows for word, _, _ in row}
-    cut = 3 if "" not in heads else 0
-    text = [" ".join(word[cut:] for word, _, _ in row) for row in rows]
-    group = [row[0][0][:2] for row in rows] if cut else None
-    return Rows([f"{prefix}-{n}" for n in range(len(rows))], text, None, label, group)
+class _Codes(dict):
+    """The number in Rows of a tag and the one before it."""
+
+    def __init__(self, types: Sequence[str]):
+        super().__init__()
+        self._first = {name: 2 * n + 1 for n, name in enumerate(types)}
+
+    def __missing__(self, pair: tuple[Tag, Tag]) -> int:
+        before, tag = pair
+        self[pair] = 0 if tag == OUTSIDE else self._first[tag[1]] + (not begins(before, tag))
+        return self[pair]
+
+
+def _parsed(path: PathLike, found: list[Sentence], bad: BadRows) -> tuple[list[Sentence], list[list[Tag]]]:
+    """The sentences whose tags are tags, and those tags."""
+    kept, parsed = [], []
+    for s in found:
+        if not s.words:
+            bad.report(f"{path}, {s.places}: expected words, found none")
+            continue
+        tags = [parse(tag) for tag in s.tags or ()]
+        if None in tags:
+            n = tags.index(None)
+            bad.report(
+                f"{path}, {s.place(n)}: expected O, or a tag such as B-PER and I-PER; found "
+                f"{tail(repr(s.tags[n])) if s.tags[n] else 'nothing'}"
+            )
+            continue
+        kept.append(s)
+        parsed.append(tags)
+    return kept, parsed
+
+
+def _possible(
+    path: PathLike, kept: list[Sentence], parsed: list[list[Tag]], scheme: Scheme, how: TaggedFile, bad: BadRows
+) -> tuple[list[Sentence], list[list[Tag]], int]:
+    """The sentences whose tags the scheme allows, and how many strays they have."""
+    if not scheme.wrong:
+        return kept, parsed, 0
+    if how.begin_strays and scheme.name == "IOB2":
+        strays = sum(p in scheme.wrong for tags in parsed for p in zip((OUTSIDE, *tags), tags, strict=False))
+        return kept, parsed, strays
+    good = []
+    for s, tags in zip(kept, parsed, strict=True):
+        if fault := scheme.fault(tags):
+            bad.report(f"{path}, {s.place(fault[0])}: {fault[1]}")
+        else:
+            good.append((s, tags))
+    return [s for s, _ in good], [tags for _, tags in good], 0
+
+
+def _known(
+    path: PathLike, kept: list[Sentence], parsed: list[list[Tag]], types: tuple[str, ...], bad: BadRows
+) -> tuple[list[Sentence], list[list[Tag]]]:
+    """The sentences whose entities are of ``types`` alone, which labels.txt can hold."""
+    fault = {name: why for name in {t[1] for tags in parsed for t in tags} if (why := _type_fault(name, types))}
+    if not fault:
+        return kept, parsed
+    good = []
+    for s, tags in zip(kept, parsed, strict=True):
+        n = next((n for n, tag in enumerate(tags) if tag[1] in fault), None)
+        if n is None:
+            good.append((s, tags))
+        else:
+            bad.report(f"{path}, {s.place(n)}: the tag {tail(written(tags[n]))!r} {fault[tags[n][1]]}")
+    return [s for s, _ in good], [tags for _, tags in good]
+
+
+def _type_fault(name: str, types: tuple[str, ...]) -> str | None:
+    if why := label_fault(name):
+        return why
+    if not name or name in types:
+        return None
+    return f"is of no known type; expected one of {tail(', '.join(types), 100)}"
+
+
+def _rows(kept: list[Sentence], prefix: str, label: Ragged) -> tuple[Rows, int]:
+    """Rows of the sentences, and how many of their words had white space."""
+    language = _language(kept)
+    text, spaced = [], 0
+    for s in kept:
+        words = [w[len(language) + 1 :] for w in s.words] if language else s.words
+        whole = words if all_whole(words) else [in_one_piece(w) for w in words]
+        spaced += sum(a != b for a, b in zip(words, whole, strict=True)) if whole is not words else 0
+        text.append(" ".join(whole))
+    group = [language] * len(kept) if language else None
+    return Rows([f"{prefix}-{s.number}" for s in kept], text, None, label, group), spaced
+
+
+def _language(kept: list[Sentence]) -> str:
+    """The language that every word begins with ("en:"), or nothing."""
+    first = _PREFIX.match(next((s.words[0] for s in kept if s.words), ""))
+    return first[1] if first and all(w.startswith(first[0]) for s in kept for w in s.words) else ""
+
+
+def read_words(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str = "row") -> Found:
+    """The sentences of a file whose tags, if it has any, nobody asks for.
+
+    JSON lines have a text or a list of words each. Columns are told from plain text, a sentence a line, by the file's
+    name, by --format=conll, or by a last column of nothing but tags. A line of plain text that is empty is a row
+    without words.
+    """
+    if is_json(path, how.files):
+        found = list(json_sentences(path, how.columns, (), how.files, bad, gold=False))
+    elif _has_columns(path, how.files):
+        found = list(sentences(path, layout(path, how.files, tags=False), how.files, bad))
+    else:
+        lines = [line.rstrip("\r\n") for line in text_lines(path, how.files.encoding)]
+        found = [Sentence(n, [line[a:b] for a, b in split_words(line)], None, [n + 1]) for n, line in enumerate(lines)]
+    rows, spaced = _rows(found, prefix, no_tags(len(found)))
+    return Found(rows, how.types or (), "none", 0, spaced)
+
+
+def _has_columns(path: PathLike, how: FileSettings) -> bool:
+    if how.format != "auto":
+        return how.format != "text"
+    if str(path).lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz").endswith(_NAMED):
+        return True
+    if how.word_column is not None or how.tag_column is not None:
+        return True
+    try:
+        return layout(path, how, tags=False).clear
+    except UserError:
+        return False
+
+
+def entity_counts(label: Ragged, types: int) -> np.ndarray:
+    """int64[types]: how many entities of each type there are."""
+    tags = label.flat()
+    return np.bincount((tags[tags % 2 == 1] - 1) // 2, minlength=types).astype(np.int64)
+
+
+def rows_said(found: Found, bad: BadRows, path: PathLike) -> Rows:
+    """The rows of a file; what has to be said of it goes to ``bad``'s remarks."""
+    for note in found.notes():
+        bad.remark(f"{path}: {note}")
+    return found.rows

@@ -1,10 +1,122 @@
-"""Stand-in until branch g1's file is here: words at white space, signs of punctuation by themselves."""
+"""Where the words of a text stand: one splitter for span files and for predictions on raw text."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import cache
+
+# Scripts without spaces between words, whose data sets (PAN-X) have a word for each character. PAN-X parts Burmese at
+# its spaces.
+_ALONE = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1780, 0x17FF),  # Khmer
+    (0x2E80, 0x2FDF),  # radicals
+    (0x3005, 0x3007),
+    (0x3021, 0x30FF),  # kana among them
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),
+    (0x1B000, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)
+_BY_CHARACTER = ("zh", "ja", "th")
+_JOINER, _APOSTROPHES = "\u200d", "'\u2019"
+_ELIDED = re.compile(r"(?:[cdjlmnst]|qu|un|(?:d|n|s|qu|a|co)?e?a?ll|quest)", re.IGNORECASE)
+_ENCLITIC = re.compile(rf"[{_APOSTROPHES}](?:s|t|d|m|ll|re|ve)(?!\w)", re.IGNORECASE)
+_INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
+
+
+@cache
+def _kind(c: str) -> str:
+    """What a character does: "mark" joins what it follows, "word" its like; "alone" and "point" neither."""
+    code = ord(c)
+    if c.isspace() or c in "\u200b\ufeff":
+        return "space"
+    category = unicodedata.category(c)
+    if category[0] == "M" or category == "Cf" or 0x1F3FB <= code <= 0x1F3FF:
+        return "mark"
+    if category[0] in "LN" or c == "_":
+        return "alone" if any(low <= code <= high for low, high in _ALONE) else "word"
+    return "point"
 
 
 def split_words(text: str, language: str | None = None) -> list[tuple[int, int]]:
-    """(start, end) of each word."""
-    return [m.span() for m in re.finditer(r"\w+|[^\w\s]", text)]
+    """The words of ``text``, first to last, as (start, end): ``text[start:end]`` is the word.
+
+    White space parts words and is in none; everything else is in exactly one. A character of punctuation is a word, but
+    for those inside of numbers (3.14), names (Jean-Luc, AT&T) and initials (U.S., J. Smith). 's is a word, and so is l'
+    before another. Chinese, Japanese, Thai, Lao and Khmer are split by character; marks and emoji stay whole.
+
+    >>> [text[a:b] for text in ["It's 3.14, l'Europe 東京"] for a, b in split_words(text)]
+    ['It', "'s", '3.14', ',', "l'", 'Europe', '東', '京']
+
+    Args:
+      language: in Chinese, Japanese and Thai ("zh", "ja", "th") letters and digits of other scripts too stand alone.
+    """
+    apart = language in _BY_CHARACTER
+    found: list[tuple[int, int]] = []
+    start, kind, at = -1, "", 0  # of the word that is open: where it begins (−1: none is), and what it is made of
+
+    def close(end: int) -> None:
+        nonlocal start
+        if start >= 0:
+            found.append((start, end))
+        start = -1
+
+    while at < len(text):
+        c = text[at]
+        now = _kind(c)
+        if now == "space":
+            close(at)
+        elif start < 0:
+            start, kind = at, now
+        elif kind == "mark" and now in ("word", "alone"):  # a mark that follows nothing
+            kind = now
+        elif now == "mark" or _goes_on(text, start, at, kind, now, apart):
+            pass
+        elif now == "point" and kind == "word" and not apart and (size := _inner(text, start, at)):
+            if size < 0:  # an elided word ends with its apostrophe
+                close(at + 1)
+            elif size > 1:  # 's and its like
+                close(at)
+                start, kind, at = at, "word", at + size - 1
+        else:
+            close(at)
+            start, kind = at, now
+        at += 1
+    close(len(text))
+    return found
+
+
+def _goes_on(text: str, start: int, at: int, kind: str, now: str, apart: bool) -> bool:
+    """Whether a character that is no mark belongs to the open word, by what both are."""
+    if now == "point":
+        flag = "\U0001f1e6" <= text[at] <= "\U0001f1ff" and "\U0001f1e6" <= text[at - 1] <= "\U0001f1ff"
+        return kind == "point" and (text[at - 1] == _JOINER or (flag and at - start == 1))
+    return now == kind == "word" and not apart
+
+
+def _inner(text: str, start: int, at: int) -> int:
+    """What punctuation is to the open word: 1 part of it, −1 its end, over 1 a word of that size, 0 none of these."""
+    c, before, after = text[at], text[at - 1], text[at + 1 : at + 2]
+    goes_on = bool(after) and _kind(after) == "word"
+    if c in _APOSTROPHES:
+        if enclitic := _ENCLITIC.match(text, at):
+            return len(enclitic[0])
+        if goes_on and _ELIDED.fullmatch(text, start, at):
+            return -1
+        return int(goes_on)
+    if c in "-\u2010\u2011&":
+        return int(goes_on)
+    if c in ".,:" and before.isdigit() and after.isdigit():
+        return 1
+    if c == "." and _INITIALS.fullmatch(text, start, at):
+        if "." in text[start:at]:
+            return 1
+        inner = text[at + 2 : at + 3] == "." and after.isalpha()
+        initial = before.isupper() and after == " " and text[at + 2 : at + 3].isupper()
+        return int(inner or initial)
+    return 0

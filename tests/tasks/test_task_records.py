@@ -136,7 +136,7 @@ def test_task_json_that_is_none():
 def test_registry():
     single = ["ag_news", "cola", "dbpedia", "imdb", "rotten_tomatoes", "sst2"]
     pairs = ["mnli", "mrpc", "qnli", "qqp", "rte", "sick", "sick_r", "snli", "stsb"]
-    assert tasks.names() == sorted(single + pairs)
+    assert tasks.names() == sorted(single + pairs + ["conll2003", "panx"])
     with pytest.raises(UserError, match=r"unknown task 'sst-2'. Did you mean sst2\? Known: ag_news"):
         tasks.get("sst-2")
     with pytest.raises(ValueError, match="registered already"):

@@ -1,0 +1,189 @@
+"""Columns of words and tags: everything such files differ in, and every fault with its line."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.ragged import Ragged
+from kd_keras.tasks import Rows, Task, read_labelled, read_texts, words_of, write_conll
+from kd_keras.tasks.conll import conll_lines
+from kd_keras.tasks.file_settings import FileSettings
+from kd_keras.tasks.records import iob2
+from kd_keras.tasks.tables import BadRows
+from kd_keras.tasks.tagged import TaggedFile, read_tagged, read_words
+
+TYPES = ("LOC", "PER")
+TASK = Task("toy", "tagging", iob2(TYPES), "entity_f1", ("entity_f1",))
+
+
+def write(path, content, encoding="utf-8"):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+    return str(path)
+
+
+def read(path, bad=None, **how):
+    return read_tagged(path, TaggedFile(types=TYPES, files=FileSettings(**how)), bad or BadRows(), "train")
+
+
+def seen(rows):
+    """Words and tags of each row."""
+    names = iob2(TYPES)
+    return [(words_of(t), [names[n] for n in rows.label[i]]) for i, t in enumerate(rows.text)]
+
+
+TWO = [(["Ann", "Lee", "left"], ["B-PER", "I-PER", "O"]), (["Rome", "."], ["B-LOC", "O"])]
+PLAIN = "Ann\tB-PER\nLee\tI-PER\nleft\tO\n\nRome\tB-LOC\n.\tO\n"
+ALIKE = {
+    "tabs": PLAIN,
+    "no last line end": PLAIN.rstrip("\n"),
+    "a blank line at the end": PLAIN + "\n\n",
+    "several blank lines, some of white space": "\n \n" + PLAIN.replace("\n\n", "\n\n \t\n\u3000\n"),
+    "windows": PLAIN.replace("\n", "\r\n"),
+    "old mac": PLAIN.replace("\n", "\r"),
+    "bom": "\ufeff" + PLAIN,
+    "spaces": PLAIN.replace("\t", "   "),
+    "four columns": PLAIN.replace("\t", " NNP I-NP "),
+    "documents": "-DOCSTART- -X- -X- O\n\n" + PLAIN.replace("\t", " NN O ").replace("\n\n", "\n-DOCSTART- -X- -X- O\n"),
+    "comments": "# id = 7\n# text = Ann Lee left\n" + PLAIN.replace("\n\n", "\n\n# newpar\n#\n"),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_files_that_read_alike(tmp_path, name):
+    found = read(write(tmp_path / "a.txt", ALIKE[name]))
+    assert seen(found.rows) == TWO and found.rows.ids == ["train-0", "train-1"]
+    assert found.scheme == "IOB2" and found.rows.label.dtype == "int32" and found.rows.group is None
+
+
+def test_packed_and_in_other_encodings(tmp_path):
+    assert seen(read(write(tmp_path / "a.conll.gz", gzip.compress(PLAIN.encode()))).rows) == TWO
+    assert seen(read(write(tmp_path / "b.txt", PLAIN, "utf-16")).rows) == TWO
+    path = write(tmp_path / "c.txt", "Köln\tB-LOC\n", "cp1252")
+    assert seen(read(path, encoding="cp1252").rows) == [(["Köln"], ["B-LOC"])]
+    with pytest.raises(UserError, match="line 1.*--encoding"):
+        read(path)
+
+
+def test_columns_are_chosen_by_number(tmp_path):
+    path = write(tmp_path / "a.txt", "1 Rome X B-LOC _\n2 is X O _\n")
+    assert seen(read(path, word_column=2, tag_column=4).rows) == [(["Rome", "is"], ["B-LOC", "O"])]
+    with pytest.raises(UserError, match=r"line 1: expected O, or a tag such as .*found '_'"):
+        read(path, word_column=2)
+    with pytest.raises(UserError, match=r"--tag_column=6, but its lines have 5 columns; expected 1 to 5"):
+        read(path, tag_column=6)
+    with pytest.raises(UserError, match="--word_column=0: expected at least 1"):
+        FileSettings(word_column=0)
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+def test_a_word_that_is_a_number_sign_is_no_comment(tmp_path, separator):
+    text = "# a comment\n#_O\n#_B-LOC\n1_I-LOC\n\n# another\n#tag_O\n".replace("_", separator)
+    assert seen(read(write(tmp_path / "a.txt", text)).rows) == [
+        (["#", "#", "1"], ["O", "B-LOC", "I-LOC"]),
+        (["#tag"], ["O"]),
+    ]
+    bad = BadRows("skip")
+    lacks = write(tmp_path / "b.txt", f"Rome{separator}O\n\n#tag\nRome{separator}O\n")
+    assert len(read(lacks, bad).rows) == 1 and "line 3: expected 2 columns" in bad.first[0]
+
+
+def test_unusual_white_space_is_kept(tmp_path):
+    words = ["a\u00a0b", "\u200b", "\u200f", "c\u3000d", "\u00a0", "e\u2028f", "\x85"]
+    rows = read(write(tmp_path / "a.tsv", "".join(f"{w}\tO\n" for w in words))).rows
+    assert words_of(rows.text[0]) == words and rows.label.lengths.tolist() == [7]
+
+
+def test_words_with_spaces_or_nothing_are_kept_in_one_piece_and_counted(tmp_path):
+    found = read(write(tmp_path / "a.tsv", "New York\tB-LOC\n\tO\nx\tO\n"))
+    assert words_of(found.rows.text[0]) == ["New\u00a0York", "\u00a0", "x"]
+    assert found.notes() == [
+        "tags are IOB2",
+        "2 words with white space inside, or empty: no-break spaces (U+00A0) stand for it",
+    ]
+
+
+def test_words_that_all_begin_with_the_language(tmp_path):
+    rows = read(write(tmp_path / "a.txt", "en:Rome\tB-LOC\nen::\tO\n\nen:\tO\n")).rows
+    assert rows.text == ["Rome :", "\u00a0"] and rows.group == ["en", "en"]
+    rows = read(write(tmp_path / "b.txt", "en:Rome\tB-LOC\nx\tO\n")).rows
+    assert rows.text == ["en:Rome x"] and rows.group is None
+
+
+FAULTS = [
+    ("", "the file is empty"),
+    ("Rome\n", "expected a word and its tag in each line.*found 1 column, 'Rome'"),
+    ("Rome\tB-LOC\nx\n", "line 2: expected 2 columns, as the other lines have, with a tab between; found 1 in 'x'"),
+    ("Rome\tB-LOC\nx\tO\tO\n", "line 2: expected 2 columns.*found 3"),
+    ("Rome\tX-LOC\n", "line 1: expected O, or a tag such as B-PER and I-PER; found 'X-LOC'"),
+    ("Rome\t\n", "line 1: expected O, or a tag.*found nothing"),
+    ("Rome\tB-LOCK\n", "line 1: the tag 'B-LOCK' is of no known type; expected one of LOC, PER$"),
+    ("Ann\tB-PER\n\nRome\tB-LOC\nx\tI-PER\n", "line 4: I-PER after B-LOC is impossible in IOB2"),
+    ("Ann\tS-PER\n\nRome\tB-LOC\nx\tO\n", "line 4: O after B-LOC is impossible in BIOES"),
+]
+
+
+@pytest.mark.parametrize(("content", "says"), FAULTS)
+def test_faults_are_named_with_their_line(tmp_path, content, says):
+    with pytest.raises(UserError, match=says) as e:
+        read(write(tmp_path / "a.txt", content))
+    assert "a.txt" in str(e.value) and len(str(e.value).splitlines()) == 1
+
+
+def test_skipped_sentences_are_counted_and_the_others_keep_their_numbers(tmp_path):
+    bad = BadRows("skip")
+    text = "a\tO\n\nb\n\nc\tB-LOC\nd\tI-PER\n\ne\tQ\n\nf\tB-NEW\n\ng\tB-PER\n"
+    rows = read(write(tmp_path / "a.txt", text), bad).rows
+    assert rows.ids == ["train-0", "train-5"] and rows.text == ["a", "g"] and bad.count == 4
+    assert "4 rows skipped" in bad.notes()[0]
+
+
+def test_other_schemes_are_said_and_kept_as_iob2(tmp_path):
+    found = read(write(tmp_path / "a.txt", "a I-PER\nb I-PER\nc B-PER\n"))
+    assert found.rows.label[0].tolist() == [3, 4, 3] and found.notes() == ["tags are IOB1, kept as IOB2"]
+
+
+def test_strays_of_official_files_begin_an_entity(tmp_path):
+    path = write(tmp_path / "a.txt", "a\tB-PER\n\nb\tO\nc\tI-LOC\nd\tI-LOC\n")
+    found = read_tagged(path, TaggedFile(types=TYPES, begin_strays=True), BadRows(), "train")
+    assert found.rows.label[1].tolist() == [0, 1, 2] and found.strays == 1
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    path = write(tmp_path / "a.txt", PLAIN)
+    rows = read(path).rows
+    out = tmp_path / "out" / "b.txt"
+    out.parent.mkdir()
+    write_conll(out, rows, [tags for _, tags in seen(rows)])
+    assert out.read_text(encoding="utf-8") == PLAIN + "\n"
+    with pytest.raises(ValueError):
+        write_conll(tmp_path / "c.txt", rows, [["O"], ["O"]])
+    assert not (tmp_path / "c.txt").exists() and len(list(tmp_path.iterdir())) == 2
+    none = Rows(["row-0"], [""], None, Ragged.cut(rows.label.values[:0], rows.label.lengths[:1] * 0))
+    assert list(conll_lines(none, [[]])) == ["\n"]
+
+
+def test_words_to_predict_from(tmp_path):
+    tagged = read_texts(write(tmp_path / "a.txt", PLAIN), task=TASK)
+    assert tagged.text == ["Ann Lee left", "Rome ."] and tagged.label.lengths.tolist() == [0, 0]
+    one = read_texts(write(tmp_path / "b.conll", "Ann\nLee\n\n#\n"), task=TASK)
+    assert one.text == ["Ann Lee", "#"] and one.ids == ["row-0", "row-1"]
+    raw = read_texts(write(tmp_path / "c.txt", "Ann left Rome.\n\nIt's 東京\n"), task=TASK)
+    assert raw.text == ["Ann left Rome .", "", "It 's 東 京"], "a line is a row, a blank one too"
+    forced = read_words(
+        write(tmp_path / "d.txt", "a b\nc d\n"), TaggedFile(files=FileSettings(format="conll")), BadRows()
+    )
+    assert forced.rows.text == ["a c"]
+    assert read_texts(write(tmp_path / "e.jsonl", '{"tokens": ["a", "b"]}\n{"text": "It\'s"}\n'), task=TASK).text == [
+        "a b",
+        "It 's",
+    ]
+
+
+def test_evaluate_reads_gold_tags(tmp_path):
+    rows = read_labelled(write(tmp_path / "a.txt", PLAIN), TASK)
+    assert seen(rows) == TWO and rows.ids == ["row-0", "row-1"]
+    with pytest.raises(UserError, match="line 1: expected O"):
+        read_labelled(write(tmp_path / "b.txt", "one sentence here\n"), TASK)

@@ -1,0 +1,57 @@
+"""The splitter of raw text: where words begin and end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kd_keras.text.words import split_words
+
+
+def words(text, language=None):
+    return [text[a:b] for a, b in split_words(text, language)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        (" \t\u00a0\u3000\u200b\n", []),
+        ("Angela Merkel, Paris.", ["Angela", "Merkel", ",", "Paris", "."]),
+        ("a\u00a0b\u3000c\u200bd", ["a", "b", "c", "d"]),
+        ("It's Obama's (don't)", ["It", "'s", "Obama", "'s", "(", "don", "'t", ")"]),
+        ("l'Europe, d\u2019Uruguay dell'arte", ["l'", "Europe", ",", "d\u2019", "Uruguay", "dell'", "arte"]),
+        ("O'Brien, Jean-Luc and AT&T", ["O'Brien", ",", "Jean-Luc", "and", "AT&T"]),
+        ("3.14, 1,000 at 12:30.", ["3.14", ",", "1,000", "at", "12:30", "."]),
+        ("The U.S. of J. Smith. End.", ["The", "U.S.", "of", "J.", "Smith", ".", "End", "."]),
+        ("''x''...", ["'", "'", "x", "'", "'", ".", ".", "."]),
+        ("東京123へ", ["東", "京", "123", "へ"]),
+        ("서울은 수도", ["서울은", "수도"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("นี่", ["นี่"]),
+        ("e\u0301te\u0301", ["e\u0301te\u0301"]),
+        ("\u200fabc \u200e", ["\u200fabc", "\u200e"]),
+        ("👩\u200d💻👍🏽🇫🇷🇩🇪 1\ufe0f\u20e3", ["👩\u200d💻", "👍🏽", "🇫🇷", "🇩🇪", "1\ufe0f\u20e3"]),
+    ],
+)
+def test_words_by_hand(text, expected):
+    assert words(text) == expected
+
+
+def test_in_chinese_and_japanese_every_letter_stands_alone():
+    assert words("V鋼彈 4", "zh") == ["V", "鋼", "彈", "4"] and words("4号", "ja") == ["4", "号"]
+    assert words("V鋼彈 42") == ["V", "鋼", "彈", "42"] and words("AB", "en") == ["AB"]
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(
+    st.one_of(st.text(max_size=30), st.text("aB1.'’-& \u200d\u200f\u0301中กุ👍🏽🇫🇷l", max_size=20)),
+    st.sampled_from([None, "zh"]),
+)
+def test_every_character_is_in_one_word_or_is_white_space(text, language):
+    spans = split_words(text, language)
+    covered = [n for a, b in spans for n in range(a, b)]
+    assert covered == sorted(set(covered)) and all(a < b for a, b in spans)
+    space = [n for n, c in enumerate(text) if c.isspace() or c in "\u200b\ufeff"]
+    assert sorted([*covered, *space]) == list(range(len(text)))

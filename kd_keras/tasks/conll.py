@@ -133,8 +133,8 @@ def sentences(path: PathLike, found: Layout, how: FileSettings, bad: BadRows) ->
         else:
             between = _SHOWN.get(found.separator, repr(found.separator))
             fault = fault or (
-                f"{path}, line {line}: expected {found.width} columns, as the other lines have, with {between} between; "
-                f"found {len(fields)} in {tail(text.strip())!r}"
+                f"{path}, line {line}: expected {found.width} columns, as the other lines have, with {between} between;"
+                f" found {len(fields)} in {tail(text.strip())!r}"
             )
     yield from made()
 

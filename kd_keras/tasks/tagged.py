@@ -64,8 +64,5 @@ def _sentences(path, how: TaggedFile) -> list[list[tuple[str, str, int]]]:
 
 
 def _rows(rows: list, prefix: str, label: Ragged) -> Rows:
-    heads = {word.partition(":")[0] if word[2:3] == ":" else "" for row in rows for word, _, _ in row}
-    cut = 3 if "" not in heads else 0
-    text = [" ".join(word[cut:] for word, _, _ in row) for row in rows]
-    group = [row[0][0][:2] for row in rows] if cut else None
-    return Rows([f"{prefix}-{n}" for n in range(len(rows))], text, None, label, group)
+    text = [" ".join(word for word, _, _ in row) for row in rows]
+    return Rows([f"{prefix}-{n}" for n in range(len(rows))], text, None, label)

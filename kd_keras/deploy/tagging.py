@@ -63,7 +63,7 @@ def read(path: str, task: Task, text_column: str | None = None, how: FileSetting
     """What a file asks for: words, where it is columns or JSON lines of words; else texts.
 
     Columns are told by the name (.conll, .bio, .iob, …), by ``how.format`` "conll", or by a last column of nothing but
-    tags. "-" is standard input.
+    tags, or by ``how.word_column`` and ``how.tag_column``. "-" is standard input.
 
     Raises:
       UserError: as ``read_texts``.
@@ -85,7 +85,7 @@ def read(path: str, task: Task, text_column: str | None = None, how: FileSetting
 def _is_columns(path: PathLike, how: FileSettings) -> bool:
     if how.format != "auto":
         return how.format == "conll"
-    if _ends(path, CONLL):
+    if _ends(path, CONLL) or how.word_column is not None or how.tag_column is not None:
         return True
     if format_of(path, how, ("text", "sentence")) == "jsonl":
         return False

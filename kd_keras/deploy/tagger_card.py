@@ -20,7 +20,13 @@ for (entity in entities(text, pieces, labels = lines("labels.txt"), room = {room
 
 def languages(metrics: Mapping[str, Any]) -> list[str]:
     """The languages that metrics.json has scores of; none of data whose language nobody said."""
-    return sorted({name for found in metrics.get("by_language", {}).values() for name in found})
+    return sorted({name for found in _splits(metrics).values() for name in found})
+
+
+def _splits(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """split → language → scores of the kept student, where there are languages."""
+    found = {split: each.get("student", {}) for split, each in metrics.get("tagging", {}).items()}
+    return {split: each["by_language"] for split, each in found.items() if "by_language" in each}
 
 
 def gives(task: Task) -> str:
@@ -42,7 +48,7 @@ def limits(task: Task, max_length: int) -> list[str]:
 
 def by_language(task: Task, metrics: Mapping[str, Any]) -> str:
     """A table of the last split that was scored; nothing where there are no languages."""
-    splits = metrics.get("by_language", {})
+    splits = _splits(metrics)
     if not splits:
         return ""
     split = list(splits)[-1]

@@ -129,7 +129,7 @@ def distilled(
     hidden = inputs.signals["train"].hidden
     units = 0 if hidden is None else (hidden.values if isinstance(hidden, Ragged) else hidden).shape[1]
     how = settings or inputs.how or job.recipe
-    steps = partial(recipe, how, units=units, **_learned(job))
+    steps = partial(recipe, how, units=units, tagging=job.task.is_tagging, **_learned(job))
     title, limit = "distilled", None
     if drawn is None:
         data = training_set(job, inputs, sets)
@@ -142,8 +142,7 @@ def distilled(
 def _learned(job: Job) -> dict:
     """What a recipe has to know of the task."""
     task = job.task
-    return {"regression": task.is_regression, "multilabel": task.is_multilabel, "class_weights": task.class_weights,
-            "tagging": task.is_tagging}  # fmt: skip
+    return {"regression": task.is_regression, "multilabel": task.is_multilabel, "class_weights": task.class_weights}
 
 
 def _titled(title: str, sets: Sequence[str]) -> str:

@@ -63,7 +63,9 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         metrics["baseline"] = arm_scores(job, scored, [a for a in arms if a.kind == BASELINE])
     metrics["student"] |= {
         "bytes": _size(layout.student),
-        "flops_per_token": flops_per_token(job.student, inputs.matrix.shape[1]),
+        "flops_per_token": flops_per_token(
+            job.student, inputs.matrix.shape[1], task.num_outputs if task.is_tagging else None
+        ),
         "embedding_size": inputs.matrix.shape[1],
         "recipe": (inputs.how or job.recipe).recipe,
         "stages": [stage["name"] for stage in chosen.history["recipe"]],

@@ -51,7 +51,7 @@ class Found:
     """What a file had.
 
     Attributes:
-      rows: with tags; a row's group is its language where every word begins with one ("en:Paris"), else None.
+      rows: with tags; a row's group is its language where every word of every row begins with one ("en:Paris").
       types: of entities.
       scheme: of the tags.
       strays: tags that go on with nothing, and begin an entity now.
@@ -198,21 +198,25 @@ def _type_fault(name: str, types: tuple[str, ...]) -> str | None:
 
 def _rows(kept: list[Sentence], prefix: str, label: Ragged) -> tuple[Rows, int]:
     """Rows of the sentences, and how many of their words had white space."""
-    language = _language(kept)
+    languages = _languages(kept)
     text, spaced = [], 0
-    for s in kept:
+    for s, language in zip(kept, languages or [""] * len(kept), strict=True):
         words = [w[len(language) + 1 :] for w in s.words] if language else s.words
         whole = words if all_whole(words) else [in_one_piece(w) for w in words]
         spaced += sum(a != b for a, b in zip(words, whole, strict=True)) if whole is not words else 0
         text.append(" ".join(whole))
-    group = [language] * len(kept) if language else None
-    return Rows([f"{prefix}-{s.number}" for s in kept], text, None, label, group), spaced
+    return Rows([f"{prefix}-{s.number}" for s in kept], text, None, label, languages), spaced
 
 
-def _language(kept: list[Sentence]) -> str:
-    """The language that every word begins with ("en:"), or nothing."""
-    first = _PREFIX.match(next((s.words[0] for s in kept if s.words), ""))
-    return first[1] if first and all(w.startswith(first[0]) for s in kept for w in s.words) else ""
+def _languages(kept: list[Sentence]) -> list[str] | None:
+    """The language of each sentence, if every word of every sentence begins with that of its own ("en:")."""
+    found = []
+    for s in kept:
+        first = _PREFIX.match(s.words[0] if s.words else "")
+        if first is None or not all(w.startswith(first[0]) for w in s.words):
+            return None
+        found.append(first[1])
+    return found or None
 
 
 def read_words(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str = "row") -> Found:

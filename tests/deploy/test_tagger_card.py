@@ -24,10 +24,14 @@ METRICS = {
     "rows": {"train": 900, "dev": 80},
     "teacher": {"name": "me5", "parameters": 117_000_000, "dev": {"entity_f1": 0.81, "conlleval_f1": 0.815}},
     "student": {"parameters": 2_000_000, "dev": {"entity_f1": 0.7123, "conlleval_f1": 0.7234}},
-    "by_language": {
+    "tagging": {
         "dev": {
-            "sw": {"rows": 30, "entity_f1": 0.6543, "conlleval_f1": 0.6654},
-            "de": {"rows": 50, "entity_f1": 0.7654, "conlleval_f1": 0.7765},
+            "student": {
+                "by_language": {
+                    "sw": {"rows": 30, "entity_f1": 0.6543, "conlleval_f1": 0.6654},
+                    "de": {"rows": 50, "entity_f1": 0.7654, "conlleval_f1": 0.7765},
+                }
+            }
         }
     },
 }

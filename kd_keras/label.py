@@ -13,9 +13,10 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
-from kd_keras.tasks import FileSettings, read_texts
+from kd_keras.common.ragged import flat
+from kd_keras.tasks import FileSettings, Rows, Task, read_texts
 from kd_keras.teachers.checkpoints import find_checkpoint
-from kd_keras.teachers.settings import LabelSettings
+from kd_keras.teachers.settings import WORD, LabelSettings
 
 FLAGS = flags.FLAGS
 define_flags(LabelSettings)
@@ -32,6 +33,8 @@ def main(argv: list[str]) -> None:
     settings, how = from_flags(LabelSettings), from_flags(FileSettings)
     cli.required(teacher_dir="a fine-tuned teacher", input="the text to label", output_dir="where the signals go")
     settings.check_machine()
+    if settings.hidden == WORD:
+        raise UserError(f"--hidden={WORD}: only train keeps states of words, in the numbers of its own text")
     checkpoint = find_checkpoint(FLAGS.teacher_dir)
     made = checkpoint.manifest()
     if not made or "key" not in made:
@@ -44,7 +47,10 @@ def main(argv: list[str]) -> None:
     check_output_dir(folder)
     if FLAGS.input == "-":
         cli.require_stream("stdin", "give --input=FILE")
-    rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True, files=how)
+    if made.get("tagging"):
+        rows = _words(FLAGS.input, made["labels"], how)
+    else:
+        rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True, files=how)
     if not len(rows):
         raise UserError(f"--input={FLAGS.input}: holds no text")
 
@@ -54,7 +60,13 @@ def main(argv: list[str]) -> None:
 
     teacher = load_finished(checkpoint)
     signals = label(teacher, rows, folder, settings, made["key"]["task"], "text")
-    print(f"{len(rows):,} rows labelled in {folder} (mean |logit| {abs(signals.logits).mean():.3f})")
+    print(f"{len(rows):,} rows labelled in {folder} (mean |logit| {abs(flat(signals.logits)).mean():.3f})")
+
+
+def _words(path: str, labels: list[str], how: FileSettings) -> Rows:
+    """The words of a file for a teacher of words."""
+    task = Task("tagging", "tagging", tuple(labels), metric="entity_f1", metrics=("entity_f1",))
+    return read_texts(path, FLAGS.text_column, task=task, files=how)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, check_column, open_table
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
+from kd_keras.text.words import spaced
 
 _DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
 # Of the training rows, to tell whether they are whole texts.
@@ -162,7 +163,7 @@ def read_unlabeled(
     settings, bad = text.settings.for_task(text.task.name), BadRows(text.on_bad_row, SKIP_HINT)
     about, found = documents(text, bad)
     known, held_out = list(known), list(held_out)
-    texts = _Texts(settings, known, held_out)
+    texts = _Texts(settings, known, held_out, text.task.is_tagging)
     # Without a name, so that even a kill leaves nothing behind.
     with files.disk_errors(path), _beside(path) as temp:
         with pq.ParquetWriter(temp, _FOUND, compression="zstd") as writer, progress(None, _READING, "documents") as bar:
@@ -228,8 +229,8 @@ class _Texts:
       ranks: uint64 arrays, a number drawn for each new text.
     """
 
-    def __init__(self, settings: UnlabeledSettings, known: Sequence[Rows], held_out: Sequence[Rows]):
-        self.settings = settings
+    def __init__(self, settings: UnlabeledSettings, known: Sequence[Rows], held_out: Sequence[Rows], tagging: bool):
+        self.settings, self._tagging = settings, tagging
         self.counts: Counter[str] = Counter()
         self.ranks: list[np.ndarray] = []
         self._seen = DigestSet()
@@ -251,6 +252,7 @@ class _Texts:
         for document in documents:
             for text in sentences(document) if s.split_sentences else (document,):
                 counts["texts"] += 1
+                text = spaced(text) if self._tagging else text
                 if s.min_words <= len(text.split()) <= s.max_words:
                     numbers.append(counts["texts"])
                     texts.append(text)

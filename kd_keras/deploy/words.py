@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kd_keras.common.errors import UserError
-from kd_keras.text.tokenizers import Tokenizer
-from kd_keras.text.windows import Windows, windows, word_pieces
+from kd_keras.text.tokenizers import Tokenizer, WordPiece
+from kd_keras.text.windows import Windows
 
 
 def word_windows(tokenizer: Tokenizer, words: Sequence[Sequence[str]], length: int | None = None) -> Windows:
@@ -20,7 +20,7 @@ def word_windows(tokenizer: Tokenizer, words: Sequence[Sequence[str]], length: i
     Raises:
       UserError: the tokenizer does not tell pieces from words.
     """
-    if tokenizer.kind != "wordpiece":
+    if not isinstance(tokenizer, WordPiece):
         raise UserError(f"tokenizer {tokenizer.kind!r}: a tagger reads word pieces")
     room = min(tokenizer.max_length, length or tokenizer.max_length)
-    return windows(word_pieces(tokenizer._backend, words, tokenizer.unk_id), room)
+    return tokenizer.like(room).windows(words)

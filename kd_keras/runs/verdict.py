@@ -34,7 +34,12 @@ def _other(kind: str) -> str:
 def warnings(job: Job, inputs: Inputs, arms: Sequence[Arm], chosen: Arm, metrics: dict) -> list[str]:
     """What comes first in report and screen: distillation that did not help, a student that always says the same."""
     task, out = job.task, []
-    if (answer := only_answer(task, chosen.logits["dev"])) is not None:
+    if (answer := only_answer(task, chosen.logits["dev"])) is not None and task.is_tagging:
+        out.append(
+            f"The kept student gives every word the tag {answer!r} on dev. Do not use it: give it more text "
+            "(--unlabeled_files) or more --epochs."
+        )
+    elif answer is not None:
         out.append(
             f"The kept student always says {answer!r} on dev. Do not use it: give it more rows of the "
             "other labels, --class_weights=balanced, or more --epochs."
@@ -61,12 +66,13 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
     metric, more = job.task.metric, sum(len(s) for s in inputs.transfer.values())
     teacher = metrics["teacher"]["dev"][metric]
     longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
-    text = ["--augment=all"] if not more else ["--unlabeled_files=FILE"]
+    text = ["--augment=all"] if not more and not job.task.is_tagging else ["--unlabeled_files=FILE"]
     rows = max(len(a.plan.data) for a in arms)
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
     if metrics["student"]["dev"][metric] == without:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
-        return cause, [["--dev_file=FILE"], text]
+        larger = ["--dev_file=FILE"] if job.task.name == "custom" else ["--dev_per_language=0"]
+        return cause, [larger if job.task.name == "custom" or job.task.is_tagging else longer, text]
     if teacher <= without:
         cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
         return cause, [["--teacher_epochs=20"], text]

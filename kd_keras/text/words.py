@@ -120,3 +120,12 @@ def _inner(text: str, start: int, at: int) -> int:
         initial = before.isupper() and after == " " and text[at + 2 : at + 3].isupper()
         return int(inner or initial)
     return 0
+
+
+def spaced(text: str) -> str:
+    """The words of a text with one space between, as rows of a tagging have them.
+
+    >>> spaced("Ada, in London.")
+    'Ada , in London .'
+    """
+    return " ".join(text[a:b] for a, b in split_words(text))

@@ -66,6 +66,8 @@ def print_recipe(task: Task, teacher: TeacherSettings, settings: RecipeSettings,
     from kd_keras.runs.auto import decided
 
     width = find_checkpoint(teacher.teacher).config["hidden_size"]
+    if task.is_tagging:
+        width = min(width, from_flags(LabelSettings).hidden_width)
     kind = {"multilabel": task.is_multilabel, "tagging": task.is_tagging}
     steps = recipe(decided(settings, task, ablate), task.is_regression, width, **kind)
     print("\n".join(f"{n}. {step}" for n, step in enumerate(steps, 1)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common.artifacts import find
-from kd_keras.common.config import key_of
+from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.progress import say
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import thresholds
@@ -19,6 +19,7 @@ from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.fine_tuner import FineTuner, start_from_probe
 from kd_keras.teachers.finished import finished, link_folder
+from kd_keras.teachers.heads import set_dropout
 from kd_keras.teachers.losses import moved
 from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import PROBE, TeacherSettings
@@ -90,6 +91,8 @@ def fine_tune(
         checkpoint, task.num_outputs, key["max_length"], settings.teacher_seed, not (probes or learns),
         settings.teacher_truncation, settings.teacher_pooling,
     )  # fmt: skip
+    if settings.teacher_dropout != AUTO:
+        set_dropout(teacher.bert, settings.teacher_dropout)
     if task.is_multilabel:  # for who loads it elsewhere
         teacher.bert.config.problem_type = "multi_label_classification"
     for note in [*checkpoint.notes, *label_order.settle(teacher.bert, checkpoint, task, settings)]:

@@ -67,5 +67,12 @@ def tags_of(bert: TFBertForTokenClassification, batch: dict[str, tf.Tensor], tra
     return bert.classifier(bert.dropout(states, training=training))
 
 
+def set_dropout(bert: tf_keras.Model, rate: float) -> None:
+    """Of the encoder's and the classifier's dropout layers, in what is traced from now on."""
+    for layer in bert.submodules:
+        if isinstance(layer, tf_keras.layers.Dropout):
+            layer.rate = rate
+
+
 def tensors(batch: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
     return {k: tf.constant(v) for k, v in batch.items()}

@@ -165,3 +165,15 @@ def test_a_shard_is_a_function_of_its_texts(teacher):
     one, two = label_shard(teacher, texts, LabelSettings()), label_shard(teacher, texts, LabelSettings())
     np.testing.assert_array_equal(one["logits"].values, two["logits"].values)
     assert one["logits"].lengths.tolist() == [len(t.split(" ")) for t in texts]
+
+
+def test_without_dropout_an_update_needs_no_chance(folder, tmp_path):
+    data = TaskData(TASK, rows(64), rows(20, 2), "made up", [])
+    said = []
+    for seed in (1, 2):  # the order of batches is one whole batch here, so only dropout could differ
+        how = settings(teacher_dropout=0.0, teacher_batch_size=64, teacher_seed=seed, teacher_start="random")
+        own = TaggingTeacher.load(folder, 5, 16).bert.classifier.kernel.numpy()
+        taught = fine_tune(folder, data, how, tmp_path / str(seed) / "teacher")
+        said.append(taught(["x y a z"]).values)
+        assert np.abs(taught.bert.classifier.kernel.numpy() - own).max() > 0
+    np.testing.assert_allclose(said[0], said[1], atol=1e-4)

@@ -33,6 +33,7 @@ def main(argv: list[str]) -> None:
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")
     check_output_dir(folder)
+    settings.check_machine()
     if settings.teacher_seeds > 1:
         raise UserError(
             f"--teacher_seeds={settings.teacher_seeds}: finetune makes one teacher; run it for each --teacher_seed, "

@@ -46,6 +46,12 @@ def _check_flags(job: Job) -> None:
     """What cannot go together, or not with the task."""
     task, recipe, ablate = job.task, job.recipe, job.job.ablate
     job.label.check_machine()
+    job.teacher.check_machine()
+    if recipe.logit_head == "own" and ablate == "none" and recipe.recipe in ("soft", "hard"):
+        raise UserError(
+            f"--logit_head=own: the recipe {recipe.recipe} has one last layer for all that it learns; take joint, "
+            "two_stage or staged"
+        )
     student_name(job.student, task.is_pair, task.is_tagging)
     if task.is_tagging:
         _check_tagging(job)
@@ -71,6 +77,8 @@ def _check_tagging(job: Job) -> None:
         raise UserError(f"--hidden={job.label.hidden}: task {task} is a tagging, whose words have states; take {WORD}")
     if job.augment.augment != "none":
         raise UserError(f"--augment={job.augment.augment}: task {task} is a tagging, whose words stay; leave it out")
+    if job.job.ablate == "augmentation":
+        raise UserError(f"--ablate=augmentation: task {task} is a tagging, whose words stay; take --ablate=recipes")
     for flag, how in (("teacher", job.teacher.teacher_truncation), ("student", job.student.student_truncation)):
         if how != HEAD:
             raise UserError(

@@ -105,8 +105,9 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     reads = None
     if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
         reads = _reading(run, None, sets)
+    own = _own_vocabulary(run, sets)  # nor does this one, and too few pieces must not be found out later
     found = taught(run, {name: s.rows for name, s in sets.items()}, to_beat)
-    read = reads or _reading(run, found.first, sets)
+    read = reads or _reading(run, found.first, sets, own)
     read.tokenizer.save(run.layout.vocab, run.layout.tokenizer)
     floor = to_beat.logits.get("linear", {}).get("dev")
     how, mixed = mix(job.recipe, job.task.metric, job.data.dev.label, found.signals["dev"].logits, floor)
@@ -142,12 +143,30 @@ class _Read:
     note: str
 
 
-def _reading(run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer]) -> _Read:
+def _own_vocabulary(run: Run, sets: Mapping[str, Transfer]) -> Tokenizer | None:
+    """A WordPiece that is learned from the text, where the teacher's cannot be the student's.
+
+    Phones have no Unigram, and a tagger wants the capitals that an uncased teacher does not see.
+    """
+    job, text = run.job, run.job.checkpoint.text
+    if job.student.tokenizer != "wordpiece" or not (text.unigram or (job.task.is_tagging and text.lowercase)):
+        return None
+    with run.timings.step("student's vocabulary"):
+        learnt = [job.data.train, *(s.rows for s in sets.values())]
+        texts = (t for r in learnt for part in (r.text, r.text_b or []) for t in part)
+        length = job.student.student_max_length or job.task.max_length
+        made = trained_wordpiece(texts, job.student.vocab_size or _OWN_VOCAB, length)
+        return made.like(length, job.student.student_truncation)
+
+
+def _reading(run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer], own: Tokenizer | None = None) -> _Read:
     job = run.job
     with run.timings.step("student inputs"):
         every = {**run.splits, **{name: s.rows for name, s in sets.items()}}
         learnt = [every[name] for name in ("train", *sets)]
-        tokenizer = _tokenizer(job, teacher, (t for r in learnt for part in (r.text, r.text_b or []) for t in part))
+        tokenizer = own or _tokenizer(
+            job, teacher, (t for r in learnt for part in (r.text, r.text_b or []) for t in part)
+        )
         windows = {}
         if job.task.is_tagging:
             windows = {name: student_windows(tokenizer, rows) for name, rows in every.items()}
@@ -162,10 +181,8 @@ def _reading(run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer]) ->
 def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Tokenizer:
     settings = job.student
     length = settings.student_max_length or job.task.max_length
-    if teacher is not None and isinstance(teacher.tokenizer, WordPiece):
-        return cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size, settings.student_truncation)
     if teacher is not None:
-        return trained_wordpiece(texts, settings.vocab_size or _OWN_VOCAB, length)
+        return cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size, settings.student_truncation)
     return word_vocab(texts, length, settings.vocab_size, truncation=settings.student_truncation)
 
 
@@ -196,7 +213,7 @@ def _matrix(
 ) -> tuple[np.ndarray, str, str]:
     if settings.embeddings == "teacher":
         assert isinstance(tokenizer, WordPiece) and teacher is not None
-        if isinstance(teacher.tokenizer, WordPiece):
+        if all(piece in teacher.tokenizer.index for piece in tokenizer.vocab):
             rows = [teacher.tokenizer.index[p] for p in tokenizer.vocab]
             matrix = embeddings.from_teacher(teacher.word_embeddings(), rows, settings.width())
         else:

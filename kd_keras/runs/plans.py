@@ -54,7 +54,7 @@ def training_set(
     """
     train, names = job.data.train, ("train", *sets)
     if job.task.is_tagging:
-        return _drawn(_words(job, inputs, names), len(inputs.ids["train"]["ids"]), limit)
+        return _words(job, inputs, names, limit)
     made = [inputs.transfer[name] for name in sets]
     label = [s.source_labels(train) if source_labels else s.rows.label for s in made]
     y = {
@@ -63,15 +63,23 @@ def training_set(
     }
     if job.needs_hidden:
         y["teacher_hidden"] = JoinedArray([inputs.signals[n].hidden for n in names])
-    return _drawn(TrainingSet(join_ids([inputs.ids[n] for n in names]), y), len(train), limit)
+    data = TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
+    kept = _drawn(len(train), len(data), limit)
+    return data if kept is None else data.take(np.flatnonzero(kept))
 
 
-def _words(job: Job, inputs: Inputs, names: Sequence[str]) -> TrainingSet:
+def _words(job: Job, inputs: Inputs, names: Sequence[str], limit: int | None) -> TrainingSet:
     """Of a tagging: each row of the set is a window, and its targets stand where words begin."""
     rows = {"train": job.data.train, **{name: made.rows for name, made in inputs.transfer.items()}}
     each = [word_targets_of(inputs, name, rows[name].label) for name in names]
     y = {key: PerPiece.concatenate([one[key] for one in each]) for key in each[0]}
-    return TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
+    data = TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
+    before = np.cumsum([0, *(len(rows[name]) for name in names)])
+    kept = _drawn(len(rows["train"]), int(before[-1]), limit)
+    if kept is None:
+        return data
+    row = np.concatenate([inputs.windows[n].row + start for n, start in zip(names, before, strict=False)])
+    return data.take(np.flatnonzero(kept[row]))
 
 
 def word_targets_of(inputs: Inputs, name: str, label: Ragged) -> dict[str, PerPiece]:
@@ -80,12 +88,13 @@ def word_targets_of(inputs: Inputs, name: str, label: Ragged) -> dict[str, PerPi
     return word_targets(inputs.windows[name], label, signals.logits, signals.hidden)
 
 
-def _drawn(data: TrainingSet, first: int, limit: int | None) -> TrainingSet:
-    """``data`` with at most ``limit`` of the rows behind the ``first``."""
-    if limit is None or limit >= len(data) - first:
-        return data
-    drawn = rng(0, "transfer sizes").permutation(len(data) - first)[:limit]
-    return data.take(np.concatenate([np.arange(first), first + np.sort(drawn)]))
+def _drawn(first: int, rows: int, limit: int | None) -> np.ndarray | None:
+    """bool[rows]: the ``first``, and at most ``limit`` of those behind them; None where that is all."""
+    if limit is None or limit >= rows - first:
+        return None
+    kept = np.arange(rows) < first
+    kept[first + rng(0, "transfer sizes").permutation(rows - first)[:limit]] = True
+    return kept
 
 
 @dataclass(frozen=True)
@@ -156,4 +165,11 @@ def _about(job: Job, inputs: Inputs, sets: Sequence[str], limit: int | None = No
         "limit": limit,
         "teacher": inputs.signals["train"].manifest["teacher"],
         "embeddings": inputs.matrix_key,
+        # Of a sentence's signals these are not told, so that students of before are found again.
+        **({"signals": _about_signals(inputs)} if job.task.is_tagging else {}),
     }
+
+
+def _about_signals(inputs: Inputs) -> dict:
+    manifest = inputs.signals["train"].manifest
+    return {name: manifest.get(name) for name in ("hidden", "precision")}

@@ -106,6 +106,7 @@ def _probe(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarr
 
     checkpoint = job.checkpoint
     settings, classes, train = for_data(job.teacher, checkpoint, job.data), len(job.task.labels), job.data.train
+    checkpoint = checkpoint.cut_to(t for rows in (train, *splits.values()) for t in (*rows.text, *(rows.text_b or ())))
     teacher = Teacher.load(
         checkpoint, classes, settings.teacher_max_length or job.task.max_length,
         truncation=settings.teacher_truncation, pooling=settings.teacher_pooling,

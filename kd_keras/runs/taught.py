@@ -76,6 +76,8 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
 def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
     """Gives the teacher the axes that its states are told in; a note on them."""
     label, known = run.job.label, [s.projection for s in run.siblings]
+    if given := run.job.job.signals:  # they are told in these
+        known.insert(0, Path(given) / run.layout.projection.name)
     layer = layer_of(teacher, label)
     with run.timings.step("projection of states"):
         found = fitted(teacher, run.job.data.train, layer, label.hidden_width, run.layout.projection, known)
@@ -131,14 +133,14 @@ def about_confidence(
     least = settings.confidence
     if not least or "hard" not in recipes:
         return []
-    surest = np.concatenate([sureness(task, some) for some in logits])
+    surest, what = np.concatenate([sureness(task, some) for some in logits]), "words" if task.is_tagging else "rows"
     count = int(np.sum(surest >= least))
     if not count:
         raise UserError(
-            f"--confidence={least:g}: the teacher gives none of {len(surest):,} rows a label so probable, its surest "
+            f"--confidence={least:g}: the teacher gives none of {len(surest):,} {what} a label so probable, its surest "
             f"has {surest.max():.4f}; choose less"
         )
-    return [f"hard labels: {count:,} of {len(surest):,} rows have one that the teacher gives {least:g} or more"]
+    return [f"hard labels: {count:,} of {len(surest):,} {what} have one that the teacher gives {least:g} or more"]
 
 
 def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:

@@ -71,8 +71,8 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
     if metrics["student"]["dev"][metric] == without:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
-        larger = ["--dev_file=FILE"] if job.task.name == "custom" else ["--dev_per_language=0"]
-        return cause, [larger if job.task.name == "custom" or job.task.is_tagging else longer, text]
+        larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
+        return cause, [larger, text]
     if teacher <= without:
         cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
         return cause, [["--teacher_epochs=20"], text]

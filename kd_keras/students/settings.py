@@ -32,7 +32,7 @@ class StudentSettings(Checked):
     )
     tokenizer: str = setting(
         "wordpiece",
-        "how the student sees text: the teacher's pieces (a tagger: pieces of its own), or words.",
+        "how the student sees text: pieces (a tagger's own, where the teacher has no capitals), or words.",
         choices=("wordpiece", "words"),
     )
     vocab_size: int | None = setting(

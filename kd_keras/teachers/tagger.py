@@ -6,6 +6,7 @@ longer than the teacher reads are read in windows that overlap (kd_keras/text/wi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -42,6 +43,12 @@ class TaggingTeacher(Teacher):
     tagging = True
     # What its states are told in, where signals have them; see kd_keras/teachers/projection.py.
     projection: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @functools.cached_property
+    def in_bfloat16(self) -> TaggingTeacher:
+        lowered = super().in_bfloat16
+        lowered.projection = self.projection
+        return lowered
 
     def encode_texts(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> EncodedWords:
         return EncodedWords(self.tokenizer.windows([words_of(text) for text in texts], for_bert=True))

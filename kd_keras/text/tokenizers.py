@@ -87,6 +87,11 @@ class WordPiece(BackedTokenizer):
         vocab = self.vocab if vocab is None else vocab
         return WordPiece(vocab, max_length, self.lowercase, truncation, **self.splitting())
 
+    def pieces_of(self, text: str, begins: bool) -> list[int]:
+        """The ids of a bare string, as of the beginning or of the inside of a word."""
+        whole = self.index.get(self.normalized(text) if begins else "##" + self.normalized(text))
+        return [whole] if whole is not None else self._backend.encode(text, add_special_tokens=False).ids
+
     def normalized(self, text: str) -> str:
         """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
         return self._backend.normalizer.normalize_str(text)

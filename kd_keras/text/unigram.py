@@ -53,7 +53,7 @@ class Unigram(BackedTokenizer):
         from tokenizers import Tokenizer as Backend
 
         special = self._specials()
-        names = [_NOWHERE + p if n < special else p for n, p in enumerate(self.vocab)]
+        names = [MASK if p == MASK else _NOWHERE + p if n < special else p for n, p in enumerate(self.vocab)]
         split = dict(self.parts["pre_tokenizer"])
         if not prefixed:
             split |= {"add_prefix_space": False, "prepend_scheme": "never"}
@@ -61,7 +61,11 @@ class Unigram(BackedTokenizer):
         whole = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "post_processor": None,
                  "decoder": None, "normalizer": self.parts["normalizer"], "pre_tokenizer": split,
                  "model": model}  # fmt: skip
-        return Backend.from_str(json.dumps(whole))
+        made = Backend.from_str(json.dumps(whole))
+        # Augmented text says [MASK], the one special piece that text can hold.
+        if MASK in self.index:
+            made.add_special_tokens([MASK])
+        return made
 
     def _specials(self) -> int:
         return 5 if MASK in self.index else 4

@@ -54,12 +54,15 @@ class Windows:
         return Ragged.cut(values, self.words)
 
     @property
+    def row(self) -> np.ndarray:
+        """int64[windows]: the row that each is of."""
+        begins = self.word.values[self.word.starts]
+        return np.searchsorted(np.cumsum(self.words), begins, side="right")
+
+    @property
     def long_rows(self) -> int:
         """How many rows needed more than one window."""
-        first = np.cumsum(self.words) - self.words
-        begins = np.array([self.word[w][0] for w in range(len(self)) if self.word.lengths[w]], np.int64)
-        row = np.searchsorted(first, begins, side="right") - 1
-        return int((np.bincount(row, minlength=len(self.words)) > 1).sum())
+        return int((np.bincount(self.row, minlength=len(self.words)) > 1).sum())
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ def _cut(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, list[int]]
         better = context > most[begin:stop]
         owner[begin:stop][better], most[begin:stop][better] = n, context[better]
     for n, (begin, stop) in enumerate(spans):
-        yield begin, stop, [w for w in range(begin, stop) if owner[w] == n]
+        if own := [w for w in range(begin, stop) if owner[w] == n]:
+            yield begin, stop, own
 
 
 def word_pieces(backend: Any, texts: Sequence[Sequence[str]], unknown: int) -> Iterator[list[list[int]]]:

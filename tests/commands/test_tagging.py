@@ -58,6 +58,15 @@ def runs(files, bert_folder, run_verb):
     # Of a few updates: tracing their graphs would take longest.
     cases = {
         "more": ["--epochs=2", "--recipe=soft", f"--unlabeled_files={files}/more.txt", "--min_words=1", "--nobaseline"],
+        "sizes": [
+            "--epochs=2",
+            "--labels_per_language=100",
+            "--ablate=transfer_sizes",
+            "--transfer_sizes=30,100",
+            "--teacher_epochs=2",
+            "--teacher_seeds=2",
+            "--student_max_length=4",
+        ],
         "staged": ["--epochs=4", "--recipe=staged_unfreeze", "--logit_head=own", "--nobaseline"],
         "few": ["--epochs=2", "--recipe=two_stage", "--labels_per_language=100", "--nobaseline", "--teacher_epochs=2"],
     }
@@ -170,6 +179,7 @@ def test_label_asks_a_teacher_of_words(files, runs, run_verb):
         ("--hidden=mean", "--hidden=mean: task custom is a tagging"),
         ("--student=bilstm", "does not tag words"),
         ("--student_truncation=tail", "--student_truncation=tail"),
+        ("--ablate=augmentation", "--ablate=augmentation: task custom is a tagging"),
         ("--metric=accuracy", "--metric=accuracy"),
         ("--labels_per_class=3", "labels_per_class"),
     ],

@@ -44,6 +44,13 @@ def test_special_pieces_come_first_and_no_text_has_them(backend):
     assert (said == 1).any() and not np.isin(said, [0, 2, 3, 4]).any()
 
 
+def test_the_mask_of_augmented_text_is_one_piece(backend):
+    ours, _ = made(backend)
+    assert (ours.encode(["a [MASK] b"])[0] == ours.vocab.index("[MASK]")).sum() == 1
+    words = ours.windows([["a", "[MASK]"]], for_bert=True)
+    assert words.ids[0][words.at[0][1]] == ours.vocab.index("[MASK]")
+
+
 def test_a_vocabulary_that_is_cut_splits_its_text_as_the_whole_one(backend):
     ours, _ = made(backend)
     kept = used_pieces(ours, TEXTS)

@@ -69,3 +69,12 @@ def test_a_row_without_words_has_no_window():
 def test_a_word_of_more_pieces_than_a_window_loses_its_last():
     made = windows([[[1, 2, 3, 4, 5]], [[6]]], 3)
     assert made.ids[0].tolist() == [1, 2, 3] and made.word.flat().tolist() == [0, 1]
+
+
+def test_every_window_decides_a_word_and_knows_its_row():
+    some = [[[n] for n in range(10)] + [list(range(14))], [[1]], [], [[n] for n in range(40)]]
+    made = windows(some, 14)
+    assert made.word.lengths.min() > 0
+    row = np.repeat(np.arange(4), made.words)
+    assert [row[made.word[w][0]] for w in range(len(made))] == made.row.tolist()
+    assert set(made.row.tolist()) == {0, 1, 3}

@@ -26,7 +26,7 @@ def refused(run_verb, trained_run, away):
     for name in ("no signals", "a tagger"):
         shutil.copytree(trained_run.folder, away / name, ignore=shutil.ignore_patterns("arms", "teacher", "signals"))
     about = json.loads((away / "a tagger" / "task.json").read_text())
-    (away / "a tagger" / "task.json").write_text(json.dumps(about | {"kind": "tagging"}))
+    (away / "a tagger" / "task.json").write_text(json.dumps(about | {"kind": "tagging", "labels": ["O", "B-A", "I-A"]}))
     cases = {
         "--model_dir=DIR is needed": [out],
         "--output_dir=DIR is needed": [model],

@@ -6,7 +6,6 @@ Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks 
 from __future__ import annotations
 
 import hashlib
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kd_keras.augment.overlap import LONGEST, SHORTEST, Overlaps, plain
+from kd_keras.augment.sentences import sentences, sentences_of_words, spaced_sentences
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.transfer import ROW_GROUP, Transfer, found_or_made, write
 from kd_keras.common import files
@@ -35,29 +35,14 @@ from kd_keras.tasks.cells import read_cell
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, check_column, open_table
+from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
-from kd_keras.text.words import spaced
 
 _DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
 # Of the training rows, to tell whether they are whole texts.
 _LOOKED_AT, _SEVERAL = 2_000, 0.1
 _READING = "reading unlabelled text"
 _FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
-
-# A sentence ends with . ! ? and closing marks before a space and no small letter; "Mr." and "J." do not end one.
-_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^a-z\s])")
-_NO_END = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|vs|jr|sr|prof|etc|e\.g|i\.e|[a-z]))\.$", re.IGNORECASE)
-
-
-def sentences(document: str) -> Iterator[str]:
-    """The sentences of one document, stripped, none empty."""
-    start = 0
-    for end in _END.finditer(document):
-        if not _NO_END.search(document, max(start, end.start() - 8), end.start()):
-            yield document[start : end.end()].strip()
-            start = end.end()
-    if rest := document[start:].strip():
-        yield rest
 
 
 def split_like(settings: UnlabeledSettings, task: Task, train: Rows) -> UnlabeledSettings:
@@ -108,17 +93,25 @@ class UnlabeledText:
 
 
 def documents(text: UnlabeledText, bad: BadRows) -> tuple[list[str], Iterator[str]]:
-    """What the text is, in words, and its documents; ``bad`` is told of rows of tables that have none."""
+    """What the text is, in words, and its documents; ``bad`` is told of rows of tables that have none.
+
+    Of a tagging these are sentences already: words with one space between.
+    """
     about: list[str] = []
     parts: list[Iterable[str]] = []
     settings = text.settings.for_task(text.task.name)
     if settings.unlabeled in ("task", "general"):
         own = text.known()
         about.append(own.about)
-        parts.append(own.documents)
+        words = (w for d in own.documents for w in spaced_sentences(d, bool(settings.split_sentences)))
+        parts.append(words if text.task.is_tagging else own.documents)
     for path in unlabeled_files(settings):
         about.append(str(path))
-        parts.append(_read(path, settings.unlabeled_column, bad, text.how))
+        if text.task.is_tagging:
+            file = TaggedFile(text.task.columns, files=text.how)
+            parts.append(sentences_of_words(path, file, settings, bad))
+        else:
+            parts.append(_read(path, settings.unlabeled_column, bad, text.how))
     return about, (d for part in parts for d in part)
 
 
@@ -250,9 +243,8 @@ class _Texts:
         s, counts = self.settings, self.counts
         numbers, texts = [], []
         for document in documents:
-            for text in sentences(document) if s.split_sentences else (document,):
+            for text in sentences(document) if s.split_sentences and not self._tagging else (document,):
                 counts["texts"] += 1
-                text = spaced(text) if self._tagging else text
                 if s.min_words <= len(text.split()) <= s.max_words:
                     numbers.append(counts["texts"])
                     texts.append(text)

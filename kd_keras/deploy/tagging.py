@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import PathLike, require_file
 from kd_keras.common.ragged import Ragged
-from kd_keras.common.reading import PACKED, STDIN, text_lines
 from kd_keras.deploy.runner import Runner
 from kd_keras.metrics.answers import only_answer
 from kd_keras.metrics.decoding import decoded
 from kd_keras.metrics.entities import Place, entities
 from kd_keras.metrics.tagging import tagging_scores
-from kd_keras.tasks import Rows, Task, is_gold, read_texts, words_of
-from kd_keras.tasks.conll import conll_lines
-from kd_keras.tasks.dialect import format_of
+from kd_keras.tasks import Rows, Task, is_gold, words_of
+from kd_keras.tasks.conll import ENDINGS, conll_lines, ends
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
-from kd_keras.tasks.tables import BadRows, open_table
-from kd_keras.tasks.tagged import TaggedFile, read_words
+from kd_keras.tasks.readers import read_untagged
 from kd_keras.text.words import split_words
 
-CONLL = (".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes", ".bilou")
 _JSON = (".jsonl", ".ndjson", ".json")
-_WORDS = ("tokens", "words")
-# Lines that tell columns from text, and what their last column has.
-_LOOKED_AT = 200
-_TAG = re.compile(r"O|[BIESLUM]-\S+")
 
 
 @dataclass(frozen=True)
@@ -60,59 +49,20 @@ class Asked:
 
 
 def read(path: str, task: Task, text_column: str | None = None, how: FileSettings = AS_NAMED) -> Asked:
-    """What a file asks for: words, where it is columns or JSON lines of words; else texts.
-
-    Columns are told by the name (.conll, .bio, .iob, …), by ``how.format`` "conll", or by a last column of nothing but
-    tags, or by ``how.word_column`` and ``how.tag_column``. "-" is standard input.
-
-    Raises:
-      UserError: as ``read_texts``.
-    """
-    if path == "-":
-        path = STDIN
-    else:
-        require_file(path, "--input")
-    in_columns = _is_columns(path, how)
-    if in_columns and text_column:
-        raise UserError(f"--text_column={text_column}: {path} is columns of words and tags, which have no names")
-    if not in_columns and not _has_words(path, text_column, how):
-        return Asked.of(read_texts("-" if path is STDIN else path, text_column, files=how).text, task)
-    columns = replace(task.columns, text=(text_column,)) if text_column else task.columns
-    files = replace(how, format="conll") if in_columns else how
-    return Asked(read_words(path, TaggedFile(columns=columns, types=task.types, files=files), BadRows()).rows)
-
-
-def _is_columns(path: PathLike, how: FileSettings) -> bool:
-    if how.format != "auto":
-        return how.format == "conll"
-    if _ends(path, CONLL) or how.word_column is not None or how.tag_column is not None:
-        return True
-    if format_of(path, how, ("text", "sentence")) == "jsonl":
-        return False
-    lines = list(islice((line for line in text_lines(path, how.encoding) if line.strip()), _LOOKED_AT))
-    rows = [line.split() for line in lines if not line.startswith(("# ", "-DOCSTART-"))]
-    return bool(rows) and all(len(row) > 1 and _TAG.fullmatch(row[-1]) for row in rows)
-
-
-def _has_words(path: PathLike, text_column: str | None, how: FileSettings) -> bool:
-    """Whether a file is JSON lines, the first of which has a list of words."""
-    if format_of(path, how, ("text", "sentence")) != "jsonl":
-        return False
-    _, records = open_table(path, BadRows("skip"), form="jsonl", how=how)
-    _, _, first = next(records)
-    return any(isinstance(first.get(name), list) for name in ((text_column,) if text_column else _WORDS))
-
-
-def _ends(path: PathLike, endings: tuple[str, ...]) -> bool:
-    name = str(path).lower()
-    for packed in PACKED:
-        name = name.removesuffix(packed)
-    return name.endswith(endings)
+    """What a file asks for; "-" is standard input. Errors and notes are those of ``read_untagged``."""
+    found = read_untagged(path, task, text_column, files=how)
+    return Asked(found.rows, found.texts, found.places)
 
 
 def writes_columns(output: str, how: FileSettings) -> bool:
-    """Whether ``output`` gets columns: by its name, or with ``how.format`` "conll"; standard output gets JSON lines."""
-    return _ends(output, CONLL) or (how.format == "conll" and output != "-" and not _ends(output, _JSON))
+    """Whether ``output`` gets columns: by its name, or with ``how.format`` "conll"; standard output gets JSON lines.
+
+    Raises:
+      UserError: it is called .conllu, which has a column for everything but entities.
+    """
+    if ends(output, (".conllu",)):
+        raise UserError(f"--output={output}: CoNLL-U has no column of entities; expected .conll or .jsonl")
+    return ends(output, ENDINGS) or (how.format == "conll" and output != "-" and not ends(output, _JSON))
 
 
 def answer_lines(runner: Runner, asked: Asked, columns: bool, ascii_only: bool = False) -> Iterator[str]:

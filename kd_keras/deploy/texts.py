@@ -18,6 +18,7 @@ from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.tables import BadRows, open_table
+from kd_keras.tasks.tagging_forms import form_of
 
 # More calibration texts move the ranges no further; more check texts take long in an interpreter of one text a call.
 MOST_CALIBRATION, MOST_CHECKS = 500, 2000
@@ -117,6 +118,10 @@ def _with_labels_if_any(path: str, task: Task, flag: str, how: FileSettings) -> 
 
 def _with_tags_if_any(path: str, task: Task, flag: str, how: FileSettings) -> Rows:
     """A tagger's words, with their tags where the file has such that are the task's."""
+    files.require_file(path, flag)
+    if form_of(path, how, task.columns.text) not in ("columns", "jsonl"):
+        say(f"{flag}={path}: compared without scores, as it is text")
+        return _texts(path, task, flag, how)
     try:
         return read_labelled(path, task, flag=flag, files=how)
     except UserError as e:

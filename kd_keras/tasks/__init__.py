@@ -10,8 +10,9 @@ from kd_keras.tasks.readers import read_labelled, read_texts
 from kd_keras.tasks.records import Task, TaskData
 from kd_keras.tasks.rows import Rows, has_label, is_gold, no_labels, text_hash, words_of
 from kd_keras.tasks.settings import TaskSettings, load_data, resolve
-from kd_keras.tasks.tagged import TaggedFile, read_words
+from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.tagging_sources import custom_tagging
+from kd_keras.tasks.untagged import read_words
 
 __all__ = [
     "Columns",

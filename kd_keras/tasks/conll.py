@@ -1,20 +1,22 @@
 """Columns of words and tags, a blank line behind each sentence, in the manner of CoNLL's shared tasks.
 
-Columns are parted by tabs where the file has any, else by spaces. How many a file has tells a comment ("# id = 7") from
-a row whose word is "#". A line of -DOCSTART- parts documents: it is no sentence.
+Columns are parted by tabs or by spaces, whichever more lines have. How many a file has tells a comment ("# id = 7")
+from a row whose word is "#". A line of -DOCSTART- parts documents: it is no sentence. CoNLL-U (.conllu) has its words
+in the second of ten columns, and lines for several words ("3-4") or none ("3.1"), which are no words.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import PathLike, atomic_path, tail
-from kd_keras.common.reading import text_lines
+from kd_keras.common.reading import PACKED, text_lines
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.rows import Rows, words_of
 from kd_keras.tasks.schemes import parse
@@ -23,8 +25,11 @@ from kd_keras.tasks.tables import BadRows
 
 _COMMENT = re.compile(r"#+(\s|$)")
 _DOCUMENT = "-DOCSTART-"
+_CONLLU, _CONLLU_WIDTH = ".conllu", 10
+_NO_WORD = re.compile(r"\d+[-.]\d+")
 _LOOKED_AT = 2000
 _SHOWN = {None: "a space", "\t": "a tab"}
+ENDINGS = (".conll", _CONLLU, ".bio", ".iob", ".iob2", ".bioes", ".bilou")
 
 
 @dataclass(frozen=True)
@@ -34,31 +39,62 @@ class Layout:
     Attributes:
       separator: between columns; None: spaces.
       width: how many columns.
-      word, tag: their places from 0; tag is None where there are no tags.
-      clear: whether the last column has tags and nothing else: then the file is no plain text.
+      word, tag: their places from 0; tag is None where there are no tags, or nobody asks for them.
+      conllu: whether the file is CoNLL-U.
     """
 
     separator: str | None
     width: int
     word: int
     tag: int | None
-    clear: bool
+    conllu: bool = False
 
     def fields(self, line: str) -> list[str]:
-        line = line.rstrip("\r\n")
-        return line.split(self.separator) if self.separator else [f for f in line.split(" ") if f]
+        return _cut(line, self.separator)
 
-    def is_comment(self, line: str, fields: Sequence[str]) -> bool:
+    def is_comment(self, line: str, fields: Sequence[str], first: bool) -> bool:
+        """Whether a line is a comment; ``first``: no word of its sentence stands before it."""
         if not _COMMENT.match(line):
-            return False
-        return len(fields) != self.width or (self.tag is not None and parse(fields[self.tag].strip()) is None)
+            return self.conllu and line.startswith("#")
+        if len(fields) != self.width:
+            return True
+        # Spaces cut a comment too, which may then be as wide as a row.
+        return first and self.separator is None and self.tag is not None and parse(fields[self.tag].strip()) is None
+
+    def is_no_word(self, fields: Sequence[str]) -> bool:
+        return self.conllu and bool(_NO_WORD.fullmatch(fields[0]))
+
+
+def _cut(line: str, separator: str | None) -> list[str]:
+    line = line.rstrip("\r\n")
+    return line.split(separator) if separator else [f for f in line.split(" ") if f]
+
+
+def ends(path: PathLike, endings: tuple[str, ...]) -> bool:
+    """Whether a name has one of these endings, .gz and the like put aside."""
+    name = str(path).lower()
+    for packed in PACKED:
+        name = name.removesuffix(packed)
+    return name.endswith(endings)
+
+
+def _is_row(line: str) -> bool:
+    return bool(line.strip()) and not _COMMENT.match(line) and not line.startswith(_DOCUMENT)
+
+
+def _separator(rows: Sequence[str], how: FileSettings) -> str | None:
+    if how.delimiter:
+        return None if how.delimiter == "space" else how.separator("tsv")
+    tabs = sum("\t" in row for row in rows)
+    spaces = sum(" " in row and "\t" not in row for row in rows)
+    return "\t" if tabs and tabs >= spaces else None
 
 
 def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> Layout:
     """What the first lines of a file say of all of them.
 
     Args:
-      tags: whether there must be any; without, a file of one column is one of words.
+      tags: whether they are asked for; without, a file of one column is one of words.
 
     Raises:
       UserError: the file is empty, or has no such column.
@@ -66,27 +102,37 @@ def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> L
     lines = [li for li in islice(text_lines(path, how.encoding), _LOOKED_AT) if li.strip()]
     if not lines:
         raise UserError(f"{path}: the file is empty")
-    rows = [li for li in lines if not _COMMENT.match(li) and not li.startswith(_DOCUMENT)] or lines
-    separator = None if how.delimiter == "space" else how.separator("tsv")
-    if how.delimiter is None and not any("\t" in li for li in rows):
-        separator = None
-    plain = Layout(separator, 0, 0, None, False)
-    cut = [plain.fields(li) for li in rows]
-    width, count = Counter(map(len, cut)).most_common(1)[0]
-    word = _place(path, "--word_column", how.word_column, width, 0)
-    tag: int | None = _place(path, "--tag_column", how.tag_column, width, width - 1)
-    if tag == word:
-        if tags or how.tag_column is not None:
-            is_one = f"no tags but the words in column {word + 1}"
-            if width == 1:
-                is_one = f"1 column, {tail(rows[0].strip())!r}"
-            raise UserError(
-                f"{path}: expected a word and its tag in each line, with a tab or a space between; found {is_one}"
-                " (--word_column and --tag_column say where they are)"
-            )
-        tag = None
-    clear = width > 1 and count == len(rows) and tag is not None and all(parse(f[tag].strip()) for f in cut)
-    return Layout(separator, width, word, tag, clear)
+    rows = list(filter(_is_row, lines)) or lines
+    separator = _separator(rows, how)
+    width = Counter(len(_cut(li, separator)) for li in rows).most_common(1)[0][0]
+    conllu = width == _CONLLU_WIDTH and ends(path, (_CONLLU,))
+    word = _place(path, "--word_column", how.word_column, width, int(conllu))
+    tag = _place(path, "--tag_column", how.tag_column, width, width - 1)
+    if tag == word and (tags or how.tag_column is not None):
+        is_one = f"no tags but the words in column {word + 1}"
+        if width == 1:
+            is_one = f"1 column, {tail(rows[0].strip())!r}"
+        raise UserError(
+            f"{path}: expected a word and its tag in each line, with a tab or a space between; found {is_one}"
+            " (--word_column and --tag_column say where they are)"
+        )
+    return Layout(separator, width, word, tag if tags else None, conllu)
+
+
+def looks_tagged(path: PathLike, how: FileSettings) -> bool:
+    """Whether a file without a telling name is columns and no text.
+
+    Every line has the same number of columns and a tag in the last, some the tag O; and there are tabs, or sentences of
+    more than one line.
+    """
+    lines = [li if _is_row(li) else "" for li in islice(text_lines(path, how.encoding), _LOOKED_AT)]
+    rows = list(filter(None, lines))
+    separator = _separator(rows, how)
+    cut = [_cut(li, separator) for li in rows]
+    widths, last = set(map(len, cut)), [f[-1].strip() for f in cut if f]
+    if len(widths) != 1 or max(widths) < 2 or "O" not in last or not all(map(parse, last)):
+        return False
+    return separator is not None or any(a and b for a, b in pairwise(lines))
 
 
 def _place(path: PathLike, flag: str, asked: int | None, width: int, default: int) -> int:
@@ -115,20 +161,17 @@ def sentences(path: PathLike, found: Layout, how: FileSettings, bad: BadRows) ->
             yield Sentence(number, words, tags if found.tag is not None else None, places)
 
     for line, text in enumerate(text_lines(path, how.encoding), 1):
-        if not text.strip():
-            fields = []
-        else:
-            fields = found.fields(text)
-            if found.is_comment(text, fields):
-                continue
-        if not fields or fields[0] == _DOCUMENT:
+        fields = found.fields(text) if text.strip() else []
+        if fields and (found.is_comment(text, fields, not (words or fault)) or found.is_no_word(fields)):
+            continue
+        if not fields or text.startswith(_DOCUMENT):
             yield from made()
             number += bool(words or fault)
             words, tags, places, fault = [], [], [], ""
         elif len(fields) == found.width:
             words.append(fields[found.word].strip(" "))
             if found.tag is not None:
-                tags.append(fields[found.tag].strip())
+                tags.append(sys.intern(fields[found.tag].strip()))
             places.append(line)
         else:
             between = _SHOWN.get(found.separator, repr(found.separator))

@@ -23,7 +23,8 @@ from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.records import Task
 from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows, check_column, open_table
-from kd_keras.tasks.tagged import TaggedFile, read_tagged, read_words, rows_said
+from kd_keras.tasks.tagged import TaggedFile, read_tagged, rows_said
+from kd_keras.tasks.untagged import Untagged, read_words
 
 # Tried where the task's own column is not there.
 TEXT_COLUMNS = ("text", "sentence")
@@ -186,7 +187,7 @@ def read_texts(
         "sentence1" and "sentence2"), whichever the file has.
       text_b_column: likewise for the second of a pair.
       task: for a pair task, plain text has both texts in a line, with a tab between. For a tagging, files of columns
-        are read too, and plain text is split into words, see :func:`kd_keras.tasks.tagged.read_words`.
+        are read too, and plain text is split into words, see :func:`kd_keras.tasks.untagged.read_words`.
       flag: the flag that named the file, for errors.
       on_disk: keep the text in a temporary file instead of in memory.
       files: encoding, delimiter, quoting and format.
@@ -194,12 +195,12 @@ def read_texts(
     Returns:
       Rows without gold labels, as those of ``task`` are, ids "row-0", "row-1", …
     """
+    if task is not None and task.is_tagging:
+        return read_untagged(path, task, text_column, flag, files).rows
     if path == "-":
         path = STDIN
     else:
         require_file(path, flag)
-    if task is not None and task.is_tagging:
-        return _words(path, task, text_column, files)
     own = task.columns if task else Columns()
     pair = bool(text_b_column or own.text_b)
     known = () if text_column else (*own.text, *TEXT_COLUMNS, *(a for a, _ in PAIR_COLUMNS))
@@ -218,13 +219,19 @@ def read_texts(
     return rows if task is None else replace(rows, label=task.no_labels(len(rows)))
 
 
-def _words(path: PathLike, task: Task, text_column: str | None, files: FileSettings) -> Rows:
+def read_untagged(
+    path: str, task: Task, text_column: str | None = None, flag: str = "--input", files: FileSettings = AS_NAMED
+) -> Untagged:
+    """What a file asks of a tagging; the arguments are those of :func:`read_texts`. Its notes are said."""
+    if path == "-":
+        path = STDIN
+    else:
+        require_file(path, flag)
     bad = BadRows()
-    columns = replace(task.columns, text=(text_column,)) if text_column else task.columns
-    rows = rows_said(read_words(path, TaggedFile(columns, task.types, files), bad), bad, path)
-    for note in bad.notes():
+    found = read_words(path, TaggedFile(task.columns, task.types, files), bad, text_column)
+    for note in (*bad.notes(), *(f"{path}: {note}" for note in found.notes)):
         say(note)
-    return rows
+    return found
 
 
 def _text_columns(

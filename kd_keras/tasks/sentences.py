@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from kd_keras.common.files import PathLike, tail
+from kd_keras.tasks.tables import BadRows
 
 # What would part words in a row's text or in a file of columns.
 _BREAKS = re.compile("[ \t\n\r\v\f]")
 NO_BREAK = "\u00a0"
+_PREFIX = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*):")
+_NEARLY_ALL = 0.99
 
 
 @dataclass
@@ -20,12 +26,17 @@ class Sentence:
       words: as the file has them.
       tags: as the file writes them, one a word; None: it has none.
       places: where each word is, for errors ("line 7"), or where all of them are.
+      text, spans: what the words were split from, and (start, end) of each; None where the file has words.
+      language: with which each word began ("en:Paris"), see :func:`unprefixed`.
     """
 
     number: int
     words: list[str]
     tags: list[str] | None
     places: Sequence[int] | str
+    text: str | None = None
+    spans: list[tuple[int, int]] | None = None
+    language: str = ""
 
     def place(self, word: int) -> str:
         """Where a word is."""
@@ -48,3 +59,38 @@ def in_one_piece(word: str) -> str:
 def all_whole(words: Sequence[str]) -> bool:
     """Whether :func:`in_one_piece` would leave all ``words`` as they are."""
     return "" not in words and not _BREAKS.search("".join(words))
+
+
+def are_prefixed(sentences: Iterable[Sentence]) -> bool:
+    """Whether nearly all words begin with the language of their sentence, as WikiANN's do ("en:Paris")."""
+    words = prefixed = 0
+    for s in sentences:
+        words += len(s.words)
+        prefixed += _prefix(s.words)[1]
+    return bool(words) and prefixed >= _NEARLY_ALL * words
+
+
+def _prefix(words: Sequence[str]) -> tuple[str, int]:
+    """What most words begin with, and how many do."""
+    found = Counter(m[0] for m in map(_PREFIX.match, words) if m)
+    return found.most_common(1)[0] if found else ("", 0)
+
+
+def unprefixed(path: PathLike, s: Sentence, bad: BadRows) -> Sentence | None:
+    """A sentence of such a file without the prefixes; None, and ``bad`` is told, where a word has none."""
+    prefix = _prefix(s.words)[0]
+    n = next((n for n, word in enumerate(s.words) if not (prefix and word.startswith(prefix))), None)
+    if n is not None:
+        bad.report(
+            f"{path}, {s.place(n)}: expected a word that begins with its language, {prefix or 'en:'} for example, as "
+            f"nearly all do; found {tail(s.words[n])!r}"
+        )
+        return None
+    s.words, s.language = [word[len(prefix) :] for word in s.words], prefix[:-1]
+    return s
+
+
+def prefix_notes(languages: Iterable[str]) -> list[str]:
+    """What to say of prefixes that were taken off."""
+    found = sorted({name for name in languages if name})
+    return [f"words begin with their language, which is taken off ({tail(', '.join(found), 60)})"] if found else []

@@ -16,83 +16,106 @@ from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.label_names import HALF, label_fault
 from kd_keras.tasks.sentences import Sentence
 from kd_keras.tasks.tables import REPEATED, BadRows, open_table
-from kd_keras.text.words import split_words
+from kd_keras.text.words import is_space, split_words
 
 _WORDS = ("tokens", "words")
 _TAGS = ("tags", "ner_tags")
-_TEXT = ("text", "sentence", "data")
+TEXTS = ("text", "sentence", "data")
 _SPANS = ("label", "labels", "spans", "entities")
 # Of a span as an object.
 _START, _END = ("start", "start_offset"), ("end", "end_offset")
 _REFUSED = ("reject", "ignore")  # Prodigy's answers that say: do not learn from this
 
-Found = tuple[list[str], list[str] | None]
+# Words, tags, and of words that were split from a text that and where they stand in it.
+Found = tuple[list[str], list[str] | None, str | None, list[tuple[int, int]] | None]
 
 
 class Unusable(Exception):
     """Why a line is no sentence, without its place."""
 
 
+def source_keys(columns: Columns, others: bool = False) -> tuple[str, ...]:
+    """The keys of words or text, in the order in which they are tried.
+
+    Args:
+      others: whether the usual keys are tried too where ``columns`` names another.
+    """
+    own = columns.text[0]
+    usual = (*_WORDS, *TEXTS)
+    return usual if own == "text" else (own, *usual) if others else (own,)
+
+
+def answer_keys(columns: Columns) -> tuple[str, ...]:
+    """The keys of tags or spans, in the order in which they are tried."""
+    return (*_TAGS, *_SPANS) if columns.label == "label" else (columns.label,)
+
+
 def json_sentences(
-    path: PathLike, columns: Columns, labels: Sequence[str], how: FileSettings, bad: BadRows, gold: bool = True
+    path: PathLike, source: Sequence[str], answer: Sequence[str], labels: Sequence[str], how: FileSettings, bad: BadRows
 ) -> Iterator[Sentence]:
     """The sentences of a .jsonl file.
 
     Args:
-      columns: the keys of words or text, and of tags or spans, where they are not the usual ones.
+      source: keys of words or text, see :func:`source_keys`.
+      answer: keys of tags or spans, one of which must be there; none: they are not read.
       labels: what tags that are numbers mean.
       bad: told of every line that cannot be used.
-      gold: whether tags or spans are read, and must be there; without, a text or a list of words is enough.
     """
     _, records = open_table(path, bad, form="jsonl", how=how)
     for number, line, values in records:
-        if gold and values.get("answer") in _REFUSED:
+        if answer and values.get("answer") in _REFUSED:
             bad.leave_out(str(path))
             continue
         try:
-            words, tags = _sentence(values, columns, labels, gold)
+            words, tags, text, spans = _sentence(values, source, answer, labels)
         except Unusable as e:
             bad.report(f"{path}, line {line}: {e}")
             continue
-        yield Sentence(number, words, tags, f"line {line}")
+        yield Sentence(number, words, tags, f"line {line}", text, spans)
 
 
-def _sentence(values: dict[str, Any], columns: Columns, labels: Sequence[str], gold: bool) -> Found:
-    source = _key(values, columns.text[0], "text", (*_WORDS, *_TEXT))
-    answer = _key(values, columns.label, "label", (*_TAGS, *_SPANS)) if gold else None
-    # Prodigy writes its own tokens beside the text that its spans are of.
-    own = source in _WORDS and answer not in _TAGS and not _strings(values[source])
-    if own and isinstance(values.get("text"), str):
-        source = "text"
-    value = values[source]
+def _sentence(values: dict[str, Any], source: Sequence[str], answer: Sequence[str], labels: Sequence[str]) -> Found:
+    key = _key(values, source, "--text_column")
+    gold = _key(values, answer, "--label_column") if answer else None
+    value = values[key]
+    if isinstance(value, list) and isinstance(values.get("text"), str):
+        # Annotation tools write tokens beside the text that their spans are of.
+        of_text = gold is not None and _are_spans(values[gold], gold)
+        if of_text or (value and all(isinstance(word, dict) for word in value)):
+            value = values["text"]
     if isinstance(value, list):
-        return _tagged(value, source, None if answer is None else values[answer], answer, labels)
+        return *_tagged(value, key, None if gold is None else values[gold], gold, labels), None, None
     text = as_text(value)
     if text is None:
-        raise Unusable(f"key {source!r}: expected a text or a list of words, found {tail(repr(value))}")
+        raise Unusable(f"key {key!r}: expected a text or a list of words, found {tail(repr(value))}")
     spans = split_words(text)
     words = [text[a:b] for a, b in spans]
-    return words, None if answer is None else _tags_of(text, spans, values[answer], answer)
+    return words, None if gold is None else _tags_of(text, spans, values[gold], gold), text, spans
 
 
-def _key(values: dict[str, Any], asked: str, default: str, usual: Sequence[str]) -> str:
-    """The key to read: the one that is asked for, else the first usual one that the line has."""
-    wanted = usual if asked == default else (asked,)
-    key = next((k for k in wanted if k in values), None)
-    if key is None:
-        keys = tail(" ".join(", ".join(values).split()), 100)
-        flag = "--text_column" if default == "text" else "--label_column"
-        raise Unusable(f"no key {' or '.join(map(repr, wanted))}; the keys are: {keys} ({flag} names another)")
+def _key(values: dict[str, Any], keys: Sequence[str], flag: str) -> str:
+    """The first of ``keys`` whose value is a list, else the first that has a value, else the first that is there."""
+    there = [k for k in keys if k in values]
+    if not there:
+        shown = tail(" ".join(", ".join(values).split()), 100)
+        raise Unusable(f"no key {' or '.join(map(repr, keys))}; the keys are: {shown} ({flag} names another)")
+    lists = (k for k in there if isinstance(values[k], list))
+    key = next(lists, next((k for k in there if values[k] is not None), there[0]))
     if values[key] is REPEATED:
         raise Unusable(f"the key {key!r} is there twice")
     return key
 
 
-def _strings(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+def _are_spans(value: Any, key: str) -> bool:
+    """Whether an answer is spans of a text and no tags of words."""
+    if not value:
+        return value == [] and key in _SPANS
+    return isinstance(value, list) and all(isinstance(item, (list, dict)) for item in value)
 
 
-def _tagged(value: list, source: str, tags: Any, answer: str | None, labels: Sequence[str]) -> Found:
+def _tagged(
+    value: list, source: str, tags: Any, answer: str | None, labels: Sequence[str]
+) -> tuple[list[str], list[str] | None]:
     words = [as_text(word) for word in value]
     if None in words:
         n = words.index(None)
@@ -132,15 +155,19 @@ def _tags_of(text: str, words: list[tuple[int, int]], value: Any, key: str) -> l
         if not 0 <= start < end <= len(text):
             raise Unusable(f"{shown}: expected 0 ≤ start < end ≤ {len(text)}, the length of the text")
         held = text[start:end]
-        if not held.strip():
-            raise Unusable(f"{shown}: holds no word, only white space")
         # A space at its ends is in no word.
-        start += len(held) - len(held.lstrip())
-        end -= len(held) - len(held.rstrip())
-        if start not in starts or end not in ends:
-            at = start if start not in starts else end
-            cut = next((text[a:b] for a, b in words if a < at < b), held)
-            raise Unusable(f"{shown}: {tail(held, 40)!r} ends inside the word {tail(cut, 40)!r}; expected whole words")
+        while start < end and is_space(text[start]):
+            start += 1
+        while start < end and is_space(text[end - 1]):
+            end -= 1
+        if start == end:
+            raise Unusable(f"{shown}: holds no word, only white space")
+        for at, known, does in ((start, starts, "begins"), (end, ends, "ends")):
+            if at not in known:
+                cut = next(text[a:b] for a, b in words if a < at < b)
+                raise Unusable(
+                    f"{shown}: {tail(held, 40)!r} {does} inside the word {tail(cut, 40)!r}; expected whole words"
+                )
         first, last = starts[start], ends[end]
         if taken := next((o for o in owner[first : last + 1] if o), ""):
             raise Unusable(f"{shown}: overlaps with {taken}; expected each word in one span at most")

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import PathLike, tail
 from kd_keras.common.ragged import Ragged
-from kd_keras.common.reading import text_lines
 from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.conll import layout, sentences
-from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_names import label_fault
 from kd_keras.tasks.records import iob2
-from kd_keras.tasks.rows import Rows, no_tags
+from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.schemes import OUTSIDE, Scheme, Tag, begins, parse, recognise, written
-from kd_keras.tasks.sentences import Sentence, all_whole, in_one_piece
-from kd_keras.tasks.spans import json_sentences
+from kd_keras.tasks.sentences import Sentence, all_whole, are_prefixed, in_one_piece, prefix_notes, unprefixed
+from kd_keras.tasks.spans import answer_keys, json_sentences, source_keys
 from kd_keras.tasks.tables import BadRows
-from kd_keras.text.words import split_words
-
-_PREFIX = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*):")
-_NAMED = (".conll", ".conllu", ".iob", ".iob2", ".bio", ".bioes", ".bilou")
+from kd_keras.tasks.tagging_forms import form_of
 
 
 @dataclass(frozen=True)
@@ -48,10 +42,10 @@ class TaggedFile:
 
 @dataclass
 class Found:
-    """What a file had.
+    """What a file with gold tags had.
 
     Attributes:
-      rows: with tags; a row's group is its language where every word of every row begins with one ("en:Paris").
+      rows: with tags; a row's group is its language where nearly all words began with one ("en:Paris").
       types: of entities.
       scheme: of the tags.
       strays: tags that go on with nothing, and begin an entity now.
@@ -65,26 +59,17 @@ class Found:
     spaced: int = 0
 
     def notes(self) -> list[str]:
-        if not self.rows.label.lengths.any():
-            return spaced_notes(self.spaced)
         said = [f"tags are {self.scheme}" + ("" if self.scheme == "IOB2" else ", kept as IOB2")]
         if self.scheme == "none":
             said = ["no entity"]
         if self.strays:
             said.append(f"{self.strays:,} I- that go on with nothing begin an entity")
-        return said + spaced_notes(self.spaced)
+        return said + prefix_notes(self.rows.group or ()) + spaced_notes(self.spaced)
 
 
 def spaced_notes(count: int) -> list[str]:
     many = "1 word" if count == 1 else f"{count:,} words"
     return [f"{many} with white space inside, or empty: no-break spaces (U+00A0) stand for it"] if count else []
-
-
-def is_json(path: PathLike, how: FileSettings) -> bool:
-    """Whether a tagging's file is JSON lines; anything else is columns."""
-    if how.format == "conll":
-        return False
-    return format_of(path, how) == "jsonl"
 
 
 def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> Found:
@@ -98,10 +83,13 @@ def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> F
       UserError: the file cannot be read, or no sentence can be used.
     """
     labels = iob2(how.types or ())
-    if is_json(path, how.files):
-        found = list(json_sentences(path, how.columns, labels if how.types else (), how.files, bad))
+    if form_of(path, how.files, gold=True) == "jsonl":
+        keys = source_keys(how.columns), answer_keys(how.columns)
+        found = list(json_sentences(path, *keys, labels if how.types else (), how.files, bad))
     else:
         found = list(sentences(path, layout(path, how.files), how.files, bad))
+    if are_prefixed(found):
+        found = [s for s in found if unprefixed(path, s, bad)]
     kept, parsed = _parsed(path, found, bad)
     scheme = recognise(parsed)
     kept, parsed, strays = _possible(path, kept, parsed, scheme, how, bad)
@@ -116,7 +104,7 @@ def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> F
     codes = _Codes(types)
     tags = [codes[pair] for row in parsed for pair in zip((OUTSIDE, *row), row, strict=False)]
     lengths = np.fromiter(map(len, parsed), np.int64, len(parsed))
-    rows, spaced = _rows(kept, prefix, Ragged.cut(np.asarray(tags, np.int32), lengths))
+    rows, spaced = rows_of(kept, prefix, Ragged.cut(np.asarray(tags, np.int32), lengths))
     return Found(rows, types, scheme.name, strays, spaced)
 
 
@@ -159,16 +147,18 @@ def _possible(
     """The sentences whose tags the scheme allows, and how many strays they have."""
     if not scheme.wrong:
         return kept, parsed, 0
+    strays = 0
     if how.begin_strays and scheme.name == "IOB2":
-        strays = sum(p in scheme.wrong for tags in parsed for p in zip((OUTSIDE, *tags), tags, strict=False))
-        return kept, parsed, strays
+        stray = {pair for pair in scheme.wrong if pair[1][0] == "I"}
+        strays = sum(p in stray for tags in parsed for p in zip((OUTSIDE, *tags), tags, strict=False))
+        scheme = replace(scheme, wrong={p: said for p, said in scheme.wrong.items() if p not in stray})
     good = []
     for s, tags in zip(kept, parsed, strict=True):
         if fault := scheme.fault(tags):
             bad.report(f"{path}, {s.place(fault[0])}: {fault[1]}")
         else:
             good.append((s, tags))
-    return [s for s, _ in good], [tags for _, tags in good], 0
+    return [s for s, _ in good], [tags for _, tags in good], strays
 
 
 def _known(
@@ -196,58 +186,15 @@ def _type_fault(name: str, types: tuple[str, ...]) -> str | None:
     return f"is of no known type; expected one of {tail(', '.join(types), 100)}"
 
 
-def _rows(kept: list[Sentence], prefix: str, label: Ragged) -> tuple[Rows, int]:
+def rows_of(kept: list[Sentence], prefix: str, label: Ragged) -> tuple[Rows, int]:
     """Rows of the sentences, and how many of their words had white space."""
-    languages = _languages(kept)
     text, spaced = [], 0
-    for s, language in zip(kept, languages or [""] * len(kept), strict=True):
-        words = [w[len(language) + 1 :] for w in s.words] if language else s.words
-        whole = words if all_whole(words) else [in_one_piece(w) for w in words]
-        spaced += sum(a != b for a, b in zip(words, whole, strict=True)) if whole is not words else 0
-        text.append(" ".join(whole))
-    return Rows([f"{prefix}-{s.number}" for s in kept], text, None, label, languages), spaced
-
-
-def _languages(kept: list[Sentence]) -> list[str] | None:
-    """The language of each sentence, if every word of every sentence begins with that of its own ("en:")."""
-    found = []
     for s in kept:
-        first = _PREFIX.match(s.words[0] if s.words else "")
-        if first is None or not all(w.startswith(first[0]) for w in s.words):
-            return None
-        found.append(first[1])
-    return found or None
-
-
-def read_words(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str = "row") -> Found:
-    """The sentences of a file whose tags, if it has any, nobody asks for.
-
-    JSON lines have a text or a list of words each. Columns are told from plain text, a sentence a line, by the file's
-    name, by --format=conll, or by a last column of nothing but tags. A line of plain text that is empty is a row
-    without words.
-    """
-    if is_json(path, how.files):
-        found = list(json_sentences(path, how.columns, (), how.files, bad, gold=False))
-    elif _has_columns(path, how.files):
-        found = list(sentences(path, layout(path, how.files, tags=False), how.files, bad))
-    else:
-        lines = [line.rstrip("\r\n") for line in text_lines(path, how.files.encoding)]
-        found = [Sentence(n, [line[a:b] for a, b in split_words(line)], None, [n + 1]) for n, line in enumerate(lines)]
-    rows, spaced = _rows(found, prefix, no_tags(len(found)))
-    return Found(rows, how.types or (), "none", 0, spaced)
-
-
-def _has_columns(path: PathLike, how: FileSettings) -> bool:
-    if how.format != "auto":
-        return how.format != "text"
-    if str(path).lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz").endswith(_NAMED):
-        return True
-    if how.word_column is not None or how.tag_column is not None:
-        return True
-    try:
-        return layout(path, how, tags=False).clear
-    except UserError:
-        return False
+        whole = s.words if all_whole(s.words) else [in_one_piece(w) for w in s.words]
+        spaced += sum(a != b for a, b in zip(s.words, whole, strict=True)) if whole is not s.words else 0
+        text.append(" ".join(whole))
+    languages = [s.language for s in kept] if any(s.language for s in kept) else None
+    return Rows([f"{prefix}-{s.number}" for s in kept], text, None, label, languages), spaced
 
 
 def entity_counts(label: Ragged, types: int) -> np.ndarray:

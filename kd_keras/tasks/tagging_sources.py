@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from kd_keras.tasks.official import DataDir
 from kd_keras.tasks.packages import PackagedFiles
 from kd_keras.tasks.records import Task, iob2
 from kd_keras.tasks.rows import Rows
+from kd_keras.tasks.sentences import prefix_notes
 from kd_keras.tasks.tables import BadRows
-from kd_keras.tasks.tagged import TaggedFile, read_tagged, rows_said, spaced_notes
+from kd_keras.tasks.tagged import Found, TaggedFile, read_tagged, rows_said, spaced_notes
 
 METRICS = ("entity_f1", "conlleval_f1", "entity_precision", "entity_recall")
 _CONLL_FILES = {
@@ -58,7 +59,7 @@ class ConllPackage(PackagedFiles):
 
 def _official(task: Task, path: PathLike, bad: BadRows, split: str) -> Rows:
     found = read_tagged(path, TaggedFile(types=task.types), bad, split)
-    as_expected = found.scheme == "IOB2" and not found.spaced
+    as_expected = found.scheme == "IOB2" and not found.spaced and not found.rows.group
     return found.rows if as_expected else rows_said(found, bad, path)
 
 
@@ -75,6 +76,7 @@ class PanxDir(DataDir):
     def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:
         parts: list[Rows] = []
         strays: dict[str, int] = {}
+        lacking, prefixes = [], set()
         spaced = 0
         for language, folder in self._chosen(data_dir or "").items():
             path = _file(folder, split)
@@ -83,11 +85,13 @@ class PanxDir(DataDir):
             if path is None:
                 if split == "dev":
                     raise UserError(f"{folder}: no {' or '.join(_PANX_FILES['dev'])} there; found {_listed(folder)}")
+                lacking.append(language)
                 continue
             found = read_tagged(path, TaggedFile(types=task.types, begin_strays=True), bad, f"{split}-{language}")
             rows = found.rows
             parts.append(Rows(rows.ids, rows.text, None, rows.label, [language] * len(rows)))
             spaced += found.spaced
+            prefixes.update(rows.group or ())
             if found.strays:
                 strays[language] = found.strays
             if found.scheme not in ("IOB2", "none"):
@@ -95,7 +99,9 @@ class PanxDir(DataDir):
         if strays:
             each = ", ".join(f"{language} {count:,}" for language, count in strays.items())
             bad.remark(f"{split}: I- tags that go on with nothing begin an entity, as conlleval has it: {each}")
-        for note in spaced_notes(spaced):
+        if parts and lacking:
+            bad.remark(f"{split}: of {len(lacking) + len(parts)} languages these have none: {' '.join(lacking)}")
+        for note in prefix_notes(prefixes) + spaced_notes(spaced):
             bad.remark(f"{split}: {note}")
         return joined(parts) if parts else None
 
@@ -149,15 +155,37 @@ def joined(parts: Sequence[Rows]) -> Rows:
 
 @dataclass(frozen=True)
 class GivenTagged(GivenFiles):
-    """The files that flags name, of a tagging."""
+    """The files that flags name, of a tagging.
+
+    Attributes:
+      first: what train had, where it was read for its types: taken from here when its rows are asked for.
+    """
+
+    first: list[tuple[Found, BadRows]] = field(default_factory=list, compare=False, repr=False)
 
     def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:
         path = dict(self.files).get(split)
         if path is None:
             return None
         require_file(path, f"--{split}_file")
-        found = read_tagged(path, TaggedFile(task.columns, task.types, self.how), bad, split)
+        if split == "train" and self.first:
+            found, told = self.first.pop()
+            _tell(told, bad)
+        else:
+            found = read_tagged(path, TaggedFile(task.columns, task.types, self.how), bad, split)
         return rows_said(found, bad, path)
+
+
+def _tell(told: BadRows, bad: BadRows) -> None:
+    """Tells ``bad`` what ``told``, which skips, was told."""
+    if told.count and bad.policy == "stop":
+        raise UserError(told.first[0] + bad.hint)
+    bad.count += told.count
+    bad.first += told.first[: max(0, 5 - len(bad.first))]
+    for note in told.remarks:
+        bad.remark(note)
+    for where, count in told.left_out.items():
+        bad.left_out[where] = bad.left_out.get(where, 0) + count
 
 
 def custom_tagging(
@@ -186,8 +214,10 @@ def custom_tagging(
     if labels:
         types = _types(labels)
     else:
-        # Bad sentences are reported when the rows are read.
-        types = read_tagged(train_file, TaggedFile(columns, None, files), BadRows("skip"), "train").types
+        bad = BadRows("skip")  # said when the rows are asked for
+        found = read_tagged(train_file, TaggedFile(columns, None, files), bad, "train")
+        source.first.append((found, bad))
+        types = found.types
     if not types:
         raise UserError(f"{train_file}: expected entities, found the tag O alone")
     return tagging("custom", types, (source,), "your own files", columns=columns)
@@ -197,7 +227,7 @@ def _types(labels: Sequence[str]) -> tuple[str, ...]:
     """The types that ``--labels`` names, by themselves or as all tags in order."""
     check_labels(labels)
     types = tuple(labels)
-    if labels[0] == "O":
+    if any(name == "O" or name.startswith(("B-", "I-")) for name in labels):
         types = tuple(name.removeprefix("B-") for name in labels[1::2])
         if iob2(types) != tuple(labels):
             raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import lru_cache
 
 # Scripts without spaces between words, whose data sets (PAN-X) have a word for each character. PAN-X parts Burmese at
 # its spaces.
@@ -22,14 +22,13 @@ _ALONE = (
     (0x1B000, 0x1B16F),
     (0x20000, 0x3FFFF),
 )
-_BY_CHARACTER = ("zh", "ja", "th")
 _JOINER, _APOSTROPHES = "\u200d", "'\u2019"
 _ELIDED = re.compile(r"(?:[cdjlmnst]|qu|un|(?:d|n|s|qu|a|co)?e?a?ll|quest)", re.IGNORECASE)
 _ENCLITIC = re.compile(rf"[{_APOSTROPHES}](?:s|t|d|m|ll|re|ve)(?!\w)", re.IGNORECASE)
-_INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
+_LETTER = re.compile(r"[^\W\d_]")
 
 
-@cache
+@lru_cache(maxsize=1 << 14)
 def _kind(c: str) -> str:
     """What a character does: "mark" joins what it follows, "word" its like; "alone" and "point" neither."""
     code = ord(c)
@@ -43,7 +42,12 @@ def _kind(c: str) -> str:
     return "point"
 
 
-def split_words(text: str, language: str | None = None) -> list[tuple[int, int]]:
+def is_space(c: str) -> bool:
+    """Whether a character is in no word: white space, or a zero-width space or mark of byte order."""
+    return _kind(c) == "space"
+
+
+def split_words(text: str) -> list[tuple[int, int]]:
     """The words of ``text``, first to last, as (start, end): ``text[start:end]`` is the word.
 
     White space parts words and is in none; everything else is in exactly one. A character of punctuation is a word, but
@@ -52,11 +56,7 @@ def split_words(text: str, language: str | None = None) -> list[tuple[int, int]]
 
     >>> [text[a:b] for text in ["It's 3.14, l'Europe 東京"] for a, b in split_words(text)]
     ['It', "'s", '3.14', ',', "l'", 'Europe', '東', '京']
-
-    Args:
-      language: in Chinese, Japanese and Thai ("zh", "ja", "th") letters and digits of other scripts too stand alone.
     """
-    apart = language in _BY_CHARACTER
     found: list[tuple[int, int]] = []
     start, kind, at = -1, "", 0  # of the word that is open: where it begins (−1: none is), and what it is made of
 
@@ -75,9 +75,9 @@ def split_words(text: str, language: str | None = None) -> list[tuple[int, int]]
             start, kind = at, now
         elif kind == "mark" and now in ("word", "alone"):  # a mark that follows nothing
             kind = now
-        elif now == "mark" or _goes_on(text, start, at, kind, now, apart):
+        elif now == "mark" or _goes_on(text, start, at, kind, now):
             pass
-        elif now == "point" and kind == "word" and not apart and (size := _inner(text, start, at)):
+        elif now == "point" and kind == "word" and (size := _inner(text, start, at)):
             if size < 0:  # an elided word ends with its apostrophe
                 close(at + 1)
             elif size > 1:  # 's and its like
@@ -91,12 +91,12 @@ def split_words(text: str, language: str | None = None) -> list[tuple[int, int]]
     return found
 
 
-def _goes_on(text: str, start: int, at: int, kind: str, now: str, apart: bool) -> bool:
+def _goes_on(text: str, start: int, at: int, kind: str, now: str) -> bool:
     """Whether a character that is no mark belongs to the open word, by what both are."""
     if now == "point":
         flag = "\U0001f1e6" <= text[at] <= "\U0001f1ff" and "\U0001f1e6" <= text[at - 1] <= "\U0001f1ff"
         return kind == "point" and (text[at - 1] == _JOINER or (flag and at - start == 1))
-    return now == kind == "word" and not apart
+    return now == kind == "word"
 
 
 def _inner(text: str, start: int, at: int) -> int:
@@ -113,9 +113,9 @@ def _inner(text: str, start: int, at: int) -> int:
         return int(goes_on)
     if c in ".,:" and before.isdigit() and after.isdigit():
         return 1
-    if c == "." and _INITIALS.fullmatch(text, start, at):
-        if "." in text[start:at]:
-            return 1
+    if c == "." and _LETTER.match(before):
+        if at - start > 1:  # U.S, whose points so far were taken for those of initials
+            return int(text[at - 2] == "." == text[start + 1] and bool(_LETTER.match(text[start])))
         inner = text[at + 2 : at + 3] == "." and after.isalpha()
         initial = before.isupper() and after == " " and text[at + 2 : at + 3].isupper()
         return int(inner or initial)

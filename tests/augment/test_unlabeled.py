@@ -21,7 +21,8 @@ from kd_keras.augment.unlabeled import (
     unlabeled_files,
 )
 from kd_keras.common.errors import UserError
-from kd_keras.tasks import Columns, Rows, Task
+from kd_keras.tasks import Columns, FileSettings, Rows, Task
+from kd_keras.tasks.records import iob2
 
 TASK = Task("toy", "single", ("neg", "pos"))
 
@@ -206,3 +207,34 @@ def test_a_file_whose_name_has_brackets_is_found(tmp_path):
     assert [p.name for p in map(Path, found)] == ["a[1].txt"]
     found = unlabeled_files(UnlabeledSettings(unlabeled_files=f"{tmp_path}/a*.txt"))
     assert len(found) == 2
+
+
+TAGGING = Task("toy", "tagging", iob2(("LOC",)), "entity_f1", ("entity_f1",), columns=Columns(("toks",)))
+OF_WORDS = {
+    "a.conll": "3.1x\tO\nin\tB-LOC\nRome.\tO\n\n# id\nA\tO\nb\tO\nc\tO\n",
+    "b.jsonl": '{"toks": ["3.1x", "in", "Rome."]}\n{"text": "A b c"}\n',
+    "c.jsonl": '{"tokens": ["en:3.1x", "en:in", "en:Rome."]}\n{"tokens": ["en:A", "en:b", "en:c"]}\n',
+}
+
+
+@pytest.mark.parametrize("name", OF_WORDS)
+def test_a_tagging_reads_what_its_train_file_may_be(tmp_path, name):
+    (tmp_path / name).write_text(OF_WORDS[name], encoding="utf-8")
+    made = read(UnlabeledSettings(unlabeled_files=f"{tmp_path}/{name}"), task=TAGGING).rows
+    assert sorted(made.text) == ["3.1x in Rome.", "A b c"], "words stay as they are"
+
+
+def test_text_of_a_tagging_is_split_into_sentences_and_words(tmp_path):
+    (tmp_path / "a.txt").write_text("It's in Rome. We saw it.\nblood type O\n", encoding="utf-8")
+    made = read(UnlabeledSettings(unlabeled_files=f"{tmp_path}/a.txt"), task=TAGGING).rows
+    assert sorted(made.text) == ["It 's in Rome .", "We saw it .", "blood type O"]
+    (tmp_path / "a.csv").write_text('n,review\n1,"In Rome, at last"\n', encoding="utf-8")
+    settings = UnlabeledSettings(unlabeled_files=f"{tmp_path}/a.csv", unlabeled_column="review")
+    assert read(settings, task=TAGGING).rows.text == ["In Rome , at last"]
+    settings = replace(settings, unlabeled_column="rewiev")
+    with pytest.raises(UserError, match="no column 'rewiev'.*--unlabeled_column names another"):
+        read(settings, task=TAGGING)
+    (tmp_path / "w").write_text("in\nRome\nagain\n", encoding="utf-8")
+    settings, path = UnlabeledSettings(unlabeled_files=f"{tmp_path}/w"), tmp_path / "made.parquet"
+    in_columns = UnlabeledText(TAGGING, settings, how=FileSettings(format="conll"))
+    assert unlabeled(in_columns, [], [], path).rows.text == ["in Rome again"]

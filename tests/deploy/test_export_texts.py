@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from kd_keras.deploy.settings import ExportSettings
 from kd_keras.deploy.texts import MOST_CALIBRATION, export_texts
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task, TaskData
+from kd_keras.tasks.records import iob2
 
 TASK = Task("toy", "single", ("neg", "pos"))
 
@@ -73,3 +75,24 @@ def test_where_the_data_are_gone(gone, tmp_path, capsys):
     (tmp_path / "cal.txt").write_text("one\ntwo\n")
     texts = export_texts(RUN, ExportSettings(calibration_file=str(tmp_path / "cal.txt")))
     assert texts.source == "cal.txt" and "tflite_int8" in [f.name for f in texts.formats]
+
+
+def test_a_tagger_is_compared_on_what_predict_reads(tmp_path, capsys):
+    task = Task("toy", "tagging", iob2(("LOC",)), "entity_f1", ("entity_f1",))
+    files = {
+        "text.txt": ("blood type O\n", "blood type O", [], "compared without scores, as it is text"),
+        "text.csv": ('text,label\n"Rome, O",O\n', "Rome , O", [], "compared without scores, as it is text"),
+        "gold.txt": ("in\tO\nRome\tB-LOC\n", "in Rome", [0, 1], "tags are IOB2"),
+        "words.jsonl": ('{"tokens": ["in", "Rome"]}\n', "in Rome", [], "no tags that can be used .* no key 'tags'"),
+    }
+    for name, (content, text, tags, says) in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        run = FinishedRun(RunLayout(tmp_path), task)
+        check = export_texts(
+            run,
+            ExportSettings(
+                "tflite_dynamic", check_file=str(tmp_path / name), calibration_file=str(tmp_path / "text.txt")
+            ),
+        ).check
+        assert check.label[check.text.index(text)].tolist() == tags
+        assert re.search(says, capsys.readouterr().err), name

@@ -235,13 +235,28 @@ def test_the_outputs_name_tells_columns(output, form, columns):
     assert tagging.writes_columns(output, FileSettings(format=form)) is columns
 
 
-def test_text_that_looks_nearly_like_columns_is_text(tmp_path):
+def test_what_a_file_asks_for(tmp_path):
     path = tmp_path / "a.txt"
-    path.write_text("blood type O\nin Paris\n", encoding="utf-8")
-    assert tagging.read(str(path), TASK).texts == ["blood type O", "in Paris"]
-    path.write_text("blood type O\n", encoding="utf-8")
-    assert tagging.read(str(path), TASK).texts is None, "every line ends with a tag"
-    path.write_text("blood type A\n", encoding="utf-8")
+    path.write_text("  blood type O\n", encoding="utf-8")
+    asked = tagging.read(str(path), TASK)
+    assert asked.texts == ["  blood type O"] and asked.places == [[(2, 7), (8, 12), (13, 14)]]
     assert tagging.read(str(path), TASK, how=FileSettings(word_column=1)).rows.text == ["blood"]
-    path.write_text("blood type O\n", encoding="utf-8")
-    assert tagging.read(str(path), TASK, how=FileSettings(format="text")).texts == ["blood type O"]
+    path.write_text("Ada\tO\n", encoding="utf-8")
+    assert tagging.read(str(path), TASK).texts is None
+    assert tagging.read(str(path), TASK, how=FileSettings(format="text")).texts == ["Ada\tO"]
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "  Ada left"}\n', encoding="utf-8")
+    (found,) = tagging.read(str(path), TASK).places
+    assert found[0] == (2, 5)
+
+
+def test_what_was_changed_in_words_is_said(tmp_path, capsys):
+    path = tmp_path / "a.tsv"
+    path.write_text("New York\tO\n", encoding="utf-8")
+    tagging.read(str(path), TASK)
+    assert "1 word with white space inside" in capsys.readouterr().err
+
+
+def test_conllu_is_not_written():
+    with pytest.raises(UserError, match="--output=a.conllu: CoNLL-U has no column of entities"):
+        tagging.writes_columns("a.conllu", FileSettings())

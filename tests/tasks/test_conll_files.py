@@ -9,11 +9,14 @@ import pytest
 from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows, Task, read_labelled, read_texts, words_of, write_conll
+from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.conll import conll_lines
 from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.records import iob2
 from kd_keras.tasks.tables import BadRows
-from kd_keras.tasks.tagged import TaggedFile, read_tagged, read_words
+from kd_keras.tasks.tagged import TaggedFile, read_tagged
+from kd_keras.tasks.tagging_forms import form_of
+from kd_keras.tasks.untagged import read_words
 
 TYPES = ("LOC", "PER")
 TASK = Task("toy", "tagging", iob2(TYPES), "entity_f1", ("entity_f1",))
@@ -110,6 +113,116 @@ def test_words_that_all_begin_with_the_language(tmp_path):
     assert rows.text == ["Rome :", "\u00a0"] and rows.group == ["en", "en"]
     rows = read(write(tmp_path / "b.txt", "en:Rome\tB-LOC\nx\tO\n")).rows
     assert rows.text == ["en:Rome x"] and rows.group is None
+
+
+def test_a_word_that_has_no_language_is_named(tmp_path):
+    words = "".join(f"{code}:w{n}\tO\n\n" for code in ("en", "zh-min-nan") for n in range(100))
+    bad = BadRows("skip")
+    path = write(tmp_path / "a.txt", words + "en:Rome\tB-LOC\nis\tO\n\nen:a\tO\n")
+    found = read(path, bad)
+    assert len(found.rows) == 201 and found.rows.text[-1] == "a" and found.rows.group[99:101] == ["en", "zh-min-nan"]
+    (said,) = bad.first
+    assert "line 402: expected a word that begins with its language, en: for example" in said and "found 'is'" in said
+    assert found.notes() == ["no entity", "words begin with their language, which is taken off (en, zh-min-nan)"]
+    bad = BadRows("skip")
+    untagged = read_words(path, TaggedFile(), bad)
+    assert untagged.rows.text == found.rows.text and bad.count == 1 and untagged.notes == found.notes()[-1:]
+
+
+def test_lines_of_another_separator_are_named(tmp_path):
+    odd = write(tmp_path / "a.txt", "a O\n" * 9 + "Rome\tB-LOC\n")
+    with pytest.raises(UserError, match=r"line 10: expected 2 columns, .* a space between; found 1 in 'Rome\\tB-LOC'"):
+        read(odd)
+    with pytest.raises(UserError, match="line 10: expected 2 columns, .* a tab between; found 1 in 'Rome B-LOC'"):
+        read(write(tmp_path / "b.txt", "a\tO\n" * 9 + "Rome B-LOC\n"))
+    parts = write(tmp_path / "c.txt", "-DOCSTART-|O\na|O\n-DOCSTART-\tO\nb|O\n")
+    assert read(parts, delimiter="pipe").rows.text == ["a", "b"]
+
+
+def test_one_tag_of_another_scheme_is_its_lines_fault(tmp_path):
+    good, bad = "a\tB-LOC\nb\tI-LOC\nc\tO\n\n" * 1000, BadRows("skip")
+    path = write(tmp_path / "a.txt", good + "d\tS-LOC\n\n" + good)
+    assert len(read(path, bad).rows) == 2000 and bad.count == 1
+    assert "line 4001: S-LOC at the start is impossible in IOB2" in bad.first[0]
+    strays = read_tagged(path, TaggedFile(types=TYPES, begin_strays=True), BadRows("skip"), "train")
+    assert len(strays.rows) == 2000 and strays.strays == 0, "a stray goes on, and S- does not"
+
+
+UNIVERSAL = """# sent_id = 1
+# text = Vámonos al mar.
+1-2\tVámonos\t_\t_\t_\t_\t_\t_\t_\t_
+1\tVamos\tir\tVERB\t_\t_\t0\troot\t_\tO
+2\tnos\tnosotros\tPRON\t_\t_\t1\tobj\t_\tO
+2.1\tnada\t_\t_\t_\t_\t_\t_\t_\t_
+3\tmar\tmar\tNOUN\t_\t_\t1\tobl\t_\tB-LOC
+"""
+
+
+def test_conllu(tmp_path):
+    path = write(tmp_path / "a.conllu", UNIVERSAL)
+    assert read_texts(path, task=TASK).text == ["Vamos nos mar"]
+    assert seen(read(path).rows) == [(["Vamos", "nos", "mar"], ["O", "O", "B-LOC"])]
+    with pytest.raises(UserError, match="line 4: expected O, or a tag such as .*found '0'"):
+        read(path, tag_column=7)
+    assert read_texts(write(tmp_path / "b.conllu", PLAIN), task=TASK).text == ["Ann Lee left", "Rome ."]
+
+
+def test_no_word_is_dropped(tmp_path):
+    lines = ["# a comment", "#\tO", "# 7\t\u00a0", "##\tx", "Rome\tB-LOC", "-DOCSTART-\tO", "# another", "b\tO"]
+    path = write(tmp_path / "a.tsv", "\n".join(lines))
+    assert read_texts(path, task=TASK, files=FileSettings(format="conll")).text == ["# #\u00a07 ## Rome", "b"]
+    with pytest.raises(UserError, match="line 2: expected O, or a tag.*found 'o'"):
+        read(write(tmp_path / "b.tsv", "Rome\tO\n#\to\n"))
+    with pytest.raises(UserError, match="line 2: expected O, or a tag.*found 'o'"):
+        read(write(tmp_path / "c.txt", "Rome O\n# o\n"))
+    assert read(write(tmp_path / "d.txt", "# comment\nRome O\n")).rows.text == ["Rome"]
+    assert read_texts(write(tmp_path / "e.conll", "# o\nRome O\n"), task=TASK).text == ["# Rome"]
+
+
+TEXTS = [
+    "blood type O\n", "Wir fahren mit der U-Bahn\nMit der U-Bahn\n", "I take vitamin B-12\n", "We need a Plan-B\n",
+    "blood type O\n\nblood type O\n", "type O\nblood type O\n", "O\nO\n", "\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", TEXTS)
+def test_text_is_no_columns(tmp_path, content):
+    found = read_words(write(tmp_path / "a.txt", content), TaggedFile(), BadRows())
+    assert found.texts == content.split("\n")[:-1]
+    assert form_of(tmp_path / "a.txt", FileSettings(format="conll")) == "columns"
+
+
+@pytest.mark.parametrize("content", [PLAIN, "a O\nb B-LOC\n", "# x\na\tO\n", "a\tO\n\nb\tO\n"])
+def test_columns_without_a_name_that_says_so(tmp_path, content):
+    assert read_words(write(tmp_path / "a.txt", content), TaggedFile(), BadRows()).texts is None
+    assert read_words(tmp_path / "a.txt", TaggedFile(files=FileSettings(format="text")), BadRows()).texts is not None
+
+
+def test_tables_of_text(tmp_path):
+    path = write(tmp_path / "a.csv", 'id,review\n1,"  Ann, Lee"\n2,\n')
+    found = read_words(path, TaggedFile(), BadRows(), "review")
+    assert found.rows.text == ["Ann , Lee", ""] and found.texts == ["  Ann, Lee", ""]
+    assert found.places[0] == [(2, 5), (5, 6), (7, 10)]
+    own = TaggedFile(Columns(("review",)))
+    assert read_words(path, own, BadRows()).rows.text == found.rows.text
+    with pytest.raises(UserError, match="no column 'text'.*id, review.*--text_column names another"):
+        read_words(path, TaggedFile(), BadRows())
+    for name, content, how in (("b.txt", "n,data\n1,Rome\n", "csv"), ("c.tsv", "text\tn\nRome\t1\n", "auto")):
+        file = TaggedFile(own.columns, files=FileSettings(format=how))
+        assert read_words(write(tmp_path / name, content), file, BadRows()).texts == ["Rome"], "a usual name"
+    with pytest.raises(UserError, match="--text_column=x: .*b.txt is plain text, which has no columns"):
+        read_texts(write(tmp_path / "b.txt", "Rome\n"), "x", task=TASK)
+    for form in ("csv", "text"):
+        with pytest.raises(UserError, match=f"--format={form} has no tags of words; expected conll or jsonl"):
+            read(path, format=form)
+
+
+def test_keys_of_words(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"toks": ["a", "b"], "text": "no"}\n{"data": "It\'s"}\n')
+    found = read_words(path, TaggedFile(Columns(("toks",))), BadRows())
+    assert found.rows.text == ["a b", "It 's"] and found.texts is None, "the run's own key, else a usual one"
+    with pytest.raises(UserError, match="line 2: no key 'toks'; the keys are: data"):
+        read_words(path, TaggedFile(), BadRows(), "toks")
 
 
 FAULTS = [

@@ -15,12 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.reading import text_lines
 from kd_keras.tasks.conll import conll_lines, layout, sentences
 from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.records import iob2
 from kd_keras.tasks.rows import words_of
 from kd_keras.tasks.tables import BadRows, open_table
-from kd_keras.tasks.tagged import TaggedFile, is_json, read_tagged, read_words
+from kd_keras.tasks.tagged import TaggedFile, read_tagged
+from kd_keras.tasks.tagging_forms import form_of
+from kd_keras.tasks.untagged import read_words
 
 often = settings(
     max_examples=int(os.environ.get("KD_FUZZ_EXAMPLES", "200")), deadline=None, database=None, derandomize=True,
@@ -92,7 +95,7 @@ def test_any_file(folder, content, name, how, typed):
     file = TaggedFile(types=TYPES if typed else None, files=how)
     found = answer(lambda: read_tagged(path, file, bad, "row"))
     if found is not None:
-        if is_json(path, how):
+        if form_of(path, how, gold=True) == "jsonl":
             there = sum(1 for _ in open_table(path, all_bad, form="jsonl", how=how)[1])
         else:
             there = sum(1 for _ in sentences(path, layout(path, how), how, all_bad))
@@ -105,9 +108,22 @@ def test_any_file(folder, content, name, how, typed):
             for before, tag in zip((0, *found.rows.label[i]), found.rows.label[i], strict=False):
                 assert not names[tag].startswith("I-") or before in (tag, tag - 1)
     answer(lambda: read_tagged(path, file, BadRows(), "row"))
-    words = answer(lambda: read_words(path, file, BadRows("skip")))
+    bad = BadRows("skip")
+    words = answer(lambda: read_words(path, file, bad))
     if words is not None:
         check(words.rows)
+        if words.texts is not None:
+            for text, places, row in zip(words.texts, words.places, words.rows.text, strict=True):
+                assert [text[a:b] for a, b in places] == words_of(row)
+        elif not bad.count and form_of(path, how, ["text"]) == "columns":
+            assert sum(len(words_of(row)) for row in words.rows.text) == rows_by_hand(path, how)
+
+
+def rows_by_hand(path, how):
+    """Lines that are neither blank, nor a document's start, nor a comment of another width than the rows'."""
+    found = layout(path, how, tags=False)
+    lines = [li for li in text_lines(path, how.encoding) if li.strip() and not li.startswith("-DOCSTART-")]
+    return sum(len(found.fields(li)) == found.width or not li.startswith("#") for li in lines)
 
 
 word = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\ufeff"), max_size=6)

@@ -52,7 +52,7 @@ def test_a_file_without_entities_has_no_scheme():
     assert recognise(parsed([["O", "O"]])).name == "none" and recognise([]).name == "none"
 
 
-GOOD = {"IOB2": IOB2 * 3, "IOB1": IOB1 * 3, "BIOES": BIOES * 3}
+GOOD = {"IOB2": IOB2 * 3, "IOB1": IOB1 * 3, "BIOES": BIOES * 3, "IO": [["I-PER", "I-PER", "O"]] * 3}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,9 @@ GOOD = {"IOB2": IOB2 * 3, "IOB1": IOB1 * 3, "BIOES": BIOES * 3}
         ("IOB2", ["B-LOC", "I-LOC", "I-PER"], 2, "I-PER after I-LOC is impossible in IOB2 .*expected B-PER"),
         ("IOB2", ["O", "I-PER"], 1, "I-PER after O .*expected B-PER"),
         ("IOB2", ["I-PER"], 0, "I-PER at the start .*expected B-PER"),
+        ("IOB2", ["O", "S-LOC"], 1, "S-LOC after O is impossible in IOB2 .*expected B-LOC or I-LOC"),
+        ("IOB1", ["I-LOC", "E-LOC"], 1, "E-LOC after I-LOC is impossible in IOB1 .*expected B-LOC or I-LOC"),
+        ("IO", ["S-LOC"], 0, "S-LOC at the start is impossible in IO .*the file has no B-.*expected I-LOC"),
         ("IOB1", ["O", "B-LOC"], 1, "B-LOC after O is impossible in IOB1 .*expected I-LOC"),
         ("IOB1", ["B-LOC"], 0, "B-LOC at the start .*expected I-LOC"),
         ("BIOES", ["E-PER"], 0, "E-PER at the start is impossible in BIOES .*expected B-PER or S-PER"),
@@ -87,8 +90,10 @@ def test_impossible_tags_are_found_where_they_are(scheme, tags, word, says):
 def test_what_is_a_tag():
     assert parse("B-work-of_art") == ("B", "work-of_art") and parse("I_PER") == ("I", "PER")
     assert parse("PER-B") == ("B", "PER") and parse("M-LOC") == ("I", "LOC")
+    assert parse("B-B-I") == ("B", "B-I") and parse("I-") is None and parse("B- \n") is None
     for none in ("", "B-", "-PER", "PER", "0", "o", "B", "B- ", "X-PER"):
         assert parse(none) is None, none
+    assert parse("B-" + " " * 1_000_000) is None and parse(" " * 1_000_000 + "-X") is None
 
 
 kinds = st.sampled_from(["LOC", "PER"])

@@ -47,6 +47,9 @@ SHAPES = {
         "answer": "accept",
     },
     "spacy": {"text": TEXT, "entities": [[13, 18, "LOC"], [0, 7, "PER"]]},
+    "tokens beside": {"text": TEXT, "tokens": ["Ann", "Lee left"], "spans": [[0, 7, "PER"], [13, 18, "LOC"]]},
+    "other keys of the same names": {"text": TEXT, "tags": "news", "label": [[0, 7, "PER"], [13, 18, "LOC"]]},
+    "no words in tokens": {"tokens": None, "text": TEXT, "label": [[0, 7, "PER"], [13, 18, "LOC"]]},
     "space at the ends": {"text": TEXT, "labels": [[0, 8, "PER"], [12, 18, "LOC"]]},
 }
 
@@ -57,6 +60,15 @@ def test_shapes_that_read_alike(tmp_path, name):
     assert seen(rows) == [(WORDS, TAGS)] and rows.ids == ["train-0"]
 
 
+def test_spans_are_of_the_text_as_it_is_written(tmp_path):
+    record = {"text": "  \ufeffAnn Lee\u200b left", "label": [[1, 11, "PER"]]}
+    assert seen(read(tmp_path / "a.jsonl", record).rows) == [(["Ann", "Lee", "left"], ["B-PER", "I-PER", "O"])]
+    with pytest.raises(UserError, match="holds no word, only white space"):
+        read(tmp_path / "a.jsonl", record | {"label": [[1, 3, "PER"]]})
+    none = read(tmp_path / "a.jsonl", {"text": TEXT, "tokens": ["Ann Lee"], "spans": []}).rows
+    assert seen(none) == [(WORDS, ["O"] * 8)]
+
+
 def test_keys_of_ones_own(tmp_path):
     record = {"text": "no", "w": WORDS, "t": TAGS}
     rows = read(tmp_path / "a.jsonl", record, columns=Columns(("w",), None, "t")).rows
@@ -65,7 +77,7 @@ def test_keys_of_ones_own(tmp_path):
 
 FAULTS = [
     ({"text": TEXT, "label": [[0, 5, "PER"]]}, r"line 1: span \[0, 5, 'PER'\]: 'Ann L' ends inside the word 'Lee'"),
-    ({"text": TEXT, "label": [[1, 7, "PER"]]}, r"'nn Lee' ends inside the word 'Ann'; expected whole words"),
+    ({"text": TEXT, "label": [[1, 7, "PER"]]}, r"'nn Lee' begins inside the word 'Ann'; expected whole words"),
     (
         {"text": TEXT, "label": [[0, 7, "PER"], [4, 12, "PER"]]},
         r"span \[4, 12, 'PER'\]: overlaps with span \[0, 7, 'PER'\]",

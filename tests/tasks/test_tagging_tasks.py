@@ -9,11 +9,12 @@ import pytest
 
 from kd_keras import tasks
 from kd_keras.common.errors import UserError
-from kd_keras.tasks import Task, TaskSettings, has_label, load_data, load_test, resolve, words_of
+from kd_keras.tasks import Task, TaskSettings, has_label, load_data, load_test, resolve, tagging_sources, words_of
 from kd_keras.tasks.__main__ import describe, overview
 from kd_keras.tasks.carve import carve, normalised
 from kd_keras.tasks.describe_tagging import marked
 from kd_keras.tasks.tagged import entity_counts
+from kd_keras.tasks.tagging_sources import PANX
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 METRICS = ("entity_f1", "conlleval_f1", "entity_precision", "entity_recall")
@@ -76,7 +77,14 @@ def test_panx_in_wikianns_layout(tmp_path):
         (tmp_path / "wikiann" / "en" / name).write_text(f"en:{name}\tB-LOC\nen:is\tO\n", encoding="utf-8")
     data = load_data(TaskSettings(task="panx", data_dir=str(tmp_path)))
     assert data.train.text == ["train is"] and data.dev.text == ["dev is"] and data.train.group == ["en"]
+    assert data.notes[0] == "train: words begin with their language, which is taken off (en)"
     assert load_test(data.task, str(tmp_path)).ids == ["test-en-0"]
+
+
+def test_a_language_without_a_test_file_is_named(panx, capsys):
+    (panx / "en" / "test.tsv").write_text("a\tO\n", encoding="utf-8")
+    assert load_test(PANX, str(panx)).group == ["en"]
+    assert "test: of 3 languages these have none: de zh" in capsys.readouterr().err
 
 
 def test_panx_that_is_not_there(tmp_path):
@@ -158,6 +166,31 @@ def test_files_of_ones_own(own, tmp_path):
     empty.write_text("a\tO\n", encoding="utf-8")
     with pytest.raises(UserError, match="expected entities, found the tag O alone"):
         resolve(TaskSettings(task="custom", tagging=True, train_file=str(empty)))
+
+
+@pytest.mark.parametrize("labels", ["B-LOC,I-LOC", "LOC,I-LOC", "LOC,O"])
+def test_tags_are_no_types(own, labels):
+    with pytest.raises(UserError, match=f"--labels={labels}: expected types of entities, such as LOC,PER, or all tags"):
+        resolve(TaskSettings(task="custom", tagging=True, train_file=own, labels=labels))
+    assert resolve(TaskSettings(task="custom", tagging=True, train_file=own, labels="E-mail,LOC")).types[0] == "E-mail"
+
+
+def test_train_is_read_once_and_what_is_wrong_with_it_is_said(own, tmp_path, monkeypatch):
+    read, really = [], tagging_sources.read_tagged
+    monkeypatch.setattr(tagging_sources, "read_tagged", lambda path, *a: read.append(path) or really(path, *a))
+    settings = TaskSettings(task="custom", tagging=True, train_file=own, dev_file=own)
+    data = load_data(settings)
+    assert read == [own, own], "train and dev"
+    again = load_data(settings)
+    assert again.train.fingerprint() == data.train.fingerprint() and again.notes == data.notes
+    bad = tmp_path / "bad.conll"
+    bad.write_text("a\tB-LOC\n\nb\tX\n\n" * 7, encoding="utf-8")
+    settings = TaskSettings(task="custom", tagging=True, train_file=str(bad), dev_file=own)
+    with pytest.raises(UserError, match="line 3: expected O, or a tag.*--on_bad_row=skip leaves such rows out"):
+        load_data(settings)
+    skips = TaskSettings(task="custom", tagging=True, train_file=str(bad), dev_file=str(bad), on_bad_row="skip")
+    notes = load_data(skips).notes
+    assert any(note.startswith("14 rows skipped: ") and note.count("line 3") == 1 for note in notes)
 
 
 @pytest.mark.parametrize(

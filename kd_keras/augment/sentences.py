@@ -1,0 +1,44 @@
+"""Documents into sentences, and those of a tagging into words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from kd_keras.augment.settings import UnlabeledSettings
+from kd_keras.tasks.sentences import in_one_piece
+from kd_keras.tasks.tables import BadRows
+from kd_keras.tasks.tagged import TaggedFile
+from kd_keras.tasks.untagged import untagged
+from kd_keras.text.words import spaced
+
+# A sentence ends with . ! ? and closing marks before a space and no small letter; "Mr." and "J." do not end one.
+_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^a-z\s])")
+_NO_END = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|vs|jr|sr|prof|etc|e\.g|i\.e|[a-z]))\.$", re.IGNORECASE)
+
+
+def sentences(document: str) -> Iterator[str]:
+    """The sentences of one document, stripped, none empty."""
+    start = 0
+    for end in _END.finditer(document):
+        if not _NO_END.search(document, max(start, end.start() - 8), end.start()):
+            yield document[start : end.end()].strip()
+            start = end.end()
+    if rest := document[start:].strip():
+        yield rest
+
+
+def spaced_sentences(document: str, split: bool) -> Iterator[str]:
+    """The words of each sentence of one document, or of all of it, with one space between."""
+    return map(spaced, sentences(document) if split else (document,))
+
+
+def sentences_of_words(path: Path, how: TaggedFile, settings: UnlabeledSettings, bad: BadRows) -> Iterator[str]:
+    """The same of any file that a tagging reads; words that a file has stay as they are."""
+    column = None if settings.unlabeled_column == UnlabeledSettings.unlabeled_column else settings.unlabeled_column
+    for s in untagged(path, how, bad, column, "--unlabeled_column"):
+        if s.text is None:
+            yield " ".join(map(in_one_piece, s.words))
+        else:
+            yield from spaced_sentences(s.text, bool(settings.split_sentences))

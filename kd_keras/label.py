@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 define_flags(LabelSettings)
 define_flags(FileSettings)
 define_path("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
-define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.")
+define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
 define_string("text_b_column", None, "column of a pair's second text.")
 define_path("output_dir", None, "folder for the signals (Parquet shards and a manifest).")

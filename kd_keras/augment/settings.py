@@ -86,7 +86,7 @@ class UnlabeledSettings(Checked):
     )  # fmt: skip
     unlabeled_files: str | None = path_setting(
         None, "your own unlabelled text: files with commas between, * allowed; one document or sentence a line, or "
-        ".csv, .tsv, .jsonl; packed files and pipes too.", many=True,
+        ".csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.", many=True,
     )  # fmt: skip
     unlabeled_column: str = setting("text", "column of the text in .csv, .tsv and .jsonl.")
     split_sentences: bool | None = setting(

@@ -44,8 +44,9 @@ class FileSettings(Checked):
         choices=("auto", "csv", "tsv", "jsonl", "text", "conll"), late=True,
     )  # fmt: skip
     word_column: int | None = setting(
-        None, "taggings: number of the column of the words, from 1 on; if not given, the first.", low=1, late=True
-    )
+        None, "taggings: number of the column of the words, from 1 on; if not given, the first, of .conllu the second.",
+        low=1, late=True,
+    )  # fmt: skip
     tag_column: int | None = setting(
         None, "taggings: number of the column of the tags; if not given, the last.", low=1, late=True
     )

@@ -15,6 +15,7 @@ _BREAKS = re.compile("[ \t\n\r\v\f]")
 NO_BREAK = "\u00a0"
 _PREFIX = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*):")
 _NEARLY_ALL = 0.99
+_LOOKED_AT = 1000  # sentences; if most of their words have no prefix, the others are not asked
 
 
 @dataclass
@@ -64,9 +65,11 @@ def all_whole(words: Sequence[str]) -> bool:
 def are_prefixed(sentences: Iterable[Sentence]) -> bool:
     """Whether nearly all words begin with the language of their sentence, as WikiANN's do ("en:Paris")."""
     words = prefixed = 0
-    for s in sentences:
+    for n, s in enumerate(sentences, 1):
         words += len(s.words)
         prefixed += _prefix(s.words)[1]
+        if n == _LOOKED_AT and prefixed < words / 2:
+            return False
     return bool(words) and prefixed >= _NEARLY_ALL * words
 
 

@@ -6,6 +6,7 @@ start_offset), end (or end_offset) and label. It must hold whole words of :func:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -131,7 +132,7 @@ def _tagged(
 
 def _tag(tag: Any, n: int, key: str, labels: Sequence[str]) -> str:
     if isinstance(tag, str):
-        return HALF.sub("\ufffd", tag).strip()
+        return sys.intern(HALF.sub("\ufffd", tag).strip())
     if isinstance(tag, int) and not isinstance(tag, bool):
         if 0 <= tag < len(labels):
             return labels[tag]

@@ -180,7 +180,7 @@ def test_no_word_is_dropped(tmp_path):
 
 
 TEXTS = [
-    "blood type O\n", "Wir fahren mit der U-Bahn\nMit der U-Bahn\n", "I take vitamin B-12\n", "We need a Plan-B\n",
+    "blood type O\n", "Wir fahren mit der U-Bahn\nMit der U-Bahn\n", "I take vitamin B-12\nYou take vitamin B-12\n", "We need a Plan-B\n",
     "blood type O\n\nblood type O\n", "type O\nblood type O\n", "O\nO\n", "\n",
 ]  # fmt: skip
 

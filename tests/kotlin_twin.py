@@ -68,7 +68,8 @@ def windows(sizes: Sequence[int], room: int) -> list[tuple[int, int, list[int]]]
         )
 
     owner = [max((s for s in spans if w in s), key=lambda s, w=w: context(w, s)) for w in range(len(sizes))]
-    return [(span[0], span[-1] + 1, [w for w in span if owner[w] == span]) for span in spans]
+    owned = [(span, [w for w in span if owner[w] == span]) for span in spans]
+    return [(span[0], span[-1] + 1, own) for span, own in owned if own]
 
 
 def tags(logits: Sequence[Sequence[float]]) -> list[int]:

@@ -56,7 +56,10 @@ def test_did_you_mean_is_blind_to_case_and_silent_on_strangers():
         (lambda: JobSettings(seeds=0), "--seeds=0: expected at least 1"),
         (lambda: TrainSettings(batch_size=0), "--batch_size=0: expected at least 1"),
         (lambda: TeacherSettings(teacher_max_length=2), "--teacher_max_length=2: expected at least 3"),
-        (lambda: LabelSettings(hidden="clss"), "--hidden=clss: expected one of none, cls, mean, word. Did you mean cls?"),
+        (
+            lambda: LabelSettings(hidden="clss"),
+            "--hidden=clss: expected one of none, cls, mean, word. Did you mean cls?",
+        ),
         (lambda: Sample(zz_most=10), "--zz_most=10: expected at most 9"),
         (lambda: StudentSettings(tokenizer="words"), "--embeddings=teacher: only with --tokenizer=wordpiece"),
         (lambda: StudentSettings(embeddings="vectors"), "--embeddings=vectors and --vectors=FILE go together"),

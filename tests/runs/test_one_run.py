@@ -14,7 +14,7 @@ from kd_keras.runs.job import Job
 from kd_keras.runs.run import distil
 from kd_keras.runs.settings import JobSettings
 from kd_keras.students.settings import StudentSettings
-from kd_keras.tasks import records
+from kd_keras.tasks import rows as task_rows
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 
@@ -53,7 +53,7 @@ def test_checked_once_and_read_a_few_times(toy_data, bert_folder, tmp_path, monk
 
     for name in ("_check_flags", "_check_text", "_check_models", "_check_folder"):
         count(checks, name)
-    count(records, "hash_of_columns")
+    count(task_rows, "hash_of_columns")
     settings = TeacherSettings(
         teacher=str(bert_folder), teacher_epochs=1, teacher_batch_size=16, teacher_learning_rate=1e-2,
         checkpoint_seconds=1e9,

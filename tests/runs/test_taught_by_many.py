@@ -167,8 +167,8 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
     run(make_job(broken, checkpoint_seconds=0.0))
     real = fine_tuner.FineTuner._update_function
 
-    def build(self):
-        update, count = real(self), iter(range(3))
+    def build(self, targets):
+        update, count = real(self, targets), iter(range(3))
 
         def step(x, y):
             if next(count, None) is None:

@@ -9,7 +9,7 @@ import pytest
 from kd_keras.runs.verdict import _cause
 
 JOB = SimpleNamespace(
-    task=SimpleNamespace(metric="accuracy"),
+    task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False),
     data=SimpleNamespace(dev=range(114)),
     train=SimpleNamespace(batch_size=100),
 )

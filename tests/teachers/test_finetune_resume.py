@@ -44,8 +44,8 @@ def kill_after(monkeypatch, updates: int) -> None:
     """The next fine-tuning dies before its update number ``updates`` + 1 of this process."""
     real = fine_tuner.FineTuner._update_function
 
-    def build(self):
-        update, count = real(self), iter(range(updates))
+    def build(self, targets):
+        update, count = real(self, targets), iter(range(updates))
 
         def step(x, y):
             if next(count, None) is None:
@@ -193,7 +193,7 @@ def test_a_regression_learns_a_number(checkpoint, toy_rows, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_flag(checkpoint, toy_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", lambda self: lambda x, y: np.float32(np.nan))
+    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", lambda self, targets: lambda x, y: np.float32(np.nan))
     with pytest.raises(UserError, match="teacher's loss is nan: lower --teacher_learning_rate=0.001"):
         fine_tune(checkpoint, toy_data(), SETTINGS, tmp_path / "t")
     assert not (tmp_path / "t").exists()
@@ -219,7 +219,7 @@ def test_another_runs_checkpoint_is_not_taken(checkpoint, toy_data, tmp_path, mo
     monkeypatch.setattr(
         fine_tuner.FineTuner,
         "_update_function",
-        lambda self: taken.append(self.manager.latest_checkpoint) or real(self),
+        lambda self, targets: taken.append(self.manager.latest_checkpoint) or real(self, targets),
     )
     fine_tune(
         checkpoint, data, replace(SETTINGS, teacher_learning_rate=5e-4, teacher_epochs=0.3), tmp_path / "a" / "teacher"

@@ -140,7 +140,7 @@ def test_both_vocabularies_must_agree(folder):
     ("changes", "said"),
     [
         ({"model__type": "BPE"}, "a model of type BPE, expected WordPiece"),
-        ({"model__type": "Unigram"}, "a model of type Unigram"),
+        ({"model__type": "Unigram"}, "expected a Unigram vocabulary of pairs"),
         ({"normalizer__": {"type": "NFKC"}}, "a normalizer of type NFKC, expected BertNormalizer"),
         ({"normalizer__": None}, "a normalizer of type None"),
         ({"pre_tokenizer__": {"type": "Whitespace"}}, "a pre_tokenizer of type Whitespace"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kd_keras.common import files
 from kd_keras.common.columns import batched
@@ -75,6 +76,13 @@ class BackedTokenizer(Tokenizer):
     """A tokenizer of pieces by the package tokenizers, in ``_backend``."""
 
     _backend: Any
+
+    def like(self, max_length: int, truncation: str = HEAD) -> Self:
+        """A tokenizer that splits as this one does, of another length or truncation; they share what splits."""
+        ends(max_length, truncation)
+        made = copy.copy(self)
+        made.max_length, made.truncation = max_length, truncation
+        return made
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for e in self._backend.encode_batch(list(texts), add_special_tokens=False):

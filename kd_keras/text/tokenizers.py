@@ -84,7 +84,8 @@ class WordPiece(BackedTokenizer):
 
     def like(self, max_length: int, truncation: str = HEAD, vocab: Sequence[str] | None = None) -> WordPiece:
         """A tokenizer that splits as this one does, of another length, truncation or vocabulary."""
-        vocab = self.vocab if vocab is None else vocab
+        if vocab is None:
+            return super().like(max_length, truncation)
         return WordPiece(vocab, max_length, self.lowercase, truncation, **self.splitting())
 
     def pieces_of(self, text: str, begins: bool) -> list[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,11 @@ class Unigram(BackedTokenizer):
         super().__init__(pieces, max_length, False, truncation)
         self.scores, self.parts = list(scores), dict(parts)
         self._backend = self._made(True)
-        self._inside = self._made(False)
+
+    @cached_property
+    def _inside(self) -> Any:
+        """What splits the inside of a word; made when it is asked, as it takes as long as the other."""
+        return self._made(False)
 
     def _made(self, prefixed: bool) -> Any:
         from tokenizers import Tokenizer as Backend
@@ -73,10 +78,6 @@ class Unigram(BackedTokenizer):
     def pieces_of(self, text: str, begins: bool) -> list[int]:
         """The ids of a bare string, as of the beginning or of the inside of a word."""
         return (self._backend if begins else self._inside).encode(text, add_special_tokens=False).ids
-
-    def like(self, max_length: int, truncation: str = HEAD) -> Unigram:
-        """A tokenizer that splits as this one does, of another length or truncation."""
-        return Unigram(self.vocab, self.scores, self.parts, max_length, truncation)
 
     def splitting(self) -> dict[str, Any]:
         """For keys: that text is split so."""

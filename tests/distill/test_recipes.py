@@ -7,6 +7,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from killing import stopped_in_every_stage
 from scipy.special import softmax
 
 from kd_keras.common.errors import UserError
@@ -203,16 +204,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_bits(tmp_path, monkeypatch)
     whole = student()
     unbroken = run(whole, made("staged", 20, 8), tmp_path / "a")
     real = loop.Loop.on_epoch_end
-    for place, round_ in (("stage-1", 1), ("stage-2", 1), ("stage-3", 0)):
-
-        def die(self, epoch, logs=None, place=place, round_=round_):
-            if self.state.parent.name == place and epoch == round_:
-                raise KeyboardInterrupt
-            real(self, epoch, logs)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop.Loop, "on_epoch_end", die)
-            run(student(), made("staged", 20, 8), tmp_path / "b")
+    stopped_in_every_stage(monkeypatch, lambda: run(student(), made("staged", 20, 8), tmp_path / "b"))
     rounds = []
     monkeypatch.setattr(loop.Loop, "on_epoch_end", lambda self, e, logs=None: (rounds.append(e), real(self, e, logs)))
     model = student()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from fresh import assert_answers_alone
 
 from kd_keras.common.errors import UserError
 from kd_keras.students.bilstm import STUDENTS, build_student, flops_per_token, parameters
@@ -226,29 +226,14 @@ def test_multiply_adds_of_a_token():
 
 
 def test_saved_students_load_in_a_fresh_process_without_the_package(tmp_path, run_python):
-    """All in one process, as starting one takes seconds."""
     want, asked = {}, {}
     for case in CASES:
         settings, name = case_settings(case), "-".join(case)
         model = build(settings)
         model.save(tmp_path / f"{name}.keras")
-        asked[name] = {k: v.tolist() for k, v in inputs(settings).items()}
+        asked[name] = inputs(settings)
         want[name] = answers(model, inputs(settings))["logits"].tolist()
-    code = (
-        "import sys, json, pathlib, keras, numpy as np\n"
-        "def logits(path, x):\n"
-        "    model = keras.saving.load_model(path, safe_mode=True)\n"
-        "    return model({k: np.array(v, 'int32') for k, v in x.items()})['logits'].numpy().tolist()\n"
-        "folder = pathlib.Path(sys.argv[1])\n"
-        "print(json.dumps({n: logits(folder / f'{n}.keras', x) for n, x in json.load(sys.stdin).items()}))\n"
-        "assert not [m for m in sys.modules if m.startswith('kd_keras')], 'the package was needed'\n"
-    )
-    done = run_python("-c", code, tmp_path, input=json.dumps(asked))
-    assert done.returncode == 0, done.stderr[-2000:]
-    got = json.loads(done.stdout)
-    assert got.keys() == want.keys()
-    for name in want:
-        np.testing.assert_allclose(got[name], want[name], atol=1e-6)
+    assert_answers_alone(run_python, tmp_path, asked, want)
 
 
 def test_an_unknown_student_is_refused():

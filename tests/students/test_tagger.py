@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from fresh import assert_answers_alone
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
@@ -140,20 +140,7 @@ def test_it_is_saved_and_opened_without_the_package(tmp_path, run_python):
         model.save(tmp_path / f"{name}.keras")
         want[name] = answers(model, IDS)["logits"].tolist()
     np.testing.assert_array_equal(answers(load_student(tmp_path / "dense.keras"), IDS)["logits"], want["dense"])
-    code = (
-        "import sys, json, pathlib, keras, numpy as np\n"
-        "x = {'ids': np.array(json.load(sys.stdin), 'int32')}\n"
-        "def ask(path):\n"
-        "    return keras.saving.load_model(path, safe_mode=True)(x)['logits'].numpy().tolist()\n"
-        "print(json.dumps({p.stem: ask(p) for p in pathlib.Path(sys.argv[1]).glob('*.keras')}))\n"
-        "assert not [m for m in sys.modules if m.startswith('kd_keras')], 'the package was needed'\n"
-    )
-    done = run_python("-c", code, tmp_path, input=json.dumps(IDS.tolist()))
-    assert done.returncode == 0, done.stderr[-2000:]
-    got = json.loads(done.stdout)
-    assert got.keys() == want.keys()
-    for name in want:
-        np.testing.assert_allclose(got[name], want[name], atol=1e-6)
+    assert_answers_alone(run_python, tmp_path, {name: {"ids": IDS} for name in want}, want)
 
 
 def test_its_weights_as_arrays():

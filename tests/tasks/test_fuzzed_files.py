@@ -10,26 +10,20 @@ import csv
 import gzip
 import io
 import json
-import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import answer, often
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kd_keras import tasks
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.unlabeled import UnlabeledText, documents
-from kd_keras.common.errors import UserError
 from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.label_names import parse_labels
 from kd_keras.tasks.readers import LabelReader, Reading, read_table
 from kd_keras.tasks.tables import BadRows, open_table
-
-often = settings(
-    max_examples=int(os.environ.get("KD_FUZZ_EXAMPLES", "200")), deadline=None, database=None, derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
 
 CODECS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "shift_jis", "gb18030", "utf-7")
 PIECES = ['"', '""', ",", "\t", ";", "|", "\n", "\r\n", "\r", "\0", " ", "\ufeff", "\u2028", "\x85", "a", "é", "да",
@@ -61,15 +55,6 @@ hows = st.builds(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
-
-
-def answer(call):
-    """What ``call`` gives; None for a UserError of one line. Anything else is a failure."""
-    try:
-        return call()
-    except UserError as e:
-        assert str(e) and len(str(e).splitlines()) == 1, str(e)
-        return None
 
 
 @often

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import answer, often
+from hypothesis import given
 from hypothesis import strategies as st
 
-from kd_keras.common.errors import UserError
 from kd_keras.common.reading import text_lines
 from kd_keras.tasks.conll import conll_lines, layout, sentences
 from kd_keras.tasks.file_settings import FileSettings
@@ -25,10 +24,6 @@ from kd_keras.tasks.tagged import TaggedFile, read_tagged
 from kd_keras.tasks.tagging_forms import form_of
 from kd_keras.tasks.untagged import read_words
 
-often = settings(
-    max_examples=int(os.environ.get("KD_FUZZ_EXAMPLES", "200")), deadline=None, database=None, derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
 TYPES = ("LOC", "PER")
 PIECES = ["a", "#", "# x y", "#\tO", "é", "\u00a0", "\u3000", "\u200b", "\u2028", "\x85", "\0", " ", "\t", "\n", "\n\n",
           "\r\n", "\r", "O", "B-LOC", "I-LOC", "E-PER", "S-PER", "L-PER", "PER", "-DOCSTART- O\n", "Rome\tB-LOC\n",
@@ -65,15 +60,6 @@ hows = st.builds(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
-
-
-def answer(call):
-    """What ``call`` gives; None for a UserError of one line. Anything else is a failure."""
-    try:
-        return call()
-    except UserError as e:
-        assert str(e) and len(str(e).splitlines()) == 1, str(e)
-        return None
 
 
 def check(rows):

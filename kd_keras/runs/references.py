@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.artifacts import find_or_make
-from kd_keras.common.errors import UserError
+from kd_keras.common.npz import open_npz
 from kd_keras.common.progress import say
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import thresholds
@@ -135,14 +134,11 @@ def _kept(run: Run, name: str, key: dict, make: Callable[[], dict]) -> dict:
 def _read(path: Path, wanted: str) -> dict | None:
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            if str(saved["key"]) != wanted:
-                return None
-            out: dict = {}
-            for n, name in enumerate(json.loads(str(saved["names"]))):
-                outer, inner = name.split("/", 1)
-                out.setdefault(outer, {})[inner] = saved[f"a{n}"]
-            return out
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-        raise UserError(f"{path}: damaged ({e})") from None
+    with open_npz(path) as saved:
+        if str(saved["key"]) != wanted:
+            return None
+        out: dict = {}
+        for n, name in enumerate(json.loads(str(saved["names"]))):
+            outer, inner = name.split("/", 1)
+            out.setdefault(outer, {})[inner] = saved[f"a{n}"]
+        return out

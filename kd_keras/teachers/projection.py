@@ -6,7 +6,6 @@ dozen directions.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.artifacts import find_or_make
-from kd_keras.common.errors import UserError
+from kd_keras.common.npz import open_npz
 from kd_keras.tasks import Rows
 from kd_keras.teachers.tagger import TaggingTeacher
 
@@ -45,8 +44,10 @@ class Projection:
         return (states - self.mean) @ self.axes
 
 
-def fitted(teacher: TaggingTeacher, rows: Rows, layer: int, width: int, path: Path, known: Iterable[Path] = ()):
-    """The :class:`Projection` of the states of ``layer`` to ``width`` numbers, found at ``path`` or made.
+def fitted(
+    teacher: TaggingTeacher, rows: Rows, layer: int, width: int, path: Path, known: Iterable[Path] = ()
+) -> Projection:
+    """The projection of the states of ``layer`` to ``width`` numbers, found at ``path`` or made.
 
     Args:
       rows: whose words it is fitted to.
@@ -77,10 +78,7 @@ def fit(teacher: TaggingTeacher, texts: Sequence[str], layer: int, width: int) -
 def _read(path: Path, key: str) -> Projection | None:
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            if str(saved["key"]) != key:
-                return None
-            return Projection(saved["mean"], saved["axes"], float(saved["kept"]))
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-        raise UserError(f"{path}: damaged ({e})") from None
+    with open_npz(path) as saved:
+        if str(saved["key"]) != key:
+            return None
+        return Projection(saved["mean"], saved["axes"], float(saved["kept"]))

@@ -76,6 +76,7 @@ class BackedTokenizer(Tokenizer):
     """A tokenizer of pieces by the package tokenizers, in ``_backend``."""
 
     _backend: Any
+    _space: int | None = None  # the piece that is a space and nothing else
 
     def like(self, max_length: int, truncation: str = HEAD) -> Self:
         """A tokenizer that splits as this one does, of another length or truncation; they share what splits."""
@@ -127,7 +128,7 @@ class BackedTokenizer(Tokenizer):
           for_bert: whether each window stands between [CLS] and [SEP], which are among its pieces.
         """
         first, last = (self.index[CLS], self.index[SEP]) if for_bert else (None, None)
-        rows = (w for some in batched(texts, CHUNK) for w in word_pieces(self._backend, some, self.unk_id))
+        rows = (w for some in batched(texts, CHUNK) for w in word_pieces(self._backend, some, self.unk_id, self._space))
         return windows(rows, self.max_length - 2 * for_bert, first, last)
 
 

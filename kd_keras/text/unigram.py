@@ -48,6 +48,7 @@ class Unigram(BackedTokenizer):
         super().__init__(pieces, max_length, False, truncation)
         self.scores, self.parts = list(scores), dict(parts)
         self._backend = self._made(True)
+        self._space = self.index.get(SPACE)
 
     @cached_property
     def _inside(self) -> Any:
@@ -76,8 +77,9 @@ class Unigram(BackedTokenizer):
         return 5 if MASK in self.index else 4
 
     def pieces_of(self, text: str, begins: bool) -> list[int]:
-        """The ids of a bare string, as of the beginning or of the inside of a word."""
-        return (self._backend if begins else self._inside).encode(text, add_special_tokens=False).ids
+        """The ids of a bare string, as of the beginning or of the inside of a word (see windows.word_pieces)."""
+        ids = (self._backend if begins else self._inside).encode(text, add_special_tokens=False).ids
+        return ids[ids[:1] == [self._space] :]
 
     def splitting(self) -> dict[str, Any]:
         """For keys: that text is split so."""

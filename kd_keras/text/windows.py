@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kd_keras.common.columns import JoinedArray
 from kd_keras.common.ragged import Ragged
 from kd_keras.text.token_ids import TokenIds
 
@@ -108,19 +109,18 @@ class PerPiece:
     @classmethod
     def concatenate(cls, parts: Sequence[PerPiece]) -> PerPiece:
         """The windows of all parts, one after the other."""
-        from kd_keras.common.columns import JoinedArray
-
         before = np.cumsum([0, *(p.values.shape[0] for p in parts)])[:-1]
         arrays = all(isinstance(p.values, np.ndarray) for p in parts)
         values = np.concatenate([p.values for p in parts]) if arrays else JoinedArray([p.values for p in parts])
-        word = [p.word.flat() + start for p, start in zip(parts, before, strict=True)]
-        lengths = np.concatenate([p.word.lengths for p in parts])
-        at = np.concatenate([p.at.flat() for p in parts])
-        return cls(values, Ragged.cut(at, lengths), Ragged.cut(np.concatenate(word), lengths), parts[0].fill)
+        at = Ragged.concatenate([p.at for p in parts])
+        word = np.concatenate([p.word.flat() + start for p, start in zip(parts, before, strict=True)])
+        return cls(values, at, Ragged.cut(word, at.lengths), parts[0].fill)
 
 
-def windows(rows: Iterable[Sequence[Sequence[int]]], room: int, first: int | None = None, last: int | None = None):
-    """The :class:`Windows` of rows of words of pieces.
+def windows(
+    rows: Iterable[Sequence[Sequence[int]]], room: int, first: int | None = None, last: int | None = None
+) -> Windows:
+    """What a model of tokens reads of rows of words of pieces.
 
     Args:
       rows: each word has a piece at least.
@@ -184,17 +184,21 @@ def _cut(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, list[int]]
             yield begin, stop, own
 
 
-def word_pieces(backend: Any, texts: Sequence[Sequence[str]], unknown: int) -> Iterator[list[list[int]]]:
+def word_pieces(
+    backend: Any, texts: Sequence[Sequence[str]], unknown: int, space: int | None = None
+) -> Iterator[list[list[int]]]:
     """The pieces of each word of some rows; a word that has none (a zero-width character) has ``unknown``.
 
     Args:
       backend: of the package tokenizers.
       texts: words of each row.
       unknown: the unknown piece's id.
+      space: of the piece that is a space and nothing else. It is no piece of a word: it would stand for the word in
+        its stead, and between any two characters of Chinese, where no text has it.
     """
     # A word's pieces do not depend on its neighbours, so each is split once, and most words come again.
     distinct = list(dict.fromkeys(word for row in texts for word in row))
     encoded = backend.encode_batch([[word] for word in distinct], is_pretokenized=True, add_special_tokens=False)
-    pieces = {word: e.ids or [unknown] for word, e in zip(distinct, encoded, strict=True)}
+    pieces = {word: e.ids[e.ids[:1] == [space] :] or [unknown] for word, e in zip(distinct, encoded, strict=True)}
     for row in texts:
         yield [pieces[word] for word in row]

@@ -11,7 +11,7 @@ from kd_keras.common.artifacts import find
 from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.progress import say
 from kd_keras.metrics import score
-from kd_keras.metrics.answers import thresholds
+from kd_keras.metrics.answers import less, thresholds
 from kd_keras.metrics.linear import Linear
 from kd_keras.tasks import TaskData
 from kd_keras.teachers import label_order
@@ -22,7 +22,7 @@ from kd_keras.teachers.finished import finished, link_folder
 from kd_keras.teachers.heads import set_dropout
 from kd_keras.teachers.losses import moved
 from kd_keras.teachers.schedule import for_data
-from kd_keras.teachers.settings import PROBE, TeacherSettings
+from kd_keras.teachers.settings import EMBEDDINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tagger import TaggingTeacher, load_finished
 
 # What changes nothing, or stands in the key under another name.
@@ -88,7 +88,8 @@ def fine_tune(
         say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
     checkpoint.check_start(settings, task.num_outputs, task.is_tagging)
     probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
-    checkpoint = checkpoint.cut_to(_texts(data))
+    if settings.teacher_freeze != EMBEDDINGS:  # frozen they cost no update, and other text needs them
+        checkpoint = checkpoint.cut_to(_texts(data))
     teacher = (TaggingTeacher if task.is_tagging else Teacher).load(
         checkpoint, task.num_outputs, key["max_length"], settings.teacher_seed, not (probes or learns),
         settings.teacher_truncation, settings.teacher_pooling,
@@ -104,7 +105,7 @@ def fine_tune(
             start_from_probe(teacher, data, start)
         gold, logits = data.dev.label, teacher.logits(teacher.encode(data.dev))
         over = thresholds(gold, logits) if probes else np.zeros(1)  # what somebody finished stays as it is
-        dev = score([task.metric], gold, logits - over if over.any() else logits)
+        dev = score([task.metric], gold, less(logits, over))
         with moved(teacher, over):
             teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
         return teacher

@@ -110,6 +110,23 @@ def test_a_cut_teacher_is_saved_and_opened_again(packages, tmp_path):
     assert again.fingerprint() == made.fingerprint()
 
 
+@pytest.mark.parametrize("freeze", ["none", "embeddings"])
+def test_frozen_embeddings_are_not_cut_to_the_tasks_text(packages, tmp_path, freeze):
+    """Text that only label or --unlabeled_files bring is spelled in the pieces that the teacher was trained on."""
+    from kd_keras.common.ragged import Ragged
+    from kd_keras.tasks import Rows, Task
+    from kd_keras.tasks.records import TaskData, iob2
+    from kd_keras.teachers.finetune import fine_tune
+    from kd_keras.teachers.settings import TeacherSettings
+
+    rows = Rows(["r-0", "r-1"], ["a b", "b a"], None, Ragged.of([np.array([1, 0], np.int32)] * 2))
+    task = Task("towns", "tagging", iob2(["LOC"]), metric="entity_f1", metrics=("entity_f1",), max_length=8)
+    how = TeacherSettings(teacher_freeze=freeze, teacher_epochs=1.0, teacher_learning_rate=1e-3, teacher_batch_size=2)
+    whole = find_checkpoint("me5-small")
+    made = fine_tune(whole, TaskData(task, rows, rows, "x", []), how, tmp_path / "teacher")
+    assert (len(made.tokenizer) == len(whole.text.pieces)) == (freeze == "embeddings")
+
+
 def test_a_damaged_file_and_a_missing_package_are_said(packages, monkeypatch, tmp_path):
     whole = packages[0].read_bytes()
     packages[0].write_bytes(whole[:-7])

@@ -14,7 +14,8 @@ from kd_keras.common.config import define_flags, define_path, define_string, fro
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
 from kd_keras.common.ragged import flat
-from kd_keras.tasks import FileSettings, Rows, Task, read_texts
+from kd_keras.tasks import FileSettings, Rows, read_texts
+from kd_keras.tasks.tagging_sources import tagging
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import WORD, LabelSettings
 
@@ -41,6 +42,8 @@ def main(argv: list[str]) -> None:
         raise UserError(
             f"--teacher_dir={FLAGS.teacher_dir}: not fine-tuned by finetune or train (no finished teacher.json)"
         )
+    if made.get("tagging") and settings.hidden != "none":
+        raise UserError(f"--hidden={settings.hidden}: {FLAGS.teacher_dir} tags words, and has no vector of a sentence")
     folder = Path(FLAGS.output_dir)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
         raise UserError(f"--output_dir={folder}: exists and holds no signals; choose another folder")
@@ -65,7 +68,7 @@ def main(argv: list[str]) -> None:
 
 def _words(path: str, labels: list[str], how: FileSettings) -> Rows:
     """The words of a file for a teacher of words."""
-    task = Task("tagging", "tagging", tuple(labels), metric="entity_f1", metrics=("entity_f1",))
+    task = tagging("label", [name.removeprefix("B-") for name in labels[1::2]], (), "what the teacher tags")
     return read_texts(path, FLAGS.text_column, task=task, files=how)
 
 

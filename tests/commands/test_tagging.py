@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from kd_keras.students.inference import load_student
+
 TYPES = ("LOC", "PER")
 FLAGS = [
     "--task=custom", "--tagging", "--teacher_epochs=25", "--teacher_learning_rate=1e-2", "--teacher_batch_size=16",
@@ -47,6 +49,7 @@ def files(tmp_path_factory):
     away = tmp_path_factory.mktemp("tagging")
     for split, count, seed in (("train", 200, 0), ("dev", 40, 1), ("test", 60, 2)):
         (away / f"{split}.conll").write_text(columns(sentences(count, seed)))
+    (away / "other.conll").write_text(columns([(words, ["B-PER"] * len(words)) for words, _ in sentences(60, 2)]))
     (away / "more.txt").write_text("\n".join(" ".join(w) for w, _ in sentences(80, 3)) + "\n")
     return away
 
@@ -70,6 +73,7 @@ def runs(files, bert_folder, run_verb):
         "staged": ["--epochs=4", "--recipe=staged_unfreeze", "--logit_head=own", "--nobaseline"],
         "few": ["--epochs=2", "--recipe=two_stage", "--labels_per_language=100", "--nobaseline", "--teacher_epochs=2"],
     }
+    cases["few_other_test"] = [*cases["few"], f"--test_file={files}/other.conll"]
     (first,) = run_verb("train", [*shared, *main, f"--output_dir={files / 'runs' / 'main'}"])
     got = run_verb(
         "train", *([*shared, *c, f"--output_dir={files / 'runs' / n}"] for n, c in cases.items()), eager=True
@@ -103,6 +107,15 @@ def test_unlabelled_text_and_untagged_sentences_are_transfer_text(files, runs):
     assert metrics_of(files, "more")["transfer_rows"]["unlabeled"] > 10
     assert metrics_of(files, "few")["transfer_rows"] == {"rest": 100}
     assert metrics_of(files, "few")["rows"]["train"] == 100
+
+
+def test_nothing_is_chosen_by_the_test_split(files, runs):
+    """Fault 4 of the paper's code: the best stage was the one with the best score on the test split."""
+    one, other = (load_student(files / "runs" / name / "student.keras") for name in ("few", "few_other_test"))
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    one, other = (metrics_of(files, name)["student"] for name in ("few", "few_other_test"))
+    assert one["dev"] == other["dev"] and one["test"] != other["test"]
 
 
 def test_predict_and_evaluate_say_the_same(files, runs, run_verb):
@@ -167,9 +180,12 @@ def test_label_asks_a_teacher_of_words(files, runs, run_verb):
         [f"--teacher_dir={files}/runs/main/teacher", f"--input={files}/{name}", f"--output_dir={files}/signals-{n}"]
         for n, name in enumerate(("more.txt", "test.conll"))
     ]
-    for done in run_verb("label", *cases):
+    refused, *answered = run_verb("label", [*cases[0][:2], f"--output_dir={files}/none", "--hidden=mean"], *cases)
+    for done in answered:
         assert done["code"] == 0, done["err"][-2000:]
     assert (files / "signals-0" / "complete.json").is_file()
+    assert refused["code"] == 2 and "--hidden=mean" in refused["err"] and "no vector of a sentence" in refused["err"]
+    assert not (files / "none").exists() and not refused["tf"]
 
 
 @pytest.mark.parametrize(

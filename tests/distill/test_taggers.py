@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from killing import stopped_in_every_stage
 from scipy.special import log_softmax, softmax
 from scipy.stats import entropy
 
@@ -283,17 +284,7 @@ def test_every_batch_is_of_all_languages():
 def test_killed_in_every_stage_it_ends_with_the_same_bits(tmp_path, monkeypatch):
     whole = student()
     unbroken = run(whole, made("staged", 20, 8, logit_head="own"), tmp_path / "a")
-    real = loop.Loop.on_epoch_end
-    for place, round_ in (("stage-1", 1), ("stage-2", 1), ("stage-3", 0)):
-
-        def die(self, epoch, logs=None, place=place, round_=round_):
-            if self.state.parent.name == place and epoch == round_:
-                raise KeyboardInterrupt
-            real(self, epoch, logs)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop.Loop, "on_epoch_end", die)
-            run(student(), made("staged", 20, 8, logit_head="own"), tmp_path / "b")
+    stopped_in_every_stage(monkeypatch, lambda: run(student(), made("staged", 20, 8, logit_head="own"), tmp_path / "b"))
     model = student()
     resumed = run(model, made("staged", 20, 8, logit_head="own"), tmp_path / "b")
     for a, b in zip(values(whole).values(), values(model).values(), strict=True):
@@ -322,6 +313,7 @@ def test_a_stage_is_compared_by_its_best_score_and_not_by_its_last(tmp_path, mon
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("head", ["shared", "own"])
 def test_every_recipe_runs(name, head):
+    """Fault 7 of the paper's code: its tagging ended in a NameError."""
     steps = recipe(RecipeSettings(recipe=name, logit_head=head), units=WIDTH, tagging=True)
     assert sum(s.share for s in steps) == pytest.approx(1) and all(str(s) for s in steps)
     for step in steps:

@@ -99,6 +99,17 @@ def test_unusual_white_space_is_kept(tmp_path):
     assert words_of(rows.text[0]) == words and rows.label.lengths.tolist() == [7]
 
 
+def test_words_that_look_like_marks_are_words_and_types_are_told_by_their_whole_name(tmp_path):
+    """Fault 3 of the paper's code: any tag with an X in it was a later piece's, "[CLS]" was skipped, ":" cut words."""
+    words = ["X", "[CLS]", "[SEP]", "a:b", ":", "B-LOC", "[PAD]", "O"]
+    tags = ["B-TAXON", "I-TAXON", "O", "B-X", "I-X", "B-X:y", "O", "B-TAX"]
+    path = write(tmp_path / "a.tsv", "".join(f"{w}\t{t}\n" for w, t in zip(words, tags, strict=True)))
+    found = read_tagged(path, TaggedFile(), BadRows(), "train")
+    assert words_of(found.rows.text[0]) == words and tuple(found.types) == ("TAX", "TAXON", "X", "X:y")
+    names = iob2(found.types)
+    assert [names[t] for t in found.rows.label[0]] == tags
+
+
 def test_words_with_spaces_or_nothing_are_kept_in_one_piece_and_counted(tmp_path):
     found = read(write(tmp_path / "a.tsv", "New York\tB-LOC\n\tO\nx\tO\n"))
     assert words_of(found.rows.text[0]) == ["New\u00a0York", "\u00a0", "x"]

@@ -132,7 +132,8 @@ def test_in_bfloat16_it_learns_the_same_rule_and_frozen_embeddings_stay(folder, 
     np.testing.assert_array_equal(taught.word_embeddings(), before)
 
 
-def test_signals_of_words_and_states_in_fewer_numbers(teacher, tmp_path):
+def test_signals_of_words_and_states_in_fewer_numbers(teacher, tmp_path, monkeypatch):
+    """Fault 9 of the paper's code: the teacher ran again for every stage, and its states were float32 of full width."""
     text = rows(40)
     teacher.projection = projection.fitted(teacher, text, 2, 4, tmp_path / "p.npz")
     how = LabelSettings(hidden="word", hidden_layer=2, hidden_width=4, shard_rows=16)
@@ -145,6 +146,9 @@ def test_signals_of_words_and_states_in_fewer_numbers(teacher, tmp_path):
         assert found.hidden[i].dtype == np.float16
     again = projection.fitted(teacher, text, 2, 4, tmp_path / "p.npz")
     np.testing.assert_array_equal(again.axes, teacher.projection.axes)
+    monkeypatch.setattr(teacher, "predict_batch", None)
+    asked_again = label(teacher, text, tmp_path / "signals", how, "towns", "train")
+    np.testing.assert_array_equal(asked_again.hidden.flat(), found.hidden.flat())
 
 
 def test_states_are_told_alike_in_bfloat16(teacher, tmp_path, monkeypatch):

@@ -1,13 +1,14 @@
 """Milliseconds of a teacher's update, as tf_keras and transformers have it and as ours, taking turns in one process.
 
-    python benchmarks/finetune_step.py [--teacher=minilm-l6] [--batch_size=32] [--tokens=32]
+    python benchmarks/finetune_step.py [--teacher=minilm-l6] [--batch_size=32] [--tokens=32] [--threads=2]
 
-Text is random ids: an update's cost depends on sizes alone.
+Text is random ids: an update's cost depends on sizes alone. bfloat16 is timed if the processor has it.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -19,7 +20,7 @@ from kd_keras.common import cli
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--teacher", default="minilm-l6")
-    for name, default in (("batch_size", 32), ("tokens", 32), ("rounds", 8)):
+    for name, default in (("batch_size", 32), ("tokens", 32), ("rounds", 8), ("threads", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     cli.quiet()
@@ -28,21 +29,33 @@ def main() -> None:
     import tensorflow as tf
     import tf_keras
 
+    from kd_keras.common.machine import has_bfloat16
     from kd_keras.teachers.bert import Teacher
     from kd_keras.teachers.checkpoints import find_checkpoint
+    from kd_keras.teachers.heads import set_dropout
     from kd_keras.teachers.lean import lean
     from kd_keras.teachers.optimizer import FusedAdamW
 
+    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     draw = np.random.default_rng(0)
     shape = (args.batch_size, args.tokens)
     updates = {}
-    ways = (
-        ("tf_keras.optimizers.AdamW", tf_keras.optimizers.AdamW, nullcontext),
-        ("FusedAdamW", FusedAdamW, nullcontext),
-        ("FusedAdamW, lean", FusedAdamW, lambda bert: lean(bert, cls_only=True)),
-    )
-    for name, cls, around in ways:
+    float32, bfloat16 = (functools.partial(lean, cls_only=True, bfloat16=b) for b in (False, True))
+    ways = [
+        ("tf_keras.optimizers.AdamW", tf_keras.optimizers.AdamW, nullcontext, True),
+        ("FusedAdamW", FusedAdamW, nullcontext, True),
+        ("FusedAdamW, lean", FusedAdamW, float32, True),
+        ("FusedAdamW, lean, no dropout", FusedAdamW, float32, False),
+    ]
+    if has_bfloat16():
+        ways += [
+            ("FusedAdamW, lean, bfloat16", FusedAdamW, bfloat16, True),
+            ("FusedAdamW, lean, bfloat16, no dropout", FusedAdamW, bfloat16, False),
+        ]
+    for name, cls, around, dropout in ways:
         teacher = Teacher.load(find_checkpoint(args.teacher), 2, args.tokens, 1)
+        if not dropout:
+            set_dropout(teacher.bert, 0.0)
         ids = tf.constant(draw.integers(1000, len(teacher.tokenizer), shape), tf.int32)
         x = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "token_type_ids": tf.zeros_like(ids)}
         y = tf.constant(draw.integers(0, 2, args.batch_size), tf.int32)

@@ -40,6 +40,11 @@ class Ragged:
             raise ValueError(f"rows of {lengths.sum()} values in all, but there are {len(values)}")
         return cls(values, np.cumsum(lengths) - lengths, lengths)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Ragged]) -> Ragged:
+        """The rows of all parts, at least one, in memory and one after the other."""
+        return cls.cut(np.concatenate([p.flat() for p in parts]), np.concatenate([p.lengths for p in parts]))
+
     def __len__(self) -> int:
         return len(self.starts)
 

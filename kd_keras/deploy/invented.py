@@ -125,14 +125,8 @@ def with_edge_cases(task: Task, rows: Rows) -> Rows:
         [f"check-{i}" for i in range(len(rows) + len(odd))],
         [t for p in parts for t in p.text],
         text_b,
-        _joined([p.label for p in parts]),
+        (Ragged if task.is_tagging else np).concatenate([p.label for p in parts]),
     )
-
-
-def _joined(labels: list[np.ndarray | Ragged]) -> np.ndarray | Ragged:
-    if not isinstance(labels[0], Ragged):
-        return np.concatenate(labels)
-    return Ragged.cut(np.concatenate([x.flat() for x in labels]), np.concatenate([x.lengths for x in labels]))
 
 
 def spread(rows: Rows, most: int) -> Rows:

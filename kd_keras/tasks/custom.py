@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import atomic_path, require_file, tail
@@ -29,6 +30,15 @@ class GivenFiles:
     files: tuple[tuple[str, str | None], ...]
     how: FileSettings = AS_NAMED
     reads_data_dir = False
+
+    @classmethod
+    def of(cls, train: str, dev: str | None, test: str | None, how: FileSettings) -> Self:
+        """UserError where one is missing."""
+        files = (("train", train), ("dev", dev), ("test", test))
+        for split, path in files:
+            if path is not None:
+                require_file(path, f"--{split}_file")
+        return cls(files, how)
 
     def here(self, task: Task, data_dir: str | None) -> str | None:
         return ", ".join(f"--{split}_file={path}" for split, path in self.files if path)
@@ -89,11 +99,8 @@ def custom(
       UserError: a file is missing, the settings do not fit together, or train has no such column or fewer
         than two labels.
     """
-    for split, path in (("train", train_file), ("dev", dev_file), ("test", test_file)):
-        if path is not None:
-            require_file(path, f"--{split}_file")
+    sources = (GivenFiles.of(train_file, dev_file, test_file, files),)
     _check_columns(columns)
-    sources = (GivenFiles((("train", train_file), ("dev", dev_file), ("test", test_file)), files),)
     if regression:
         if labels:
             raise UserError(f"--labels={','.join(labels)}: --regression learns a number, which has no labels; drop one")

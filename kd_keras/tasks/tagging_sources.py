@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.files import PathLike, require_file, tail
 from kd_keras.common.ragged import Ragged
@@ -146,9 +144,7 @@ def _listed(folder: Path) -> str:
 
 def joined(parts: Sequence[Rows]) -> Rows:
     """The rows of all parts of a tagging, one after the other."""
-    label = Ragged.cut(
-        np.concatenate([p.label.flat() for p in parts]), np.concatenate([p.label.lengths for p in parts])
-    )
+    label = Ragged.concatenate([p.label for p in parts])
     group = [g for p in parts for g in p.group or [""] * len(p)]
     return Rows([i for p in parts for i in p.ids], [t for p in parts for t in p.text], None, label, group)
 
@@ -207,10 +203,7 @@ def custom_tagging(
     Raises:
       UserError: a file is missing or cannot be read, or train has no entity.
     """
-    for split, path in (("train", train_file), ("dev", dev_file), ("test", test_file)):
-        if path is not None:
-            require_file(path, f"--{split}_file")
-    source = GivenTagged((("train", train_file), ("dev", dev_file), ("test", test_file)), files)
+    source = GivenTagged.of(train_file, dev_file, test_file, files)
     if labels:
         types = _types(labels)
     else:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.ragged import Ragged
 from kd_keras.deploy.agreement import Verification, compare, cut_ids
 from kd_keras.deploy.runner import Runner
 from kd_keras.deploy.words import word_windows
 from kd_keras.formats.format import SAVED_MODEL
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.saved_model import LoadedModel
-from kd_keras.metrics import softmax
 from kd_keras.metrics.answers import scores_of
 from kd_keras.students.inference import predict, predict_tags
 from kd_keras.students.inputs import student_ids
@@ -97,8 +95,9 @@ class WordComparison:
         return self._compared(self._whole, self._logits, got)
 
     def _compared(self, windows: Windows, want: np.ndarray, got: np.ndarray) -> Verification:
-        scores: list[Ragged] = [windows.rows(softmax(logits)) for logits in (want, got, self._logits)]
-        return compare(self._runner.task, self._rows, *scores, cut=windows.long_rows)
+        task = self._runner.task
+        scores = [scores_of(task, windows.rows(logits)) for logits in (want, got, self._logits)]
+        return compare(task, self._rows, *scores, cut=windows.long_rows)
 
 
 def comparison(runner: Runner, rows: Rows) -> TextComparison | WordComparison:

@@ -18,7 +18,6 @@ from kd_keras.deploy import bundle
 from kd_keras.deploy.words import word_windows
 from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
 from kd_keras.formats.litert import LiteRT
-from kd_keras.metrics import softmax
 from kd_keras.metrics.answers import as_logits, only_answer, scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.inputs import student_ids
@@ -90,7 +89,10 @@ class Runner:
         Args:
           words: of each text; none of an empty one.
         """
-        some = self.windows(words)
+        return self.window_logits(self.windows(words))
+
+    def window_logits(self, some: Windows) -> Ragged:
+        """The same of :meth:`windows`."""
         if self.format != KERAS:
             return some.rows(self.student.tag_logits(some))
         from kd_keras.students.inference import predict_tags
@@ -110,8 +112,7 @@ class Runner:
         a regression float[rows, 1], the number itself; of a tagger ragged float[words, tags], each word adding up to 1.
         """
         if self.task.is_tagging:
-            logits = self.tag_logits([words_of(text) for text in rows.text])
-            return Ragged(softmax(logits.values), logits.starts, logits.lengths)
+            return scores_of(self.task, self.tag_logits([words_of(text) for text in rows.text]))
         if not len(rows):
             return np.zeros((0, self.task.num_outputs), np.float32)
         if self.format == KERAS:

@@ -12,11 +12,11 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
 from kd_keras.deploy.runner import Runner
-from kd_keras.metrics.answers import only_answer
+from kd_keras.metrics.answers import the_only
 from kd_keras.metrics.decoding import decoded
 from kd_keras.metrics.entities import Place, entities
 from kd_keras.metrics.tagging import tagging_scores
-from kd_keras.tasks import Rows, Task, is_gold, words_of
+from kd_keras.tasks import Rows, Task, words_of
 from kd_keras.tasks.conll import ENDINGS, conll_lines, ends
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.readers import read_untagged
@@ -42,8 +42,7 @@ class Asked:
     def of(cls, texts: Sequence[str], task: Task) -> Asked:
         """The words of texts of any script."""
         places = [split_words(text) for text in texts]
-        # A space inside a word, if a splitter leaves one there, must not part it.
-        words = [" ".join(t[a:b].replace(" ", "\u00a0") for a, b in row) for t, row in zip(texts, places, strict=True)]
+        words = [" ".join(t[a:b] for a, b in row) for t, row in zip(texts, places, strict=True)]
         ids = [f"row-{n}" for n in range(len(texts))]
         return cls(Rows(ids, words, None, task.no_labels(len(ids))), list(texts), places)
 
@@ -116,18 +115,20 @@ def evaluate(runner: Runner, rows: Rows) -> dict[str, Any]:
     >>> evaluate(runner, read_labelled("dev.conll", runner.task))["entity_f1"]
     0.81
     """
-    logits = logits_of(runner, rows)
-    words = [words_of(text) for text in rows.text]
-    out: dict[str, Any] = {"long_rows": runner.windows(words).long_rows}
-    gold = rows.label.take(np.flatnonzero(is_gold(rows.label))).flat()
-    if gold.any() and (always := only_answer(runner.task, logits)) is not None:
+    windows = runner.windows([words_of(text) for text in rows.text])
+    tags = decoded(_finite(runner.window_logits(windows)))
+    out: dict[str, Any] = {"long_rows": windows.long_rows}
+    if rows.label.flat().any() and (always := the_only(runner.task, tags)) is not None:
         out["always"] = always
-    return out | tagging_scores(runner.task, rows, decoded(logits))
+    return out | tagging_scores(runner.task, rows, tags)
 
 
 def logits_of(runner: Runner, rows: Rows) -> Ragged:
     """Ragged float[rows][words, tags] of rows of words; UserError where the model gives no finite numbers."""
-    logits = runner.tag_logits([words_of(text) for text in rows.text])
+    return _finite(runner.tag_logits([words_of(text) for text in rows.text]))
+
+
+def _finite(logits: Ragged) -> Ragged:
     if not np.isfinite(logits.flat()).all():
         raise UserError(
             "the model's outputs are not finite numbers: it has diverged; train it with a lower learning rate"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +14,13 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.npz import open_npz
 from kd_keras.common.progress import say
 from kd_keras.common.ragged import Ragged
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
-from kd_keras.metrics.answers import thresholds
+from kd_keras.metrics.answers import less, thresholds
 from kd_keras.students.inference import predict, predict_tags
 from kd_keras.text.batches import padded, row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
@@ -144,20 +144,17 @@ class Loop(keras.callbacks.Callback):
         path = self.done if self.done.is_file() else self.state
         if not path.is_file():
             return
-        try:
-            with np.load(path, allow_pickle=False) as saved:
-                if str(saved["key"]) != self.key:
-                    say(f"{path}: of other data or settings; this student begins anew")
-                    return
-                self.info = json.loads(str(saved["info"]))
-                self.best = [saved[f"b{n}"] for n in range(len(self._weights()))]
-                if path == self.done:
-                    self.finished = True
-                    self.restore_best()
-                else:
-                    _assign(self._variables(), [saved[f"v{n}"] for n in range(len(self._variables()))])
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-            raise UserError(f"{path}: damaged checkpoint ({e}); delete it to train this student again") from None
+        with open_npz(path, "damaged checkpoint", "; delete it to train this student again") as saved:
+            if str(saved["key"]) != self.key:
+                say(f"{path}: of other data or settings; this student begins anew")
+                return
+            self.info = json.loads(str(saved["info"]))
+            self.best = [saved[f"b{n}"] for n in range(len(self._weights()))]
+            if path == self.done:
+                self.finished = True
+                self.restore_best()
+            else:
+                _assign(self._variables(), [saved[f"v{n}"] for n in range(len(self._variables()))])
         self._started = time.monotonic() - self.info["seconds"]
 
     def on_train_batch_end(self, batch, logs=None):
@@ -198,8 +195,8 @@ class Loop(keras.callbacks.Callback):
             logits = self.dev.windows.rows(predict_tags(self.distiller.student, self.dev.windows))
         else:
             logits = predict(self.distiller.student, self.dev.ids)
-            logits = logits - thresholds(self.dev.labels, logits)
-        scores = score(self.dev.metrics, self.dev.labels, logits)
+        over = thresholds(self.dev.labels, logits)
+        scores = score(self.dev.metrics, self.dev.labels, less(logits, over))
         return scores, scores[self.dev.metrics[0]]
 
     def _save(self) -> None:

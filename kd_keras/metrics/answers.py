@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_keras.common.ragged import Ragged
+from kd_keras.common.ragged import Ragged, flat
 from kd_keras.metrics.scores import predictions_of, softmax
 from kd_keras.metrics.spans import require_same_words
 from kd_keras.tasks import Task, is_gold
@@ -73,9 +73,18 @@ def only_answer(task: Task, logits: Any) -> str | None:
     """
     if task.is_regression or task.num_outputs < 2:
         return None
-    answer = answers(task, logits)
-    found = np.unique(answer.flat() if task.is_tagging else answer, axis=0)
+    return the_only(task, answers(task, logits))
+
+
+def the_only(task: Task, answer: Any) -> str | None:
+    """:func:`only_answer` of answers that are worked out already."""
+    found = np.unique(flat(answer), axis=0)
     return named(task, found[0]) if len(found) == 1 else None
+
+
+def less(logits: Any, over: np.ndarray) -> Any:
+    """Logits less the :func:`thresholds` that dev chose; of a tagging, which has none, as they are."""
+    return logits if isinstance(logits, Ragged) else logits - over
 
 
 def sureness(task: Task, logits: Any) -> np.ndarray:

@@ -10,8 +10,7 @@ from kd_keras.metrics.groups import by_group, mean_over
 from kd_keras.metrics.scores import score_answers
 from kd_keras.metrics.spans import by_type
 from kd_keras.tasks import Rows, Task, is_gold
-
-TAGGING_METRICS = ("entity_f1", "conlleval_f1", "entity_precision", "entity_recall")
+from kd_keras.tasks.tagging_sources import METRICS
 
 
 def tagging_scores(task: Task, rows: Rows, predicted: Any) -> dict[str, Any]:
@@ -31,11 +30,11 @@ def tagging_scores(task: Task, rows: Rows, predicted: Any) -> dict[str, Any]:
       UserError: no row has gold.
       ValueError: a row with another number of tags than words.
     """
-    out: dict[str, Any] = dict(score_answers(TAGGING_METRICS, rows.label, predicted))
+    out: dict[str, Any] = dict(score_answers(METRICS, rows.label, predicted))
     gold = np.flatnonzero(is_gold(rows.label))
     out["by_type"] = by_type(rows.label.take(gold), predicted.take(gold), task.types)
     if rows.group is not None:
-        languages = by_group(TAGGING_METRICS, rows.group, rows.label, predicted)
+        languages = by_group(METRICS, rows.group, rows.label, predicted)
         if len(languages) > 1:
             out |= {"mean_over_languages": mean_over(languages), "by_language": languages}
     return out

@@ -16,7 +16,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.places import without_pattern
 from kd_keras.common.progress import progress, say
 from kd_keras.metrics import score
-from kd_keras.metrics.answers import sigmoid, thresholds
+from kd_keras.metrics.answers import less, sigmoid, thresholds
 from kd_keras.metrics.linear import Linear, probe
 from kd_keras.tasks import Rows, TaskData, has_label
 from kd_keras.teachers.bert import Encoded, Teacher
@@ -150,7 +150,7 @@ class FineTuner:
         """The dev score at ``step``; the best weights so far are saved."""
         metric, gold, logits = self.data.task.metric, self.data.dev.label, self.teacher.logits(dev)
         over = thresholds(gold, logits)
-        found = score([metric], gold, logits - over if over.any() else logits)[metric]
+        found = score([metric], gold, less(logits, over))[metric]
         info["history"].append({"step": step} | ({} if loss is None else {"loss": loss}) | {f"dev_{metric}": found})
         if info["best"] is None or found > info["best"]:
             info["best"] = found

@@ -86,8 +86,7 @@ class MadeModels:
 
         def check(path: Path) -> Verification:
             if self._task.is_tagging:
-                reader = self._teacher.tokenizer.like(length)
-                some = tagging.teacher_windows(reader, self._rows, length)
+                some = tagging.teacher_windows(self._teacher.tokenizer, self._rows, length)
                 live = tagging.live_logits(self._teacher, some)
                 got = tagging.file_logits(path, some, length, "comparing")
                 return self._compare(scores_of(self._task, live), scores_of(self._task, got))
@@ -146,11 +145,9 @@ class MadeModels:
 
     @functools.cached_property
     def _teacher(self) -> Teacher:
-        if self._task.is_tagging:
-            return tagging.open_teacher(run_teacher(self._layout).checkpoint)
-        from kd_keras.teachers.bert import Teacher
+        from kd_keras.teachers.tagger import load_finished
 
-        return Teacher.load_finished(run_teacher(self._layout).checkpoint)
+        return load_finished(run_teacher(self._layout).checkpoint)
 
 
 def _is_file_of(place: Path, entry: Mapping[str, str]) -> bool:

@@ -12,16 +12,8 @@ from kd_keras.common.ragged import Ragged
 from kd_keras.formats.litert import LiteRT
 from kd_keras.tasks import Rows
 from kd_keras.tasks.rows import words_of
-from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.text.tokenizers import BERT_INPUTS
 from kd_keras.text.windows import Windows
-
-
-def open_teacher(checkpoint: Checkpoint) -> Any:
-    """The run's ``TaggingTeacher``."""
-    from kd_keras.teachers.tagger import TaggingTeacher
-
-    return TaggingTeacher.load_finished(checkpoint)
 
 
 def teacher_windows(tokenizer: Any, rows: Rows, length: int) -> Windows:

@@ -14,12 +14,12 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.common.ragged import Ragged
 from kd_keras.deploy import tagging
 from kd_keras.deploy.runner import Runner
-from kd_keras.metrics.tagging import TAGGING_METRICS
 from kd_keras.tasks import FileSettings, Rows, Task
 from kd_keras.tasks.records import iob2
+from kd_keras.tasks.tagging_sources import METRICS
 from kd_keras.text.tokenizers import SPECIAL, WordPiece
 
-TASK = Task("names", "tagging", iob2(("LOC", "PER")), "entity_f1", TAGGING_METRICS)
+TASK = Task("names", "tagging", iob2(("LOC", "PER")), "entity_f1", METRICS)
 OUT, B_LOC, I_LOC, B_PER, I_PER = range(5)
 # What a piece is, wherever it stands; a later piece of a word must have no say.
 PIECES = {
@@ -173,7 +173,7 @@ def test_evaluate_scores_by_type(run, tmp_path, run_verb):
     (found,) = lines(both)
     # Of 14 gold entities 13 are right, and "New York" is given for "New".
     assert found["rows"] == 3 and found["long_rows"] == 1 and found["format"] == "keras"
-    for name in TAGGING_METRICS:
+    for name in METRICS:
         assert found[name] == pytest.approx(13 / 14)
     assert found["by_type"]["LOC"] == {"rows": 9, "given": 9, "precision": 8 / 9, "recall": 8 / 9, "f1": 8 / 9}
     assert found["by_type"]["PER"]["f1"] == 1

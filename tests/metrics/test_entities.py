@@ -10,12 +10,13 @@ from kd_keras import metrics
 from kd_keras.common.ragged import Ragged
 from kd_keras.metrics.decoding import decoded
 from kd_keras.metrics.entities import entities
-from kd_keras.metrics.tagging import TAGGING_METRICS, tagging_scores
+from kd_keras.metrics.tagging import tagging_scores
 from kd_keras.tasks import Rows, Task
 from kd_keras.tasks.records import iob2
+from kd_keras.tasks.tagging_sources import METRICS
 
 TYPES = ("LOC", "PER")
-TASK = Task("names", "tagging", iob2(TYPES), "entity_f1", TAGGING_METRICS)
+TASK = Task("names", "tagging", iob2(TYPES), "entity_f1", METRICS)
 
 
 def peaked(*tags: int, height: float = 5.0) -> np.ndarray:
@@ -82,12 +83,12 @@ def test_a_tagging_is_scored_by_type_and_by_language():
     found = tagging_scores(TASK, rows, called)
     has_gold = np.array([0, 1, 2, 4, 5])
     a, b = gold.take(has_gold), called.take(has_gold)
-    want = metrics.score_answers(TAGGING_METRICS, a, b)
-    assert {m: found[m] for m in TAGGING_METRICS} == want
+    want = metrics.score_answers(METRICS, a, b)
+    assert {m: found[m] for m in METRICS} == want
     assert found["by_type"] == metrics.by_type(a, b, TYPES)
     assert list(found["by_language"]) == ["de", "sw"], "the language without gold has no score"
-    assert found["by_language"] == metrics.by_group(TAGGING_METRICS, [group[n] for n in has_gold], a, b)
-    for m in TAGGING_METRICS:
+    assert found["by_language"] == metrics.by_group(METRICS, [group[n] for n in has_gold], a, b)
+    for m in METRICS:
         assert found["mean_over_languages"][m] == pytest.approx(
             (found["by_language"]["de"][m] + found["by_language"]["sw"][m]) / 2
         )

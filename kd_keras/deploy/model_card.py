@@ -224,7 +224,7 @@ def _more(metrics: dict) -> dict[str, int]:
     return {SETS.get(n, f"augmented ({n})"): count for n, count in metrics.get("transfer_rows", {}).items()}
 
 
-def _use(task: Task, models: Mapping[str, dict], room: int) -> dict[str, str]:
+def _use(task: Task, models: Mapping[str, dict], max_length: int) -> dict[str, str]:
     """A command, who takes the files as they are, and what each reads and gives."""
     second = ' --text_b="second text"' if task.is_pair else ""
     alike: dict[str, list[str]] = {}
@@ -241,7 +241,7 @@ def _use(task: Task, models: Mapping[str, dict], room: int) -> dict[str, str]:
         if task.is_tagging
         else f"MediaPipe Tasks' `TextClassifier` takes as they are: {', '.join(mediapipe)}." * bool(mediapipe),
         "inputs": inputs,
-        "kotlin": tagger_card.usage(room) if task.is_tagging else "",
+        "kotlin": tagger_card.usage(models.values(), max_length) if task.is_tagging else "",
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kd_keras.common.markdown import markdown_table
@@ -33,8 +33,10 @@ def gives(task: Task) -> str:
     return f"finds {', '.join(task.types)}: it gives each word a tag (IOB2)"
 
 
-def usage(room: int) -> str:
-    return KOTLIN.format(room=room)
+def usage(models: Iterable[Mapping[str, Any]], max_length: int) -> str:
+    """Kotlin whose windows fit into each of ``models`` (entries of metadata.json), those of a fixed length too."""
+    lengths = [length for m in models for x in m["inputs"] if (length := x["shape"][-1]) > 0]
+    return KOTLIN.format(room=min([max_length, *lengths]))
 
 
 def limits(task: Task, max_length: int) -> list[str]:

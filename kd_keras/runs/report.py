@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from matplotlib.figure import Figure
 
 from kd_keras.common import files
 from kd_keras.common.machine import cpus
@@ -15,7 +17,7 @@ from kd_keras.runs.job import Job, Run
 from kd_keras.runs.results import results, scored_splits, scores_by_label
 from kd_keras.runs.students import Arm
 from kd_keras.students.settings import student_name
-from kd_keras.tasks import has_label
+from kd_keras.tasks import Rows, Task, has_label
 
 TITLES = {
     "teacher": "teacher",
@@ -24,6 +26,12 @@ TITLES = {
 }
 # What rows of transfer sets are; those of other names were made by augmentation.
 SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
+# How far a student goes with its teacher, by kinds of tasks that are not of one label a row.
+_AGREES = {
+    "tagging": " gives the teacher's tag to words of",
+    "multilabel": " gives the teacher's labels, and no other, on",
+    "regression": "'s scores correlate with the teacher's by",
+}
 
 
 def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
@@ -37,19 +45,6 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
 
 def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict) -> None:
     task, scored = run.task, scored_splits(inputs)
-    split = _last(scored)
-    gold = has_label(scored[split])
-    if not task.is_tagging:
-        label, logits = scored[split].label[gold], chosen.logits[split][gold]
-    if task.is_tagging:
-        errors = tagging.picture(metrics["tagging"][split])
-    elif task.is_regression:
-        errors = plots.score_scatter(label, logits[:, 0], f"kept student ({chosen.name}), {split}")
-    elif task.is_multilabel:
-        errors = by_label.picture(scores_by_label(task, label, logits), f"kept student ({chosen.name}), {split}")
-    else:
-        matrix = confusion_matrix(label, logits.argmax(-1), len(task.labels))
-        errors = plots.errors(matrix, list(task.labels), f"kept student ({chosen.name}), {split}")
     metric, dev = task.metric, inputs.splits["dev"].label
     lines = {"teacher": score([metric], dev, inputs.signals["dev"].logits)[metric]}
     if "linear" in inputs.references.logits:
@@ -60,13 +55,27 @@ def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict)
             metric,
             lines=lines,
         ),
-        "errors": errors,
+        "errors": _errors(task, scored, chosen, metrics),
         "logits": plots.logit_scatter(
             flat(inputs.signals["dev"].logits), flat(chosen.logits["dev"]), task.is_multilabel
         ),
     }
     for name, figure in pictures.items():
         plots.save(figure, run.layout.plots / f"{name}.png")
+
+
+def _errors(task: Task, scored: Mapping[str, Rows], chosen: Arm, metrics: dict) -> Figure:
+    """Where the kept student is wrong."""
+    split = _last(scored)
+    if task.is_tagging:
+        return tagging.picture(metrics["tagging"][split])
+    gold, title = has_label(scored[split]), f"kept student ({chosen.name}), {split}"
+    label, logits = scored[split].label[gold], chosen.logits[split][gold]
+    if task.is_regression:
+        return plots.score_scatter(label, logits[:, 0], title)
+    if task.is_multilabel:
+        return by_label.picture(scores_by_label(task, label, logits), title)
+    return plots.errors(confusion_matrix(label, logits.argmax(-1), len(task.labels)), list(task.labels), title)
 
 
 def _last(splits: Collection[str]) -> str:
@@ -192,17 +201,7 @@ def _markdown(job: Job, metrics: dict) -> str:
         for kind in ("baseline", "student") if kind in metrics
     )  # fmt: skip
     config = job.student
-    agrees = (
-        " gives the teacher's tag to words of"
-        if job.task.is_tagging
-        else (
-            " gives the teacher's labels, and no other, on"
-            if job.task.is_multilabel
-            else " gives the teacher's label on"
-        )
-    )
-    if job.task.is_regression:
-        agrees = "'s scores correlate with the teacher's by"
+    agrees = _AGREES.get(job.task.kind, " gives the teacher's label on")
     kind, bare = student_name(config, job.task.is_pair, job.task.is_tagging), "parameters_without_embeddings"
     many = len(teacher.get("seeds", ()))
     disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")

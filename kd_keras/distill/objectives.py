@@ -27,19 +27,21 @@ from kd_keras.distill.objective import (
     TemperedObjective,
     register,
 )
-from kd_keras.distill.representation import Representation
+from kd_keras.distill.representation import Contrast, Representation, Similarities
 
 __all__ = [
     "OBJECTIVES",
     "BinaryKL",
     "BinaryLabels",
     "BinaryTeacherLabels",
+    "Contrast",
     "HardLabels",
     "HardScores",
     "LogitKL",
     "LogitMSE",
     "Objective",
     "Representation",
+    "Similarities",
     "TeacherLabels",
     "mixture",
     "register",

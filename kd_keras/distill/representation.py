@@ -1,4 +1,4 @@
-"""The objective that follows the teacher's vectors, of sentences or of words."""
+"""Objectives that follow the teacher's vectors: each by itself, or as they lie to one another in a batch."""
 
 from __future__ import annotations
 
@@ -64,11 +64,15 @@ class Representation(Objective):
         if not self.projection.built:
             self.projection.build((None, outputs[self.state].shape[-1]))
 
-    def rows(self, y, outputs):
+    def vectors(self, y, outputs):
+        """The student's, projected, and the teacher's: both float32[…, units]."""
         guess = shapes.full_precision({"guess": self.projection(outputs[self.state])})["guess"]
         advice = f"expected the teacher's vectors to have units={self.units} values"
         target = shapes.like(y["teacher_hidden"], guess, 'y["teacher_hidden"]', "the projection", advice)
-        target = ops.cast(target, guess.dtype)
+        return guess, ops.cast(target, guess.dtype)
+
+    def rows(self, y, outputs):
+        guess, target = self.vectors(y, outputs)
         if self.distance == "cosine":
             return 1.0 - ops.sum(ops.normalize(guess, axis=-1) * ops.normalize(target, axis=-1), axis=-1), None
         if self.distance == "kl":
@@ -83,3 +87,98 @@ class Representation(Objective):
             "activation": self.activation,
             **({"state": self.state} if self.state != SENTENCE else {}),
         }
+
+
+class _InBatch(Representation):
+    """What objectives have in common that compare a row's vector with those of the batch's other rows."""
+
+    def __init__(self, weight: float = 1.0, units: int = 384, state: str = SENTENCE):
+        super().__init__(weight, "cosine", units, "linear", state)
+
+    def cosines(self, y, outputs):
+        """float32[batch, batch] each: student with student, student with teacher, teacher with teacher."""
+        guess, target = (ops.normalize(v, axis=-1) for v in self.vectors(y, outputs))
+        if len(guess.shape) != 2:
+            raise ValueError(
+                f"objective {self.title}: expected a vector for each row, [batch, units], found {tuple(guess.shape)}; "
+                "a tagger's tokens take the objective representation"
+            )
+        return tuple(ops.matmul(a, ops.transpose(b)) for a, b in ((guess, guess), (guess, target), (target, target)))
+
+    def get_config(self):
+        return {k: v for k, v in super().get_config().items() if k not in ("distance", "activation")}
+
+
+@register
+class Similarities(_InBatch):
+    """Which rows are near to which: cosines of the student's vectors with those of the batch's other rows, against the
+    teacher's cosines.
+
+    Similarity-preserving distillation (Tung and Mori 2019, section 3.1), with cosines for its products, and without the
+    row itself, whose cosine says nothing.
+
+    Args:
+      weight: factor in the whole loss.
+      units: width of the teacher's vectors.
+      state: the student's output that is projected.
+
+    Raises:
+      ValueError: a student without that output; teacher vectors of another width; a vector for each token.
+
+    >>> from kd_keras.distill.objectives import Similarities
+    >>> y = {"teacher_hidden": [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]}
+    >>> objective = Similarities(units=2)
+    >>> objective.projection = lambda sentence: sentence
+    >>> float(objective(y, {"sentence": [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]}))  # 4 of 6 cosines are off by 1
+    0.6666666865348816
+    """
+
+    title = "similarities"
+
+    def rows(self, y, outputs):
+        guess, _, target = self.cosines(y, outputs)
+        count = ops.shape(guess)[0]
+        gaps = ops.square(guess - target) * (1.0 - ops.eye(count, dtype=guess.dtype))
+        return ops.sum(gaps, axis=-1) / ops.cast(ops.maximum(count - 1, 1), guess.dtype), None
+
+
+@register
+class Contrast(_InBatch):
+    """Which of the batch's rows a vector belongs to: cross-entropy of its cosines with all of the teacher's vectors
+    (InfoNCE: van den Oord et al. 2018, equation 4).
+
+    A text that comes twice in a batch is its own rival: give it each text once.
+
+    Args:
+      weight: factor in the whole loss.
+      units: width of the teacher's vectors.
+      state: the student's output that is projected.
+      temperature: what cosines are divided by.
+
+    Raises:
+      UserError: a temperature that is not over 0.
+      ValueError: a student without that output; teacher vectors of another width; a vector for each token.
+
+    >>> from kd_keras.distill.objectives import Contrast
+    >>> objective = Contrast(units=2, temperature=0.5)
+    >>> objective.projection = lambda sentence: sentence
+    >>> vectors = [[1.0, 0.0], [0.0, 1.0]]
+    >>> round(float(objective({"teacher_hidden": vectors}, {"sentence": vectors})), 4)  # −log(e² / (e² + 1))
+    0.1269
+    """
+
+    title = "contrast"
+
+    def __init__(self, weight: float = 1.0, units: int = 384, state: str = SENTENCE, temperature: float = 0.05):
+        super().__init__(weight, units, state)
+        if temperature <= 0:
+            raise UserError(f"objective {self.title}: expected a temperature over 0, found {temperature:g}")
+        self.temperature = float(temperature)
+
+    def rows(self, y, outputs):
+        _, across, _ = self.cosines(y, outputs)
+        own = ops.arange(ops.shape(across)[0])
+        return keras.losses.sparse_categorical_crossentropy(own, across / self.temperature, from_logits=True), None
+
+    def get_config(self):
+        return super().get_config() | {"temperature": self.temperature}

@@ -13,10 +13,12 @@ import pytest
 from kd_keras.common.errors import UserError
 from kd_keras.distill.objectives import (
     OBJECTIVES,
+    Contrast,
     HardLabels,
     LogitKL,
     LogitMSE,
     Representation,
+    Similarities,
     TeacherLabels,
     mixture,
 )
@@ -65,6 +67,20 @@ def representation(distance, activation="linear"):
     return objective, losses, np.ones(6)
 
 
+def in_batch(make):
+    """Similarities or Contrast with weights of its own, and its losses."""
+    objective = make(units=4)
+    objective.build({"sentence": keras.KerasTensor((None, 5))})
+    kernel, bias = DRAW.normal(size=(5, 4)), DRAW.normal(size=4)
+    objective.projection.set_weights([kernel, bias])
+    found, wanted = SENTENCE.astype(np.float64) @ kernel + bias, HIDDEN.astype(np.float64)
+    found, wanted = (v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (found, wanted))
+    if make is Similarities:
+        gaps = (found @ found.T - wanted @ wanted.T) ** 2
+        return objective, (gaps.sum(-1) - np.diag(gaps)) / 5, np.ones(6)
+    return objective, -np.diag(log_softmax(found @ wanted.T / 0.05)), np.ones(6)
+
+
 SURE = np.exp(log_softmax(TEACHER)).max(-1)
 GOLD = (LABEL >= 0).astype(float)
 FILLED = np.where(LABEL >= 0, LABEL, TEACHER.argmax(-1))
@@ -84,6 +100,8 @@ CASES = {
     "representation, mse": representation("mse"),
     "representation, cosine": representation("cosine"),
     "representation, kl": representation("kl", "gelu"),
+    "similarities": in_batch(Similarities),
+    "contrast": in_batch(Contrast),
 }
 
 
@@ -136,6 +154,20 @@ def test_a_representation_is_written_without_its_projection():
     assert not loaded.projection.built and OBJECTIVES.get("representation") is Representation
 
 
+def test_what_looks_at_a_whole_batch_is_written_and_refuses_tokens():
+    made = Contrast(0.5, 4, "hidden", 0.1)
+    loaded = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(made))
+    assert loaded.get_config() == {"weight": 0.5, "units": 4, "state": "hidden", "temperature": 0.1}
+    assert Similarities(units=4).get_config() == {"weight": 1.0, "units": 4}
+    with pytest.raises(ValueError, match="objective similarities: expected a vector for each row"):
+        Similarities(units=4)({"teacher_hidden": np.ones((2, 3, 4))}, {"sentence": np.ones((2, 3, 5), np.float32)})
+
+
+def test_a_row_alone_has_no_neighbours_and_no_rivals():
+    for make in (Similarities, Contrast):
+        assert float(make(units=4)({"teacher_hidden": HIDDEN[:1]}, {"sentence": SENTENCE[:1]})) == 0.0
+
+
 @pytest.mark.parametrize(
     ("arguments", "titles"),
     [
@@ -161,6 +193,7 @@ def test_a_mixture_weighs_its_parts(arguments, titles):
         (lambda: LogitMSE(-1), "objective mse: expected a weight of at least 0"),
         (lambda: LogitKL(temperature=0), "objective kl: expected a temperature over 0"),
         (lambda: TeacherLabels(confidence=1.0), "expected a confidence from 0 to under 1"),
+        (lambda: Contrast(temperature=-1), "objective contrast: expected a temperature over 0, found -1"),
         (lambda: Representation(distance="l1"), "expected a distance of mse, cosine, kl, found 'l1'"),
         (lambda: HardLabels(unlabelled="guess"), "expected unlabelled to be skip or teacher"),
     ],

@@ -53,8 +53,8 @@ class TeacherSettings(Checked):
     teacher_weight_decay: float = setting(0.01, "AdamW's decay (not on biases and norms).", low=0.0)
     teacher_clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
     teacher_precision: str = setting(
-        FLOAT32, "arithmetic of the products in fine-tuning; weights and sums stay float32. bfloat16 is two to three "
-        "times as fast on a processor that has it.", choices=PRECISIONS, late=True,
+        FLOAT32, "arithmetic of the products in fine-tuning; weights and sums stay float32. bfloat16 is faster on "
+        "a processor that has it.", choices=PRECISIONS, late=True,
     )  # fmt: skip
     teacher_freeze: str = setting(
         NOTHING, "what does not learn: the embeddings of a multilingual teacher are two thirds of its weights.",
@@ -62,7 +62,7 @@ class TeacherSettings(Checked):
     )  # fmt: skip
     teacher_dropout: float | str = setting(
         AUTO, "part of the encoder's values dropped in fine-tuning; auto: as the checkpoint says, mostly 0.1. Text "
-        "that is read once needs none, and an update is a fifth faster.", low=0.0, high=0.9, late=True,
+        "that is read once needs none, which also takes less time.", low=0.0, high=0.9, late=True,
     )  # fmt: skip
     teacher_max_length: int | None = setting(
         None, "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.", low=3

@@ -26,7 +26,8 @@ SAID = {"a gorgeous, witty and moving film": "positive", "a dull mess of a movie
 
 def test_together_they_are_small():
     sizes = {p: p.stat().st_size for b in SHIPPED for p in b.rglob("*") if p.is_file()}
-    assert sum(sizes.values()) < 12e6
+    assert sum(size for path, size in sizes.items() if TAGGER not in path.parents) < 8e6
+    assert sum(size for path, size in sizes.items() if TAGGER in path.parents) < 4e6
     assert all(size <= 2e6 for path, size in sizes.items() if path.suffix == ".tflite")
 
 

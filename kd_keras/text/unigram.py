@@ -16,6 +16,7 @@ from kd_keras.common.columns import batched
 from kd_keras.common.errors import UserError
 from kd_keras.text.tokenizers import CLS, MASK, PAD, SEP, SPECIAL, UNK, BackedTokenizer
 from kd_keras.text.truncation import HEAD
+from kd_keras.text.windows import without_space
 
 SPACE = "\u2581"
 # BERT's name → the names by which checkpoints have it.
@@ -77,9 +78,9 @@ class Unigram(BackedTokenizer):
         return 5 if MASK in self.index else 4
 
     def pieces_of(self, text: str, begins: bool) -> list[int]:
-        """The ids of a bare string, as of the beginning or of the inside of a word (see windows.word_pieces)."""
+        """The ids of a bare string, as of the beginning or of the inside of a word."""
         ids = (self._backend if begins else self._inside).encode(text, add_special_tokens=False).ids
-        return ids[ids[:1] == [self._space] :]
+        return without_space(text, ids, self._space)
 
     def splitting(self) -> dict[str, Any]:
         """For keys: that text is split so."""

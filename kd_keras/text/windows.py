@@ -16,6 +16,7 @@ import numpy as np
 from kd_keras.common.columns import JoinedArray
 from kd_keras.common.ragged import Ragged
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.words import stands_close
 
 
 @dataclass(frozen=True)
@@ -193,12 +194,20 @@ def word_pieces(
       backend: of the package tokenizers.
       texts: words of each row.
       unknown: the unknown piece's id.
-      space: of the piece that is a space and nothing else. It is no piece of a word: it would stand for the word in
-        its stead, and between any two characters of Chinese, where no text has it.
+      space: the id of the piece that is a space and nothing else, see :func:`without_space`.
     """
     # A word's pieces do not depend on its neighbours, so each is split once, and most words come again.
     distinct = list(dict.fromkeys(word for row in texts for word in row))
     encoded = backend.encode_batch([[word] for word in distinct], is_pretokenized=True, add_special_tokens=False)
-    pieces = {word: e.ids[e.ids[:1] == [space] :] or [unknown] for word, e in zip(distinct, encoded, strict=True)}
+    pieces = {word: without_space(word, e.ids, space) or [unknown] for word, e in zip(distinct, encoded, strict=True)}
     for row in texts:
         yield [pieces[word] for word in row]
+
+
+def without_space(word: str, ids: list[int], space: int | None) -> list[int]:
+    """The pieces of a word that begins; one of a script without spaces does so without the piece ``space``.
+
+    That piece would be the word's first, and so all that tells its tag, and would stand between any two characters of
+    Chinese, where no text has it.
+    """
+    return ids[1:] if ids[:1] == [space] and stands_close(word) else ids

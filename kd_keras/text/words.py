@@ -22,6 +22,8 @@ _ALONE = (
     (0x1B000, 0x1B16F),
     (0x20000, 0x3FFFF),
 )
+# Their punctuation.
+_WIDE = ((0x3000, 0x303F), (0xFF00, 0xFF65))
 _JOINER, _APOSTROPHES = "\u200d", "'\u2019"
 _ELIDED = re.compile(r"(?:[cdjlmnst]|qu|un|(?:d|n|s|qu|a|co)?e?a?ll|quest)", re.IGNORECASE)
 _ENCLITIC = re.compile(rf"[{_APOSTROPHES}](?:s|t|d|m|ll|re|ve)(?!\w)", re.IGNORECASE)
@@ -45,6 +47,15 @@ def _kind(c: str) -> str:
 def is_space(c: str) -> bool:
     """Whether a character is in no word: white space, or a zero-width space or mark of byte order."""
     return _kind(c) == "space"
+
+
+def stands_close(word: str) -> bool:
+    """Whether text has no space before ``word``: it is of a script without spaces.
+
+    >>> [stands_close(word) for word in ("東", "。", "Rome", ".")]
+    [True, True, False, False]
+    """
+    return any(low <= ord(word[0]) <= high for low, high in (*_ALONE, *_WIDE))
 
 
 def split_words(text: str) -> list[tuple[int, int]]:

@@ -75,13 +75,15 @@ def test_words_have_pieces_and_a_word_without_any_is_unknown(backend):
     assert pieces == ["[CLS]", "▁abc", "[UNK]", "▁b", "[SEP]"] and found.at[0].tolist() == [1, 2, 3]
 
 
-def test_a_bare_space_is_no_piece_of_a_word(backend):
+def test_a_bare_space_is_no_piece_of_a_word_that_has_none_before_it(backend):
     """It would be the first piece of every Chinese character, and so all that tells the character's tag."""
+    backend["model"]["vocab"] += [["東", -9.0], ["。", -9.5]]
     ours, _ = made(backend)
-    assert [ours.vocab[i] for i in ours.encode(["c é"])[0]] == ["▁", "c", "▁", "é"], "text has it"
-    found = ours.windows([["c", "é", "▁", "b"]], for_bert=True)
-    assert [ours.vocab[i] for i in found.ids[0]] == ["[CLS]", "c", "é", "[UNK]", "▁b", "[SEP]"]
-    assert [ours.vocab[i] for i in ours.pieces_of("é", begins=True)] == ["é"]
+    assert [ours.vocab[i] for i in ours.encode(["c 東"])[0]] == ["▁", "c", "▁", "東"], "text has it"
+    found = ours.windows([["c", "東", "。", "b"]], for_bert=True)
+    assert [ours.vocab[i] for i in found.ids[0]] == ["[CLS]", "▁", "c", "東", "。", "▁b", "[SEP]"]
+    assert found.at[0].tolist() == [1, 3, 4, 5], "a word of a script with spaces begins with its own"
+    assert [[ours.vocab[i] for i in ours.pieces_of(w, begins=True)] for w in ("c", "東")] == [["▁", "c"], ["東"]]
 
 
 def test_the_beginning_of_a_word_is_another_piece_than_its_inside(backend):

@@ -11,6 +11,7 @@ import tf_keras
 
 from kd_keras.common.errors import UserError
 from kd_keras.students.inference import predict
+from kd_keras.students.settings import LAST, MEAN
 from kd_keras.students.weights import student_weights
 from kd_keras.text.token_ids import TokenIds
 
@@ -56,7 +57,7 @@ def twin(
             channels.append(made(layer, (None, None)))
     # The cell by itself: tf_keras' LSTM layer would trace a GPU's kernel too, which takes half a minute.
     cell = tf_keras.layers.LSTMCell(weights.forward.hidden)
-    lstm = tf_keras.layers.RNN(cell, return_sequences=weights.pool_max, name="lstm")
+    lstm = tf_keras.layers.RNN(cell, return_sequences=weights.pooling != LAST, name="lstm")
     bilstm = made(bidirectional(lstm, name="bilstm"), (None, None, weights.embeddings.shape[1]))
     rates = {layer.name: layer.rate for layer in student.layers if isinstance(layer, keras.layers.Dropout)}
     word_dropout = tf_keras.layers.Dropout(rates["word_dropout"], noise_shape=(None, None, 1))
@@ -68,9 +69,11 @@ def twin(
         # Handed over by itself: a wrapped Embedding makes no mask, and padding would be read as words.
         mask = tf.not_equal(ids, 0)
         states = bilstm(embedding_dropout(word_dropout(x)), mask=mask)
-        if not weights.pool_max:
+        if weights.pooling == LAST:
             return states
         mask = tf.expand_dims(tf.cast(mask, tf.float32), -1)  # as students.encoder does it
+        if weights.pooling == MEAN:
+            return tf.reduce_sum(states * mask, 1) / tf.maximum(tf.reduce_sum(mask, 1), 1.0)
         return tf.reduce_max(states * mask - 2.0 * (1.0 - mask), 1) * tf.reduce_max(mask, 1)
 
     ids = {name: tf_keras.Input((None,), dtype="int32", name=name) for name in weights.inputs}
@@ -79,10 +82,12 @@ def twin(
         u, v = parts
         parts = [u, v, u * v, tf.abs(u - v)]
     sentence = tf.concat(parts, -1) if len(parts) > 1 else parts[0]
-    features, units = weights.dense[0].shape
-    dense = made(tf_keras.layers.Dense(units, "relu", name="dense"), (None, features))
+    hidden = tf_keras.layers.Dropout(rates["sentence_dropout"])(sentence)
+    units = sentence.shape[-1]
+    if weights.dense is not None:
+        dense = made(tf_keras.layers.Dense(weights.dense[1].shape[0], "relu", name="dense"), (None, units))
+        hidden, units = dense(hidden), weights.dense[1].shape[0]
     logits = made(tf_keras.layers.Dense(weights.outputs, name="logits"), (None, units))
-    hidden = dense(tf_keras.layers.Dropout(rates["sentence_dropout"])(sentence))
     return tf_keras.Model(ids, {"logits": logits(hidden)})
 
 

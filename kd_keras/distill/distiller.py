@@ -51,7 +51,8 @@ class Distiller(keras.Model):
 
     Args:
       student: a functional or Sequential model. Its output is the logits, float32[batch, outputs], or a dict with
-        "logits" (and "sentence" for :class:`Representation`); one output is a regression. The last layer must have no
+        "logits" (and "sentence" for :class:`Representation`), or with a universal student's "vector"; one output is a
+        regression. The last layer must have no
         softmax: no shape shows that it has, and such a student learns badly.
       objectives: what to train towards; by default ``mixture(alpha)``.
       alpha: weight of the gold labels if ``objectives`` is not given.
@@ -76,7 +77,9 @@ class Distiller(keras.Model):
         # The student casts its inputs itself; by its policy Keras knows if the loss must be scaled.
         super().__init__(**({"dtype": policy_of(student), "autocast": False} | kwargs))
         self.student = student
-        self._classes = output["logits"].shape[-1]
+        self._classes = output["logits"].shape[-1] if "logits" in output else 0
+        if objectives is None and not self._classes:
+            raise ValueError("Distiller: the student gives a vector and no logits: expected objectives")
         self.objectives = tuple(mixture(alpha, regression=self._classes == 1) if objectives is None else objectives)
         if not self.objectives:
             raise ValueError("Distiller: expected at least one objective")
@@ -98,7 +101,7 @@ class Distiller(keras.Model):
         titles = [o.title for o in self.objectives]
         names = [t if titles.count(t) == 1 else f"{t}_{n}" for n, t in enumerate(titles, 1)]
         self.part_trackers = [keras.metrics.Mean(name=f"loss_{name}") for name in names]
-        self._tokens = len(output["logits"].shape) == 3
+        self._tokens = self._classes > 0 and len(output["logits"].shape) == 3
         self._sets = any(o.label_sets for o in self.objectives)
         self.accuracy = keras.metrics.Mean(name="binary_accuracy" if self._sets else "accuracy")
 
@@ -253,7 +256,8 @@ class Distiller(keras.Model):
             class_weight = shapes.labels(class_weight, outputs["logits"])
         counts = row_weights.combined(sample_weight, class_weight)
         # What a mean is over: rows, or words.
-        rows = tf.reduce_sum(tf.cast(y["word"], tf.float32)) if "word" in y else tf.shape(outputs["logits"])[0]
+        one = next(iter(outputs.values()))
+        rows = tf.reduce_sum(tf.cast(y["word"], tf.float32)) if "word" in y else tf.shape(one)[0]
         total = 0.0
         for objective, tracker in zip(self.objectives, self.part_trackers, strict=True):
             part = objective(y, outputs, row_weights.for_target(counts, objective.needs))

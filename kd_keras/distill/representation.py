@@ -10,7 +10,8 @@ from kd_keras.distill import shapes
 from kd_keras.distill.objective import Objective, register
 from kd_keras.distill.settings import DISTANCES
 
-SENTENCE, HIDDEN = "sentence", "hidden"
+# A student's outputs; the last is learnt as it is, the others by a projection.
+SENTENCE, HIDDEN, VECTOR = "sentence", "hidden", "vector"
 
 
 @register
@@ -27,7 +28,8 @@ class Representation(Objective):
       units: width of the teacher's vectors.
       activation: of the projection. The papers take GELU; a vector's negative values are out of its reach, so
         it goes with "kl", where only differences between units count.
-      state: the student's output that is projected.
+      state: the student's output that is projected; "vector", of a universal student, has the teacher's width itself,
+        and no projection.
 
     Raises:
       UserError: an unknown distance.
@@ -58,17 +60,20 @@ class Representation(Objective):
             )
         self.distance, self.units, self.activation = distance, int(units), activation
         self.state, self.reads = state, (state,)
-        self.projection = keras.layers.Dense(self.units, activation=activation, name="projection")
+        if state != VECTOR:
+            self.projection = keras.layers.Dense(self.units, activation=activation, name="projection")
 
     def build(self, outputs):
-        if not self.projection.built:
+        if self.projection is not None and not self.projection.built:
             self.projection.build((None, outputs[self.state].shape[-1]))
 
     def vectors(self, y, outputs):
         """The student's, projected, and the teacher's: both float32[…, units]."""
-        guess = shapes.full_precision({"guess": self.projection(outputs[self.state])})["guess"]
+        found = outputs[self.state] if self.projection is None else self.projection(outputs[self.state])
+        guess = shapes.full_precision({"guess": found})["guess"]
+        what = "the student's vector" if self.projection is None else "the projection"
         advice = f"expected the teacher's vectors to have units={self.units} values"
-        target = shapes.like(y["teacher_hidden"], guess, 'y["teacher_hidden"]', "the projection", advice)
+        target = shapes.like(y["teacher_hidden"], guess, 'y["teacher_hidden"]', what, advice)
         return guess, ops.cast(target, guess.dtype)
 
     def rows(self, y, outputs):

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import keras
 
+from kd_keras.distill.representation import VECTOR
+
 
 def output_of(student: keras.Model) -> dict[str, keras.KerasTensor]:
     """The student's symbolic outputs by name, after a look at whether they are what a student returns."""
@@ -23,6 +25,8 @@ def output_of(student: keras.Model) -> dict[str, keras.KerasTensor]:
             'its logits, or a dict with "logits"'
         )
     output = output if isinstance(output, dict) else {"logits": output}
+    if "logits" not in output and VECTOR in output:
+        return output
     if "logits" not in output:
         raise ValueError(f'Distiller: the student returns {quoted(output)}: expected "logits" among them')
     shape = output["logits"].shape

@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from kd_keras.formats.tflite_inputs import MEDIAPIPE_INPUTS
+from kd_keras.students.settings import LAST, MAX, MEAN
 from kd_keras.students.weights import StudentWeights
 
 
@@ -32,7 +33,8 @@ def forward_pass(
     aliases: Sequence[int] = (),
 ) -> Any:
     """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}; of the loop form
-    int32[batch, time] → float32[batch, outputs]. Of a tagger → {"logits": float32[1 or batch, time, outputs]}.
+    int32[batch, time] → float32[batch, outputs]. Of a tagger → {"logits": float32[1 or batch, time, outputs]}, of a
+    universal student → {"vector": float32[1 or batch, outputs]}.
 
     Args:
       weights: of the student.
@@ -67,6 +69,8 @@ def forward_pass(
             u, v = tf.split(sentence, 2, 0)
             sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
         logits = model.head(sentence)
+        if weights.vector:
+            return {"vector": tf.math.l2_normalize(logits, -1) if weights.unit else logits}
         if weights.sigmoid:
             return {"scores": tf.sigmoid(logits)}
         return {"scores": logits if weights.outputs == 1 else tf.nn.softmax(logits)}
@@ -116,7 +120,7 @@ class _Constants:
         self.recurrent = [tf.constant(d.recurrent) for d in (w.forward, w.backward)]
         # Each kernel and bias; a tagger may have no fully connected layer.
         self._head = [tuple(map(tf.constant, layer)) for layer in (w.dense, w.logits) if layer is not None]
-        self.pool_max = w.pool_max
+        self.pooling = w.pooling
         self.hidden = w.forward.hidden
 
     def embed(self, ids: tf.Tensor) -> tf.Tensor:
@@ -223,7 +227,8 @@ def _states(w: _Constants, steps: tf.Tensor) -> list[tf.Tensor]:
 def _unrolled(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """float32[length, rows, 4 · hidden] → float32[rows, hidden]."""
     states = _states(w, steps)
-    return _max_of(states, count) if w.pool_max else _state_at(states, count)
+    pool = {LAST: _state_at, MAX: _max_of, MEAN: _mean_of}[w.pooling]
+    return pool(states, count)
 
 
 def _state_at(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
@@ -241,6 +246,16 @@ def _max_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
     return tf.where(count[:, None] > 0, best, 0.0)
 
 
+def _mean_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
+    """The mean of the first ``count`` states; zeros of none."""
+    inside = tf.range(len(states))[:, None, None] < count[None, :, None]
+    total = tf.reduce_sum(tf.where(inside, tf.stack(states), 0.0), 0)
+    # Divided by roots, twice: next to 1, int8 has three steps for 1/40, and twenty for its root.
+    roots = tf.constant(1 / np.sqrt(np.maximum(np.arange(len(states) + 1), 1)), tf.float32)
+    root = tf.gather(roots, count)[:, None]
+    return total * root * root
+
+
 def _loop(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """float32[time, rows, 4 · hidden] → float32[rows, hidden]; as many steps as the longest row has tokens.
 
@@ -250,14 +265,18 @@ def _loop(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     begin = end - tf.expand_dims(count, 1)
     zeros = tf.zeros_like(steps[0, :, : w.hidden])
 
-    def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *best: tf.Tensor) -> tuple:
+    def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, *pooled: tf.Tensor) -> tuple:
         h, c = w.step(tf.gather(steps, t), h, c)
-        # Before a row begins, its state of zeros is none to choose.
-        best = tuple(tf.where(t < begin, b, tf.maximum(b, h)) for b in best)
+        if w.pooling == MEAN:  # before a row begins, its states are zeros
+            return t + 1, h, c, pooled[0] + h
+        # … of which none is to be chosen.
+        best = tuple(tf.where(t < begin, b, tf.maximum(b, h)) for b in pooled)
         return t + 1, h, c, *best
 
     # States lie in (-1, 1): -1 never wins.
     longest = tf.reduce_max(tf.concat([count, [0]], 0))  # TFLite has no maximum of no rows
-    start = [end - longest, zeros, zeros, *([zeros - 1.0] if w.pool_max else [])]
-    _, h, _, *best = tf.while_loop(lambda t, *_: t < end, body, start)
-    return tf.where(begin < end, best[0], 0.0) if w.pool_max else h
+    pooled = {LAST: [], MAX: [zeros - 1.0], MEAN: [zeros]}[w.pooling]
+    _, h, _, *pooled = tf.while_loop(lambda t, *_: t < end, body, [end - longest, zeros, zeros, *pooled])
+    if w.pooling == MEAN:
+        return pooled[0] / tf.maximum(tf.cast(count, tf.float32), 1.0)[:, None]
+    return tf.where(begin < end, pooled[0], 0.0) if w.pooling == MAX else h

@@ -25,11 +25,11 @@ def scores_of(task: Task, logits: Any) -> Any:
     """What a user sees of float[rows, outputs] logits, of a tagging ragged float[rows][words, tags]: the same shape.
 
     Softmax, so that a row, or word, adds up to 1; of several labels a text the sigmoid of each, by itself; a
-    regression's number as it is.
+    regression's number, and a vector, as they are.
     """
     if task.is_tagging:
         return Ragged.cut(softmax(logits.flat()), logits.lengths)
-    if task.is_regression:
+    if task.is_regression or task.is_text:
         return logits
     return sigmoid(logits) if task.is_multilabel else softmax(logits)
 
@@ -71,7 +71,7 @@ def only_answer(task: Task, logits: Any) -> str | None:
 
     Of a tagging the only tag that any word gets.
     """
-    if task.is_regression or task.num_outputs < 2:
+    if task.is_regression or task.is_text or task.num_outputs < 2:
         return None
     return the_only(task, answers(task, logits))
 
@@ -101,7 +101,7 @@ def sureness(task: Task, logits: Any) -> np.ndarray:
 def thresholds(label: np.ndarray | Ragged, logits: Any, least: int = 5) -> np.ndarray:
     """The logit over which each label is given, so that its F1 on these rows is best: float64[labels].
 
-    Where a text or word has one label, or a score, nothing is chosen: [0].
+    Where a text or word has one label, a score or a vector, nothing is chosen: [0].
 
     0 stays where it is as good, and where a label is on, or off, in fewer than ``least`` rows: too few to choose by.
     Between two rows' logits the middle is taken (Lipton et al. 2014, "Thresholding Classifiers to Maximize F1 Score").
@@ -114,7 +114,7 @@ def thresholds(label: np.ndarray | Ragged, logits: Any, least: int = 5) -> np.nd
     >>> thresholds(label, logits, least=1).tolist()
     [-1.5]
     """
-    if isinstance(label, Ragged) or label.ndim == 1:
+    if isinstance(label, Ragged) or label.ndim == 1 or label.dtype.kind == "f":
         return np.zeros(1)
     gold = is_gold(label)
     label, logits = label[gold], logits[gold]

@@ -1,7 +1,7 @@
 """Scores in NumPy. They agree with scikit-learn, SciPy and seqeval; where those say NaN, these say 0.
 
 Every metric takes gold labels and predictions, both int[n] (regression: float[n]; several labels a text: int[n, labels]
-of 0 and 1; a tagging: ragged int[n][words]), n > 0.
+of 0 and 1; a tagging: ragged int[n][words]; vectors: float[n, width]), n > 0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.registry import Registry
-from kd_keras.metrics import spans
+from kd_keras.metrics import spans, vectors
 from kd_keras.metrics.decoding import decoded
 from kd_keras.tasks import is_gold
 
@@ -139,6 +139,8 @@ for _name, _function, _percent in (
     ("conlleval_f1", spans.conlleval_f1, True),
     ("entity_precision", spans.entity_precision, True),
     ("entity_recall", spans.entity_recall, True),
+    ("cosine", vectors.cosine, False),
+    ("neighbours", vectors.neighbours, True),
 ):
     _REGISTRY.register(_name, Metric(_name, _function, _percent))
 
@@ -155,14 +157,14 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def predictions_of(labels: np.ndarray | Ragged, logits: np.ndarray | Ragged) -> np.ndarray | Ragged:
     """int64[n] by argmax of logits float[n, classes]; what a label's kind asks for otherwise.
 
-    A regression (labels are float) has float[n]; several labels a text (labels are int[n, labels]) have
-    int64[n, labels], 1 where the logit is over 0. A tagging's ragged float[n][words, tags] give int64[n][words], the
-    best tags that may follow one another.
+    A regression (labels are float) has float[n], and vectors (float[n, width]) are what they are; several labels a text
+    (labels are int[n, labels]) have int64[n, labels], 1 where the logit is over 0. A tagging's ragged
+    float[n][words, tags] give int64[n][words], the best tags that may follow one another.
     """
     if isinstance(logits, Ragged):
         return decoded(logits)
     if np.issubdtype(labels.dtype, np.floating):
-        return logits.reshape(len(labels)).astype(np.float64)
+        return logits.reshape(labels.shape).astype(np.float64)
     if logits.ndim != 2:
         raise ValueError(f"logits have the shape {logits.shape}, expected [rows, classes]")
     return (logits > 0).astype(np.int64) if labels.ndim == 2 else logits.argmax(-1)

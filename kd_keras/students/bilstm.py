@@ -12,6 +12,7 @@ from kd_keras.common.registry import Registry
 from kd_keras.students.encoder import Encoder
 from kd_keras.students.settings import StudentSettings, student_name
 from kd_keras.students.tagger import tagger
+from kd_keras.students.universal import universal
 
 STUDENTS: Registry = Registry("student")
 
@@ -26,7 +27,8 @@ def bilstm(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras
 
     Returns:
       A functional model {"ids": int32[batch, time]} → {"logits": float32[batch, outputs],
-      "hidden": float32[batch, dense_size], "sentence": float32[batch, 2 · hidden_size]}.
+      "hidden": float32[batch, dense_size, or that of "sentence" where it is 0], "sentence": float32[batch,
+      2 · hidden_size]}.
       0 is padding; more of it changes nothing.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
@@ -56,11 +58,14 @@ def siamese(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> kera
 STUDENTS.register("bilstm", bilstm)
 STUDENTS.register("siamese", siamese)
 STUDENTS.register("tagger", tagger)
+STUDENTS.register("universal", universal)
 
 
 def _head(sentence: keras.KerasTensor, settings: StudentSettings, outputs: int) -> dict[str, keras.KerasTensor]:
     dropped = keras.layers.Dropout(settings.dropout, name="sentence_dropout")(sentence)
-    hidden = keras.layers.Dense(settings.dense_size, activation="relu", name="dense")(dropped)
+    hidden = dropped
+    if settings.dense_size:
+        hidden = keras.layers.Dense(settings.dense_size, activation="relu", name="dense")(dropped)
     logits = keras.layers.Dense(outputs, name="logits")(hidden)
     return {"logits": logits, "hidden": hidden, "sentence": sentence}
 

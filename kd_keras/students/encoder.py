@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kd_keras.students.settings import StudentSettings
+from kd_keras.students.settings import LAST, MAX, MEAN, StudentSettings
 
 
 class Encoder:
@@ -22,7 +22,7 @@ class Encoder:
     """
 
     def __init__(self, settings: StudentSettings, matrix: np.ndarray, states: bool = False):
-        self._max = settings.pooling == "max" and not states
+        self._pooling = LAST if states else settings.pooling
         self._channels = [_embedding(matrix, settings.channels != "static", "embeddings")]
         if settings.channels == "multichannel":
             # Kim 2014, section 3.1. What task text does not contain still has the vectors' meaning in the frozen copy.
@@ -33,15 +33,20 @@ class Encoder:
             settings.word_dropout, noise_shape=(None, None, 1), name="word_dropout"
         )
         self._dropout = keras.layers.Dropout(settings.embedding_dropout, name="embedding_dropout")
-        lstm = keras.layers.LSTM(settings.hidden_size, return_sequences=self._max or states, name="lstm")
+        over_time = states or self._pooling != LAST
+        lstm = keras.layers.LSTM(settings.hidden_size, return_sequences=over_time, name="lstm")
         self._bilstm = keras.layers.Bidirectional(lstm, merge_mode="concat", name="bilstm")
+        # By its name ``students.weights`` knows the mean from the maximum.
+        self._mean = keras.layers.Dot(axes=(1, 1), name=MEAN) if self._pooling == MEAN else None
 
     def __call__(self, ids: keras.KerasTensor) -> keras.KerasTensor:
         """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size], or [batch, time, 2 · hidden_size]."""
         embedded = [channel(ids) for channel in self._channels]
         x = self._side_by_side(embedded) if len(embedded) > 1 else embedded[0]
         states = self._bilstm(self._dropout(self._word_dropout(x)))
-        return _max_over_time(states, ids) if self._max else states
+        if self._mean is not None:
+            return self._mean([_shares(ids), states])
+        return _max_over_time(states, ids) if self._pooling == MAX else states
 
 
 def _embedding(matrix: np.ndarray, trainable: bool, name: str) -> keras.layers.Embedding:
@@ -51,6 +56,12 @@ def _embedding(matrix: np.ndarray, trainable: bool, name: str) -> keras.layers.E
     layer.build()
     layer.embeddings.assign(matrix)
     return layer
+
+
+def _shares(ids: keras.KerasTensor) -> keras.KerasTensor:
+    """float32[batch, time]: 1 / tokens of the text at each of them, 0 at padding."""
+    mask = ops.cast(ops.not_equal(ids, 0), "float32")
+    return mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
 
 
 def _max_over_time(states: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:

@@ -39,10 +39,11 @@ def load_student(path: str | Path) -> keras.Model:
 
 
 def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int = 512) -> np.ndarray:
-    """float32[rows, classes]: the student's logits in the order of the rows, batched by length.
+    """float32[rows, classes]: the student's logits in the order of the rows, batched by length; a universal student's
+    vectors, float32[rows, vector_size].
 
     Args:
-      student: a functional model that reads ``ids`` and returns a dict with "logits".
+      student: a functional model that reads ``ids`` and returns a dict with "logits" or "vector".
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
       batch_size: rows a call.
     """
@@ -72,6 +73,11 @@ def predict_tags(student: keras.Model, windows: Windows, batch_size: int = 512) 
     return out
 
 
+def answer_of(student: keras.Model) -> str:
+    """The name of the output that a student is asked for: "vector" of a universal student, else "logits"."""
+    return "vector" if "vector" in student.output else "logits"
+
+
 def _logits_of(student: keras.Model, ids: Mapping[str, TokenIds]) -> Callable:
     """Traced once a student: it is asked for dev scores after each round."""
     import tensorflow as tf
@@ -79,6 +85,7 @@ def _logits_of(student: keras.Model, ids: Mapping[str, TokenIds]) -> Callable:
     call = getattr(student, "_kd_predict", None)
     if call is None:
         spec = {k: tf.TensorSpec((None, None), tf.int32) for k in ids}
-        call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
+        name = answer_of(student)
+        call = tf.function(lambda x: student(x, training=False)[name], input_signature=[spec])
         object.__setattr__(student, "_kd_predict", call)
     return call

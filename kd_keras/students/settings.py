@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError, did_you_mean
@@ -10,9 +12,13 @@ from kd_keras.text.truncation import TRUNCATIONS
 from kd_keras.text.vectors import vector_width
 
 # Every registered student → whether it reads pairs. The first of a kind is that kind's default.
-READS_PAIRS = {"bilstm": False, "siamese": True, "tagger": False}
-# Those that give each word a tag.
-TAGGERS = ("tagger",)
+READS_PAIRS = {"bilstm": False, "siamese": True, "tagger": False, "universal": False}
+# Those that give each word a tag, and those that give a text a vector.
+TAGGERS, ENCODERS = ("tagger",), ("universal",)
+# What becomes of the states over time: those at the ends, the largest, or their mean.
+LAST, MAX, MEAN = POOLINGS = ("last", "max", "mean")
+# The layer that gives a vector length 1.
+UNIT = "unit"
 # Tang et al. 2019, section 4.2.
 DEFAULT_WIDTH = 300
 
@@ -27,8 +33,8 @@ class StudentSettings(Checked):
 
     student: str | None = setting(
         None,
-        "kind of student: bilstm (sentences), siamese (pairs) or tagger (tags of words); the one that fits the task if "
-        "not given.",
+        "kind of student: bilstm (sentences), siamese (pairs), tagger (tags of words) or universal (vectors of "
+        "sentences, which pretrain makes); the one that fits the task if not given.",
     )
     tokenizer: str = setting(
         "wordpiece",
@@ -64,11 +70,11 @@ class StudentSettings(Checked):
         None, f"width of the embeddings; if not given, that of --vectors, else {DEFAULT_WIDTH}.", low=1
     )
     hidden_size: int = setting(150, "LSTM units per direction.", low=1)
-    dense_size: int = setting(200, "units of the fully connected layer; a tagger may have 0, no such layer.", low=0)
+    dense_size: int = setting(200, "units of the fully connected layer; 0: no such layer, a linear head.", low=0)
     pooling: str = setting(
-        "last",
-        "sentence vector: last states of both directions, or the maximum over time.",
-        choices=("last", "max"),
+        LAST,
+        "sentence vector: last states of both directions, or the maximum or the mean of the states over time.",
+        choices=POOLINGS,
     )
     embedding_dropout: float = setting(0.4, "part of the embeddings' values dropped in training.", low=0.0, high=0.95)
     word_dropout: float = setting(0.1, "part of the tokens dropped whole in training.", low=0.0, high=0.95)
@@ -103,24 +109,69 @@ class StudentSettings(Checked):
         return found
 
 
-def student_name(settings: StudentSettings, pair: bool, tagging: bool = False) -> str:
-    """The student that reads sentences, or pairs, or tags words.
+# The layers of an encoder, from the top down: what one student can begin with that another has learnt.
+ENCODER = ("bilstm", "embeddings", "embeddings_static")
+# What these layers must have in common.
+_OF_AN_ENCODER = ("tokenizer", "channels", "embedding_size", "hidden_size", "pooling")
+
+
+@dataclass(frozen=True)
+class WarmSettings(Checked):
+    """From which student another one starts, and how the layers that it takes over go on learning."""
+
+    student_from: str | None = path_setting(
+        None, "run folder of pretrain, or of train: the student starts with its vocabulary, embeddings and BiLSTM, in "
+        "its shape.",
+    )  # fmt: skip
+    student_rate: float = setting(
+        0.3, "--student_from: factor of the learning rate of these layers; 0: they stay as they are.", low=0.0, high=1.0
+    )
+    student_unfreeze: bool = setting(
+        False, "--student_from: the layers learn one after the other, from the top down: head, BiLSTM, embeddings."
+    )
+
+    def key(self, student: str) -> dict:
+        """For keys of runs; ``student`` is the hash of the file. Nothing where no student is taken."""
+        if self.student_from is None:
+            return {}
+        how = {"rate": self.student_rate, "unfreeze": self.student_unfreeze}
+        return {"student_from": {"student": student, **how}}
+
+
+def shape_of(settings: StudentSettings, other: Mapping[str, Any], where: str) -> StudentSettings:
+    """``settings`` with the encoder of ``other``, the "student" in the run.json of ``where``.
+
+    Raises:
+      UserError: another shape was asked for, or ``other`` is none.
+    """
+    default, known = StudentSettings(), {name: other.get(name) for name in _OF_AN_ENCODER}
+    if any(name not in other for name in _OF_AN_ENCODER):
+        raise UserError(f"--student_from={where}: says no shape of a student; expected a run of pretrain or train")
+    for name, value in known.items():
+        if (asked := getattr(settings, name)) not in (getattr(default, name), value):
+            raise UserError(f"--{name}={asked}: the student of --student_from={where} has {value}; leave the flag out")
+    # Its vocabulary and first embeddings come with it, words' vectors too.
+    return replace(settings, **known, vectors=None, embeddings="random" if known["tokenizer"] == "words" else "teacher")
+
+
+def student_name(settings: StudentSettings, pair: bool, tagging: bool = False, vectors: bool = False) -> str:
+    """The student that reads sentences, or pairs, or tags words, or gives vectors.
 
     Raises:
       UserError: another was asked for, or a shape that it cannot have.
     """
-    fit = [name for name, reads_pairs in READS_PAIRS.items() if (reads_pairs, name in TAGGERS) == (pair, tagging)]
+    wanted = (pair, tagging, vectors)
+    fit = [name for name, pairs in READS_PAIRS.items() if (pairs, name in TAGGERS, name in ENCODERS) == wanted]
     name = settings.student or fit[0]
     if name not in fit:
         reads = "tag words" if tagging else "read pairs" if pair else "read single sentences"
+        reads = "give vectors" if vectors else reads
         raise UserError(
             f"--student={name}: does not {reads}, which the task has; expected {' or '.join(fit)}, or leave --student "
             "out"
         )
     if tagging and settings.tokenizer != "wordpiece":
         raise UserError(f"--tokenizer={settings.tokenizer}: a tagger reads pieces; leave --tokenizer out")
-    if tagging and settings.pooling != "last":
+    if tagging and settings.pooling != LAST:
         raise UserError(f"--pooling={settings.pooling}: a tagger pools nothing; leave --pooling out")
-    if not tagging and not settings.dense_size:
-        raise UserError("--dense_size=0: only a tagger can do without the fully connected layer; expected at least 1")
     return name

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.students.settings import LAST, MAX, MEAN, UNIT
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,13 @@ class StudentWeights:
     Attributes:
       embeddings: float32[vocab, width], of both channels side by side if there are two.
       forward, backward: the BiLSTM.
-      dense, logits: kernel and bias of the head's two layers; a tagger may have no dense.
-      pool_max: the sentence vector is the maximum over time instead of the last states.
+      dense, logits: kernel and bias of the head's two layers; there may be no dense.
+      pooling: what becomes of the states over time, as ``StudentSettings`` names it.
       inputs: ("ids",), or ("ids_a", "ids_b") of pairs.
       sigmoid: whether each output is a probability by itself (several labels a text), instead of all together.
       tagging: whether each token has logits, of its own states; there is no sentence vector then.
+      vector: whether what it gives is no logits, but the vector of a universal student.
+      unit: whether that has length 1.
     """
 
     embeddings: np.ndarray
@@ -48,10 +51,12 @@ class StudentWeights:
     backward: Direction
     dense: tuple[np.ndarray, np.ndarray] | None
     logits: tuple[np.ndarray, np.ndarray]
-    pool_max: bool
+    pooling: str
     inputs: tuple[str, ...]
     sigmoid: bool = False
     tagging: bool = False
+    vector: bool = False
+    unit: bool = False
 
     @property
     def outputs(self) -> int:
@@ -59,7 +64,7 @@ class StudentWeights:
 
 
 def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
-    """The weights of a BiLSTM student, siamese student or tagger; ``sigmoid`` as in the result.
+    """The weights of a BiLSTM student, siamese student, tagger or universal student; ``sigmoid`` as in the result.
 
     Raises:
       UserError: the model is not built of the layers that these students have.
@@ -68,24 +73,34 @@ def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
         channels = [layer for layer in student.layers if layer.name in ("embeddings", "embeddings_static")]
         channels.sort(key=lambda layer: layer.name)
         bilstm = student.get_layer("bilstm")
-        tagging = len(student.output["logits"].shape) == 3
-        has_dense = not tagging or any(layer.name == "dense" for layer in student.layers)
-        heads = [tuple(student.get_layer(n).get_weights()) for n in (*(["dense"] if has_dense else []), "logits")]
+        vector = "vector" in student.output
+        answer = "vector" if vector else "logits"
+        tagging, names = len(student.output[answer].shape) == 3, {layer.name for layer in student.layers}
+        has_dense = "dense" in names
+        heads = [tuple(student.get_layer(n).get_weights()) for n in (*(["dense"] if has_dense else []), answer)]
         return StudentWeights(
             embeddings=np.concatenate([_array(c.embeddings) for c in channels], axis=1),
             forward=_direction(bilstm.forward_layer),
             backward=_direction(bilstm.backward_layer),
             dense=heads[0] if has_dense else None,
             logits=heads[-1],
-            pool_max=bool(bilstm.forward_layer.return_sequences) and not tagging,
+            pooling=_pooling(student, bilstm, tagging),
             inputs=tuple(sorted(student.input_names if hasattr(student, "input_names") else student.input)),
             sigmoid=sigmoid,
             tagging=tagging,
+            vector=vector,
+            unit=UNIT in names,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         raise UserError(
             f"student {getattr(student, 'name', '?')}: not a BiLSTM student that can be exported ({e})"
         ) from e
+
+
+def _pooling(student: Any, bilstm: Any, tagging: bool) -> str:
+    if tagging or not bilstm.forward_layer.return_sequences:
+        return LAST
+    return MEAN if any(layer.name == MEAN for layer in student.layers) else MAX
 
 
 def _array(weight: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.label_names import label_fault
 from kd_keras.tasks.rows import Rows, no_tags
 
-KINDS = ("single", "pair", "regression", "multilabel", "tagging")
+KINDS = ("single", "pair", "regression", "multilabel", "tagging", "text")
 
 
 class BadRowSink(Protocol):
@@ -51,7 +51,8 @@ class Task:
 
     Attributes:
       name: its name in the registry, or "custom".
-      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or two; or "tagging".
+      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or two; or "tagging"; or "text",
+        which is no task yet: the teacher's vectors of plain text are all that is learnt.
       labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none;
         those of a tagging are O, then B and I of each type of entity (IOB2): "O", "B-LOC", "I-LOC", "B-ORG", …
       metric: name of the dev metric that selects weights.
@@ -64,6 +65,7 @@ class Task:
       class_weights: what a row of each label counts in the loss of gold labels, 1 on average; of several labels a text,
         what a row that has the label counts, 1 being one that has not; None: all the same.
       chosen_metric: whether ``metric`` is another than the task's own, by hand or for uneven classes.
+      vector_size: of a "text", how many numbers its vectors have.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Task:
     extra_splits: tuple[str, ...] = ()
     class_weights: tuple[float, ...] | None = None
     chosen_metric: bool = False
+    vector_size: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -93,6 +96,8 @@ class Task:
             raise ValueError(f"task {self.name!r}: the label {fault}")
         if self.is_regression and self.labels:
             raise ValueError(f"task {self.name!r}: a regression has no labels")
+        if self.is_text != bool(self.vector_size) or (self.is_text and self.labels):
+            raise ValueError(f"task {self.name!r}: a text, and nothing else, has a vector_size and no labels")
         if self.is_tagging and self.labels != iob2(self.types):
             raise ValueError(f"task {self.name!r}: labels {self.labels}: expected O, then B- and I- of each type")
 
@@ -115,6 +120,11 @@ class Task:
     def is_tagging(self) -> bool:
         """Whether each word of a text has a label of its own."""
         return self.kind == "tagging"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether vectors of plain text are learnt, for any task to come."""
+        return self.kind == "text"
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -142,8 +152,8 @@ class Task:
 
     @property
     def num_outputs(self) -> int:
-        """Size of a model's output: one for each label, or 1 for a regression."""
-        return 1 if self.is_regression else len(self.labels)
+        """Size of a model's output: one for each label, 1 for a regression, or a vector's numbers."""
+        return 1 if self.is_regression else self.vector_size or len(self.labels)
 
     def to_json(self) -> dict[str, Any]:
         """What ``task.json`` of a run folder holds: enough to predict and to evaluate."""
@@ -155,6 +165,7 @@ class Task:
             "metrics": list(self.metrics),
             "columns": self.columns.to_json(),
             "max_length": self.max_length,
+            **({"vector_size": self.vector_size} if self.is_text else {}),
         }
 
     @staticmethod
@@ -173,6 +184,7 @@ class Task:
                 metrics=tuple(value["metrics"]),
                 columns=Columns(**columns),
                 max_length=int(value["max_length"]),
+                vector_size=int(value.get("vector_size", 0)),
             )
         except (KeyError, TypeError, ValueError) as e:
             raise UserError(f"task.json is not a task's record ({type(e).__name__}: {e})") from None

@@ -125,7 +125,7 @@ def has_label(rows: Rows) -> np.ndarray:
 
 
 def is_gold(label: np.ndarray | Ragged) -> np.ndarray:
-    """bool[rows]: where a label, a set of labels, or tags are given.
+    """bool[rows]: where a label, a set of labels, tags, or a vector are given.
 
     >>> is_gold(np.array([[1, 0], [-1, -1], [0, 0]])).tolist()
     [True, False, True]
@@ -133,7 +133,7 @@ def is_gold(label: np.ndarray | Ragged) -> np.ndarray:
     if isinstance(label, Ragged):
         return label.lengths > 0
     if label.dtype.kind == "f":
-        return np.isfinite(label)
+        return np.isfinite(label) if label.ndim == 1 else np.isfinite(label).all(1)
     return label >= 0 if label.ndim == 1 else (label >= 0).all(1)
 
 

@@ -17,6 +17,7 @@ SMALL = StudentSettings(student="bilstm", embedding_size=12, hidden_size=7, dens
 SHORT = CompressSettings(updates=4, rounds=2, batch_size=16, sparsity=0.6, clusters=5, learning_rate=1e-2)
 # Two channels, maximum over time; pairs: every branch of the twin, in two students.
 STUDENTS = {
+    "mean": replace(SMALL, pooling="mean"),
     "multichannel, max": replace(SMALL, channels="multichannel", pooling="max"),
     "siamese": replace(SMALL, student="siamese"),
 }

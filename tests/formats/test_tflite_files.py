@@ -21,6 +21,7 @@ SMALL = StudentSettings(student="bilstm", embedding_size=12, hidden_size=17, den
 STUDENTS = {
     "plain": SMALL,
     "max-multichannel": replace(SMALL, pooling="max", channels="multichannel"),
+    "mean": replace(SMALL, pooling="mean"),
     "siamese": replace(SMALL, student="siamese"),
     "siamese-max": replace(SMALL, student="siamese", pooling="max", channels="static"),
 }

@@ -11,7 +11,7 @@ from fresh import assert_answers_alone
 
 from kd_keras.common.errors import UserError
 from kd_keras.students.bilstm import STUDENTS, build_student, flops_per_token, parameters
-from kd_keras.students.settings import READS_PAIRS, TAGGERS, StudentSettings
+from kd_keras.students.settings import ENCODERS, READS_PAIRS, TAGGERS, StudentSettings
 
 VOCAB, CLASSES = 20, 3
 SMALL = StudentSettings(embedding_size=6, hidden_size=5, dense_size=7)
@@ -19,8 +19,8 @@ MATRIX = np.random.default_rng(0).normal(size=(VOCAB, 6)).astype(np.float32)
 FIRST = np.array([[3, 4, 5, 6], [7, 8, 0, 0], [0, 0, 0, 0], [9, 0, 0, 0]], np.int32)
 SECOND = np.array([[5, 4, 3, 11, 12], [7, 8, 9, 0, 0], [3, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.int32)
 
-SHAPES = [("last", "nonstatic"), ("max", "multichannel"), ("last", "static")]
-OF_TEXTS = [name for name in STUDENTS.names() if name not in TAGGERS]
+SHAPES = [("last", "nonstatic"), ("max", "multichannel"), ("last", "static"), ("mean", "nonstatic")]
+OF_TEXTS = [name for name in STUDENTS.names() if name not in TAGGERS + ENCODERS]
 CASES = [(s, *shape) for s in OF_TEXTS for shape in SHAPES]
 
 
@@ -85,7 +85,8 @@ def encode_by_hand(w, settings, row):
         if not len(row):
             parts.append(np.zeros(r.shape[0]))
         else:
-            parts.append(states[-1] if settings.pooling == "last" else states.max(0))
+            pooled = {"last": lambda s: s[-1], "max": lambda s: s.max(0), "mean": lambda s: s.mean(0)}
+            parts.append(pooled[settings.pooling](states))
     return np.concatenate(parts)
 
 
@@ -182,7 +183,7 @@ def test_word_dropout_takes_whole_words(channels):
     np.testing.assert_allclose(x[~gone], np.tile(2 * vector, ((~gone).sum(), 1)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["last", "max"])
+@pytest.mark.parametrize("pooling", ["last", "max", "mean"])
 def test_a_siamese_student_reads_both_texts_with_the_same_weights(pooling):
     model = build(replace(SMALL, student="siamese", pooling=pooling))
     one = answers(model, {"ids_a": FIRST, "ids_b": SECOND})["sentence"]
@@ -238,7 +239,7 @@ def test_saved_students_load_in_a_fresh_process_without_the_package(tmp_path, ru
 
 def test_an_unknown_student_is_refused():
     with pytest.raises(
-        UserError, match="--student=bilst: expected one of bilstm, siamese, tagger. Did you mean bilstm"
+        UserError, match="--student=bilst: expected one of bilstm, siamese, tagger, universal. Did you mean bilstm"
     ):
         StudentSettings(student="bilst")
     with pytest.raises(UserError, match="unknown student 'x'"):

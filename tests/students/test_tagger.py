@@ -146,10 +146,10 @@ def test_it_is_saved_and_opened_without_the_package(tmp_path, run_python):
 def test_its_weights_as_arrays():
     model = build(SMALL)
     weights = student_weights(model)
-    assert weights.tagging and not weights.pool_max and weights.inputs == ("ids",) and weights.outputs == TAGS
+    assert weights.tagging and weights.pooling == "last" and weights.inputs == ("ids",) and weights.outputs == TAGS
     assert weights.dense[0].shape == (10, 7)
     sentence = student_weights(build_student(replace(SMALL, pooling="max"), MATRIX, 2, 1))
-    assert sentence.pool_max and not sentence.tagging
+    assert sentence.pooling == "max" and not sentence.tagging
     assert student_weights(build(SHAPES["no dense"])).dense is None
 
 
@@ -219,7 +219,6 @@ def test_a_tagging_gets_a_tagger_and_nothing_else_does():
         ({"student": "tagger"}, True, False, "--student=tagger: does not read pairs, .* expected siamese"),
         ({"pooling": "max"}, False, True, "--pooling=max: a tagger pools nothing"),
         ({"tokenizer": "words", "embeddings": "random"}, False, True, "--tokenizer=words: a tagger reads pieces"),
-        ({"dense_size": 0}, False, False, "--dense_size=0: only a tagger can do without"),
     ]:
         with pytest.raises(UserError, match=message):
             student_name(StudentSettings(**asked), pair, tagging)

@@ -1,0 +1,41 @@
+"""A student of no task in particular: a BiLSTM whose vector of a text is near to the teacher's (Wu et al. 2020)."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kd_keras.students.encoder import Encoder
+from kd_keras.students.settings import UNIT, StudentSettings
+
+
+def universal(settings: StudentSettings, matrix: np.ndarray, outputs: int, unit: bool = True) -> keras.Model:
+    """A student that gives each text a vector.
+
+    The paper's tables could not be read; what is known of it is that an LSTM approximates the sentence representation
+    of a BERT that was not fine-tuned. Layers and widths are ours.
+
+    >>> import numpy as np
+    >>> settings = StudentSettings(embedding_size=16, hidden_size=8, pooling="mean")
+    >>> student = universal(settings, np.ones((100, 16), np.float32), outputs=12)
+    >>> student({"ids": np.array([[5, 7, 0]])})["vector"].shape
+    TensorShape([1, 12])
+
+    Args:
+      settings: the shape; its ``pooling`` makes "sentence" of the states. ``dense_size`` is no part of it.
+      matrix: float32[vocab, width], the first embeddings.
+      outputs: numbers of a vector.
+      unit: whether vectors have length 1.
+
+    Returns:
+      A functional model {"ids": int32[batch, time]} → {"vector": float32[batch, outputs],
+      "sentence": float32[batch, 2 · hidden_size]}. 0 is padding; more of it changes nothing.
+    """
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    sentence = Encoder(settings, matrix)(ids)
+    vector = keras.layers.Dense(outputs, name="vector")(
+        keras.layers.Dropout(settings.dropout, name="sentence_dropout")(sentence)
+    )
+    if unit:
+        vector = keras.layers.UnitNormalization(name=UNIT)(vector)
+    return keras.Model({"ids": ids}, {"vector": vector, "sentence": sentence}, name="student")

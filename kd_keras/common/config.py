@@ -60,6 +60,12 @@ def path_setting(default: str | None, help: str, many: bool = False) -> Any:
     return dataclasses.field(default=default, metadata=meta)
 
 
+def redefined(cls: type, name: str, default: Any, **changed: Any) -> Any:
+    """The :func:`setting` called ``name`` of ``cls`` for a subclass that has another default, or help, limits, …"""
+    (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
+    return dataclasses.field(default=default, metadata=field.metadata | changed)
+
+
 class Checked:
     """Mixin: writes out ``~`` in paths and checks every ``setting`` against its limits, on construction."""
 

@@ -17,41 +17,18 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
+from kd_keras.teachers.encoded import Encoded, token_batches
 from kd_keras.teachers.heads import BATCH, functional, pooled_of, pooling_of, set_pooling, tensors
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.loading import load_bert
 from kd_keras.teachers.settings import CLS
 from kd_keras.teachers.tokenizer_files import BACKEND
-from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import WordPiece
 from kd_keras.text.truncation import HEAD
 from kd_keras.text.unigram import Unigram
 
 # Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
 tf_keras.backend.experimental.enable_tf_random_generator()
-
-
-class Encoded:
-    """Rows as the teacher reads them.
-
-    Attributes:
-      ids: TokenIds with [CLS] and [SEP].
-      first: int32[rows], length of the first segment; what lies behind it has type 1.
-    """
-
-    def __init__(self, ids: TokenIds, first: Sequence[int]):
-        self.ids = ids
-        self.first = np.asarray(first, np.int32)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def batch(self, rows: np.ndarray, multiple: int = 1) -> dict[str, np.ndarray]:
-        """int32[batch, time] input_ids, attention_mask and token_type_ids; time is a multiple of ``multiple``."""
-        ids = self.ids.padded(rows, multiple)
-        mask = (ids != 0).astype(np.int32)
-        types = (np.arange(ids.shape[1]) >= self.first[rows][:, None]).astype(np.int32) * mask
-        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
 class Teacher:
@@ -69,6 +46,8 @@ class Teacher:
     """
 
     tagging = False
+    # Whether it has a classifier, or gives vectors of texts alone.
+    classifies = True
     # Whether forward passes take products of bfloat16, as fine-tuning does for its dev scores.
     bfloat16 = False
 
@@ -135,6 +114,24 @@ class Teacher:
         return cls(bert, WordPiece(vocab, max_length), "random")
 
     @property
+    def weights(self) -> list:
+        """All that it is made of."""
+        return self.bert.weights
+
+    @property
+    def vector_size(self) -> int:
+        """Numbers of what :meth:`told` gives."""
+        return self.bert.config.hidden_size
+
+    def answer(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        """What an exported teacher gives of one padded batch: float32[batch, labels], or [batch, time, labels]."""
+        return self.model(batch, training=False)["logits"]
+
+    def told(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors of texts as signals keep them: as they are."""
+        return vectors
+
+    @property
     def num_labels(self) -> int:
         return self.bert.config.num_labels
 
@@ -150,8 +147,8 @@ class Teacher:
 
     def about(self) -> dict[str, object]:
         """Name and size, for reports."""
-        total = sum(int(np.prod(v.shape)) for v in self.bert.weights)
-        embeddings = sum(int(np.prod(v.shape)) for v in self.bert.weights if "/embeddings/" in v.name)
+        total = sum(int(np.prod(v.shape)) for v in self.weights)
+        embeddings = sum(int(np.prod(v.shape)) for v in self.weights if "/embeddings/" in v.name)
         return {
             "name": self.name,
             "parameters": total,
@@ -261,7 +258,7 @@ class Teacher:
         import hashlib
 
         digest, splits = hashlib.sha256(), list(self.tokenizer.splitting().items())
-        for v in self.bert.weights:
+        for v in self.weights:
             digest.update(np.ascontiguousarray(v.numpy()).data)
         return {
             "weights": digest.hexdigest()[:16],
@@ -285,16 +282,3 @@ def _dense_in_bfloat16(layer: tf_keras.layers.Dense, kernel: tf.Tensor, x: tf.Te
     rows = tf.matmul(tf.reshape(tf.cast(x, tf.bfloat16), (-1, kernel.shape[0])), kernel)
     shape = tf.concat([tf.shape(x)[:-1], kernel.shape[1:]], 0)
     return layer.activation(tf.reshape(tf.cast(rows, tf.float32), shape) + layer.bias)
-
-
-def token_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Row indices, sorted by length and cut so that rows × longest ≤ ``tokens`` (at least one row)."""
-    order = np.argsort(lengths, kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and (end + 1 - start) * lengths[order[end]] <= tokens:
-            end += 1
-        batches.append(order[start:end])
-        start = end
-    return batches

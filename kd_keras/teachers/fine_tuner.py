@@ -19,7 +19,8 @@ from kd_keras.metrics import score
 from kd_keras.metrics.answers import less, sigmoid, thresholds
 from kd_keras.metrics.linear import Linear, probe
 from kd_keras.tasks import Rows, TaskData, has_label
-from kd_keras.teachers.bert import Encoded, Teacher
+from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.encoded import Encoded
 from kd_keras.teachers.finished import link_folder
 from kd_keras.teachers.heads import BATCH, logits_of, tags_of, tensors
 from kd_keras.teachers.lean import lean

@@ -18,7 +18,7 @@ from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
 from kd_keras.teachers.bert import Teacher
-from kd_keras.teachers.precision import SAMPLE, checked_bfloat16
+from kd_keras.teachers.precision import SAMPLE, checked_bfloat16, checked_vectors
 from kd_keras.teachers.settings import WORD, LabelSettings
 from kd_keras.teachers.signal_columns import ROW, TOKEN, Column
 from kd_keras.teachers.signals import HIDDEN, LOGITS, OWN_FILES, Signals, SignalStore
@@ -37,6 +37,8 @@ def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettin
     vector = {"pooling": settings.hidden, "layer": layer_of(teacher, settings)}
     if settings.hidden == WORD:
         vector["projection"] = teacher.projection.key
+    elif not teacher.classifies:
+        vector["told"] = teacher.reduction.to_json()
     return {
         "task": task_name,
         "teacher": teacher.fingerprint(),
@@ -45,16 +47,19 @@ def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettin
         "rows": len(rows),
         "batch_tokens": settings.label_batch_tokens,
         "shard_rows": settings.shard_rows,
-        "columns": signal_columns.to_json(columns(settings, teacher.tagging)),
+        "columns": signal_columns.to_json(columns(settings, teacher.tagging, teacher.classifies)),
         **({} if settings.label_precision == "float32" else {"precision": settings.label_precision}),
     }
 
 
-def columns(settings: LabelSettings, tagging: bool = False) -> dict[str, Column]:
-    """The columns that :func:`label_shard` makes: a line of numbers a text, or for each of its words."""
+def columns(settings: LabelSettings, tagging: bool = False, logits: bool = True) -> dict[str, Column]:
+    """The columns that :func:`label_shard` makes: a line of numbers a text, or for each of its words.
+
+    ``logits`` says whether the teacher gives any.
+    """
     kind = TOKEN if tagging else ROW
     vector = {} if settings.hidden == "none" else {HIDDEN: Column(kind, "float16")}
-    return {LOGITS: Column(kind, "float32"), **vector}
+    return {**({LOGITS: Column(kind, "float32")} if logits else {}), **vector}
 
 
 def layer_of(teacher: Teacher, settings: LabelSettings) -> int:
@@ -97,7 +102,10 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
         most = SAMPLE if teacher.tagging else 4 * SAMPLE
         some = first[np.linspace(0, len(first) - 1, min(most, len(first))).astype(int)]
         sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
-        checked_bfloat16(teacher, teacher.encode_texts(*_texts(rows, some)), settings.label_batch_tokens, sets)
+        if teacher.classifies:
+            checked_bfloat16(teacher, teacher.encode_texts(*_texts(rows, some)), settings.label_batch_tokens, sets)
+        else:
+            checked_vectors(lambda how: label_shard(teacher, _texts(rows, some)[0], how)[HIDDEN], settings)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
     done = [n for n in range(len(shards)) if store.shard(n).is_file()]
     for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
@@ -138,22 +146,26 @@ def label_shard(
 
     Returns:
       {"logits": float32[texts, labels], "hidden": float16[texts, width] unless ``settings.hidden`` is "none"}, in the
-      order of ``texts``. A teacher of words: ragged rows of both, float32[words, labels] and float16[words, fewer].
+      order of ``texts``. A teacher of words: ragged rows of both, float32[words, labels] and float16[words, fewer]. One
+      that does not classify: "hidden" alone.
     """
+    tells = teacher  # a copy in bfloat16 knows no axes
     if settings.label_precision == "bfloat16":
         teacher = teacher.in_bfloat16
     encoded, config, layer = teacher.encode_texts(texts, texts_b), teacher.bert.config, layer_of(teacher, settings)
     if isinstance(encoded, EncodedWords):
         return _label_words(teacher, encoded, settings, report)
-    widths = {LOGITS: teacher.num_labels, HIDDEN: config.hidden_size}
-    out = {name: np.empty((len(texts), widths[name]), c.dtype) for name, c in columns(settings).items()}
+    widths = {LOGITS: teacher.num_labels, HIDDEN: tells.vector_size}
+    made_of = columns(settings, logits=teacher.classifies)
+    out = {name: np.empty((len(texts), widths[name]), c.dtype) for name, c in made_of.items()}
     cls_only = not (settings.hidden == "mean" and layer == config.num_hidden_layers)
     for batch in plan(encoded.ids.lengths, settings.label_batch_tokens):
         x = encoded.batch(batch)
         made = teacher.predict_batch(x, cls_only)
-        out[LOGITS][batch] = made["logits"].numpy()
+        if LOGITS in out:
+            out[LOGITS][batch] = made["logits"].numpy()
         if HIDDEN in out:
-            out[HIDDEN][batch] = pool(made[f"hidden_{layer}"].numpy(), x["attention_mask"], settings.hidden)
+            out[HIDDEN][batch] = tells.told(pool(made[f"hidden_{layer}"].numpy(), x["attention_mask"], settings.hidden))
         report(len(batch))
     return out
 

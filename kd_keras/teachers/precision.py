@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.common.ragged import Ragged
-from kd_keras.teachers.bert import Encoded, Teacher
+from kd_keras.metrics.vectors import cosines
+from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.encoded import Encoded
+from kd_keras.teachers.settings import FLOAT32, LabelSettings
 from kd_keras.teachers.tagger import EncodedWords
 
 SAMPLE = 1024
@@ -51,6 +56,23 @@ def checked_bfloat16(teacher: Teacher, encoded: Encoded, tokens_per_batch: int, 
         )
     say(f"labels in bfloat16: {found}; {slow / fast:.2f} × the speed of float32")
     return lowered
+
+
+def checked_vectors(vectors: Callable[[LabelSettings], np.ndarray], settings: LabelSettings) -> None:
+    """Asks for the vectors of a sample, float[texts, width], in float32 and as ``settings`` have it.
+
+    Raises:
+      UserError: a hundredth of them have a cosine under 0.99 between the two, or the mean is under 0.999.
+    """
+    whole, rough = (vectors(replace(settings, label_precision=p)) for p in (FLOAT32, settings.label_precision))
+    found = cosines(whole, rough)
+    said = f"of {len(found):,} texts the vectors' mean cosine with float32's is {found.mean():.5f}"
+    if np.quantile(found, 0.01) < 0.99 or found.mean() < 0.999:
+        raise UserError(
+            f"--label_precision={settings.label_precision}: {said}, and {np.mean(found < 0.99):.1%} of them are under "
+            "0.99; wanted: at least 0.999, and at most 1 %; take --label_precision=float32"
+        )
+    say(f"vectors in {settings.label_precision}: {said}")
 
 
 def _timed(teacher: Teacher, sample: Encoded, tokens_per_batch: int) -> tuple[np.ndarray | Ragged, float]:

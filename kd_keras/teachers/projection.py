@@ -6,7 +6,7 @@ dozen directions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,30 +55,58 @@ def fitted(
     """
     some = [rows.text[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(_TEXTS, len(rows))).astype(int)).tolist()]
     key = files.hash_of(teacher.fingerprint(), layer, width, some)
+    return find_or_fit("projection of states", path, key, lambda: fit(teacher, some, layer, width), known)
 
-    def make() -> None:
-        made = fit(teacher, some, layer, width)
+
+def find_or_fit(
+    what: str, path: Path, key: str, make: Callable[[], Projection], known: Iterable[Path] = ()
+) -> Projection:
+    """The projection of ``key`` at ``path``, or at one of ``known``, or what ``make`` gives."""
+
+    def write() -> None:
+        made = make()
         with files.atomic_path(path) as temp:
             np.savez(temp, mean=made.mean, axes=made.axes, kept=made.kept, key=key)
 
-    return find_or_make("projection of states", path, lambda place: _read(place, key), make, known, aloud=False)
+    return find_or_make(what, path, lambda place: _read(place, key), write, known, aloud=False)
 
 
 def fit(teacher: TaggingTeacher, texts: Sequence[str], layer: int, width: int) -> Projection:
-    """By the singular value decomposition of the centred states of all words of ``texts``."""
-    states = teacher.word_states(teacher.encode_texts(texts), layer).astype(np.float64)
+    """Of the states of all words of ``texts``."""
+    return principal(teacher.word_states(teacher.encode_texts(texts), layer), width)
+
+
+def principal(states: np.ndarray, width: int, whiten: bool = False) -> Projection:
+    """By the singular value decomposition of the centred states.
+
+    >>> states = np.random.default_rng(0).normal(size=(50, 6)) * [3, 1, 1, 1, 1, 0.1]
+    >>> principal(states, 4, whiten=True)(states).std(0).round(3).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+
+    Args:
+      states: float[n, units].
+      width: numbers that are left, at most ``units``.
+      whiten: each direction is scaled by itself, so that all weigh the same (Huang et al. 2021, section 3).
+    """
+    states = states.astype(np.float64)
     mean = states.mean(0)
     _, sizes, axes = np.linalg.svd(states - mean, full_matrices=False)
     axes = axes[: min(width, len(axes))].T
-    spread = max(float(((states - mean) @ axes).std()), 1e-8)
+    told = (states - mean) @ axes
+    spread = np.maximum(told.std(0) if whiten else told.std(), 1e-8)
     kept = float((sizes[:width] ** 2).sum() / max((sizes**2).sum(), 1e-12))
     return Projection(mean.astype(np.float32), (axes / spread).astype(np.float32), kept)
+
+
+def read_projection(path: Path) -> Projection:
+    """Whatever it was made of; UserError where there is none, or a damaged one."""
+    with open_npz(path) as saved:
+        return Projection(saved["mean"], saved["axes"], float(saved["kept"]))
 
 
 def _read(path: Path, key: str) -> Projection | None:
     if not path.is_file():
         return None
     with open_npz(path) as saved:
-        if str(saved["key"]) != key:
-            return None
-        return Projection(saved["mean"], saved["axes"], float(saved["kept"]))
+        made = str(saved["key"])
+    return read_projection(path) if made == key else None

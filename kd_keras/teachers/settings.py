@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kd_keras.common import machine
 from kd_keras.common.config import AUTO, Checked, path_setting, setting
@@ -15,6 +15,7 @@ PROBE, RANDOM = STARTS = ("probe", "random")
 FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
 WORD = "word"
 NOTHING, EMBEDDINGS = FROZEN = ("none", "embeddings")
+PCA, WHITEN = "pca", "whiten"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,26 @@ class LabelSettings(Checked):
     def check_machine(self) -> None:
         """UserError where ``label_precision`` is not for this processor: emulated, it is slower than float32."""
         _check_machine("label_precision", self.label_precision)
+
+
+@dataclass(frozen=True)
+class TargetSettings(Checked):
+    """What of the teacher's vector of a text a universal student learns."""
+
+    vector_size: int = setting(256, "numbers of a vector; with --reduction=none the teacher's own width.", low=2)
+    reduction: str = setting(
+        PCA, "how the teacher's numbers become these: the first axes of a PCA that is fitted once, the same with all "
+        "axes scaled alike, or none.", choices=(PCA, WHITEN, NOTHING),
+    )  # fmt: skip
+    unit: bool = setting(True, "whether vectors are brought to length 1, so that their products are cosines.")
+
+    def of_teacher(self, width: int) -> TargetSettings:
+        """With the size that vectors of a teacher of ``width`` numbers have; UserError where it has fewer."""
+        if self.reduction == NOTHING:
+            return replace(self, vector_size=width)
+        if self.vector_size > width:
+            raise UserError(f"--vector_size={self.vector_size}: the teacher's vectors have {width} numbers")
+        return self
 
 
 def _check_machine(flag: str, precision: str) -> None:

@@ -43,14 +43,15 @@ class Signals:
     """Signals of a split, in the order of its rows.
 
     Attributes:
-      logits: float32[rows, labels]; of a tagging ragged rows of [words, labels], on disk.
+      logits: float32[rows, labels]; of a tagging ragged rows of [words, labels], on disk; None of a teacher that gives
+        vectors alone.
       hidden: float16[rows, width] (the teacher's sentence vector), or ragged rows of [words, width], which stay on
         disk, or None.
       manifest: what made them.
       more: the store's other columns by name, on disk: [rows, width], or ragged rows of what it has of each token.
     """
 
-    logits: np.ndarray | Ragged
+    logits: np.ndarray | Ragged | None
     hidden: MappedArray | Ragged | None
     manifest: dict
     more: Mapping[str, MappedArray | Ragged] = field(default_factory=dict)
@@ -269,7 +270,7 @@ class SignalStore:
             if not there.all():
                 raise self._without_signal(rows.ids[int(np.argmin(there))], shards)
         values = {name: part.done() for name, part in made.items()}
-        return Signals(values.pop(LOGITS), values.pop(HIDDEN, None), manifest, values)
+        return Signals(values.pop(LOGITS, None), values.pop(HIDDEN, None), manifest, values)
 
     def _decoded(self, number: int, table: pa.Table, name: str, column: Column) -> np.ndarray | Ragged:
         try:

@@ -14,8 +14,9 @@ import numpy as np
 from kd_keras.common.progress import progress
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import words_of
-from kd_keras.teachers.bert import Encoded, Teacher, token_batches
+from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.teachers.encoded import Encoded, token_batches
 from kd_keras.text.windows import Windows
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows, Task
-from kd_keras.teachers.bert import Encoded
+from kd_keras.teachers.encoded import Encoded
 from kd_keras.text.windows import PerPiece
 
 

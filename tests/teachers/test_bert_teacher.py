@@ -10,8 +10,9 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
-from kd_keras.teachers.bert import Teacher, token_batches
+from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import find_checkpoint
+from kd_keras.teachers.encoded import token_batches
 from kd_keras.teachers.labelling import pool
 
 TEXTS = ["good film", "", "a very dull plot and the awful film is bad .", "unknownword", "lovely", "[MASK] film"] * 2

@@ -59,12 +59,17 @@ def split_like(settings: UnlabeledSettings, task: Task, train: Rows) -> Unlabele
 
 def unlabeled_files(settings: UnlabeledSettings) -> list[Path]:
     """The files that ``--unlabeled_files`` names; UserError where there is none by a name."""
+    return named_files(settings.unlabeled_files, "--unlabeled_files")
+
+
+def named_files(names: str | None, flag: str) -> list[Path]:
+    """The files that ``flag`` names, with commas between and patterns allowed; UserError where there is none."""
     found = []
-    for name in (n.strip() for n in (settings.unlabeled_files or "").split(",")):
+    for name in (n.strip() for n in (names or "").split(",")):
         if name:
             # A name that is there is meant as it is, "a[1].txt" too.
             paths = [name] if Path(name).exists() else sorted(glob(name)) or [name]
-            found += [files.require_file(p, "--unlabeled_files") for p in paths]
+            found += [files.require_file(p, flag) for p in paths]
     return found
 
 

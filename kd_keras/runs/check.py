@@ -34,7 +34,7 @@ def check(job: Job) -> Run:
     _check_flags(job)
     _check_text(job)
     _check_models(job)
-    _check_folder(job, run.layout)
+    check_folder(run.layout, job.task.name, job.key())
     if not job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
         job.checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
         settings = for_data(job.teacher, job.checkpoint, job.data)
@@ -149,17 +149,17 @@ def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
             raise UserError(f"--signals={folder}: {split} has signals of other data than this run's")
 
 
-def _check_folder(job: Job, layout: RunLayout) -> None:
-    """Whether the run may write there."""
+def check_folder(layout: RunLayout, name: str, key: dict, command: str = "train") -> None:
+    """Whether a run of ``command``, of the task called ``name`` and these settings, may write there."""
     check_output_dir(layout.root)
     if layout.task.is_file():
         other = files.read_json(layout.task).get("name")
-        if other != job.task.name:
-            raise UserError(
-                f"--output_dir={layout.root}: holds a run of task {other!r}, not {job.task.name!r}; choose another"
-            )
+        if other != name:
+            raise UserError(f"--output_dir={layout.root}: holds a run of task {other!r}, not {name!r}; choose another")
     if layout.run.is_file():
         # run.json was JSON once, so tuples compare as lists.
-        files.refuse_other(layout.root, "run", files.read_json(layout.run), json.loads(json.dumps(job.key())))
+        files.refuse_other(layout.root, "run", files.read_json(layout.run), json.loads(json.dumps(key)))
     elif layout.root.is_dir() and any(layout.root.iterdir()):
-        raise UserError(f"--output_dir={layout.root}: is not empty and holds no run of train; choose another folder")
+        raise UserError(
+            f"--output_dir={layout.root}: is not empty and holds no run of {command}; choose another folder"
+        )

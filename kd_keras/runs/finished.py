@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kd_keras.augment.transfer import load as load_transfer
 from kd_keras.common import files
 from kd_keras.common.config import from_flagfile
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.places import local
+from kd_keras.common.seeds import rng
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load_data, read_labelled
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
@@ -28,6 +30,8 @@ from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
 if TYPE_CHECKING:
     import keras
 
+# The signals of a universal student's text.
+SPLIT = "text"
 _ADVICE = "--data_dir=DIR says where the data is now"
 _FILE = "--data_file=FILE takes a labelled file instead"
 
@@ -47,15 +51,15 @@ class FinishedRun:
     arm: str | None = None
 
     @classmethod
-    def open(cls, model_dir: str | Path, arm: str | None = None) -> FinishedRun:
-        """The run in ``model_dir``.
+    def open(cls, model_dir: str | Path, arm: str | None = None, flag: str = "--model_dir") -> FinishedRun:
+        """The run in ``model_dir``, which ``flag`` named.
 
         Raises:
           UserError: it is no folder of a finished run, or has no such arm.
         """
-        layout = RunLayout(Path(local(model_dir, "--model_dir")))
+        layout = RunLayout(Path(local(model_dir, flag)))
         if not layout.root.is_dir():
-            raise UserError(f"--model_dir={model_dir}: no such folder")
+            raise UserError(f"{flag}={model_dir}: no such folder")
         if arm and arm not in (known := layout.trained_arms()):
             raise UserError(
                 f"--arm={arm}: {layout.arms} has no such trained student; expected one of: "
@@ -65,7 +69,7 @@ class FinishedRun:
         missing = [p.name for p in needed if not p.is_file()]
         if missing:
             raise UserError(
-                f"--model_dir={model_dir}: expected a finished run of train, but {', '.join(missing)} "
+                f"{flag}={model_dir}: expected a finished run of train, but {', '.join(missing)} "
                 f"{'is' if len(missing) == 1 else 'are'} missing"
             )
         run = cls(layout, Task.from_json(files.read_json(layout.task)), arm)
@@ -164,6 +168,10 @@ class FinishedRun:
         Raises:
           UserError: as :meth:`data`; or they have no labels.
         """
+        if self.task.is_text:
+            if data_file:
+                raise UserError(f"--data_file={data_file}: a universal student is measured on its run's own text")
+            return "the run's dev text", self._dev_text()
         if data_file:
             source, rows = Path(data_file).name, read_labelled(data_file, self.task, files=how)
         else:
@@ -172,6 +180,18 @@ class FinishedRun:
             raise UserError(f"{source}: has no labelled text to measure on")
         return source, rows
 
+    def _dev_text(self) -> Rows:
+        """The texts that chose a universal student's weights; their labels are the teacher's vectors."""
+        from kd_keras.teachers.signals import SignalStore
+
+        path = self.layout.augmented("unlabeled")
+        text = load_transfer(path, None, self.task.no_labels(0))
+        if text is None or "rows" not in self.metrics:
+            raise UserError(f"{self.layout.root}: has no {path.name} or no {self.layout.metrics.name} of pretrain")
+        vectors = SignalStore(self.layout.signals(SPLIT)).read(text.rows).hidden
+        _, dev = apart(len(text), self.metrics["rows"]["dev"])
+        return dataclasses.replace(text.rows.take(dev), label=np.asarray(vectors[dev], np.float32))
+
     def teacher_logits(self, name: str, rows: Rows) -> np.ndarray:
         """float32[rows, outputs]: what the teacher said of a split or transfer set; of several teachers the mean."""
         from kd_keras.teachers import ensemble
@@ -179,6 +199,16 @@ class FinishedRun:
 
         folders = self.layout.every_signals(name) or [self.layout.signals(name)]  # which says that there are none
         return ensemble.mean([SignalStore(folder).read(rows, with_hidden=False) for folder in folders]).logits
+
+
+def apart(count: int, dev_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a universal student's text that it learns from, and those that choose its weights: a tenth at most.
+
+    >>> [len(rows) for rows in apart(50, 2000)]
+    [45, 5]
+    """
+    order, most = rng(0, "universal dev").permutation(count), max(2, min(dev_rows, count // 10))
+    return np.sort(order[most:]), np.sort(order[:most])
 
 
 def is_baseline(arm: str | None) -> bool:

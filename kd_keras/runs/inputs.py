@@ -14,6 +14,7 @@ from kd_keras.common import files
 from kd_keras.common.progress import say
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.runs.auto import mix
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.references import References, references
 from kd_keras.runs.taught import about_confidence, taught
@@ -103,9 +104,12 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     job = run.job
     to_beat = references(run)
     reads = None
-    if job.student.tokenizer == "words":  # needs no teacher; faulty vectors must stop the run before the long work
+    if (
+        job.student.tokenizer == "words" and job.source is None
+    ):  # needs no teacher; faulty vectors must stop the run before the long work
         reads = _reading(run, None, sets)
-    own = _own_vocabulary(run, sets)  # nor does this one, and too few pieces must not be found out later
+    # Nor do these, and too few pieces must not be found out later.
+    own = _taken_vocabulary(run) or _own_vocabulary(run, sets)
     found = taught(run, {name: s.rows for name, s in sets.items()}, to_beat)
     read = reads or _reading(run, found.first, sets, own)
     read.tokenizer.save(run.layout.vocab, run.layout.tokenizer)
@@ -143,6 +147,14 @@ class _Read:
     note: str
 
 
+def _taken_vocabulary(run: Run) -> Tokenizer | None:
+    """That of the student of ``--student_from``."""
+    job, source = run.job, run.job.source
+    if source is None:
+        return None
+    return source.tokenizer.like(job.student.student_max_length or job.task.max_length, job.student.student_truncation)
+
+
 def _own_vocabulary(run: Run, sets: Mapping[str, Transfer]) -> Tokenizer | None:
     """A WordPiece that is learned from the text, where the teacher's cannot be the student's.
 
@@ -154,9 +166,13 @@ def _own_vocabulary(run: Run, sets: Mapping[str, Transfer]) -> Tokenizer | None:
     with run.timings.step("student's vocabulary"):
         learnt = [job.data.train, *(s.rows for s in sets.values())]
         texts = (t for r in learnt for part in (r.text, r.text_b or []) for t in part)
-        length = job.student.student_max_length or job.task.max_length
-        made = trained_wordpiece(texts, job.student.vocab_size or _OWN_VOCAB, length)
-        return made.like(length, job.student.student_truncation)
+        return own_vocabulary(texts, job.student, job.student.student_max_length or job.task.max_length)
+
+
+def own_vocabulary(texts: Iterable[str], settings: StudentSettings, length: int) -> WordPiece:
+    """A WordPiece that is learned from ``texts``; it reads ``length`` tokens of each."""
+    made = trained_wordpiece(texts, settings.vocab_size or _OWN_VOCAB, length)
+    return made.like(length, settings.student_truncation)
 
 
 def _reading(run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer], own: Tokenizer | None = None) -> _Read:
@@ -174,7 +190,10 @@ def _reading(run: Run, teacher: Teacher | None, sets: Mapping[str, Transfer], ow
         else:
             ids = {name: student_ids(tokenizer, rows) for name, rows in every.items()}
         counts = np.bincount(np.concatenate([t.values for t in ids["train"].values()]), minlength=len(tokenizer))
-        matrix = _matrix(job.student, tokenizer, teacher, job.teacher.teacher_seed, counts)
+        if job.source is not None:
+            matrix = _taken_embeddings(job.source)
+        else:
+            matrix = first_embeddings(job.student, tokenizer, teacher, job.teacher.teacher_seed, counts)
         return _Read(tokenizer, ids, windows, *matrix)
 
 
@@ -208,9 +227,17 @@ def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds]) -> list[str]:
     ]
 
 
-def _matrix(
+def _taken_embeddings(source: FinishedRun) -> tuple[np.ndarray, str, str]:
+    """Of another student, see :func:`first_embeddings`; its other layers come when a student is built."""
+    matrix = np.asarray(source.student().get_layer("embeddings").get_weights()[0])
+    note = f"student: starts with the embeddings and the BiLSTM of {source.layout.root}"
+    return matrix, files.hash_of("taken", source.student_hash), note
+
+
+def first_embeddings(
     settings: StudentSettings, tokenizer: Tokenizer, teacher: Teacher | None, seed: int, counts: np.ndarray
 ) -> tuple[np.ndarray, str, str]:
+    """float32[vocab, width], a key of what it is, and a note on it; ``counts`` are int[vocab], of running tokens."""
     if settings.embeddings == "teacher":
         assert isinstance(tokenizer, WordPiece) and teacher is not None
         if all(piece in teacher.tokenizer.index for piece in tokenizer.vocab):
@@ -220,7 +247,11 @@ def _matrix(
             pieces = embeddings.teacher_pieces(tokenizer.vocab, teacher.tokenizer.pieces_of)
             matrix = embeddings.from_pieces(teacher.word_embeddings(), pieces, settings.width())
         key = files.hash_of("svd", teacher.fingerprint(), tokenizer.vocab, settings.width())
-        return matrix, key, f"embeddings: the fine-tuned teacher's, by SVD to {settings.width()}"
+        return (
+            matrix,
+            key,
+            f"embeddings: the {'fine-tuned ' if teacher.classifies else ''}teacher's, by SVD to {settings.width()}",
+        )
     if settings.embeddings == "vectors":
         matrix, coverage = embeddings.from_vectors(settings.vectors, tokenizer.vocab, seed, counts)
         note = f"embeddings: {settings.vectors}, {coverage}"

@@ -33,7 +33,8 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temp, dpi=130, bbox_inches="tight")
 
 
-def _clean(axes: Any) -> None:
+def clean(axes: Any) -> None:
+    """No frame above and to the right, a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
 
@@ -94,7 +95,7 @@ def learning_curves(
         ax.set(title=f"training loss, {LABELS.get(kind, kind)}", xlabel="updates")
         ax.set_ylim(bottom=0)
     for ax in axes:
-        _clean(ax)
+        clean(ax)
     return figure
 
 
@@ -180,7 +181,7 @@ def bars(ax: Any, names: Sequence[str], values: Sequence[float], said: Sequence[
     ax.bar_label(bars, said, padding=3, fontsize=9)
     ax.set_yticks(range(len(names)), names, fontsize=9, parse_math=False)
     ax.set_ylim(max(len(names), 1) - 0.5, -0.5)
-    _clean(ax)
+    clean(ax)
     ax.set_axisbelow(True)
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
@@ -194,7 +195,7 @@ def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure
     ax.plot([low, high], [low, high], color=GREY, lw=1, ls="--", zorder=1)
     ax.scatter(gold, predicted, s=8, alpha=0.35, color=BLUE, lw=0)
     ax.set(xlabel="gold score", ylabel="predicted score", title=title)
-    _clean(ax)
+    clean(ax)
     return figure
 
 
@@ -238,7 +239,7 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray, label_sets: bool = F
         legend = ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, markerscale=2)
         for handle in legend.legend_handles:
             handle.set_alpha(0.8)
-    _clean(ax)
+    clean(ax)
     return figure
 
 
@@ -263,7 +264,7 @@ def ablation(rows: list[tuple[str, list[list[float]]]], what: str, teacher: floa
     ax.set_xticks(range(len(rows)), [textwrap.fill(name, 14) for name, _ in rows])
     ax.set_ylabel(what)
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3)
-    _clean(ax)
+    clean(ax)
     return figure
 
 
@@ -293,5 +294,5 @@ def transfer_curves(
     ax.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
     ax.set(xlabel="transfer rows beyond the training rows", ylabel=what)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    _clean(ax)
+    clean(ax)
     return figure

@@ -1,0 +1,49 @@
+"""A student for everything: learns the teacher's vector of any sentence from plain text, without a task.
+
+python -m kd_keras.pretrain --unlabeled_files=TEXT[,TEXT] [--tasks=sst2,stsb=DIR] [--output_dir=DIR]
+
+What it leaves is a run folder: python -m kd_keras.embed gives vectors, export the files for a phone, and
+python -m kd_keras.train --student_from=RUN starts a student of any task from it.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from kd_keras.augment.settings import UnlabeledSettings
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags, define_string, flags_text, from_flags
+from kd_keras.runs.universal_settings import UniversalLabels, UniversalSettings, UniversalShape, UniversalTraining
+from kd_keras.tasks import FileSettings
+from kd_keras.teachers.checkpoints import find_checkpoint
+from kd_keras.teachers.settings import TargetSettings
+
+_SETTINGS = (UniversalSettings, UniversalLabels, TargetSettings, UniversalShape, UniversalTraining, UnlabeledSettings)
+for _cls in (*_SETTINGS, FileSettings):
+    define_flags(_cls)
+define_string("on_bad_row", "stop", "what a row that cannot be used does.")
+
+
+def main(argv: list[str]) -> None:
+    cli.no_arguments(argv)
+    settings = [from_flags(c) for c in _SETTINGS]
+    how = from_flags(FileSettings)
+
+    from kd_keras.runs.universal_job import UniversalJob, check
+
+    find_checkpoint(flags.FLAGS.teacher)
+    said = flags_text(flags.FLAGS, (*_SETTINGS, FileSettings))
+    run = check(UniversalJob(*settings, said, flags.FLAGS.on_bad_row, how))
+
+    cli.import_tensorflow()
+    from kd_keras.runs.universal import pretrain
+    from kd_keras.runs.universal_report import write_report
+
+    metrics = write_report(run, pretrain(run))
+    folder = run.layout.root
+    print(f"\n{metrics['table']}\n\nreport: {run.layout.report}")
+    print(f'try it: {cli.command("embed", model_dir=folder)} "…" "…"')
+
+
+if __name__ == "__main__":
+    cli.run(main)

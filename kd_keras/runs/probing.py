@@ -1,0 +1,89 @@
+"""What vectors of texts are worth: on pairs with scores, and to a linear model that learns from few labels or from all.
+
+As in SentEval (Conneau & Kiela 2018) the encoder stays as it is, and logistic regression learns on its vectors; those
+of a pair are [u; v; |u − v|; u ⊙ v].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.progress import progress
+from kd_keras.common.seeds import rng
+from kd_keras.metrics import score
+from kd_keras.metrics.linear import probe
+from kd_keras.metrics.scores import spearman
+from kd_keras.metrics.vectors import cosines
+from kd_keras.tasks import Rows, TaskData, has_label
+
+# Labels that a linear model gets, as far as there are so many; None is all, or rather 10,000.
+COUNTS = (32, 100, 1000, None)
+_MOST = 10_000
+
+Vectors = Callable[[Sequence[str]], np.ndarray]
+
+
+def similarity(vectors: Vectors, rows: Rows) -> float:
+    """Spearman's correlation of a pair's cosine with its gold score; what nobody has learnt from these scores."""
+    gold = np.flatnonzero(has_label(rows))
+    pairs = rows.take(gold)
+    both = vectors([*pairs.text, *pairs.text_b])
+    return spearman(pairs.label, cosines(both[: len(pairs)], both[len(pairs) :]))
+
+
+def worth(encoders: Mapping[str, Vectors], tried: Mapping[str, TaskData], seed: int = 1) -> dict[str, dict[str, Any]]:
+    """Task → {"metric", "rows": int[counts], encoder → fractions, one for each of "rows"}; a task of pairs with scores
+    has the metric "spearman", one value for each encoder, and no "rows".
+
+    Args:
+      encoders: name → texts to float32[texts, width].
+      tried: the data of each task; the linear models learn from train and are scored on dev.
+      seed: of the draw of few labels, a smaller one being part of a larger.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    with progress(len(encoders) * len(tried), "probing vectors", "tasks") as bar:
+        for name, data in tried.items():
+            if data.task.is_regression:
+                found[name] = {"metric": "spearman"}
+            else:
+                chosen = _drawn(data.train, seed)
+                counts = [n for n in COUNTS if n is not None and n < len(chosen)] + [len(chosen)]
+                found[name] = {"metric": data.task.metric, "rows": counts}
+            for encoder, vectors in encoders.items():
+                if data.task.is_regression:
+                    found[name][encoder] = similarity(vectors, data.dev)
+                else:
+                    found[name][encoder] = _by_count(vectors, data, chosen, counts)
+                bar.update(1)
+    return found
+
+
+def _drawn(train: Rows, seed: int) -> np.ndarray:
+    """Rows with gold in an order drawn by chance, at most 10,000; one of each class comes first."""
+    order = rng(seed, "few labels").permutation(np.flatnonzero(has_label(train)))[:_MOST]
+    if train.label.ndim > 1:
+        return order
+    first = np.sort(np.unique(train.label[order], return_index=True)[1])
+    return np.concatenate([order[first], np.delete(order, first)])
+
+
+def _by_count(vectors: Vectors, data: TaskData, chosen: np.ndarray, counts: Sequence[int]) -> list[float]:
+    train, classes = data.train.take(chosen), len(data.task.labels)
+    x, dev = features(vectors, train), features(vectors, data.dev)
+    out = []
+    for count in counts:
+        logits = probe(x[:count], train.label[:count], classes).logits(dev)
+        out.append(score([data.task.metric], data.dev.label, logits)[data.task.metric])
+    return out
+
+
+def features(vectors: Vectors, rows: Rows) -> np.ndarray:
+    """float32[rows, width]: a text's vector; of a pair [u; v; |u − v|; u ⊙ v]."""
+    if rows.text_b is None:
+        return vectors(rows.text)
+    both = vectors([*rows.text, *rows.text_b])
+    u, v = both[: len(rows)], both[len(rows) :]
+    return np.concatenate([u, v, np.abs(u - v), u * v], axis=1)

@@ -1,0 +1,164 @@
+"""A universal student: text → the teacher's vectors → a BiLSTM that gives them → report (Wu et al. 2020).
+
+Every step finds what an earlier run of the same command finished, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kd_keras.augment.unlabeled import unlabeled
+from kd_keras.common import files
+from kd_keras.common.columns import JoinedArray
+from kd_keras.common.progress import say
+from kd_keras.distill.loop import DevSet, Training
+from kd_keras.distill.objective import Objective
+from kd_keras.distill.representation import VECTOR, Contrast, Representation, Similarities
+from kd_keras.distill.stages import Stage, TrainingSet, run_stages
+from kd_keras.runs.finished import SPLIT, apart
+from kd_keras.runs.inputs import first_embeddings, own_vocabulary
+from kd_keras.runs.universal_job import UniversalRun
+from kd_keras.students.inference import load_student
+from kd_keras.students.inputs import student_ids
+from kd_keras.students.universal import universal
+from kd_keras.tasks import Rows
+from kd_keras.teachers.labelling import label
+from kd_keras.teachers.sentences import SentenceTeacher, reduced
+from kd_keras.teachers.signals import Signals
+from kd_keras.text.batches import steps_per_epoch
+from kd_keras.text.tokenizers import Tokenizer, cut_wordpiece
+
+ARM = "universal"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Attributes:
+    teacher: with the reduction of its vectors.
+    student: with its best dev weights.
+    tokenizer: the student's.
+    history: see ``stages.run_stages``.
+    rows: how many texts it learnt from, and how many chose its weights.
+    notes: what the report says of text, vectors and vocabulary.
+    """
+
+    teacher: SentenceTeacher
+    student: keras.Model
+    tokenizer: Tokenizer
+    history: dict
+    rows: dict[str, int]
+    notes: list[str]
+
+
+def pretrain(run: UniversalRun) -> Pretrained:
+    """Everything that ``check`` let pass, up to the report.
+
+    Raises:
+      UserError: no text is left, a full disk, or signals of something else in the folder.
+    """
+    job, layout = run.job, run.layout
+    with files.disk_errors(layout.root):
+        layout.root.mkdir(parents=True, exist_ok=True)
+    files.write_json(layout.run, job.key())
+    files.write_json(layout.task, job.task.to_json())
+    files.write_text(layout.labels, "")
+    files.write_text(layout.flags, job.flags_text)
+    say(f"run folder: {layout.root}")
+    with run.timings.step("text"):
+        known = [s.augmented("unlabeled") for s in run.siblings]
+        text = unlabeled(job.text, [], [run.held_out], layout.augmented("unlabeled"), known)
+    with run.timings.step("vectors"):
+        teacher, signals, notes = _taught(run, text.rows)
+    with run.timings.step("student inputs"):
+        tokenizer, matrix, about = _inputs(run, teacher, text.rows)
+        ids = student_ids(tokenizer, text.rows)
+    with run.timings.step("student"):
+        train, dev = apart(len(text), job.universal.dev_rows)
+        vectors = np.asarray(signals.hidden[dev], np.float32)
+        held = DevSet({k: t.take(dev) for k, t in ids.items()}, vectors, job.task.metrics)
+        targets = {"teacher_hidden": JoinedArray([signals.hidden], train)}
+        learnt = TrainingSet({k: t.take(train) for k, t in ids.items()}, targets)
+        student, history = _student(run, matrix, learnt, held, (signals.manifest, tokenizer.fingerprint()))
+    notes = [*text.notes, *notes, *about]
+    return Pretrained(teacher, student, tokenizer, history, {"train": len(train), "dev": len(dev)}, notes)
+
+
+def _taught(run: UniversalRun, rows: Rows) -> tuple[SentenceTeacher, Signals, list[str]]:
+    """The teacher, and its reduced vector of each text."""
+    job, layout = run.job, run.layout
+    teacher = SentenceTeacher.of(job.checkpoint, job.universal.teacher_max_length, job.label)
+    known = [s.projection for s in run.siblings]
+    teacher.reduction = reduced(teacher, rows.text, job.target, layout.projection, known)
+    known = [s.signals(SPLIT) for s in run.siblings]
+    signals = label(teacher, rows, layout.signals(SPLIT), job.label, job.task.name, SPLIT, known)
+    projection = teacher.reduction.projection
+    kept = "" if projection is None else f", which have {projection.kept:.1%} of their variance"
+    length = "of length 1" if job.target.unit else "as they are"
+    which = "mean of the states" if job.label.hidden == "mean" else "[CLS]'s state"
+    layer = "the last" if job.label.hidden_layer == -1 else str(job.label.hidden_layer)
+    note = f"teacher's vectors: {which}, layer {layer}, {length}; {job.target.vector_size} numbers{kept}"
+    say(note)
+    return teacher, signals, [note]
+
+
+def _inputs(run: UniversalRun, teacher: SentenceTeacher, rows: Rows) -> tuple[Tokenizer, np.ndarray, list[str]]:
+    job, settings = run.job, run.job.student
+    length = settings.student_max_length or job.task.max_length
+    if job.checkpoint.text.unigram is None:
+        tokenizer = cut_wordpiece(
+            teacher.tokenizer, rows.text, length, settings.vocab_size, settings.student_truncation
+        )
+    else:
+        tokenizer = own_vocabulary(rows.text, settings, length)
+    tokenizer.save(run.layout.vocab, run.layout.tokenizer)
+    matrix, _, note = first_embeddings(settings, tokenizer, teacher, job.universal.seed, np.zeros(len(tokenizer), int))
+    about = f"student's vocabulary: {len(tokenizer):,} {tokenizer.kind} entries from the text"
+    say(f"{about}\n{note}")
+    return tokenizer, matrix, [about, note]
+
+
+def objectives(run: UniversalRun) -> tuple[Objective, ...]:
+    """What ``--losses`` asks for."""
+    job, units = run.job, run.job.target.vector_size
+    settings = job.universal
+
+    def made(name: str, weight: float) -> Objective:
+        if name == "similarities":
+            return Similarities(weight, units, VECTOR)
+        if name == "contrast":
+            return Contrast(weight, units, VECTOR, settings.contrast_temperature)
+        return Representation(weight, name, units, state=VECTOR)
+
+    return tuple(made(name, weight) for name, weight in settings.loss_weights(job.target.unit).items())
+
+
+def _student(
+    run: UniversalRun, matrix: np.ndarray, learnt: TrainingSet, dev: DevSet, about: tuple
+) -> tuple[keras.Model, dict]:
+    """Found again, or trained now; ``about`` is what its text and its vocabulary depend on."""
+    job, layout, seed = run.job, run.layout, run.job.universal.seed
+    folder, settings = layout.arm(ARM, seed), job.training()
+    per_epoch = steps_per_epoch(len(learnt), settings.batch_size)
+    updates = job.universal.updates if job.updates_given else math.ceil(settings.epochs * per_epoch)
+    stage = Stage(ARM, objectives(run), learnt, updates, settings.learning_rate, rounds=job.universal.evals)
+    key = files.hash_of(stage.describe(), job.key(), *about)
+    done = folder / "history.json"
+    if done.is_file() and (folder / "student.keras").is_file() and files.read_json(done).get("key") == key:
+        say(f"student: found in {folder}")
+        return load_student(folder / "student.keras"), files.read_json(done)
+    keras.utils.set_random_seed(seed)
+    student = universal(job.student, matrix, job.target.vector_size, job.target.unit)
+    board = layout.tensorboard / folder.name if job.universal.tensorboard else None
+    history = run_stages(student, [stage], Training(dev, settings, folder, seed, "universal student", board, key))
+    with files.atomic_path(folder / "student.keras") as temp:
+        student.save(temp)
+    history |= {"key": key, "recipe": [stage.describe()]}
+    files.write_json(done, history)
+    (folder / "state.npz").unlink(missing_ok=True)
+    files.link_or_copy(folder / "student.keras", layout.student)
+    files.write_json(layout.history, {folder.name: history})
+    return student, history

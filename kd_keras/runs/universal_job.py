@@ -1,0 +1,155 @@
+"""What a run of pretrain is, and what can be refused before TensorFlow is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from kd_keras.augment.settings import UnlabeledSettings
+from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, documents, named_files
+from kd_keras.common import files
+from kd_keras.common.config import AUTO, key_of
+from kd_keras.common.errors import UserError
+from kd_keras.common.layout import RunLayout
+from kd_keras.distill.settings import TrainSettings
+from kd_keras.runs.check import check_folder
+from kd_keras.runs.job import Timings
+from kd_keras.runs.universal_settings import NOT_IN_KEY, UniversalSettings
+from kd_keras.students.settings import StudentSettings, student_name
+from kd_keras.tasks import Rows, Task, TaskData, get, load, load_test
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
+from kd_keras.tasks.tables import SKIP_HINT, BadRows
+from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
+from kd_keras.teachers.settings import LabelSettings, TargetSettings
+from kd_keras.text.tokenizers import always_kept
+
+NAME = "universal"
+
+
+@dataclass(frozen=True)
+class UniversalJob:
+    """All settings of a run of pretrain."""
+
+    universal: UniversalSettings
+    label: LabelSettings
+    target: TargetSettings
+    student: StudentSettings
+    train: TrainSettings
+    unlabeled: UnlabeledSettings = field(default_factory=UnlabeledSettings)
+    flags_text: str = ""
+    on_bad_row: str = "stop"
+    files: FileSettings = AS_NAMED
+
+    def __post_init__(self) -> None:
+        """Decides what the checkpoint decides."""
+        if self.label.hidden == AUTO:
+            object.__setattr__(self, "label", replace(self.label, hidden=self.checkpoint.pooling))
+        object.__setattr__(self, "target", self.target.of_teacher(self.checkpoint.config["hidden_size"]))
+        text = self.unlabeled
+        if text.unlabeled == AUTO:
+            text = replace(text, unlabeled="none" if text.unlabeled_files else "general")
+        object.__setattr__(self, "unlabeled", text.for_task(NAME))
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """What ``--teacher`` names."""
+        return find_checkpoint(self.universal.teacher)
+
+    @property
+    def task(self) -> Task:
+        """The record that the run folder keeps."""
+        return Task(
+            NAME, "text", (), "neighbours", ("neighbours", "cosine"), max_length=self.universal.teacher_max_length,
+            vector_size=self.target.vector_size,
+        )  # fmt: skip
+
+    @property
+    def text(self) -> UnlabeledText:
+        return UnlabeledText(self.task, self.unlabeled, None, self.on_bad_row, self.files)
+
+    @property
+    def updates_given(self) -> bool:
+        """Whether updates are counted, and not passes over the text."""
+        return self.train.epochs == AUTO
+
+    def training(self) -> TrainSettings:
+        """With a number for each word."""
+        rate = 1.0 if self.train.optimizer == "adadelta" else 2e-3
+        return replace(self.train, learning_rate=rate if self.train.learning_rate == AUTO else self.train.learning_rate)
+
+    def key(self) -> dict:
+        """The settings that make a run what it is."""
+        return {
+            "task": NAME,
+            "text": asdict(self.unlabeled),
+            "label": key_of(self.label),
+            "target": key_of(self.target),
+            "student": key_of(self.student),
+            "train": asdict(self.train),
+            "universal": key_of(self.universal, leave_out=NOT_IN_KEY),
+        }
+
+    def folder(self) -> Path:
+        """The run folder: the given one, or one named after the settings."""
+        if self.universal.output_dir:
+            return Path(self.universal.output_dir)
+        return Path("saved_models") / NAME / f"run-{files.hash_of(self.key(), length=8)}"
+
+
+@dataclass(frozen=True)
+class UniversalRun:
+    """A job in its folder.
+
+    Attributes:
+      tried: the data of ``--tasks`` by name.
+      held_out: dev and test texts, from which nothing may be learnt.
+    """
+
+    job: UniversalJob
+    layout: RunLayout
+    timings: Timings
+    tried: dict[str, TaskData]
+    held_out: Rows
+
+    @cached_property
+    def siblings(self) -> list[RunLayout]:
+        """Other runs of pretrain, where what was made may be found again."""
+        return self.layout.siblings(NAME)
+
+
+def _held_out(job: UniversalJob, tried: Iterable[TaskData], tests: Iterable[Rows | None]) -> Rows:
+    rows = [r for data in tried for r in (data.dev, *data.extra.values())] + [r for r in tests if r is not None]
+    texts = [text for r in rows for part in (r.text, r.text_b or ()) for text in part]
+    if job.universal.held_out_files:
+        named_files(job.universal.held_out_files, "--held_out_files")
+        own = replace(job.unlabeled, unlabeled="none", unlabeled_files=job.universal.held_out_files)
+        texts += documents(replace(job.text, settings=own), BadRows(job.on_bad_row, SKIP_HINT))[1]
+    return Rows([f"held-out-{n}" for n in range(len(texts))], texts, None, job.task.no_labels(len(texts)))
+
+
+def check(job: UniversalJob) -> UniversalRun:
+    """The run that the job may start. Writes nothing.
+
+    Raises:
+      UserError: unknown teacher or task, output folder of another run, text that is not there, …
+    """
+    folders = job.universal.task_folders()
+    tasks = {name: get(name) for name in folders}
+    if tagging := [name for name, task in tasks.items() if task.is_tagging]:
+        raise UserError(f"--tasks={tagging[0]}: tags words, of which a text's vector knows nothing; leave it out")
+    job.label.check_machine()
+    job.label.check_layer(job.checkpoint.layers)
+    job.checkpoint.check_length(job.universal.teacher_max_length)
+    student_name(job.student, pair=False, vectors=True)
+    if job.student.tokenizer != "wordpiece":
+        raise UserError(f"--tokenizer={job.student.tokenizer}: a universal student reads pieces; leave it out")
+    if job.checkpoint.text.unigram is None:
+        always_kept(job.checkpoint.text.pieces, job.student.vocab_size)
+    check_unlabeled(job.text)
+    layout = RunLayout(job.folder())
+    check_folder(layout, NAME, job.key(), "pretrain")
+    tried = {name: load(task, folders[name], job.on_bad_row) for name, task in tasks.items()}
+    tests = [load_test(task, folders[name], job.on_bad_row) for name, task in tasks.items()]
+    return UniversalRun(job, layout, Timings(layout.timings), tried, _held_out(job, tried.values(), tests))

@@ -1,0 +1,146 @@
+"""What a run of pretrain says at its end: metrics.json, report.md and its plots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kd_keras.common import files
+from kd_keras.common.machine import cpus
+from kd_keras.common.markdown import markdown_table
+from kd_keras.runs import plots, probing
+from kd_keras.runs.universal import ARM, Pretrained
+from kd_keras.runs.universal_job import UniversalRun
+from kd_keras.students.bilstm import parameters
+from kd_keras.students.inference import predict
+from kd_keras.teachers.labelling import label_shard
+from kd_keras.teachers.signals import HIDDEN
+
+STUDENT, TEACHER = "student", "teacher"
+
+
+def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
+    """Writes all of it; returns what metrics.json holds, and "table" for people."""
+    with run.timings.step("probing"):
+        worth = _worth(run, made)
+    best = next(e for e in made.history["epochs"] if e["step"] == made.history["best_step"])
+    metrics = {
+        "task": run.job.task.name,
+        "dev": {"neighbours": best["dev_neighbours"], "cosine": best["dev_cosine"]},
+        "rows": made.rows,
+        "vector_size": run.job.target.vector_size,
+        STUDENT: parameters(made.student),
+        TEACHER: made.teacher.about(),
+        "updates": made.history["epochs"][-1]["step"],
+        "tasks": worth,
+        "kept": {"arm": f"{ARM}-seed{run.job.universal.seed}", "why": ""},
+        "seconds": run.timings.seconds,
+        "cpus": cpus(),
+    }
+    files.write_json(run.layout.metrics, metrics)
+    plots.save(_learning(made.history["epochs"]), run.layout.plots / "learning_curves.png")
+    if few := {name: found for name, found in worth.items() if "rows" in found}:
+        plots.save(label_efficiency(few, (STUDENT, TEACHER)), run.layout.plots / "label_efficiency.png")
+    files.write_text(run.layout.report, _markdown(run, made, metrics))
+    return metrics | {"table": table(metrics)}
+
+
+def _worth(run: UniversalRun, made: Pretrained) -> dict[str, dict[str, Any]]:
+    if not run.tried:
+        return {}
+    done = files.read_json(run.layout.metrics) if run.layout.metrics.is_file() else {}
+    if done.get("tasks", {}).keys() == run.tried.keys() and done.get("updates") == made.history["epochs"][-1]["step"]:
+        return done["tasks"]
+    encoders = {
+        STUDENT: lambda texts: predict(made.student, {"ids": made.tokenizer.encode(list(texts))}),
+        TEACHER: lambda texts: label_shard(made.teacher, list(texts), run.job.label)[HIDDEN].astype(np.float32),
+    }
+    return probing.worth(encoders, run.tried)
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """The final table, for the screen and the report."""
+    dev, sizes = metrics["dev"], [f"{metrics[who]['parameters'] / 1e6:.2f} M" for who in (STUDENT, TEACHER)]
+    lines = [
+        ["parameters", *sizes],
+        ["cosine with the teacher's vector, dev", f"{dev['cosine']:.4f}", "1"],
+        ["10 nearest texts in common, dev", f"{100 * dev['neighbours']:.2f}", "100"],
+    ]
+    for name, found in metrics["tasks"].items():
+        for n, count in enumerate(found.get("rows", [None])):
+            what = "Spearman of cosines, no labels" if count is None else f"{found['metric']}, {count:,} labels"
+            values = (found[who] if count is None else found[who][n] for who in (STUDENT, TEACHER))
+            lines.append([f"{name}: {what}", *(f"{100 * value:.2f}" for value in values)])
+    return markdown_table(["", STUDENT, TEACHER], lines)
+
+
+def _learning(epochs: list[dict]) -> Figure:
+    """Dev scores over updates, and the loss."""
+    figure = Figure(figsize=(11.5, 3.5), layout="constrained")
+    steps, panels = [e["step"] for e in epochs], ("dev_neighbours", "dev_cosine", "loss")
+    titles = ("10 nearest in common, dev, %", "cosine with the teacher, dev", "training loss")
+    for ax, name, title in zip(figure.subplots(1, 3), panels, titles, strict=True):
+        ax.plot(steps, [e[name] * (100 if "neighbours" in name else 1) for e in epochs], color=plots.BLUE)
+        ax.set(title=title, xlabel="updates")
+        plots.clean(ax)
+    return figure
+
+
+def label_efficiency(found: dict[str, dict[str, Any]], names: tuple[str, ...]) -> Figure:
+    """Scores over the number of labels, a panel for each task, a line for each of ``names``.
+
+    Args:
+      found: task → {"metric", "rows", name → a fraction for each of "rows"}.
+    """
+    columns = min(4, len(found))
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(0.6 + 3.1 * columns, 0.5 + 2.7 * rows), layout="constrained")
+    axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
+    colors = dict(zip(names, (plots.BLUE, plots.GREY, plots.ORANGE, "#3a9c6d", "#a23b72"), strict=False))
+    for ax, (task, of) in zip(axes, found.items(), strict=False):
+        for name, color in colors.items():
+            if name in of:
+                ax.plot(of["rows"], [100 * v for v in of[name]], marker="o", ms=4, color=color, label=name)
+        ax.set_xscale("log")
+        ax.set_xticks(of["rows"], [f"{n:,}" for n in of["rows"]], fontsize=8)
+        ax.minorticks_off()
+        ax.set_title(f"{task}: dev {of['metric']}, %", fontsize=10)
+        plots.clean(ax)
+    for ax in axes[len(found) :]:
+        ax.set_visible(False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(labels))
+    figure.supxlabel("labels", fontsize=10)
+    return figure
+
+
+def _markdown(run: UniversalRun, made: Pretrained, metrics: dict[str, Any]) -> str:
+    job = run.job
+    weights = ", ".join(f"{w:g} × {name}" for name, w in job.universal.loss_weights(job.target.unit).items())
+    parts = [
+        "# A universal student",
+        f"Distilled without a task (Wu et al. 2020) from {job.checkpoint.name}: {metrics['rows']['train']:,} texts, "
+        f"{metrics['updates']:,} updates of {job.train.batch_size} texts; {metrics['rows']['dev']:,} other texts chose "
+        "the weights.",
+        table(metrics),
+    ]
+    if metrics["tasks"]:
+        parts.append(
+            "Of a task with labels: logistic regression on the vectors, of a pair on [u; v; |u − v|; u ⊙ v]; the "
+            "encoder has seen no label, and no text of dev or test."
+        )
+    pictures = sorted(p.name for p in run.layout.plots.glob("*.png"))
+    parts += [f"![{name}](plots/{name})" for name in pictures]
+    shape = job.student
+    facts = [
+        f"student: embeddings {shape.width()}, BiLSTM {shape.hidden_size} a direction, {shape.pooling} of the states, "
+        f"{metrics['vector_size']} numbers" + (" of length 1" if job.target.unit else ""),
+        f"learnt: {weights}; peak rate {job.training().learning_rate:g}",
+        *made.notes,
+        "seconds: "
+        + ", ".join(f"{name} {s:,.0f}" for name, s in run.timings.seconds.items())
+        + f"; {metrics['cpus']} CPUs",
+    ]
+    return "\n\n".join([*parts, "## How it was made", "\n".join(f"- {fact}" for fact in facts)]) + "\n"

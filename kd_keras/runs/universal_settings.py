@@ -1,0 +1,119 @@
+"""What a universal student is, from which text it learns and how, as flags; no Keras import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from kd_keras.common.config import AUTO, Checked, path_setting, redefined, setting
+from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.distill.settings import TrainSettings
+from kd_keras.students.settings import MEAN, StudentSettings
+from kd_keras.teachers.settings import CLS, LabelSettings
+
+# What a student may be drawn by to the teacher's vectors, and what each weighs in --losses=auto.
+LOSSES = ("mse", "cosine", "similarities", "contrast")
+_UNIT_LOSSES = MappingProxyType({"cosine": 1.0, "similarities": 10.0, "contrast": 0.1})
+# What changes no student.
+NOT_IN_KEY = ("output_dir", "tasks", "data_dir", "tensorboard")
+
+
+@dataclass(frozen=True)
+class UniversalShape(StudentSettings):
+    """A student's shape, phone-sized: 3.5 million parameters, 3.5 MB as a dynamic-range file."""
+
+    vocab_size: int | None = redefined(StudentSettings, "vocab_size", 20_000)
+    embedding_size: int | None = redefined(StudentSettings, "embedding_size", 128)
+    hidden_size: int = redefined(StudentSettings, "hidden_size", 256)
+    pooling: str = redefined(StudentSettings, "pooling", MEAN)
+    student_max_length: int | None = redefined(StudentSettings, "student_max_length", 64)
+    embedding_dropout: float = redefined(StudentSettings, "embedding_dropout", 0.0)
+    word_dropout: float = redefined(StudentSettings, "word_dropout", 0.0)
+    dropout: float = redefined(StudentSettings, "dropout", 0.0)
+
+
+@dataclass(frozen=True)
+class UniversalLabels(LabelSettings):
+    """How the teacher reads."""
+
+    hidden: str = redefined(
+        LabelSettings,
+        "hidden",
+        AUTO,
+        choices=(AUTO, CLS, MEAN),
+        help="the teacher's vector of a text: the state of [CLS], or the mean of all; auto: mean for a sentence "
+        "encoder, as its folder says, else cls.",
+    )
+
+
+@dataclass(frozen=True)
+class UniversalTraining(TrainSettings):
+    """How the student is trained."""
+
+    epochs: float | str = redefined(
+        TrainSettings, "epochs", AUTO, help="passes over the text, in place of --updates; auto: as --updates has it."
+    )
+    batch_size: int = redefined(TrainSettings, "batch_size", 256)
+
+
+@dataclass(frozen=True)
+class UniversalSettings(Checked):
+    """Which teacher, which text is kept out, and what the student learns."""
+
+    output_dir: str | None = path_setting(
+        None, "run folder; saved_models/universal/RUN if not given, RUN being made from the settings, so that the same "
+        "command finds its own run again.",
+    )  # fmt: skip
+    teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.")
+    teacher_max_length: int = setting(128, "longest text in the teacher's pieces, [CLS] and [SEP] included.", low=3)
+    updates: int = setting(20_000, "updates of the student.", low=1)
+    evals: int = setting(20, "dev scores, and checkpoints, in all.", low=1)
+    dev_rows: int = setting(2_000, "texts that choose the best weights, at most a tenth of all.", low=2)
+    losses: str = setting(
+        AUTO, "what draws the student to the teacher's vectors, with commas, and weights after a colon: mse and cosine "
+        "each vector by itself, similarities the cosines of a batch's texts with one another, contrast which of a "
+        "batch's texts a vector belongs to (InfoNCE); auto: cosine,similarities:10,contrast:0.1, with --nounit mse.",
+    )  # fmt: skip
+    contrast_temperature: float = setting(0.05, "what contrast divides cosines by.", low=1e-3, high=100.0)
+    tasks: str | None = setting(
+        None, "tasks that will be tried, as sst2,stsb or sst2=DIR,stsb=DIR where their data are (else --data_dir, or "
+        "packages): no text of their dev and test splits is learnt from, and the report says what the vectors are "
+        "worth on them.",
+    )  # fmt: skip
+    data_dir: str | None = path_setting(None, "where the data of --tasks are.")
+    held_out_files: str | None = path_setting(
+        None, "your own dev and test texts, from which nothing may be learnt: files with commas between, as "
+        "--unlabeled_files.", many=True,
+    )  # fmt: skip
+    seed: int = setting(1, "seed of the student's weights and of the order of batches.", low=0)
+    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.loss_weights(True)
+        self.task_folders()
+
+    def loss_weights(self, unit: bool) -> Mapping[str, float]:
+        """Name → weight; ``unit`` says whether vectors have length 1. UserError where ``losses`` makes no sense."""
+        if self.losses == AUTO:
+            return _UNIT_LOSSES if unit else {"mse": 1.0}
+        found: dict[str, float] = {}
+        for part in self.losses.split(","):
+            name, colon, weight = (p.strip() for p in part.partition(":"))
+            if name not in LOSSES:
+                raise UserError(
+                    f"--losses={self.losses}: {name!r} is none of {', '.join(LOSSES)}.{did_you_mean(name, LOSSES)}"
+                )
+            try:
+                found[name] = float(weight) if colon else 1.0
+            except ValueError:
+                found[name] = -1.0
+            if not 0 < found[name] < 1e6:
+                raise UserError(f"--losses={self.losses}: expected a number over 0 after the colon, as contrast:0.1")
+        return found
+
+    def task_folders(self) -> dict[str, str | None]:
+        """Name of a task → its folder."""
+        parts = [part.partition("=") for part in (self.tasks or "").split(",") if part.strip()]
+        return {name.strip(): folder.strip() or self.data_dir for name, _, folder in parts}

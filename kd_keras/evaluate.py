@@ -2,19 +2,24 @@
 
 Of a tagging also by type, by language and their mean; standard error has these as tables.
 python -m kd_keras.evaluate --model_dir=DIR --data_file=FILE.tsv [--formats=keras,saved_model,tflite_dynamic]
+
+Of a universal student: Spearman's correlation of cosines with gold scores of pairs.
+python -m kd_keras.evaluate --model_dir=DIR --similarity=FILE.tsv
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
-from kd_keras.formats.format import FORMATS, parse_formats
+from kd_keras.formats.format import FORMATS, Format, parse_formats
 from kd_keras.tasks import FileSettings, Rows, read_labelled
 
 FLAGS = flags.FLAGS
@@ -25,13 +30,19 @@ define_path(
     None,
     "labelled .csv, .tsv or .jsonl with the task's columns; of a tagging CoNLL columns or JSON lines.",
 )
+define_path("similarity", None, "of a run of pretrain: pairs of texts with gold scores, as .csv, .tsv or .jsonl.")
+define_string("text_column", "sentence1", "--similarity: column of the first text.")
+define_string("text_b_column", "sentence2", "--similarity: column of the second text.")
+define_string("score_column", "score", "--similarity: column of the score, more being more alike.")
 define_string("formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).")
 define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
-    cli.required(model_dir="a run folder of train", data_file="labelled rows to score it on")
+    cli.required(model_dir="a run folder of train or pretrain")
+    if not FLAGS.similarity:
+        cli.required(data_file="labelled rows to score it on")
     cli.require_stream("stdout", "send it to a file")
     formats, how = parse_formats(FLAGS.formats, FORMATS), from_flags(FileSettings)
 
@@ -42,6 +53,9 @@ def main(argv: list[str]) -> None:
     task = run.task
     for fmt in formats:
         require_export(run, fmt)
+    if task.is_text or FLAGS.similarity:
+        _similarity(run, formats, how)
+        return
     rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row, files=how)
 
     from kd_keras.metrics import score
@@ -62,6 +76,25 @@ def main(argv: list[str]) -> None:
             about["always"] = always
             say(always_answers(fmt.name, always))
         print(json.dumps(about | score(task.metrics, rows.label, as_logits(task, got))), flush=True)
+
+
+def _similarity(run: Any, formats: Sequence[Format], how: FileSettings) -> None:
+    """Of a universal student, which has no labels of its own to be scored on."""
+    from kd_keras.deploy import vectors
+    from kd_keras.deploy.runner import Runner
+
+    vectors.require_encoder(run.task, FLAGS.model_dir)
+    if FLAGS.data_file or not FLAGS.similarity:
+        raise UserError(
+            f"{FLAGS.model_dir}: gives vectors; --similarity=FILE scores their cosines on pairs; leave --data_file out"
+        )
+    columns = (FLAGS.text_column, FLAGS.text_b_column, FLAGS.score_column)
+    task, pairs = vectors.read_pairs(FLAGS.similarity, columns, how)
+    if not all(fmt.is_tflite for fmt in formats):
+        cli.import_tensorflow()
+    for fmt in formats:
+        about = {"format": fmt.name, "similarity": FLAGS.similarity, "rows": len(pairs)}
+        print(json.dumps(about | vectors.similarity(Runner.load(run, fmt.name), task, pairs)), flush=True)
 
 
 def _tagging(runner: Any, rows: Rows) -> dict[str, Any]:

@@ -68,6 +68,9 @@ def main(argv: list[str]) -> None:
     # A run is opened before TensorFlow is imported, which takes seconds.
     opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
     task = opened.task
+    if task.is_text:
+        where = FLAGS.model or FLAGS.model_dir
+        raise UserError(f"{where}: gives vectors and no labels; python -m kd_keras.embed asks it")
     _check_pair(task, texts)
     if FLAGS.top_k is not None and (task.is_regression or task.is_tagging):
         where, gives = FLAGS.model or FLAGS.model_dir, "entities" if task.is_tagging else "one number"

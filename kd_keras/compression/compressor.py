@@ -55,6 +55,8 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
     """
     run, out = FinishedRun.open(model_dir), RunLayout(Path(local(output_dir, "--output_dir")))
     task, source = run.task, run.layout
+    if task.is_text:
+        raise UserError(f"--model_dir={model_dir}: gives vectors; compress takes students with labels")
     if task.kind == "tagging":
         raise UserError(f"--model_dir={model_dir}: task {task.name} tags tokens; compress takes sentences and pairs")
     if out.root.resolve() == source.root.resolve():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from kd_keras.common.ragged import Ragged
 from kd_keras.formats.format import Format
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import as_logits
+from kd_keras.metrics.vectors import cosines
 from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.truncation import HEAD
@@ -23,6 +24,8 @@ _READABLE = 1e-4
 _CLEAR = 0.04
 # A regression has no labels to agree on: this part of Keras' range counts as the same answer.
 _SAME_SCORE = 0.05
+# Nor have vectors: with this cosine a vector counts as the same.
+_SAME_VECTOR = 0.98
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,15 @@ class Verification:
       max_logit_difference: largest difference of a logit, each row's mean taken off; None where no score can be read
         back (integers) or of a regression.
       agreement: share of rows with Keras' label; of several labels a text, share of labels given or not as Keras does;
-        of a regression, share of rows within 5 % of Keras' range.
+        of a regression, share of rows within 5 % of Keras' range; of vectors, share with a cosine of 0.98 or more.
       clear: rows where Keras' best score leads the second by 4 % of itself or more; of several labels a text, labels
-        whose score is 0.02 or more from 0.5; of a regression, all.
+        whose score is 0.02 or more from 0.5; of a regression, and of vectors, all.
       clear_agreement: the same share of these; where there are none, of all.
       metrics: of the file, cut text and all, over the rows with a gold label; None if there are none.
       keras_metrics: of Keras on the whole text.
       pieces_differ: of a SavedModel, rows that its own tokenizer splits otherwise; these are not compared.
       words: of a tagger, how many words the rows have; "agreement" and "clear" are of these, and tags for labels.
+      cosine: of vectors, the mean cosine with Keras'.
     """
 
     rows: int
@@ -57,13 +61,15 @@ class Verification:
     keras_metrics: dict[str, float] | None = None
     pieces_differ: int = 0
     words: int | None = None
+    cosine: float | None = None
 
     @property
     def compared(self) -> str:
         return f"{self.rows:,} texts" if self.words is None else f"{self.words:,} words"
 
     def to_json(self) -> dict:
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("words", None)}
+        late = ("words", "cosine")
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in late}
 
 
 def cut_ids(ids: Mapping[str, TokenIds], length: int | None, truncation: str = HEAD) -> tuple[dict[str, TokenIds], int]:
@@ -106,8 +112,11 @@ def compare(
     if got.shape != want.shape or not np.isfinite(got).all():
         raise UserError(f"the exported file answers {got.shape} with {np.isnan(got).sum()} NaN, expected {want.shape}")
     difference = np.abs(got - want)
-    logits, clear = None, np.ones(want.shape if task.is_multilabel else len(want), bool)
-    if task.is_regression:
+    logits, clear, cosine = None, np.ones(want.shape if task.is_multilabel else len(want), bool), None
+    if task.is_text:
+        each = cosines(want, got)
+        same, cosine = each >= _SAME_VECTOR, float(each.mean())
+    elif task.is_regression:
         spread = max(float(np.ptp(want)), 1e-3)
         same = difference[:, 0] <= _SAME_SCORE * spread
     elif task.is_multilabel:
@@ -135,6 +144,7 @@ def compare(
         keras_metrics=score(task.metrics, rows.label, as_logits(task, whole)) if labelled else None,
         pieces_differ=pieces_differ,
         words=words,
+        cosine=cosine,
     )
 
 
@@ -149,6 +159,7 @@ def require_agreement(fmt: Format, name: str, found: Verification) -> None:
     if any(getattr(found, which) < allowed[which] for which in ("clear_agreement", "agreement")):
         advice = "; calibrate on more text like that of the app" if fmt.precision == "int8" else ""
         what, unit = ("label", "texts") if found.words is None else ("tag", "words")
+        what = what if found.cosine is None else f"vector (a cosine of {_SAME_VECTOR})"
         raise UserError(
             f"{name}: gives Keras' {what} on {found.clear_agreement:.1%} of the {found.clear:,} {unit} that Keras is "
             f"clear about, expected at least {_share(allowed['clear_agreement'])}, and on {found.agreement:.1%} of all "
@@ -163,6 +174,8 @@ def _share(value: float) -> str:
 
 def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:
     """File, bytes and verification as text in columns."""
+    if any(v.cosine is not None for _, v in results.values()):
+        return _vector_table(results)
     lines = [("file", "bytes", "max score diff", "max logit diff", "same label", f"{metric} (Keras)", "cut")]
     for name, (size, v) in results.items():
         logit = "-" if v.max_logit_difference is None else f"{v.max_logit_difference:.2g}"
@@ -170,6 +183,19 @@ def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:
         lines.append(
             (name, f"{size:,}", f"{v.max_score_difference:.2g}", logit, f"{v.agreement:.2%}", value, str(v.cut))
         )
+    return _in_columns(lines)
+
+
+def _vector_table(results: Mapping[str, tuple[int, Verification]]) -> str:
+    lines = [("file", "bytes", "max difference", "mean cosine", f"cosine ≥ {_SAME_VECTOR}", "cut")]
+    for name, (size, v) in results.items():
+        lines.append(
+            (name, f"{size:,}", f"{v.max_score_difference:.2g}", f"{v.cosine:.5f}", f"{v.agreement:.2%}", str(v.cut))
+        )
+    return _in_columns(lines)
+
+
+def _in_columns(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in lines) for i in range(len(lines[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in lines)
 

@@ -56,6 +56,8 @@ def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = N
 def _scores(task: Task) -> str:
     if task.is_tagging:
         return "logits of each piece, in the order of labels.txt; those of a word's first piece are the word's"
+    if task.is_text:
+        return "none; vector is of the whole text, and the cosine of two says how alike the texts are"
     if task.is_regression:
         return "the number that the regression predicts"
     if task.is_multilabel:
@@ -75,7 +77,8 @@ def write(folder: Path, task: Task, tokenizer: Tokenizer, about: dict, models: M
     """Writes the files beside the models; metadata.json comes last."""
     layout = BundleLayout(folder)
     files.write_text(layout.vocab, "".join(p + "\n" for p in tokenizer.vocab))
-    files.write_text(layout.labels, "".join(label + "\n" for label in task.labels))
+    if not task.is_text:
+        files.write_text(layout.labels, "".join(label + "\n" for label in task.labels))
     if task.is_tagging:
         tokenizer.save(layout.vocab, layout.tokenizer)
     files.write_json(layout.metadata, about | {"models": dict(models)})

@@ -117,9 +117,9 @@ class _Job:
             "length": length,
             "bytes": len(content),
             "sha256": files.sha256_file(path),
-            **model.describe(),
+            **model.describe("vector" if runner.task.is_text else "scores"),
             "reads": READS["bert" if bert else "ids"],
-            "mediapipe": f"no: {no_mediapipe}" if no_mediapipe else "TextClassifier",
+            "mediapipe": f"no: {no_mediapipe}" if no_mediapipe else mediapipe.server(runner.task),
             "checked_on": self.source,
             "verification": _verification(self._bounds(fmt), found),
         }
@@ -142,6 +142,8 @@ class _Job:
         return name, size, found
 
     def _bounds(self, fmt: Format) -> Format:
+        if self.runner.task.is_text:
+            return fmt.of_vectors()
         return fmt.of_words() if self.runner.task.is_tagging else fmt
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from kd_keras.common.ragged import Ragged
-from kd_keras.tasks import Rows, Task
+from kd_keras.tasks import Rows, Task, no_labels
 
 TEXTS = (
     "",
@@ -118,6 +120,7 @@ def with_edge_cases(task: Task, rows: Rows) -> Rows:
     """
     odd = list(_ODD_SENTENCES) if task.is_tagging else ["", "."]
     empty = unlabelled(task, odd, ["", ""] if task.is_pair else None)
+    empty = replace(empty, label=no_labels(rows.label, len(odd)))
     half = len(rows) // 2
     parts = [rows.take(range(half)), empty, rows.take(range(half, len(rows)))]
     text_b = [t for p in parts for t in p.text_b] if task.is_pair else None

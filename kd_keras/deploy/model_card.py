@@ -6,9 +6,8 @@ Every number is read from metrics.json or metadata.json; what these do not say i
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -18,14 +17,14 @@ from kd_keras import metrics as known_metrics
 from kd_keras.common import files
 from kd_keras.common.layout import BundleLayout
 from kd_keras.common.markdown import markdown_table
-from kd_keras.deploy import tagger_card
+from kd_keras.deploy import encoder_card, tagger_card
+from kd_keras.deploy.card_commands import made_by, public
+from kd_keras.formats.mediapipe import server
 from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.report import SETS, TITLES
 from kd_keras.tasks import Task
 
 _TEMPLATE = Path(__file__).with_name("model_card_template.md")
-# An absolute path, or one from a home folder, in running text; not the // of an address.
-_PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
 
 
 def write(run: FinishedRun, about: Mapping[str, Any], models: Mapping[str, dict]) -> None:
@@ -57,7 +56,7 @@ def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, fl
         data=_data(metrics, arm),
         **_use(task, models, about["tokenizer"]["max_length"]),
         limits=_limits(task, about, models),
-        made=_made(task, models, flags, arm if arm != kept else None),
+        made=made_by(task, models, flags, arm if arm != kept else None),
     )
     return re.sub(r"\n{3,}", "\n\n", text)  # of parts that there are not
 
@@ -72,7 +71,8 @@ def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> Mod
     teacher = metrics.get("teacher", {}).get("name")
     scored = [split for split in metrics.get("rows", {}) if task.metric in student.get(split, {})]
     kind = "token-classification" if task.is_tagging else "text-classification"
-    languages = tagger_card.languages(metrics) or (None if task.name in ("custom", "panx") else "en")
+    kind = "sentence-similarity" if task.is_text else kind
+    languages = tagger_card.languages(metrics) or (None if task.name in ("custom", "panx", "universal") else "en")
     results = [
         EvalResult(
             task_type=kind, dataset_type=task.name, dataset_name=task.name, dataset_split=split,
@@ -83,7 +83,7 @@ def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> Mod
     return ModelCardData(
         language=languages,
         license="other",
-        base_model=_public(teacher) if teacher and not is_baseline(arm) else None,
+        base_model=public(teacher) if teacher and not is_baseline(arm) else None,
         library_name="kd_keras",
         pipeline_tag=kind,
         tags=["knowledge-distillation", "bilstm", "tflite"],
@@ -99,12 +99,14 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
     many = len(teacher.get("seeds", ()))
     by = "distilled from BERT"
     if "name" in teacher:
-        by = f"distilled from {f'{many} teachers' if many else 'the teacher'} {_public(teacher['name'])}"
+        by = f"distilled from {f'{many} teachers' if many else 'the teacher'} {public(teacher['name'])}"
     if is_baseline(arm):
         by, teacher = "trained on the labels alone, without distillation", {}
     texts = "pairs of texts" if task.is_pair else "single texts"
     gives = "predicts a score" if task.is_regression else f"tells apart: {', '.join(task.labels)}"
-    if task.is_tagging:
+    if task.is_text:
+        gives = encoder_card.gives(task)
+    elif task.is_tagging:
         gives = tagger_card.gives(task)
     elif task.is_multilabel:
         gives = f"gives any of these labels, each by itself: {', '.join(task.labels)}"
@@ -130,25 +132,32 @@ def _which(arm: str | None, kept: str | None, metrics: dict) -> list[str]:
     if arm != kept:
         other = f"; the student that it kept is {kept}" if kept else ""
         return [f"These files are made of the run's {arm}{other}."]
-    why = _public(metrics.get("kept", {}).get("why", ""))
+    why = public(metrics.get("kept", {}).get("why", ""))
     return [f"These files are made of {arm}, the student that the run kept.", *([why] if why else [])]
 
 
 def _files(task: Task, models: Mapping[str, dict]) -> str:
-    head = ["file", "bytes", "tokens", _same(task), _titled(task.metric), "of Keras",
-            "words" if task.is_tagging else "texts", "checked on", "allowed"]  # fmt: skip
+    scored = [] if task.is_text else [_titled(task.metric), "of Keras"]
+    what = "words" if task.is_tagging else "texts"
+    head = ["file", "bytes", "tokens", _same(task), *scored, what, "checked on", "allowed"]
     lines = []
     for name, entry in models.items():
         v = entry["verification"]
-        gold = [_number(task.metric, v[part][task.metric]) if v.get(part) else "" for part in _OF_A_FILE]
+        gold = (
+            []
+            if task.is_text
+            else [_number(task.metric, v[part][task.metric]) if v.get(part) else "" for part in _OF_A_FILE]
+        )
         length = str(entry["length"] or "any")
-        agreement = f"{v['agreement']:.2%}"
+        agreement = f"{v['agreement']:.2%}" + (f" (mean {v['cosine']:.4f})" if task.is_text else "")
         checked = [f"{v.get('words', v['rows']):,}", entry["checked_on"], _allowed(v.get("allowed", {}))]
         lines.append([name, f"{entry['bytes']:,}", length, agreement, *gold, *checked])
     return markdown_table(head, lines)
 
 
 def _same(task: Task) -> str:
+    if task.is_text:
+        return encoder_card.SAME
     if task.is_multilabel:
         return "same labels"
     return "same score" if task.is_regression else "same tag" if task.is_tagging else "same label"
@@ -165,6 +174,8 @@ _OF_A_FILE = ("metrics", "keras_metrics")
 
 def _scores(task: Task, metrics: dict, arm: str | None) -> str:
     """Teacher, baseline and student; and the one of several seeds that is in the files."""
+    if task.is_text:
+        return encoder_card.scores(metrics)
     splits = [s for s in metrics.get("rows", {}) if s in metrics.get("student", {})]
     seeds = metrics.get("seeds", [])
     rows = {}
@@ -212,7 +223,7 @@ def _percent(metric: str) -> bool:
 
 
 def _data(metrics: dict, arm: str | None) -> str:
-    lines = [f"- Source: {_public(metrics['source'])}"] if "source" in metrics else []
+    lines = [f"- Source: {public(metrics['source'])}"] if "source" in metrics else []
     more = {} if is_baseline(arm) else _more(metrics)
     for title, rows in (("Rows", metrics.get("rows")), ("More text, which the teacher labelled", more)):
         if rows:
@@ -234,14 +245,17 @@ def _use(task: Task, models: Mapping[str, dict], max_length: int) -> dict[str, s
         reads = f"{shapes} → `{out['name']}` {out['dtype']} {out['shape']}. {entry['reads']}."
         alike.setdefault(reads, []).append(name)
     inputs = "\n".join(f"- {', '.join(names)}: {reads}" for reads, names in alike.items())
-    mediapipe = [name for name, entry in models.items() if entry["mediapipe"] == "TextClassifier"]
+    mediapipe = [name for name, entry in models.items() if entry["mediapipe"] == server(task)]
     return {
-        "predict": f'python -m kd_keras.predict --model={next(iter(models))} "a text"{second}',
+        "predict": f'python -m kd_keras.{"embed" if task.is_text else "predict"} --model={next(iter(models))} "a text"'
+        + second,
         "mediapipe": tagger_card.MEDIAPIPE
         if task.is_tagging
-        else f"MediaPipe Tasks' `TextClassifier` takes as they are: {', '.join(mediapipe)}." * bool(mediapipe),
+        else f"MediaPipe Tasks' `{server(task)}` takes as they are: {', '.join(mediapipe)}." * bool(mediapipe),
         "inputs": inputs,
-        "kotlin": tagger_card.usage(models.values(), max_length) if task.is_tagging else "",
+        "kotlin": tagger_card.usage(models.values(), max_length)
+        if task.is_tagging
+        else encoder_card.usage(models) * task.is_text,
     }
 
 
@@ -262,39 +276,10 @@ def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) ->
             "A text has the labels over 0.5: each label's scores are moved so that this is the threshold with the "
             "best F1 on dev. They are not calibrated: 0.9 does not mean right nine times of ten."
         )
+    elif task.is_text:
+        lines += encoder_card.limits()
     elif not task.is_regression and not task.is_tagging:
         lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean right nine times of ten.")
     if integers:
         lines.append(f"8-bit weights move scores a little, and with them close calls: {', '.join(integers)}.")
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _made(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -> str:
-    formats = ",".join(entry["format"] for entry in models.values())
-    calibration = " --calibration_file=TEXTS" if any(e["precision"] == "int8" for e in models.values()) else ""
-    of = f" {shlex.quote(f'--arm={arm}')}" if arm else ""
-    export = f"python -m kd_keras.export --model_dir=RUN{of} --formats={formats}{calibration}"
-    given = [line for line in flags.splitlines() if line.startswith("--")]
-    if not flags:
-        return export
-    if not any(line.startswith("--task=") for line in given):
-        given.insert(0, f"--task={task.name}")
-    train = " \\\n    ".join(["python -m kd_keras.train", *map(_flag, given)])
-    return f"{train}\n{export}"
-
-
-def _flag(line: str) -> str:
-    """A line of flags.txt for a shell, without the files and folders that it names."""
-    name, equals, value = line.partition("=")
-    if not equals:
-        return line
-    endings = {"FILE": ("_file", "_files", "vectors"), "DIR": ("_dir", "signals")}
-    kind = next((kind for kind, ends in endings.items() if name.endswith(ends)), "")
-    if not kind and re.search(r"[/~]", value):
-        kind = "PATH"
-    return f"{name}={kind or shlex.quote(value)}"
-
-
-def _public(text: str) -> str:
-    """``text`` with the last part of absolute paths only."""
-    return _PATH.sub(lambda found: PurePath(found[0]).name, text)

@@ -156,8 +156,10 @@ _MANY = 20
 
 def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
     """The label that a model gives to every one of many rows whose gold labels differ; None of any sane model."""
+    if task.is_regression or task.is_tagging or task.is_text:
+        return None
     gold = has_label(rows)
-    if task.is_regression or task.is_tagging or gold.sum() < _MANY or len(np.unique(rows.label[gold], axis=0)) < 2:
+    if gold.sum() < _MANY or len(np.unique(rows.label[gold], axis=0)) < 2:
         return None
     return only_answer(task, as_logits(task, scores[gold]))
 

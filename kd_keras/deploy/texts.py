@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_keras.augment.transfer import load
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
@@ -48,6 +49,8 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
       UserError: a file that cannot be read, or int8 without text.
     """
     task, formats = run.task, settings.chosen()
+    if task.is_text:
+        return _of_plain_text(run, settings, formats)
     int8 = [f for f in formats if f.precision == "int8"]
     data, reason = None, ""
     if not (settings.calibration_file and settings.check_file):
@@ -75,6 +78,24 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
     return Texts(
         formats, source, _ready(task, check, MOST_CHECKS), calibration and _ready(task, calibration, MOST_CALIBRATION)
     )
+
+
+def _of_plain_text(run: FinishedRun, settings: ExportSettings, formats: Sequence[Format]) -> Texts:
+    """For a universal student: files that are named, or the text that it learnt from, or invented sentences."""
+    task, own = run.task, run.layout.augmented("unlabeled")
+    learnt = load(own, None, task.no_labels(0)) if own.is_file() else None
+    if path := settings.check_file or settings.calibration_file:
+        source, check = Path(path).name, _texts(path, task, "--check_file", settings)
+    elif learnt is not None:
+        source, check = "the text of the run", learnt.rows
+    else:
+        say("comparing on invented sentences, as the run's text is not here")
+        source, check = "invented sentences", invented.built_in(task)
+    if path := settings.calibration_file:
+        calibration = _texts(path, task, "--calibration_file", settings)
+    else:
+        calibration = check if learnt is None else learnt.rows
+    return Texts(formats, source, _ready(task, check, MOST_CHECKS), _ready(task, calibration, MOST_CALIBRATION))
 
 
 def _check(settings: ExportSettings, task: Task, data: TaskData | None, reason: str) -> tuple[str, Rows]:

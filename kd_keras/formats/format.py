@@ -40,6 +40,10 @@ class Format:
         """The same for a tagger: of its words most are clear, as they are in no entity."""
         return replace(self, agreement=0.99 if self.precision == "int8" else 0.999, close_calls=0.01)
 
+    def of_vectors(self) -> Format:
+        """The same for a universal student, of which each text is compared: see ``deploy.agreement``."""
+        return replace(self, close_calls=0.0)
+
     @property
     def is_tflite(self) -> bool:
         return self.form != ""

@@ -55,10 +55,13 @@ class LiteRT:
         """Name and shape (−1 is any size) of each input, in the order in which the file has them."""
         return [(name, [int(n) for n in d["shape_signature"]]) for name, d in self._tensors.items()]
 
-    def describe(self) -> dict:
-        """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size."""
+    def describe(self, answer: str = "scores") -> dict:
+        """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size.
+
+        ``answer`` is what the output is called of a file that does not answer for each token.
+        """
         inputs = [_tensor(n, self._tensors[n]) for n in sorted(self._tensors)]
-        return {"inputs": inputs, "output": _tensor("logits" if self.per_token else "scores", self._output)}
+        return {"inputs": inputs, "output": _tensor("logits" if self.per_token else answer, self._output)}
 
     def scores(self, ids: Mapping[str, TokenIds], extra_padding: int = 0) -> np.ndarray:
         """float32[rows, outputs].

@@ -1,4 +1,4 @@
-"""What MediaPipe Tasks' TextClassifier needs to know of a student, and which students it can serve.
+"""What MediaPipe Tasks' TextClassifier and TextEmbedder need to know of a student, and which students they can serve.
 
 Its tokenizers (mediapipe/tasks/cc/text/tokenizers and the two preprocessor calculators):
 
@@ -32,7 +32,7 @@ _DESCRIPTIONS = {
 
 
 def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
-    """None where MediaPipe's TextClassifier gives the student's answers; else the reason, as the end of a sentence."""
+    """None where MediaPipe's :func:`server` gives the student's answers; else the reason, as the end of a sentence."""
     if task.is_pair or task.is_regression or task.is_tagging:
         return f"it has no task for a {'pair' if task.is_pair else 'tagger' if task.is_tagging else task.kind}"
     if fmt.form != "unrolled":
@@ -48,6 +48,11 @@ def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
     return None
 
 
+def server(task: Task) -> str:
+    """MediaPipe's task for students of ``task``: the name of a class."""
+    return "TextEmbedder" if task.is_text else "TextClassifier"
+
+
 def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
     """A .tflite file with metadata, labels and vocabulary inside.
 
@@ -57,11 +62,15 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
       task: for which :func:`why_not` has no reason.
       tokenizer: the student's.
     """
-    labels = metadata.associated_file("labels.txt", "A label a line.", metadata.LABELS)
-    how = "A probability for each label, given over 0.5." if task.is_multilabel else "Softmax over the labels."
-    scores = metadata.tensor("scores", how, [labels])
+    files = {}
+    if task.is_text:
+        scores = metadata.tensor("vector", "Of the whole text; near vectors mean alike texts.")
+    else:
+        labels = metadata.associated_file("labels.txt", "A label a line.", metadata.LABELS)
+        how = "A probability for each label, given over 0.5." if task.is_multilabel else "Softmax over the labels."
+        scores = metadata.tensor("scores", how, [labels])
+        files["labels.txt"] = _lines(task.labels)
     about = (f"{task.name} student", "BiLSTM distilled from a BERT teacher by kd_keras.", __version__)
-    files = {"labels.txt": _lines(task.labels)}
     if tokenizer.kind == "wordpiece":
         files["vocab.txt"] = _lines([*tokenizer.vocab, *accented(tokenizer)])
         vocab = metadata.associated_file("vocab.txt", "A piece a line, numbered from 0.", metadata.VOCABULARY)

@@ -8,7 +8,8 @@ Signatures:
 - "ids": ids int32[batch, time] (a pair: ids_a, ids_b), right-padded with 0 → logits float32[batch, classes];
   a tagger → logits float32[batch, time, tags].
 
-A tagger has no "text": which word a piece belongs to, and windows of a long text, are the app's to know.
+A universal student's are "text" → vector float32[batch, vector_size], and "ids" → the same. A tagger has no "text":
+which word a piece belongs to, and windows of a long text, are the app's to know.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tensorflow as tf
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import without_pattern
 from kd_keras.formats.graph_tokenizer import InGraphTokenizer
+from kd_keras.students.inference import answer_of
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import Tokenizer
@@ -38,12 +40,14 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
     names = ("ids_a", "ids_b") if task.is_pair else ("ids",)
     texts = ("text", "text_b")[: len(names)]
 
+    answer = answer_of(student)
+
     def logits_of(ids: dict[str, tf.Tensor]) -> tf.Tensor:
-        return student(ids, training=False)["logits"]
+        return student(ids, training=False)[answer]
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, n) for n in names])
     def from_ids(*ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"logits": logits_of(dict(zip(names, ids, strict=True)))}
+        return {answer: logits_of(dict(zip(names, ids, strict=True)))}
 
     if task.is_tagging:
         tf.saved_model.save(module, str(folder), signatures={"ids": from_ids})
@@ -53,6 +57,8 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, n) for n in texts])
     def from_text(*given: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = logits_of({n: module.tokenizer.padded(t) for n, t in zip(names, given, strict=True)})
+        if task.is_text:
+            return {answer: logits}
         if task.is_regression:
             return {"score": logits[:, 0]}
         if task.is_multilabel:
@@ -96,9 +102,11 @@ class LoadedModel:
         return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]} if parts else {}
 
     def scores(self, rows: Rows) -> np.ndarray:
-        """float32[rows, classes]; a regression: float32[rows, 1]."""
+        """float32[rows, classes]; a regression: float32[rows, 1]; a universal student's vectors."""
         answers = self.answers(rows)
-        return answers["score"][:, None] if "score" in answers else answers.get("scores", np.zeros((0, 1), np.float32))
+        if "score" in answers:
+            return answers["score"][:, None]
+        return answers.get("vector", answers.get("scores", np.zeros((0, 1), np.float32)))
 
     def pieces(self, texts: list[str]) -> list[np.ndarray]:
         """The ids of each text by the tokenizer inside."""
@@ -109,12 +117,13 @@ class LoadedModel:
         return out
 
     def logits_of_ids(self, ids: dict[str, TokenIds]) -> np.ndarray:
-        """float32[rows, classes] of the "ids" signature."""
+        """float32[rows, classes] of the "ids" signature; a universal student's vectors."""
+        (answer,) = self._ids.structured_outputs
         count = len(next(iter(ids.values())))
         starts = range(0, count, _BATCH)
         parts = [np.arange(s, min(s + _BATCH, count)) for s in starts]
         return np.concatenate(
-            [self._ids(**{n: tf.constant(t.padded(p)) for n, t in ids.items()})["logits"].numpy() for p in parts]
+            [self._ids(**{n: tf.constant(t.padded(p)) for n, t in ids.items()})[answer].numpy() for p in parts]
         )
 
     def tag_logits(self, windows: Windows) -> np.ndarray:

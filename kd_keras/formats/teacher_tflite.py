@@ -18,7 +18,7 @@ from kd_keras.text.tokenizers import BERT_INPUTS, WordPiece
 
 def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
     """The file's content: int32[batch, length] input_ids, attention_mask and token_type_ids → float32[batch, labels]
-    logits, of a teacher of words float32[batch, length, labels].
+    logits, of a teacher of words float32[batch, length, labels], of one of vectors float32[batch, numbers].
 
     Args:
       teacher: ``kd_keras.teachers.bert.Teacher``.
@@ -34,7 +34,7 @@ def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
     with silent():
 
         def logits(**batch: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"logits": teacher.model(batch, training=False)["logits"]}
+            return {"logits": teacher.answer(batch)}
 
         signature = {name: tf.TensorSpec((batch, length), tf.int32, name=name) for name in BERT_INPUTS}
         function = tf.function(logits).get_concrete_function(**signature)

@@ -118,7 +118,7 @@ def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
         formats = parse_formats(settings.formats, FORMATS)
     for fmt in formats:
         require_export(run, fmt)
-    teacher = run_teacher(layout) if settings.teacher_list() else None
+    teacher = run_teacher(run) if settings.teacher_list() else None
     longest, whose = run.tokenizer.max_length * (2 if task.is_pair else 1), "the student"
     if teacher and teacher.positions < longest:
         longest, whose = teacher.positions, "the teacher"

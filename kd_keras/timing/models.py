@@ -17,7 +17,6 @@ from kd_keras import __version__
 from kd_keras.common import files
 from kd_keras.common.artifacts import find_or_make
 from kd_keras.common.errors import UserError
-from kd_keras.common.layout import RunLayout
 from kd_keras.common.progress import say
 from kd_keras.common.ragged import Ragged
 from kd_keras.deploy.agreement import Verification, compare, require_agreement
@@ -31,7 +30,8 @@ from kd_keras.metrics.answers import scores_of
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.weights import student_weights
 from kd_keras.tasks import Rows
-from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
+from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, find_checkpoint, from_folder
+from kd_keras.teachers.settings import LabelSettings, TargetSettings
 from kd_keras.timing import tagging
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class MadeModels:
                 live = tagging.live_logits(self._teacher, some)
                 got = tagging.file_logits(path, some, length, "comparing")
                 return self._compare(scores_of(self._task, live), scores_of(self._task, got))
-            from kd_keras.teachers.bert import Encoded
+            from kd_keras.teachers.encoded import Encoded
 
             rows, vocab = self._rows, self._teacher.tokenizer
             inputs = teacher_tflite.bert_inputs(vocab, rows.text, rows.text_b, length)
@@ -101,7 +101,7 @@ class MadeModels:
             return self._compare(scores_of(self._task, want), scores_of(self._task, got))
 
         name = f"teacher-{precision}-{length}" + (f"x{batch}" if batch > 1 else "")
-        weights = run_teacher(self._layout).checkpoint.weights
+        weights = run_teacher(self._run).checkpoint.weights
         return self._find(name, fmt, weights, lambda: teacher_tflite.convert(self._teacher, fmt, length, batch), check)
 
     def checks(self) -> dict[str, dict]:
@@ -147,11 +147,23 @@ class MadeModels:
     def _teacher(self) -> Teacher:
         from kd_keras.teachers.tagger import load_finished
 
-        return load_finished(run_teacher(self._layout).checkpoint)
+        if self._task.is_text:
+            from kd_keras.teachers.sentences import found_again
+
+            said = _settings(self._run)
+            label = LabelSettings(hidden=said["label"]["hidden"], hidden_layer=said["label"]["hidden_layer"])
+            target, name = TargetSettings(**said["target"]), said["universal"]["teacher"]
+            return found_again(self._layout.projection, name, self._task.max_length, label, target)
+        return load_finished(run_teacher(self._run).checkpoint)
 
 
 def _is_file_of(place: Path, entry: Mapping[str, str]) -> bool:
     return place.is_file() and files.sha256_file(place) == entry["sha256"]
+
+
+def _settings(run: FinishedRun) -> dict:
+    """run.json of pretrain."""
+    return files.read_json(run.layout.run)
 
 
 class RunTeacher:
@@ -164,20 +176,23 @@ class RunTeacher:
       tokenizer: its own.
     """
 
-    def __init__(self, checkpoint: Checkpoint):
+    def __init__(self, checkpoint: Checkpoint, length: int | None = None):
         made = checkpoint.manifest()
-        if not made or "key" not in made:
+        if length is None and (not made or "key" not in made):
             raise UserError(
                 f"{checkpoint.path}: is not a finished teacher of train ({MANIFEST}); --teacher_formats=none"
             )
         self.checkpoint = checkpoint
-        self.length = int(made["key"]["max_length"])
+        self.length = length or int(made["key"]["max_length"])
         self.positions = checkpoint.positions
         self.tokenizer = checkpoint.text.tokenizer(self.length)
 
 
-def run_teacher(layout: RunLayout) -> RunTeacher:
-    """The teacher in the run folder; UserError where there is none."""
+def run_teacher(run: FinishedRun) -> RunTeacher:
+    """The teacher in the run folder, or that a universal student's run names; UserError where there is none."""
+    layout = run.layout
+    if run.task.is_text:
+        return RunTeacher(find_checkpoint(_settings(run)["universal"]["teacher"]), run.task.max_length)
     if not layout.teacher.is_dir():
         raise UserError(
             f"{layout.root}: has no {layout.teacher.name}/; --teacher_formats=none measures the student alone"

@@ -114,12 +114,13 @@ def _bert_tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
 
 def _keras(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
     tf = _tensorflow(threads)
-    from kd_keras.students.inference import load_student
+    from kd_keras.students.inference import answer_of, load_student
 
     def make(path: str) -> tuple[Answer, Prepare]:
         student = load_student(Path(path))
         spec = {i.name: tf.TensorSpec((None, None), tf.int32) for i in student.inputs}
-        call = tf.function(lambda x: student(x, training=False)["logits"], input_signature=[spec])
+        name = answer_of(student)
+        call = tf.function(lambda x: student(x, training=False)[name], input_signature=[spec])
         call.get_concrete_function()
         return lambda x: call(x).numpy(), lambda inputs, rows: _constants(tf, inputs, rows)
 
@@ -135,7 +136,8 @@ def _saved_model(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
         call = model.signatures["ids"]
         # The signature does not keep its model alive.
         call.kept = model
-        return lambda x: call(**x)["logits"].numpy(), lambda inputs, rows: _constants(tf, inputs, rows)
+        (name,) = call.structured_outputs
+        return lambda x: call(**x)[name].numpy(), lambda inputs, rows: _constants(tf, inputs, rows)
 
     return make
 

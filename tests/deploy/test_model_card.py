@@ -9,7 +9,7 @@ import pytest
 
 from kd_keras.common import files
 from kd_keras.common.layout import RunLayout
-from kd_keras.deploy import model_card
+from kd_keras.deploy import card_commands, model_card
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.runs.finished import FinishedRun
 
@@ -88,7 +88,7 @@ def test_it_says_nothing_of_the_machine_or_of_the_texts(exported):
     assert "Source: --data_dir=SST-2 (official files)" in text and "teacher my-bert" in text
     assert "--data_dir=DIR \\\n    --unlabeled_files=FILE \\\n    --nosplit_sentences\n" in text, "no private path"
     assert "--seed=1" not in text and "--task=toy" in text
-    assert "https://a.example/b and n/a" in model_card._public("https://a.example/b and n/a or (/x/y/z)")
+    assert "https://a.example/b and n/a" in card_commands.public("https://a.example/b and n/a or (/x/y/z)")
 
 
 def test_a_second_export_describes_all_that_is_there(run):

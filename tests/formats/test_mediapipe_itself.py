@@ -63,6 +63,20 @@ json.dump(out, sys.stdout)
 """
 
 
+# Standard input as CLASSIFY's, and "quantize"; standard output: {name: [[…], …]}.
+EMBED = """
+import json, sys
+from mediapipe.tasks.python import text
+from mediapipe.tasks.python.core.base_options import BaseOptions
+asked, out = json.load(sys.stdin), {}
+for name, path in asked["models"].items():
+    options = text.TextEmbedderOptions(base_options=BaseOptions(model_asset_path=path), quantize=asked["quantize"])
+    with text.TextEmbedder.create_from_options(options) as embedder:
+        out[name] = [embedder.embed(t).embeddings[0].embedding.astype(float).tolist() for t in asked["texts"]]
+json.dump(out, sys.stdout)
+"""
+
+
 @pytest.fixture(scope="module")
 def python_with_mediapipe(tmp_path_factory):
     """Made here, unless KD_KERAS_MEDIAPIPE_PYTHON names one."""
@@ -274,3 +288,50 @@ def test_words_are_split_by_the_same_rule(classify):
     tokenizer = Words(["[PAD]", "[UNK]", *sorted(known)], 1 << 30)
     assert RE2_WORD_DELIMITER in probe(tokenizer, ("ids",)).decode("utf-8", "ignore")
     assert differing(classify, tokenizer, ("ids",), words, [w.lower() for w in words]) == []
+
+
+@pytest.fixture(scope="module")
+def embed(python_with_mediapipe, tmp_path_factory):
+    """({name: file's content}, texts, quantize) → {name: float[texts, numbers]}."""
+
+    def run(models: dict[str, bytes], texts: list[str], quantize: bool) -> dict[str, np.ndarray]:
+        away = tmp_path_factory.mktemp("models")
+        paths = {name: away / f"{name}.tflite" for name in models}
+        for name, path in paths.items():
+            path.write_bytes(models[name])
+        asked = {"models": {n: str(p) for n, p in paths.items()}, "texts": texts, "quantize": quantize}
+        done = subprocess.run(
+            [python_with_mediapipe, "-c", EMBED], input=json.dumps(asked), capture_output=True, text=True, timeout=1200
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return {name: np.array(v) for name, v in json.loads(done.stdout).items()}
+
+    return run
+
+
+def test_the_embedder_gives_a_universal_students_vectors(embed, sentences, whole):
+    from kd_keras.metrics.vectors import cosines
+    from kd_keras.students.inference import predict
+    from kd_keras.students.universal import universal
+
+    texts = [t for t in sentences["typed"] if ascii_text(t)][:400]
+    tokenizer = cut_wordpiece(whole, texts, LENGTH, None)
+    draw = np.random.default_rng(0)
+    matrix = draw.normal(size=(len(tokenizer), 12)).astype(np.float32)
+    model = universal(StudentSettings(embedding_size=12, hidden_size=17, pooling="mean"), matrix, 16)
+    for w in model.trainable_weights:
+        w.assign(draw.normal(size=w.shape, scale=0.5))
+    ids = {"ids": tokenizer.encode(texts)}
+    want, task = predict(model, ids), Task("toy", "text", (), "cosine", ("cosine",), vector_size=16)
+    formats = [EXPORTS[name] for name in ("tflite_float32", "tflite_dynamic", "tflite_int8")]
+    aliases = list(accented(tokenizer).values())
+    models = {
+        fmt.name: add_metadata(convert(student_weights(model), fmt, LENGTH, ids, True, aliases), task, tokenizer)
+        for fmt in formats
+    }
+    got = embed(models, texts, False)
+    assert np.ptp(want, axis=0).max() > 0.3, "vectors that are all alike would prove nothing"
+    assert cosines(got["tflite_float32"], want).min() >= 0.9999
+    assert cosines(got["tflite_dynamic"], want).mean() > 0.995 and cosines(got["tflite_int8"], want).mean() > 0.95
+    bytes_ = {name: v.astype(np.uint8).view(np.int8) for name, v in embed(models, texts, True).items()}
+    assert cosines(bytes_["tflite_float32"], want).min() > 0.99

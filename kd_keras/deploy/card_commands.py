@@ -1,0 +1,46 @@
+"""How a model card says what made its files, without naming a machine's files and folders."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from kd_keras.tasks import Task
+
+# An absolute path, or one from a home folder, in running text; not the // of an address.
+_PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
+
+
+def made_by(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -> str:
+    """The commands that make the files again, ``arm`` being another than the kept one."""
+    formats = ",".join(entry["format"] for entry in models.values())
+    calibration = " --calibration_file=TEXTS" if any(e["precision"] == "int8" for e in models.values()) else ""
+    of = f" {shlex.quote(f'--arm={arm}')}" if arm else ""
+    export = f"python -m kd_keras.export --model_dir=RUN{of} --formats={formats}{calibration}"
+    given = [line for line in flags.splitlines() if line.startswith("--")]
+    if not flags:
+        return export
+    if not task.is_text and not any(line.startswith("--task=") for line in given):
+        given.insert(0, f"--task={task.name}")
+    verb = "pretrain" if task.is_text else "train"
+    train = " \\\n    ".join([f"python -m kd_keras.{verb}", *map(_flag, given)])
+    return f"{train}\n{export}"
+
+
+def _flag(line: str) -> str:
+    """A line of flags.txt for a shell, without the files and folders that it names."""
+    name, equals, value = line.partition("=")
+    if not equals:
+        return line
+    endings = {"FILE": ("_file", "_files", "vectors"), "DIR": ("_dir", "signals")}
+    kind = next((kind for kind, ends in endings.items() if name.endswith(ends)), "")
+    if not kind and re.search(r"[/~]", value):
+        kind = "PATH"
+    return f"{name}={kind or shlex.quote(value)}"
+
+
+def public(text: str) -> str:
+    """``text`` with the last part of absolute paths only."""
+    return _PATH.sub(lambda found: PurePath(found[0]).name, text)

@@ -1,0 +1,101 @@
+"""A universal student at work: text in, vectors out; and how well their cosines follow gold scores."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+
+import numpy as np
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError
+from kd_keras.common.npy import NpyWriter
+from kd_keras.common.progress import progress
+from kd_keras.deploy.runner import Runner
+from kd_keras.metrics import score
+from kd_keras.metrics.vectors import cosines
+from kd_keras.tasks import Columns, Rows, Task, read_labelled
+from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
+
+# Texts that memory holds at a time.
+_ROWS = 8192
+_DIGITS = 6
+
+
+def rows_of(texts: Sequence[str]) -> Rows:
+    """Texts as rows without labels."""
+    return Rows([f"row-{n}" for n in range(len(texts))], list(texts), None, np.full(len(texts), -1, np.int32))
+
+
+def require_encoder(task: Task, where: str) -> None:
+    """UserError where a student gives no vectors."""
+    if not task.is_text:
+        raise UserError(
+            f"{where}: is a student of task {task.name}, which gives no vectors; expected one of pretrain "
+            "(python -m kd_keras.predict asks this one)"
+        )
+
+
+def embed(runner: Runner, texts: Sequence[str]) -> np.ndarray:
+    """float32[texts, numbers], in the order of the texts.
+
+    >>> embed(Runner.load("RUN"), ["a good film", "", "a fine movie"]).shape
+    (3, 64)
+
+    Args:
+      runner: of a universal student, in any format.
+      texts: an empty one has a vector too; what is longer than the student reads is cut.
+    """
+    return np.asarray(runner.scores(rows_of(texts)), np.float32)
+
+
+def write(runner: Runner, rows: Rows, output: str, ascii_only: bool = False) -> None:
+    """The vectors of ``rows`` as ``output`` wants them: a ``.npy`` file, else JSON lines; "-" is standard output."""
+    with ExitStack() as stack:
+        if output.endswith(".npy"):
+            temp = stack.enter_context(files.atomic_path(output))
+            file = stack.enter_context(NpyWriter(temp, np.float32, runner.task.vector_size))
+            for _, some in _parts(runner, rows):
+                file.add(some)
+            return
+        if output == "-":
+            sink = sys.stdout
+        else:
+            temp = stack.enter_context(files.atomic_path(output))
+            sink = stack.enter_context(open(temp, "w", encoding="utf-8", newline="\n"))
+        for texts, some in _parts(runner, rows):
+            for text, vector in zip(texts, some, strict=True):
+                line = {"text": text, "vector": [round(x, _DIGITS) for x in vector.tolist()]}
+                sink.write(json.dumps(line, ensure_ascii=ascii_only) + "\n")
+
+
+def _parts(runner: Runner, rows: Rows) -> Iterator[tuple[Sequence[str], np.ndarray]]:
+    long = len(rows) > _ROWS
+    with progress(len(rows), "embedding", "texts") if long else nullcontext() as bar:
+        for start in range(0, len(rows), _ROWS):
+            texts = rows.text[start : start + _ROWS]
+            yield texts, embed(runner, texts)
+            if bar is not None:
+                bar.update(len(texts))
+
+
+def read_pairs(path: str, columns: tuple[str, str, str], how: FileSettings = AS_NAMED) -> tuple[Task, Rows]:
+    """Pairs of texts with gold scores, from the columns of the first text, of the second, and of the score."""
+    a, b, gold = columns
+    task = Task(
+        "similarity", "regression", (), "spearman", ("spearman", "pearson"), columns=Columns((a,), b, gold)
+    )  # fmt: skip
+    return task, read_labelled(path, task, flag="--similarity", files=how)
+
+
+def similarity(runner: Runner, task: Task, pairs: Rows) -> dict[str, float]:
+    """Spearman's and Pearson's correlation of a pair's cosine with its gold score.
+
+    >>> task, pairs = read_pairs("pairs.tsv", ("sentence1", "sentence2", "score"))
+    >>> sorted(similarity(Runner.load("RUN"), task, pairs))
+    ['pearson', 'spearman']
+    """
+    both = embed(runner, [*pairs.text, *pairs.text_b])
+    return score(task.metrics, pairs.label, cosines(both[: len(pairs)], both[len(pairs) :]))

@@ -12,14 +12,14 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_bool, define_flags, flags_text, from_flags
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.runs.settings import JobSettings
-from kd_keras.students.settings import StudentSettings
+from kd_keras.students.settings import StudentSettings, WarmSettings
 from kd_keras.tasks import Task, TaskSettings, load_data, load_test, resolve
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 _SETTINGS = (
     TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings, RecipeSettings,
-    AugmentSettings, UnlabeledSettings,
+    AugmentSettings, UnlabeledSettings, WarmSettings,
 )  # fmt: skip
 for _cls in _SETTINGS:
     define_flags(_cls)
@@ -29,7 +29,7 @@ define_bool("print_recipe", "print the ordered stages of --recipe and end.")
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks = from_flags(TaskSettings)
-    settings = [from_flags(c) for c in _SETTINGS[1:]]
+    *settings, warm = (from_flags(c) for c in _SETTINGS[1:])
     task = resolve(tasks)
     if flags.FLAGS.print_recipe:
         print_recipe(task, from_flags(TeacherSettings), from_flags(RecipeSettings), from_flags(JobSettings).ablate)
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     said = flags_text(flags.FLAGS, _SETTINGS)
     job = Job(
         data, test, *settings, data_dir=tasks.data_dir, flags_text=said, on_bad_row=tasks.on_bad_row,
-        files=tasks.file_settings(),
+        files=tasks.file_settings(), warm=warm,
     )  # fmt: skip
     run = check(job)  # before TensorFlow is imported, which takes seconds
 

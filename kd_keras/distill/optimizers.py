@@ -7,6 +7,8 @@ same update is one pass in TensorFlow's own kernel, which takes about a tenth of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -41,12 +43,26 @@ class _Fused:
                 average.value.assign_add((variable.value - average.value) * (1.0 - keep))
 
 
-class FusedAdam(_Fused, keras.optimizers.Adam):
+class _ByVariable:
+    """Mixin: a factor of the learning rate for each variable, in the order of ``build``; none: 1 for all."""
+
+    factors: Sequence[float] = ()
+
+    def update_step(self, gradient, variable, learning_rate):
+        factor = self.factors[self._get_variable_index(variable)] if self.factors else 1.0
+        super().update_step(gradient, variable, learning_rate if factor == 1.0 else learning_rate * factor)
+
+
+class FusedAdam(_ByVariable, _Fused, keras.optimizers.Adam):
     """``keras.optimizers.Adam``, faster."""
 
 
-class FusedAdamW(_Fused, keras.optimizers.AdamW):
+class FusedAdamW(_ByVariable, _Fused, keras.optimizers.AdamW):
     """``keras.optimizers.AdamW``, faster."""
+
+
+class Adadelta(_ByVariable, keras.optimizers.Adadelta):
+    """``keras.optimizers.Adadelta``, with factors."""
 
 
 def make_optimizer(settings: TrainSettings, steps: int, learning_rate: float) -> keras.optimizers.Optimizer:
@@ -66,7 +82,7 @@ def make_optimizer(settings: TrainSettings, steps: int, learning_rate: float) ->
         # A short run averages over a tenth of itself, or its first weights would weigh too much.
         common |= {"use_ema": True, "ema_momentum": max(0.0, min(settings.ema, 1.0 - 10.0 / steps))}
     if settings.optimizer == "adadelta":
-        return keras.optimizers.Adadelta(rate, rho=0.95, **common)
+        return Adadelta(rate, rho=0.95, **common)
     if settings.optimizer == "adamw":
         return FusedAdamW(rate, weight_decay=settings.weight_decay, **common)
     return FusedAdam(rate, **common)

@@ -11,7 +11,7 @@ A recipe is a tuple of :class:`Step`, to be printed, or changed in a notebook, b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ from kd_keras.distill.objectives import (
 from kd_keras.distill.representation import HIDDEN, SENTENCE
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.distill.stages import Stage, TrainingSet
+from kd_keras.students.settings import ENCODER as ALL_OF_ENCODER
+from kd_keras.students.settings import WarmSettings
 
 # The student's layers from the top down; the projection of a representation always learns.
 HEAD, BILSTM, EMBEDDINGS = ("dense", "logits"), ("bilstm",), ("embeddings",)
@@ -71,6 +73,7 @@ class Step:
       trainable: names of the layers that learn; None means all.
       select: see :class:`Stage`.
       rate: factor of the peak learning rate.
+      slow_rate: one more factor, of the encoder's layers.
     """
 
     name: str
@@ -80,11 +83,13 @@ class Step:
     trainable: tuple[str, ...] | None = None
     select: str = "metric"
     rate: float = 1.0
+    slow_rate: float = 1.0
 
     def __str__(self) -> str:
         towards = " + ".join(f"{o.weight:g}·{o!r}" if o.weight != 1 else repr(o) for o in self.objectives)
         layers = "all layers" if self.trainable is None else ", ".join(self.trainable) or "no layers of the student"
         rate = "" if self.rate == 1 else f", {self.rate:g} of the learning rate"
+        rate += "" if self.slow_rate == 1 else f", {self.slow_rate:g} of it in the encoder"
         return (
             f"{self.name}: {towards}; {self.share:.0%} of the updates, {self.rows} rows; {layers} learn; "
             f"best dev {self.select}{rate}"
@@ -188,6 +193,30 @@ def _gold(regression: bool, class_weights: Sequence[float] | None, multilabel: b
     return (BinaryLabels if multilabel else HardLabels)(class_weights=class_weights)
 
 
+def warmed(steps: Sequence[Step], warm: WarmSettings, tagging: bool = False) -> tuple[Step, ...]:
+    """The steps of a student that starts from another one: ``warm`` says how what it takes over goes on learning.
+
+    With ``student_unfreeze`` a step in which all layers learn becomes one for each part that thaws.
+    """
+    if warm.student_from is None:
+        return tuple(steps)
+    if not warm.student_rate:
+        return tuple(replace(step, trainable=HEAD) for step in steps)
+    out: list[Step] = []
+    for step in steps:
+        step = replace(step, slow_rate=warm.student_rate)
+        if warm.student_unfreeze and step.trainable is None:
+            rest = {f.name: getattr(step, f.name) for f in fields(step)}
+            for name in ("name", "objectives", "share", "trainable"):
+                rest.pop(name)
+            thawed = _phases(step.name, step.objectives, "both", tagging, True, **rest)
+            whole = sum(phase.share for phase in thawed)
+            out += [replace(phase, share=step.share * phase.share / whole) for phase in thawed]
+        else:
+            out.append(step)
+    return tuple(out)
+
+
 def stages(
     steps: Sequence[Step], data: TrainingSet, labelled: TrainingSet, updates: int, rounds: int, learning_rate: float
 ) -> tuple[Stage, ...]:
@@ -202,6 +231,8 @@ def stages(
             step.trainable,
             max(1, round(rounds * step.share)),
             step.select,
+            ALL_OF_ENCODER if step.slow_rate != 1 else (),
+            step.slow_rate,
         )
         for step in steps
     )

@@ -74,6 +74,8 @@ class Stage:
       learning_rate: peak rate.
       trainable: names of the layers that learn; None means all.
       rounds: dev scores, evenly over the updates; None: ``evals_per_epoch`` of ``data``.
+      slow: names of layers that learn at another rate, as they have learnt before.
+      slow_rate: theirs, as a part of ``learning_rate``.
       select: the best weights have the highest dev "metric" or, while the head has learnt nothing yet, the lowest
         "loss" on dev.
     """
@@ -86,6 +88,8 @@ class Stage:
     trainable: tuple[str, ...] | None = None
     rounds: int | None = None
     select: str = "metric"
+    slow: tuple[str, ...] = ()
+    slow_rate: float = 1.0
 
     def describe(self) -> dict:
         """JSON-able, for keys and reports; the data are described by whoever made them."""
@@ -98,7 +102,12 @@ class Stage:
             "learning_rate": self.learning_rate,
             "trainable": list(self.trainable) if self.trainable is not None else None,
             "select": self.select,
+            **({"slow": list(self.slow), "slow_rate": self.slow_rate} if self.slow else {}),
         }
+
+    def factor(self, path: str) -> float:
+        """Of the learning rate of the variable of this ``path``, "bilstm/forward_lstm/…"."""
+        return self.slow_rate if path.partition("/")[0] in self.slow else 1.0
 
 
 def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training) -> dict:
@@ -188,6 +197,8 @@ def run_stage(
     every, rounds = whole_rounds(stage.steps, rounds)
     steps = every * rounds
     optimizer = make_optimizer(settings, steps, stage.learning_rate)
+    if stage.slow:
+        optimizer.factors = [stage.factor(v.path) for v in distiller.trained_variables]
     optimizer.build(distiller.trained_variables)
     distiller.compile(optimizer=optimizer)
     key = files.hash_of(training.key, stage.describe(), asdict(settings), seed)

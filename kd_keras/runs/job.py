@@ -16,8 +16,9 @@ from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import NEED_HIDDEN, RECIPES, RecipeSettings, TrainSettings
 from kd_keras.runs.auto import decided
+from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.settings import NOT_IN_KEY, JobSettings
-from kd_keras.students.settings import StudentSettings
+from kd_keras.students.settings import StudentSettings, WarmSettings, shape_of
 from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.packages import has_imdb_reviews
@@ -47,9 +48,10 @@ class Job:
     flags_text: str = ""
     on_bad_row: str = "stop"
     files: FileSettings = AS_NAMED
+    warm: WarmSettings = field(default_factory=WarmSettings)
 
     def __post_init__(self) -> None:
-        """Decides what the task, its rows and the checkpoint decide of the settings."""
+        """Decides what the task, its rows, the checkpoint and another student decide of the settings."""
         more = self.unlabeled.wanted or self.data.rest is not None
         recipe = decided(self.recipe, self.task, self.job.ablate)
         single = not self.task.is_pair and not self.task.is_tagging
@@ -57,6 +59,10 @@ class Job:
         unlabeled = self.unlabeled.decided(automatic and self.augment.augment == AUTO and has_imdb_reviews())
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student
+        if self.source is not None:
+            student = shape_of(
+                student, files.read_json(self.source.layout.run).get("student", {}), self.warm.student_from
+            )
         if unlabeled.unlabeled == "general" and student.vocab_size is None and student.tokenizer == "wordpiece":
             student = replace(student, vocab_size=_GENERAL_VOCAB)
         augment = self.augment.decided(len(self.data.train), automatic)
@@ -73,6 +79,12 @@ class Job:
     @property
     def task(self) -> Task:
         return self.data.task
+
+    @cached_property
+    def source(self) -> FinishedRun | None:
+        """The run that ``--student_from`` names."""
+        given = self.warm.student_from
+        return None if given is None else FinishedRun.open(given, flag="--student_from")
 
     @property
     def recipes(self) -> list[str]:
@@ -108,6 +120,7 @@ class Job:
             "unlabeled": asdict(self.unlabeled),
             "label": key_of(self.label),
             "student": key_of(self.student),
+            **(self.warm.key(self.source.student_hash) if self.source is not None else {}),
             "train": asdict(self.train),
             "job": key_of(self.recipe) | key_of(self.job, leave_out=NOT_IN_KEY),
         }

@@ -15,7 +15,7 @@ from kd_keras.common.artifacts import find
 from kd_keras.common.config import key_of
 from kd_keras.common.ragged import Ragged
 from kd_keras.distill.loop import DevSet
-from kd_keras.distill.recipes import stages
+from kd_keras.distill.recipes import stages, warmed
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.distill.stages import Stage, Training, run_stages, whole_rounds
 from kd_keras.metrics.answers import sigmoid
@@ -25,6 +25,7 @@ from kd_keras.runs.plans import Plan
 from kd_keras.students.bilstm import build_student, parameters
 from kd_keras.students.inference import load_student, predict, predict_tags
 from kd_keras.students.thresholds import move_thresholds
+from kd_keras.students.warm_start import warm_start
 
 # Of an arm's folder, what another run may take.
 _PARTS = ("student.keras", "history.json")
@@ -99,7 +100,8 @@ class Trainer:
 
     def _stages(self, todo: Todo) -> tuple[Stage, ...]:
         plan = todo.plan
-        return stages(plan.recipe(), plan.data, plan.labelled, todo.updates, todo.rounds, self.settings.learning_rate)
+        steps = warmed(plan.recipe(), self.job.warm, self.job.task.is_tagging)
+        return stages(steps, plan.data, plan.labelled, todo.updates, todo.rounds, self.settings.learning_rate)
 
     def _about(self, todo: Todo) -> list[dict]:
         return [stage.describe() for stage in self._stages(todo)]
@@ -129,6 +131,8 @@ class Trainer:
         student = build_student(
             job.student, self.inputs.matrix, task.num_outputs, todo.seed, task.is_pair, task.is_tagging
         )
+        if job.source is not None:
+            warm_start(student, job.source.student())
         if job.task.is_regression:  # or the first updates only look for the scores' level
             student.get_layer("logits").bias.assign([float(np.nanmean(todo.plan.data.y["label"]))])
         board = self.run.layout.tensorboard / folder.name if job.job.tensorboard else None

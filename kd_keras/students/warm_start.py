@@ -1,0 +1,44 @@
+"""A student that begins with the encoder of another one, as a task's BERT begins with the pre-trained one."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kd_keras.common.errors import UserError
+from kd_keras.students.settings import ENCODER
+
+
+def warm_start(student: keras.Model, source: keras.Model) -> keras.Model:
+    """``student``, whose embeddings and BiLSTM are now those of ``source``, whatever both were made for.
+
+    >>> from kd_keras import StudentSettings, build_student
+    >>> shape, matrix = StudentSettings(embedding_size=4, hidden_size=3), np.ones((9, 4), np.float32)
+    >>> one, other = (build_student(shape, matrix, 2, seed, pair) for seed, pair in ((1, False), (2, True)))
+    >>> taken = warm_start(other, one).get_layer("bilstm").get_weights()[0]
+    >>> bool((taken == one.get_layer("bilstm").get_weights()[0]).all())
+    True
+
+    Args:
+      student: of the same vocabulary and the same shape of encoder.
+      source: a student of any kind.
+
+    Raises:
+      UserError: the shapes differ.
+    """
+    have = {layer.name: layer for layer in source.layers}
+    for layer in student.layers:
+        if layer.name not in ENCODER:
+            continue
+        weights = have[layer.name].get_weights() if layer.name in have else []
+        if [w.shape for w in weights] != [w.shape for w in layer.get_weights()]:
+            raise UserError(
+                f"student: its layer {layer.name} has weights of {_shapes(layer.get_weights())}, the one that it is "
+                f"to start from {_shapes(weights)}"
+            )
+        layer.set_weights(weights)
+    return student
+
+
+def _shapes(weights: list[np.ndarray]) -> str:
+    return ", ".join(str(w.shape) for w in weights) or "none"

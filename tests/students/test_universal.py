@@ -1,0 +1,136 @@
+"""Universal students: their vectors by hand, and students of tasks that start from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kd_keras.common.errors import UserError
+from kd_keras.formats.format import EXPORTS
+from kd_keras.formats.litert import LiteRT
+from kd_keras.formats.tflite import convert
+from kd_keras.metrics.vectors import cosines
+from kd_keras.students.bilstm import build_student
+from kd_keras.students.inference import load_student, predict
+from kd_keras.students.settings import POOLINGS, StudentSettings, shape_of, student_name
+from kd_keras.students.universal import universal
+from kd_keras.students.warm_start import warm_start
+from kd_keras.students.weights import student_weights
+from kd_keras.text.token_ids import TokenIds
+
+VOCAB, SIZE, LENGTH = 40, 9, 8
+SMALL = StudentSettings(embedding_size=10, hidden_size=7, pooling="mean")
+MATRIX = np.random.default_rng(0).normal(size=(VOCAB, 10)).astype(np.float32)
+IDS = TokenIds.of([[5, 6, 7], [], [8], [9, 10, 11, 12, 13, 14, 15, 16], [7, 6, 5]])
+
+
+def made(pooling: str = "mean", unit: bool = True, seed: int = 1):
+    student = universal(replace(SMALL, pooling=pooling), MATRIX, SIZE, unit)
+    draw = np.random.default_rng(seed)
+    for w in student.trainable_weights:
+        w.assign(draw.normal(size=w.shape, scale=0.6))
+    return student
+
+
+@pytest.mark.parametrize("unit", [True, False])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_vector_is_a_line_of_the_sentence(pooling, unit, tmp_path):
+    student = made(pooling, unit)
+    padded = np.array([[5, 6, 7, 0, 0, 0, 0], [0] * 7, [8, 0, 0, 0, 0, 0, 0]], np.int32)
+    out = {k: np.array(v) for k, v in student({"ids": padded}).items()}
+    assert set(out) == {"vector", "sentence"} and out["vector"].shape == (3, SIZE)
+    kernel, bias = student.get_layer("vector").get_weights()
+    want = out["sentence"] @ kernel + bias
+    want = want / np.linalg.norm(want, axis=1, keepdims=True) if unit else want
+    np.testing.assert_allclose(out["vector"], want, atol=1e-5)
+    assert np.abs(out["sentence"][1]).max() == 0, "an empty text has no states"
+    np.testing.assert_allclose(np.array(student({"ids": padded[:1, :3]})["vector"]), out["vector"][:1], atol=1e-6)
+
+    got = predict(student, {"ids": IDS}, batch_size=2)
+    np.testing.assert_allclose(got[:3], out["vector"], atol=1e-5)
+    assert np.abs(got[0] - got[4]).max() > 1e-2, "the order of words counts"
+    student.save(tmp_path / "student.keras")
+    np.testing.assert_array_equal(predict(load_student(tmp_path / "student.keras"), {"ids": IDS}, 2), got)
+
+
+@pytest.mark.parametrize("name", [n for n, f in EXPORTS.items() if f.is_tflite])
+def test_every_file_gives_the_vectors(name):
+    student, fmt = made(), EXPORTS[name]
+    length = LENGTH if fmt.form == "unrolled" else None
+    want = predict(student, {"ids": IDS}, batch_size=1)
+    got = LiteRT(convert(student_weights(student), fmt, length, {"ids": IDS})).scores({"ids": IDS}, 3)
+    assert got.shape == want.shape and np.ptp(want, axis=0).max() > 0.3
+    near = {"float32": 1e-5, "float16": 2e-3, "dynamic": 0.05, "int8": 0.2}[fmt.precision]
+    assert np.abs(got - want).max() < near
+    assert cosines(got, want).min() > (0.999 if fmt.precision != "int8" else 0.95)
+
+
+def test_vectors_of_any_length_are_exported_as_they_are():
+    student = made(unit=False)
+    want = predict(student, {"ids": IDS}, batch_size=1)
+    assert np.ptp(np.linalg.norm(want, axis=1)) > 0.1
+    content = convert(student_weights(student), EXPORTS["tflite_loop_float32"], None)
+    np.testing.assert_allclose(LiteRT(content).scores({"ids": IDS}), want, atol=1e-5)
+
+
+def test_it_is_what_vectors_are_asked_of():
+    assert student_name(StudentSettings(), False, vectors=True) == "universal"
+    with pytest.raises(UserError, match="--student=bilstm: does not give vectors"):
+        student_name(StudentSettings(student="bilstm"), False, vectors=True)
+    with pytest.raises(UserError, match="--student=universal: does not read single sentences"):
+        student_name(StudentSettings(student="universal"), False)
+
+
+@pytest.mark.parametrize(("pair", "tagging"), [(False, False), (True, False), (False, True)])
+def test_students_of_every_task_start_from_it(pair, tagging):
+    source = made("last" if tagging else "mean")
+    shape = replace(SMALL, pooling="last" if tagging else "mean", dense_size=5)
+    student = build_student(shape, MATRIX, 3, 2, pair, tagging)
+    before = student.get_layer("dense").get_weights()[0]
+    assert warm_start(student, source) is student
+    for layer in ("embeddings", "bilstm"):
+        for mine, theirs in zip(
+            student.get_layer(layer).get_weights(), source.get_layer(layer).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(student.get_layer("dense").get_weights()[0], before)
+    if not pair and not tagging:
+        ids = {"ids": np.array([[5, 6, 7, 0]], np.int32)}
+        np.testing.assert_allclose(student(ids)["sentence"], source(ids)["sentence"], atol=1e-6)
+
+
+def test_another_shape_is_refused():
+    other = build_student(replace(SMALL, hidden_size=8), MATRIX, 2, 1)
+    with pytest.raises(UserError, match=r"layer bilstm has weights of \(10, 32\).*start from \(10, 28\)"):
+        warm_start(other, made())
+    static = build_student(replace(SMALL, channels="multichannel"), MATRIX, 2, 1)
+    with pytest.raises(UserError, match="embeddings_static has weights of .* start from none"):
+        warm_start(static, made())
+
+    known = {
+        "tokenizer": "wordpiece",
+        "channels": "nonstatic",
+        "embedding_size": 10,
+        "hidden_size": 7,
+        "pooling": "mean",
+    }
+    taken = shape_of(StudentSettings(dense_size=3, hidden_size=7), known, "RUN")
+    assert (taken.hidden_size, taken.embedding_size, taken.pooling, taken.dense_size) == (7, 10, "mean", 3)
+    with pytest.raises(UserError, match="--hidden_size=8: the student of --student_from=RUN has 7"):
+        shape_of(StudentSettings(hidden_size=8), known, "RUN")
+    with pytest.raises(UserError, match="--student_from=RUN: says no shape"):
+        shape_of(StudentSettings(), {}, "RUN")
+
+
+def test_a_linear_head_has_no_layer_between():
+    student = build_student(replace(SMALL, dense_size=0), MATRIX, 3, 1)
+    assert "dense" not in {layer.name for layer in student.layers}
+    ids = {"ids": np.array([[5, 6, 7]], np.int32)}
+    kernel, bias = student.get_layer("logits").get_weights()
+    np.testing.assert_allclose(student(ids)["logits"], np.array(student(ids)["sentence"]) @ kernel + bias, atol=1e-6)
+    want = predict(student, {"ids": IDS}, 1)
+    got = LiteRT(convert(student_weights(student), EXPORTS["tflite_float32"], LENGTH)).scores({"ids": IDS})
+    odds = np.exp(want - want.max(1, keepdims=True))
+    np.testing.assert_allclose(got, odds / odds.sum(1, keepdims=True), atol=1e-5)

@@ -17,7 +17,7 @@ from kd_keras.distill.settings import TrainSettings
 from kd_keras.runs.check import check_folder
 from kd_keras.runs.job import Timings
 from kd_keras.runs.universal_settings import NOT_IN_KEY, UniversalSettings
-from kd_keras.students.settings import StudentSettings, student_name
+from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows, Task, TaskData, get, load, load_test
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.tables import SKIP_HINT, BadRows
@@ -142,9 +142,6 @@ def check(job: UniversalJob) -> UniversalRun:
     job.label.check_machine()
     job.label.check_layer(job.checkpoint.layers)
     job.checkpoint.check_length(job.universal.teacher_max_length)
-    student_name(job.student, pair=False, vectors=True)
-    if job.student.tokenizer != "wordpiece":
-        raise UserError(f"--tokenizer={job.student.tokenizer}: a universal student reads pieces; leave it out")
     if job.checkpoint.text.unigram is None:
         always_kept(job.checkpoint.text.pieces, job.student.vocab_size)
     check_unlabeled(job.text)

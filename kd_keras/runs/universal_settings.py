@@ -23,8 +23,20 @@ NOT_IN_KEY = ("output_dir", "tasks", "data_dir", "tensorboard")
 class UniversalShape(StudentSettings):
     """A student's shape, phone-sized: 3.5 million parameters, 3.5 MB as a dynamic-range file."""
 
+    # Of these a universal student has no choice, and so no flag.
+    student: str | None = "universal"
+    tokenizer: str = "wordpiece"
+    vectors: str | None = None
+    dense_size: int = 0
     vocab_size: int | None = redefined(StudentSettings, "vocab_size", 20_000)
     embedding_size: int | None = redefined(StudentSettings, "embedding_size", 128)
+    embeddings: str = redefined(
+        StudentSettings,
+        "embeddings",
+        "teacher",
+        choices=("teacher", "random"),
+        help="first values of the embeddings: the teacher's by SVD, or random.",
+    )
     hidden_size: int = redefined(StudentSettings, "hidden_size", 256)
     pooling: str = redefined(StudentSettings, "pooling", MEAN)
     student_max_length: int | None = redefined(StudentSettings, "student_max_length", 64)
@@ -37,6 +49,7 @@ class UniversalShape(StudentSettings):
 class UniversalLabels(LabelSettings):
     """How the teacher reads."""
 
+    hidden_width: int = 0
     hidden: str = redefined(
         LabelSettings,
         "hidden",
@@ -51,6 +64,10 @@ class UniversalLabels(LabelSettings):
 class UniversalTraining(TrainSettings):
     """How the student is trained."""
 
+    evals_per_epoch: float = 0.0
+    learning_rate: float | str = redefined(
+        TrainSettings, "learning_rate", AUTO, help="peak learning rate; auto: 2e-3, with adadelta 1.0."
+    )
     epochs: float | str = redefined(
         TrainSettings, "epochs", AUTO, help="passes over the text, in place of --updates; auto: as --updates has it."
     )

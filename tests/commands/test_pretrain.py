@@ -217,8 +217,7 @@ BAD = {
     "layer": (["--hidden_layer=9"], "--hidden_layer=9: the teacher has layers 0 to 2"),
     "text": (["--unlabeled_files=nowhere.txt"], "nowhere.txt"),
     "held out": (["--held_out_files=nowhere.txt"], "--held_out_files: no such file: nowhere.txt"),
-    "student": (["--student=bilstm"], "--student=bilstm: does not give vectors"),
-    "words": (["--tokenizer=words", "--embeddings=random"], "a universal student reads pieces"),
+    "no choice": (["--tokenizer=words"], "Unknown command line flag 'tokenizer'"),
     "pooling": (["--pooling=cls"], "--pooling=cls: expected one of last, max, mean"),
 }
 

@@ -107,12 +107,12 @@ def label_efficiency(found: dict[str, dict[str, Any]], names: tuple[str, ...]) -
         ax.set_xticks(of["rows"], [f"{n:,}" for n in of["rows"]], fontsize=8)
         ax.minorticks_off()
         ax.set_title(f"{task}: dev {of['metric']}, %", fontsize=10)
+        ax.set_xlabel("labels", fontsize=9)
         plots.clean(ax)
     for ax in axes[len(found) :]:
         ax.set_visible(False)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(labels))
-    figure.supxlabel("labels", fontsize=10)
     return figure
 
 

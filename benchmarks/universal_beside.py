@@ -39,9 +39,7 @@ def main() -> None:
     print("python benchmarks/universal_beside.py " + " ".join(sys.argv[1:]), flush=True)
     cli.quiet()
     cli.import_tensorflow()
-    tried = {
-        name: tasks.load(tasks.get(name), folder) for name, folder in (t.split("=", 1) for t in args.tasks.split(","))
-    }
+    tried = {name: data(name, place) for name, place in (t.split("=", 1) for t in args.tasks.split(","))}
     models = made(args)
     from kd_keras.runs.probing import worth
 
@@ -56,6 +54,11 @@ def main() -> None:
         lines.append([name, f"{m['bytes'] / 1e6:.2f}", f"{np.median(took[name]):.3f}", f"{ratios:.1f}",
                       *(f"{100 * v:.2f}" for v in values)])  # fmt: skip
     print(markdown_table(head, lines))
+
+
+def data(name: str, place: str) -> tasks.TaskData:
+    """Of a task by name in its folder, or of a file of one's own."""
+    return tasks.load(tasks.custom(place)) if Path(place).is_file() else tasks.load(tasks.get(name), place)
 
 
 def made(args: argparse.Namespace) -> dict[str, dict]:

@@ -1,6 +1,6 @@
 """What a universal student is worth to tasks: from scratch, distilled, fine-tuned from it, and both, side by side.
 
-    python benchmarks/universal_tasks.py --universal=RUN --tasks=sst2=DIR,trec=DIR --output_dir=DIR
+    python benchmarks/universal_tasks.py --universal=RUN --tasks=sst2=DIR,trec=FILE --output_dir=DIR
 
 All four students of a task have the same shape, the same text and the same number of updates; the teacher is
 fine-tuned once. `--labels_per_class=16,50,all` gives curves. What follows `--` is handed on to train. Finished runs are
@@ -40,7 +40,7 @@ def main() -> None:
     found: dict[str, dict[str, list]] = {}
     lines = []
     for name, folder in (part.split("=", 1) for part in args.tasks.split(",")):
-        metric = tasks.get(name).metric
+        metric = "accuracy" if Path(folder).is_file() else tasks.get(name).metric
         found[name] = {"metric": metric, "rows": [], **{arm: [] for arm in ARMS}}
         for count in args.labels_per_class.split(","):
             scores, rows = cell(args, name, folder, count, more)
@@ -61,12 +61,15 @@ def cell(args: argparse.Namespace, name: str, folder: str, count: str, more: lis
     place = args.output_dir / name / count
     shape = json.loads((args.universal / "run.json").read_text())["student"]
     own = [f"--vocab_size={shape['vocab_size']}", *(f"--{key}={shape[key]}" for key in SHAPE)]
-    common = [f"--task={name}", f"--data_dir={folder}", "--recipe=soft", "--alpha=0.5", f"--seeds={args.seeds}", *more]
+    own_file = [f"--task={name}", f"--data_dir={folder}"]
+    if Path(folder).is_file():
+        own_file = ["--task=custom", f"--train_file={folder}", "--augment=none", "--unlabeled=none"]
+    common = [*own_file, "--recipe=soft", "--alpha=0.5", f"--seeds={args.seeds}", *more]
     if count != "all":
         common.append(f"--labels_per_class={count}")
     first = run([*common, *own], place / "plain")
     second = run([*common, f"--student_from={args.universal}"], place / "warm")
-    metric = tasks.get(name).metric
+    metric = "accuracy" if Path(folder).is_file() else tasks.get(name).metric
     scores = {}
     for arm, (made, kind) in zip(
         ARMS, ((first, "baseline"), (first, "student"), (second, "baseline"), (second, "student")), strict=True

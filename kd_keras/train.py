@@ -32,7 +32,9 @@ def main(argv: list[str]) -> None:
     *settings, warm = (from_flags(c) for c in _SETTINGS[1:])
     task = resolve(tasks)
     if flags.FLAGS.print_recipe:
-        print_recipe(task, from_flags(TeacherSettings), from_flags(RecipeSettings), from_flags(JobSettings).ablate)
+        print_recipe(
+            task, from_flags(TeacherSettings), from_flags(RecipeSettings), from_flags(JobSettings).ablate, warm
+        )
         return
 
     from kd_keras.runs.check import check
@@ -59,17 +61,19 @@ def main(argv: list[str]) -> None:
         print(f'try it: {cli.command("predict", model_dir=folder)} "…"{second}')
 
 
-def print_recipe(task: Task, teacher: TeacherSettings, settings: RecipeSettings, ablate: str) -> None:
+def print_recipe(
+    task: Task, teacher: TeacherSettings, settings: RecipeSettings, ablate: str, warm: WarmSettings
+) -> None:
     """The stages in their order, as far as the task alone decides them."""
     cli.import_tensorflow()
-    from kd_keras.distill.recipes import recipe
+    from kd_keras.distill.recipes import recipe, warmed
     from kd_keras.runs.auto import decided
 
     width = find_checkpoint(teacher.teacher).config["hidden_size"]
     if task.is_tagging:
         width = min(width, from_flags(LabelSettings).hidden_width)
     kind = {"multilabel": task.is_multilabel, "tagging": task.is_tagging}
-    steps = recipe(decided(settings, task, ablate), task.is_regression, width, **kind)
+    steps = warmed(recipe(decided(settings, task, ablate), task.is_regression, width, **kind), warm, task.is_tagging)
     print("\n".join(f"{n}. {step}" for n, step in enumerate(steps, 1)))
 
 

@@ -53,6 +53,11 @@ def _check_flags(job: Job) -> None:
             "two_stage or staged"
         )
     student_name(job.student, task.is_pair, task.is_tagging)
+    still = job.warm.student_from is not None and not job.warm.student_rate
+    if still and (taught := [r for r in job.recipes if r.startswith(("two_stage", "staged"))]):
+        raise UserError(
+            f"--student_rate=0: the recipe {taught[0]} teaches the encoder, which stays; take soft or joint"
+        )
     if task.is_tagging:
         _check_tagging(job)
     elif job.label.hidden == WORD:

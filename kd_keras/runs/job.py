@@ -18,7 +18,7 @@ from kd_keras.distill.settings import NEED_HIDDEN, RECIPES, RecipeSettings, Trai
 from kd_keras.runs.auto import decided
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.settings import NOT_IN_KEY, JobSettings
-from kd_keras.students.settings import StudentSettings, WarmSettings, shape_of
+from kd_keras.students.settings import LAST, StudentSettings, WarmSettings, shape_of
 from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.packages import has_imdb_reviews
@@ -60,9 +60,9 @@ class Job:
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student
         if self.source is not None:
-            student = shape_of(
-                student, files.read_json(self.source.layout.run).get("student", {}), self.warm.student_from
-            )
+            other = files.read_json(self.source.layout.run).get("student", {})
+            other = other | ({"pooling": LAST} if self.task.is_tagging else {})  # a tagger pools nothing
+            student = shape_of(student, other, self.warm.student_from)
         if unlabeled.unlabeled == "general" and student.vocab_size is None and student.tokenizer == "wordpiece":
             student = replace(student, vocab_size=_GENERAL_VOCAB)
         augment = self.augment.decided(len(self.data.train), automatic)

@@ -18,7 +18,7 @@ from kd_keras.runs.check import check_folder
 from kd_keras.runs.job import Timings
 from kd_keras.runs.universal_settings import NOT_IN_KEY, UniversalSettings
 from kd_keras.students.settings import StudentSettings
-from kd_keras.tasks import Rows, Task, TaskData, get, load, load_test
+from kd_keras.tasks import Rows, Task, TaskData, custom, get, load, load_test
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.tables import SKIP_HINT, BadRows
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
@@ -136,7 +136,10 @@ def check(job: UniversalJob) -> UniversalRun:
       UserError: unknown teacher or task, output folder of another run, text that is not there, …
     """
     folders = job.universal.task_folders()
-    tasks = {name: get(name) for name in folders}
+    # A file is one's own task, which load draws a dev split of as train does.
+    files_of = {name: path for name, path in folders.items() if path and Path(path).is_file()}
+    tasks = {name: custom(files_of[name]) if name in files_of else get(name) for name in folders}
+    folders = {name: None if name in files_of else path for name, path in folders.items()}
     if tagging := [name for name, task in tasks.items() if task.is_tagging]:
         raise UserError(f"--tasks={tagging[0]}: tags words, of which a text's vector knows nothing; leave it out")
     job.label.check_machine()

@@ -95,8 +95,8 @@ class UniversalSettings(Checked):
     contrast_temperature: float = setting(0.05, "what contrast divides cosines by.", low=1e-3, high=100.0)
     tasks: str | None = setting(
         None, "tasks that will be tried, as sst2,stsb or sst2=DIR,stsb=DIR where their data are (else --data_dir, or "
-        "packages): no text of their dev and test splits is learnt from, and the report says what the vectors are "
-        "worth on them.",
+        "packages), or NAME=FILE with columns text and label: no text of their dev and test splits is learnt from, and "
+        "the report says what the vectors are worth on them.",
     )  # fmt: skip
     data_dir: str | None = path_setting(None, "where the data of --tasks are.")
     held_out_files: str | None = path_setting(

@@ -111,6 +111,8 @@ class StudentSettings(Checked):
 
 # The layers of an encoder, from the top down: what one student can begin with that another has learnt.
 ENCODER = ("bilstm", "embeddings", "embeddings_static")
+# The part of the learning rate that they have then.
+_SLOW = 0.3
 # What these layers must have in common.
 _OF_AN_ENCODER = ("tokenizer", "channels", "embedding_size", "hidden_size", "pooling")
 
@@ -124,11 +126,20 @@ class WarmSettings(Checked):
         "its shape.",
     )  # fmt: skip
     student_rate: float = setting(
-        0.3, "--student_from: factor of the learning rate of these layers; 0: they stay as they are.", low=0.0, high=1.0
+        _SLOW,
+        "--student_from: factor of the learning rate of these layers; 0: they stay as they are.",
+        low=0.0,
+        high=1.0,
     )
     student_unfreeze: bool = setting(
         False, "--student_from: the layers learn one after the other, from the top down: head, BiLSTM, embeddings."
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.student_from is None and (self.student_unfreeze or self.student_rate != _SLOW):
+            flag = "student_unfreeze" if self.student_unfreeze else f"student_rate={self.student_rate:g}"
+            raise UserError(f"--{flag}: is for layers that --student_from=RUN gives; name a run, or leave it out")
 
     def key(self, student: str) -> dict:
         """For keys of runs; ``student`` is the hash of the file. Nothing where no student is taken."""

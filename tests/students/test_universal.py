@@ -14,7 +14,7 @@ from kd_keras.formats.tflite import convert
 from kd_keras.metrics.vectors import cosines
 from kd_keras.students.bilstm import build_student
 from kd_keras.students.inference import load_student, predict
-from kd_keras.students.settings import POOLINGS, StudentSettings, shape_of, student_name
+from kd_keras.students.settings import POOLINGS, StudentSettings, WarmSettings, shape_of, student_name
 from kd_keras.students.universal import universal
 from kd_keras.students.warm_start import warm_start
 from kd_keras.students.weights import student_weights
@@ -122,6 +122,14 @@ def test_another_shape_is_refused():
         shape_of(StudentSettings(hidden_size=8), known, "RUN")
     with pytest.raises(UserError, match="--student_from=RUN: says no shape"):
         shape_of(StudentSettings(), {}, "RUN")
+
+
+@pytest.mark.parametrize("flags", [{"student_rate": 0.0}, {"student_unfreeze": True}])
+def test_how_layers_learn_goes_with_where_they_are_from(flags):
+    with pytest.raises(UserError, match=f"--{next(iter(flags))}.*: is for layers that --student_from=RUN gives"):
+        WarmSettings(**flags)
+    assert WarmSettings(student_from="RUN", **flags).key("abc") != WarmSettings(student_from="RUN").key("abc")
+    assert WarmSettings().key("abc") == {}, "keys of other runs stay what they were"
 
 
 def test_a_linear_head_has_no_layer_between():

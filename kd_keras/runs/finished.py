@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kd_keras.augment.transfer import load as load_transfer
 from kd_keras.common import files
 from kd_keras.common.config import from_flagfile
 from kd_keras.common.errors import UserError, did_you_mean
@@ -182,10 +181,11 @@ class FinishedRun:
 
     def _dev_text(self) -> Rows:
         """The texts that chose a universal student's weights; their labels are the teacher's vectors."""
+        from kd_keras.augment import transfer
         from kd_keras.teachers.signals import SignalStore
 
         path = self.layout.augmented("unlabeled")
-        text = load_transfer(path, None, self.task.no_labels(0))
+        text = transfer.load(path, None, self.task.no_labels(0))
         if text is None or "rows" not in self.metrics:
             raise UserError(f"{self.layout.root}: has no {path.name} or no {self.layout.metrics.name} of pretrain")
         vectors = SignalStore(self.layout.signals(SPLIT)).read(text.rows).hidden

@@ -103,11 +103,11 @@ def test_every_command_takes_the_compressed_run(done, away, run_verb, trained_ru
     (said,) = run_verb("predict", [model, "a good film"])
     assert json.loads(said["out"])["label"] in ("neg", "pos")
 
-    from kd_keras.common.layout import RunLayout
     from kd_keras.runs.finished import FinishedRun
     from kd_keras.timing.models import run_teacher
 
-    assert len(FinishedRun.open(away / "run").data().dev) == 30 and run_teacher(RunLayout(away / "run")).length == 16
+    run = FinishedRun.open(away / "run")
+    assert len(run.data().dev) == 30 and run_teacher(run).length == 16
 
 
 def test_help_says_what_is_gained_and_what_there_is_not(run_python):

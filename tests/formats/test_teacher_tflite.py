@@ -15,7 +15,7 @@ from kd_keras.formats.format import EXPORTS
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import describe
 from kd_keras.runs.finished import FinishedRun
-from kd_keras.tasks import Rows
+from kd_keras.tasks import Rows, Task
 from kd_keras.timing import models
 from kd_keras.timing.models import TEACHER_FORMATS, MadeModels, run_teacher
 
@@ -112,14 +112,15 @@ def test_a_wrong_conversion_is_never_timed(run, monkeypatch, make_teacher):
 
 def test_a_run_without_a_finished_teacher(run):
     layout, _, _ = run
-    found = run_teacher(layout)
+    task = Task("toy", "single", ("neg", "so-so", "pos"))
+    found = run_teacher(FinishedRun(layout, task))
     assert (found.length, found.positions, found.tokenizer.max_length) == (14, 64, 14)
     manifest = layout.teacher / "teacher.json"
     files.write_json(manifest, {k: v for k, v in json.loads(manifest.read_text()).items() if k != "key"})
     with pytest.raises(UserError, match="not a finished teacher of train .*--teacher_formats=none"):
-        run_teacher(layout)
+        run_teacher(FinishedRun(layout, task))
     with pytest.raises(UserError, match="has no teacher/; --teacher_formats=none measures the student alone"):
-        run_teacher(RunLayout(layout.benchmark))
+        run_teacher(FinishedRun(RunLayout(layout.benchmark), task))
 
 
 @pytest.mark.parametrize("rows", [0, 2, 3])

@@ -17,9 +17,9 @@ from absl import flags
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.errors import UserError
-from kd_keras.common.places import check_output
+from kd_keras.common.files import require_file
 from kd_keras.common.progress import say
-from kd_keras.tasks import FileSettings, Rows, read_texts
+from kd_keras.tasks import FileSettings, read_texts
 
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
@@ -32,44 +32,27 @@ define_path("output", "-", "file for the vectors: .npy, else JSON lines; - is st
 
 def main(argv: list[str]) -> None:
     texts, how = argv[1:], from_flags(FileSettings)
-    if bool(FLAGS.model_dir) == bool(FLAGS.model):
-        raise UserError(
-            "give either --model_dir=DIR, a run folder of pretrain, or --model=FILE, a file of it or of export"
-        )
-    if bool(texts) == bool(FLAGS.input):
-        raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
-    if FLAGS.input == "-":
-        cli.require_stream("stdin", "give --input=FILE")
-    if FLAGS.output == "-":
-        cli.require_stream("stdout", "give --output=FILE")
-    else:
-        check_output(FLAGS.output, "--output", {"--input": FLAGS.input, "--model": FLAGS.model})
+    cli.check_asked(texts, "--model_dir=DIR, a run folder of pretrain, or --model=FILE, a file of it or of export")
 
     from kd_keras.deploy import vectors
     from kd_keras.deploy.runner import Runner
     from kd_keras.runs.finished import FinishedRun
 
-    file = FLAGS.model or ""
-    if file.endswith(".keras"):
-        opened = FinishedRun.open(Path(file).parent)
+    file = Path(FLAGS.model or "")
+    if file.suffix == ".keras":
+        opened = FinishedRun.open(require_file(file, "--model").parent, flag="--model")
+        if opened.layout.student.name != file.name:
+            raise UserError(f"--model={file}: expected a run's {opened.layout.student.name}, or a .tflite file")
     else:
-        opened = Runner.load_file(file) if file else FinishedRun.open(FLAGS.model_dir)
-    vectors.require_encoder(opened.task, file or FLAGS.model_dir)
-    rows = _rows(texts, how)
-    if not isinstance(opened, Runner):
-        cli.import_tensorflow()
-        opened = Runner.load(opened)
-    vectors.write(opened, rows, FLAGS.output, FLAGS.output == "-" and not cli.writes_utf8())
+        opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
+    vectors.require_encoder(opened.task, FLAGS.model or FLAGS.model_dir)
+    if texts:
+        rows = opened.task.rows(texts)
+    else:
+        rows = read_texts(FLAGS.input, FLAGS.text_column, on_disk=True, files=how)
+    vectors.write(Runner.of(opened), rows, FLAGS.output, FLAGS.output == "-" and not cli.writes_utf8())
     if FLAGS.output != "-":
         say(f"{len(rows):,} vectors in {FLAGS.output}")
-
-
-def _rows(texts: list[str], how: FileSettings) -> Rows:
-    if texts:
-        from kd_keras.deploy.vectors import rows_of
-
-        return rows_of(texts)
-    return read_texts(FLAGS.input, FLAGS.text_column, on_disk=True, files=how)
 
 
 if __name__ == "__main__":

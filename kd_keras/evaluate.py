@@ -89,7 +89,7 @@ def _similarity(run: Any, formats: Sequence[Format], how: FileSettings) -> None:
             f"{FLAGS.model_dir}: gives vectors; --similarity=FILE scores their cosines on pairs; leave --data_file out"
         )
     columns = (FLAGS.text_column, FLAGS.text_b_column, FLAGS.score_column)
-    task, pairs = vectors.read_pairs(FLAGS.similarity, columns, how)
+    task, pairs = vectors.read_pairs(FLAGS.similarity, columns, FLAGS.on_bad_row, how)
     if not all(fmt.is_tflite for fmt in formats):
         cli.import_tensorflow()
     for fmt in formats:

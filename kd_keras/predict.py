@@ -16,14 +16,12 @@ python -m kd_keras.predict --model_dir=TAGGER --input=FILE.conll --output=FILE.c
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from absl import flags
 
 from kd_keras.common import cli, files
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
 from kd_keras.common.errors import UserError
-from kd_keras.common.places import check_output
 from kd_keras.common.progress import say
 from kd_keras.deploy.answer_lines import ALL, BEST, answer_lines
 from kd_keras.tasks import FileSettings, Rows, Task, read_texts
@@ -47,20 +45,10 @@ flags.DEFINE_integer(
 
 
 def main(argv: list[str]) -> None:
-    if bool(FLAGS.model_dir) == bool(FLAGS.model):
-        raise UserError("give either --model_dir=DIR, a run folder of train, or --model=FILE.tflite, a file of export")
     texts, how = argv[1:], from_flags(FileSettings)
-    if bool(texts) == bool(FLAGS.input):
-        raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
+    cli.check_asked(texts, "--model_dir=DIR, a run folder of train, or --model=FILE.tflite, a file of export")
     if FLAGS.top_k is not None and FLAGS.top_k < 0:
         raise UserError(f"--top_k={FLAGS.top_k}: expected a number of labels, or 0 for all of them")
-
-    if FLAGS.input == "-":
-        cli.require_stream("stdin", "give --input=FILE")
-    if FLAGS.output == "-":
-        cli.require_stream("stdout", "give --output=FILE")
-    else:
-        check_output(FLAGS.output, "--output", {"--input": FLAGS.input, "--model": FLAGS.model})
 
     from kd_keras.deploy.runner import Runner
     from kd_keras.runs.finished import FinishedRun
@@ -81,10 +69,10 @@ def main(argv: list[str]) -> None:
 
         asked = tagging.Asked.of(texts, task) if texts else tagging.read(FLAGS.input, task, FLAGS.text_column, how)
         columns, rows = tagging.writes_columns(FLAGS.output, how), asked.rows
-        lines = tagging.answer_lines(_runner(opened), asked, columns, plain)
+        lines = tagging.answer_lines(Runner.of(opened), asked, columns, plain)
     else:
         rows = _rows(texts, task, how)
-        lines = answer_lines(task, rows, _runner(opened).scores(rows), FLAGS.top_k, plain)
+        lines = answer_lines(task, rows, Runner.of(opened).scores(rows), FLAGS.top_k, plain)
     text = "".join(lines)
     if FLAGS.output == "-":
         sys.stdout.write(text)
@@ -96,18 +84,7 @@ def main(argv: list[str]) -> None:
 def _rows(texts: list[str], task: Task, how: FileSettings) -> Rows:
     if not texts:
         return read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task, files=how)
-    text_b = [FLAGS.text_b] if task.is_pair else None
-    return Rows([f"row-{n}" for n in range(len(texts))], texts, text_b, task.no_labels(len(texts)))
-
-
-def _runner(opened: Any) -> Any:
-    """What answers: a file of export is one, a run is loaded, which takes TensorFlow."""
-    from kd_keras.deploy.runner import Runner
-
-    if not isinstance(opened, Runner):
-        cli.import_tensorflow()
-        opened = Runner.load(opened)
-    return opened
+    return task.rows(texts, [FLAGS.text_b] if task.is_pair else None)
 
 
 def _check_pair(task: Task, texts: list[str]) -> None:

@@ -18,7 +18,7 @@ from absl import app, flags, logging
 
 from kd_keras.common import flagfiles, stopping
 from kd_keras.common.errors import UserError
-from kd_keras.common.places import check_utf8
+from kd_keras.common.places import check_output, check_utf8
 
 # Standard streams that were closed when the command began.
 _closed: set[str] = set()
@@ -166,6 +166,29 @@ def run(main: Callable[[list[str]], None]) -> None:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         stopping.leave()
+
+
+def check_asked(texts: list[str], models: str) -> None:
+    """What predict and embed have in common: one model, texts from one place, and a place for the answers.
+
+    Args:
+      texts: the arguments.
+      models: what ``--model_dir`` and ``--model`` name, for the error.
+
+    Raises:
+      UserError: two of a kind, or none; a stream that is closed, a place that cannot be written to.
+    """
+    given = flags.FLAGS
+    if bool(given.model_dir) == bool(given.model):
+        raise UserError(f"give either {models}")
+    if bool(texts) == bool(given.input):
+        raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
+    if given.input == "-":
+        require_stream("stdin", "give --input=FILE")
+    if given.output == "-":
+        require_stream("stdout", "give --output=FILE")
+    else:
+        check_output(given.output, "--output", {"--input": given.input, "--model": given.model})
 
 
 def no_arguments(argv: list[str]) -> None:

@@ -141,4 +141,4 @@ def spread(rows: Rows, most: int) -> Rows:
 
 def unlabelled(task: Task, text: list[str], text_b: list[str] | None) -> Rows:
     """Texts as rows without labels."""
-    return Rows([f"check-{i}" for i in range(len(text))], text, text_b, task.no_labels(len(text)))
+    return task.rows(text, text_b, "check")

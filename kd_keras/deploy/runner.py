@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common import files
-from kd_keras.common.cli import command
+from kd_keras.common.cli import command, import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
 from kd_keras.common.ragged import Ragged
@@ -71,6 +71,14 @@ class Runner:
 
             return cls(run.task, run.tokenizer, LoadedModel(run.home.saved_model), fmt)
         return cls(run.task, run.tokenizer, run.student())
+
+    @classmethod
+    def of(cls, opened: Runner | FinishedRun) -> Runner:
+        """A file of export is one; a run is loaded, for which TensorFlow is imported."""
+        if isinstance(opened, Runner):
+            return opened
+        import_tensorflow()
+        return cls.load(opened)
 
     @classmethod
     def load_file(cls, path: str | Path) -> Runner:

@@ -43,8 +43,7 @@ class Asked:
         """The words of texts of any script."""
         places = [split_words(text) for text in texts]
         words = [" ".join(t[a:b] for a, b in row) for t, row in zip(texts, places, strict=True)]
-        ids = [f"row-{n}" for n in range(len(texts))]
-        return cls(Rows(ids, words, None, task.no_labels(len(ids))), list(texts), places)
+        return cls(task.rows(words), list(texts), places)
 
 
 def read(path: str, task: Task, text_column: str | None = None, how: FileSettings = AS_NAMED) -> Asked:

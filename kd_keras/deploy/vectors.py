@@ -24,11 +24,6 @@ _ROWS = 8192
 _DIGITS = 6
 
 
-def rows_of(texts: Sequence[str]) -> Rows:
-    """Texts as rows without labels."""
-    return Rows([f"row-{n}" for n in range(len(texts))], list(texts), None, np.full(len(texts), -1, np.int32))
-
-
 def require_encoder(task: Task, where: str) -> None:
     """UserError where a student gives no vectors."""
     if not task.is_text:
@@ -48,7 +43,7 @@ def embed(runner: Runner, texts: Sequence[str]) -> np.ndarray:
       runner: of a universal student, in any format.
       texts: an empty one has a vector too; what is longer than the student reads is cut.
     """
-    return np.asarray(runner.scores(rows_of(texts)), np.float32)
+    return np.asarray(runner.scores(runner.task.rows(texts)), np.float32)
 
 
 def write(runner: Runner, rows: Rows, output: str, ascii_only: bool = False) -> None:
@@ -81,13 +76,15 @@ def _parts(runner: Runner, rows: Rows) -> Iterator[tuple[Sequence[str], np.ndarr
                 bar.update(len(texts))
 
 
-def read_pairs(path: str, columns: tuple[str, str, str], how: FileSettings = AS_NAMED) -> tuple[Task, Rows]:
+def read_pairs(
+    path: str, columns: tuple[str, str, str], on_bad_row: str = "stop", how: FileSettings = AS_NAMED
+) -> tuple[Task, Rows]:
     """Pairs of texts with gold scores, from the columns of the first text, of the second, and of the score."""
     a, b, gold = columns
     task = Task(
         "similarity", "regression", (), "spearman", ("spearman", "pearson"), columns=Columns((a,), b, gold)
     )  # fmt: skip
-    return task, read_labelled(path, task, flag="--similarity", files=how)
+    return task, read_labelled(path, task, on_bad_row, flag="--similarity", files=how)
 
 
 def similarity(runner: Runner, task: Task, pairs: Rows) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -138,6 +138,11 @@ class Task:
         if self.is_regression:
             return np.full(count, np.nan, np.float32)
         return np.full((count, len(self.labels)) if self.is_multilabel else count, -1, np.int32)
+
+    def rows(self, texts: Sequence[str], texts_b: Sequence[str] | None = None, prefix: str = "row") -> Rows:
+        """Texts as rows without labels, with ids "row-0", "row-1", …"""
+        ids = [f"{prefix}-{n}" for n in range(len(texts))]
+        return Rows(ids, list(texts), None if texts_b is None else list(texts_b), self.no_labels(len(ids)))
 
     def learned_by(self) -> dict[str, Any]:
         """For keys: the metric that selects and the weights of classes, where they are not the task's own."""

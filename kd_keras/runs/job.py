@@ -137,6 +137,16 @@ class Job:
         return Path("saved_models") / self.task.name / f"run-{files.hash_of(self.key(), length=8)}"
 
 
+def begin(layout: RunLayout, key: dict, task: Task, flags_text: str) -> None:
+    """Writes what a run folder has of its job: settings, task, labels, flags."""
+    with files.disk_errors(layout.root):
+        layout.root.mkdir(parents=True, exist_ok=True)
+    files.write_json(layout.run, key)
+    files.write_json(layout.task, task.to_json())
+    files.write_text(layout.labels, "".join(f"{name}\n" for name in task.labels))
+    files.write_text(layout.flags, flags_text)
+
+
 class Timings:
     """Wall time of each step, added up over resumed runs."""
 

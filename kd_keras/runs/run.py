@@ -9,7 +9,7 @@ from kd_keras.common import files
 from kd_keras.common.progress import say
 from kd_keras.runs.augmentation_grid import run_augmentation_grid
 from kd_keras.runs.inputs import prepare, rest_set, transfer_sets, unlabeled_set
-from kd_keras.runs.job import Run
+from kd_keras.runs.job import Run, begin
 from kd_keras.runs.plans import main_arms
 from kd_keras.runs.recipe_grid import run_recipe_grid
 from kd_keras.runs.report import write_report
@@ -24,12 +24,7 @@ def distil(run: Run) -> dict:
       UserError: a full disk; a teacher that is worse than a linear model; signals that do not fit.
     """
     job, layout = run.job, run.layout
-    with files.disk_errors(layout.root):
-        layout.root.mkdir(parents=True, exist_ok=True)
-    files.write_json(layout.run, job.key())
-    files.write_json(layout.task, job.task.to_json())
-    files.write_text(layout.labels, "".join(f"{name}\n" for name in job.task.labels))
-    files.write_text(layout.flags, job.flags_text)
+    begin(layout, job.key(), job.task, job.flags_text)
     keep_pipes(job.task, layout.piped)
     say("\n".join([f"run folder: {layout.root}", f"data: {job.data.source}", *job.data.notes]))
     if job.job.ablate == "augmentation":

@@ -119,7 +119,7 @@ class Trainer:
         key, mine = self._key(todo), self.folder(todo)
         others = (s.arms / name for s in self.run.siblings for name in s.trained_arms())
         what, aloud = f"student ({todo.what})", mine not in self.known
-        history = find(what, mine, lambda place: _finished(place, key), others, _PARTS, aloud)
+        history = find(what, mine, lambda place: finished(place, key), others, _PARTS, aloud)
         if history:
             self.known.add(mine)
         return history
@@ -141,14 +141,7 @@ class Trainer:
         history = run_stages(student, self._stages(todo), training)
         if job.task.is_multilabel:
             history["thresholds"] = sigmoid(move_thresholds(student, self.dev.labels, self.dev.ids)).tolist()
-        with files.atomic_path(folder / "student.keras") as temp:
-            student.save(temp)
-        history |= {"key": key, "recipe": self._about(todo)}
-        files.write_json(folder / "history.json", history)
-        (folder / "state.npz").unlink(missing_ok=True)
-        for old in folder.glob("stage-*"):
-            shutil.rmtree(old)
-        return student, history
+        return student, keep(student, folder, history | {"key": key, "recipe": self._about(todo)})
 
     def arm(self, todo: Todo) -> Arm:
         """Found again, or trained now."""
@@ -168,7 +161,18 @@ class Trainer:
         return windows.rows(predict_tags(student, windows))
 
 
-def _finished(folder: Path, key: str) -> dict | None:
+def keep(student: keras.Model, folder: Path, history: dict) -> dict:
+    """Writes a student that has learnt all it will, and its history, which is returned; then no state is needed."""
+    with files.atomic_path(folder / "student.keras") as temp:
+        student.save(temp)
+    files.write_json(folder / "history.json", history)
+    (folder / "state.npz").unlink(missing_ok=True)
+    for old in folder.glob("stage-*"):
+        shutil.rmtree(old)
+    return history
+
+
+def finished(folder: Path, key: str) -> dict | None:
     """The history of the student of ``key`` in ``folder``, or None."""
     done = folder / "history.json"
     if not (done.is_file() and (folder / "student.keras").is_file()):

@@ -21,6 +21,8 @@ from kd_keras.distill.representation import VECTOR, Contrast, Representation, Si
 from kd_keras.distill.stages import Stage, TrainingSet, run_stages
 from kd_keras.runs.finished import SPLIT, apart
 from kd_keras.runs.inputs import first_embeddings, own_vocabulary
+from kd_keras.runs.job import begin
+from kd_keras.runs.students import finished, keep
 from kd_keras.runs.universal_job import UniversalRun
 from kd_keras.students.inference import load_student
 from kd_keras.students.inputs import student_ids
@@ -61,12 +63,7 @@ def pretrain(run: UniversalRun) -> Pretrained:
       UserError: no text is left, a full disk, or signals of something else in the folder.
     """
     job, layout = run.job, run.layout
-    with files.disk_errors(layout.root):
-        layout.root.mkdir(parents=True, exist_ok=True)
-    files.write_json(layout.run, job.key())
-    files.write_json(layout.task, job.task.to_json())
-    files.write_text(layout.labels, "")
-    files.write_text(layout.flags, job.flags_text)
+    begin(layout, job.key(), job.task, job.flags_text)
     say(f"run folder: {layout.root}")
     with run.timings.step("text"):
         known = [s.augmented("unlabeled") for s in run.siblings]
@@ -146,19 +143,14 @@ def _student(
     updates = job.universal.updates if job.updates_given else math.ceil(settings.epochs * per_epoch)
     stage = Stage(ARM, objectives(run), learnt, updates, settings.learning_rate, rounds=job.universal.evals)
     key = files.hash_of(stage.describe(), job.key(), *about)
-    done = folder / "history.json"
-    if done.is_file() and (folder / "student.keras").is_file() and files.read_json(done).get("key") == key:
+    if history := finished(folder, key):
         say(f"student: found in {folder}")
-        return load_student(folder / "student.keras"), files.read_json(done)
+        return load_student(folder / "student.keras"), history
     keras.utils.set_random_seed(seed)
     student = universal(job.student, matrix, job.target.vector_size, job.target.unit)
     board = layout.tensorboard / folder.name if job.universal.tensorboard else None
     history = run_stages(student, [stage], Training(dev, settings, folder, seed, "universal student", board, key))
-    with files.atomic_path(folder / "student.keras") as temp:
-        student.save(temp)
-    history |= {"key": key, "recipe": [stage.describe()]}
-    files.write_json(done, history)
-    (folder / "state.npz").unlink(missing_ok=True)
+    history = keep(student, folder, history | {"key": key, "recipe": [stage.describe()]})
     files.link_or_copy(folder / "student.keras", layout.student)
     files.write_json(layout.history, {folder.name: history})
     return student, history

@@ -25,7 +25,7 @@ _CLEAR = 0.04
 # A regression has no labels to agree on: this part of Keras' range counts as the same answer.
 _SAME_SCORE = 0.05
 # Nor have vectors: with this cosine a vector counts as the same.
-_SAME_VECTOR = 0.98
+SAME_VECTOR = 0.98
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def compare(
     logits, clear, cosine = None, np.ones(want.shape if task.is_multilabel else len(want), bool), None
     if task.is_text:
         each = cosines(want, got)
-        same, cosine = each >= _SAME_VECTOR, float(each.mean())
+        same, cosine = each >= SAME_VECTOR, float(each.mean())
     elif task.is_regression:
         spread = max(float(np.ptp(want)), 1e-3)
         same = difference[:, 0] <= _SAME_SCORE * spread
@@ -159,7 +159,7 @@ def require_agreement(fmt: Format, name: str, found: Verification) -> None:
     if any(getattr(found, which) < allowed[which] for which in ("clear_agreement", "agreement")):
         advice = "; calibrate on more text like that of the app" if fmt.precision == "int8" else ""
         what, unit = ("label", "texts") if found.words is None else ("tag", "words")
-        what = what if found.cosine is None else f"vector (a cosine of {_SAME_VECTOR})"
+        what = what if found.cosine is None else f"vector (a cosine of {SAME_VECTOR})"
         raise UserError(
             f"{name}: gives Keras' {what} on {found.clear_agreement:.1%} of the {found.clear:,} {unit} that Keras is "
             f"clear about, expected at least {_share(allowed['clear_agreement'])}, and on {found.agreement:.1%} of all "
@@ -187,7 +187,7 @@ def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:
 
 
 def _vector_table(results: Mapping[str, tuple[int, Verification]]) -> str:
-    lines = [("file", "bytes", "max difference", "mean cosine", f"cosine ≥ {_SAME_VECTOR}", "cut")]
+    lines = [("file", "bytes", "max difference", "mean cosine", f"cosine ≥ {SAME_VECTOR}", "cut")]
     for name, (size, v) in results.items():
         lines.append(
             (name, f"{size:,}", f"{v.max_score_difference:.2g}", f"{v.cosine:.5f}", f"{v.agreement:.2%}", str(v.cut))

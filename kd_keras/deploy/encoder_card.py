@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kd_keras.common.markdown import markdown_table
+from kd_keras.deploy.agreement import SAME_VECTOR
+from kd_keras.runs.probing import table
 from kd_keras.tasks import Task
 
-SAME = "cosine of 0.98"
+SAME = f"cosine of {SAME_VECTOR}"
 KOTLIN = """With MediaPipe Tasks on Android:
 
 ```kotlin
@@ -33,21 +34,12 @@ def scores(metrics: Mapping[str, Any]) -> str:
     """What the run measured, on dev texts and on the tasks that were tried; nothing where it measured nothing."""
     if "tasks" not in metrics:
         return ""
-    dev, lines = metrics["dev"], []
-    lines.append(["cosine with the teacher's vector", f"{dev['cosine']:.4f}", "1"])
-    lines.append(["10 nearest texts in common, %", f"{100 * dev['neighbours']:.2f}", "100"])
-    for name, found in metrics["tasks"].items():
-        if "rows" not in found:
-            values = (f"{100 * found[who]:.2f}" for who in ("student", "teacher"))
-            lines.append([f"{name} dev, Spearman of cosines × 100, no labels", *values])
-        for n, count in enumerate(found.get("rows", ())):
-            values = (f"{100 * found[who][n]:.2f}" for who in ("student", "teacher"))
-            lines.append([f"{name} dev, {found['metric']}, logistic regression, {count:,} labels", *values])
     return f"""## Scores
 
-{markdown_table(["", "student", "teacher"], lines)}
+{table(metrics)}
 
-The first two lines are of texts that the student has not learnt from."""
+On dev, times 100 but for cosines. What the vectors are worth to a task: logistic regression on them, with so many
+labels; the encoder has seen none."""
 
 
 def usage(models: Mapping[str, Mapping[str, Any]]) -> str:

@@ -84,15 +84,19 @@ def _of_plain_text(run: FinishedRun, settings: ExportSettings, formats: Sequence
     """For a universal student: files that are named, or the text that it learnt from, or invented sentences."""
     task, own = run.task, run.layout.augmented("unlabeled")
     learnt = load(own, None, task.no_labels(0)) if own.is_file() else None
-    if path := settings.check_file or settings.calibration_file:
-        source, check = Path(path).name, _texts(path, task, "--check_file", settings)
+    named = {
+        flag: (Path(path).name, _texts(path, task, f"--{flag}", settings))
+        for flag in ("check_file", "calibration_file") if (path := getattr(settings, flag))
+    }  # fmt: skip
+    if named:
+        source, check = next(iter(named.values()))
     elif learnt is not None:
         source, check = "the text of the run", learnt.rows
     else:
         say("comparing on invented sentences, as the run's text is not here")
         source, check = "invented sentences", invented.built_in(task)
-    if path := settings.calibration_file:
-        calibration = _texts(path, task, "--calibration_file", settings)
+    if "calibration_file" in named:
+        _, calibration = named["calibration_file"]
     else:
         calibration = check if learnt is None else learnt.rows
     return Texts(formats, source, _ready(task, check, MOST_CHECKS), _ready(task, calibration, MOST_CALIBRATION))

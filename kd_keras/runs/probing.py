@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kd_keras.common.markdown import markdown_table
 from kd_keras.common.progress import progress
 from kd_keras.common.seeds import rng
 from kd_keras.metrics import score
@@ -22,6 +23,8 @@ from kd_keras.tasks import Rows, TaskData, has_label
 # Labels that a linear model gets, as far as there are so many; None is all, or rather 10,000.
 COUNTS = (32, 100, 1000, None)
 _MOST = 10_000
+
+STUDENT, TEACHER = "student", "teacher"
 
 Vectors = Callable[[Sequence[str]], np.ndarray]
 
@@ -87,3 +90,19 @@ def features(vectors: Vectors, rows: Rows) -> np.ndarray:
     both = vectors([*rows.text, *rows.text_b])
     u, v = both[: len(rows)], both[len(rows) :]
     return np.concatenate([u, v, np.abs(u - v), u * v], axis=1)
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """The final table, for the screen and the report."""
+    dev, sizes = metrics["dev"], [f"{metrics[who]['parameters'] / 1e6:.2f} M" for who in (STUDENT, TEACHER)]
+    lines = [
+        ["parameters", *sizes],
+        ["cosine with the teacher's vector, dev", f"{dev['cosine']:.4f}", "1"],
+        ["10 nearest texts in common, dev", f"{100 * dev['neighbours']:.2f}", "100"],
+    ]
+    for name, found in metrics["tasks"].items():
+        for n, count in enumerate(found.get("rows", [None])):
+            what = "Spearman of cosines, no labels" if count is None else f"{found['metric']}, {count:,} labels"
+            values = (found[who] if count is None else found[who][n] for who in (STUDENT, TEACHER))
+            lines.append([f"{name}: {what}", *(f"{100 * value:.2f}" for value in values)])
+    return markdown_table(["", STUDENT, TEACHER], lines)

@@ -9,16 +9,14 @@ from matplotlib.figure import Figure
 
 from kd_keras.common import files
 from kd_keras.common.machine import cpus
-from kd_keras.common.markdown import markdown_table
 from kd_keras.runs import plots, probing
+from kd_keras.runs.probing import STUDENT, TEACHER, table
 from kd_keras.runs.universal import ARM, Pretrained
 from kd_keras.runs.universal_job import UniversalRun
 from kd_keras.students.bilstm import parameters
 from kd_keras.students.inference import predict
 from kd_keras.teachers.labelling import label_shard
 from kd_keras.teachers.signals import HIDDEN
-
-STUDENT, TEACHER = "student", "teacher"
 
 
 def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
@@ -58,22 +56,6 @@ def _worth(run: UniversalRun, made: Pretrained) -> dict[str, dict[str, Any]]:
         TEACHER: lambda texts: label_shard(made.teacher, list(texts), run.job.label)[HIDDEN].astype(np.float32),
     }
     return probing.worth(encoders, run.tried)
-
-
-def table(metrics: dict[str, Any]) -> str:
-    """The final table, for the screen and the report."""
-    dev, sizes = metrics["dev"], [f"{metrics[who]['parameters'] / 1e6:.2f} M" for who in (STUDENT, TEACHER)]
-    lines = [
-        ["parameters", *sizes],
-        ["cosine with the teacher's vector, dev", f"{dev['cosine']:.4f}", "1"],
-        ["10 nearest texts in common, dev", f"{100 * dev['neighbours']:.2f}", "100"],
-    ]
-    for name, found in metrics["tasks"].items():
-        for n, count in enumerate(found.get("rows", [None])):
-            what = "Spearman of cosines, no labels" if count is None else f"{found['metric']}, {count:,} labels"
-            values = (found[who] if count is None else found[who][n] for who in (STUDENT, TEACHER))
-            lines.append([f"{name}: {what}", *(f"{100 * value:.2f}" for value in values)])
-    return markdown_table(["", STUDENT, TEACHER], lines)
 
 
 def _learning(epochs: list[dict]) -> Figure:

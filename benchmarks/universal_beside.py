@@ -109,7 +109,8 @@ def static(run, teacher, size: int) -> dict:
 
     tokenizer = run.tokenizer
     pieces = [piece.removeprefix("##") for piece in tokenizer.vocab]
-    table = principal(teacher.raw(teacher.encode_texts(pieces)), size)(teacher.raw(teacher.encode_texts(pieces)))
+    vectors_of_pieces = teacher.raw(teacher.encode_texts(pieces))
+    table = principal(vectors_of_pieces, size)(vectors_of_pieces)
     share = 1.0 / np.arange(2, len(table) + 2)
     table *= (_SIF / (_SIF + share / share.sum()))[:, None]
     table[:5] = 0  # [PAD], [UNK] and their like

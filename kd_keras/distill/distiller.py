@@ -52,8 +52,7 @@ class Distiller(keras.Model):
     Args:
       student: a functional or Sequential model. Its output is the logits, float32[batch, outputs], or a dict with
         "logits" (and "sentence" for :class:`Representation`), or with a universal student's "vector"; one output is a
-        regression. The last layer must have no
-        softmax: no shape shows that it has, and such a student learns badly.
+        regression. The last layer must have no softmax: no shape shows that it has, and such a student learns badly.
       objectives: what to train towards; by default ``mixture(alpha)``.
       alpha: weight of the gold labels if ``objectives`` is not given.
       teacher: optional live teacher, called as ``teacher(x)`` on each batch; it returns logits or a

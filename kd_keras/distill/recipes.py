@@ -11,7 +11,7 @@ A recipe is a tuple of :class:`Step`, to be printed, or changed in a notebook, b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -206,9 +206,7 @@ def warmed(steps: Sequence[Step], warm: WarmSettings, tagging: bool = False) -> 
     for step in steps:
         step = replace(step, slow_rate=warm.student_rate)
         if warm.student_unfreeze and step.trainable is None:
-            rest = {f.name: getattr(step, f.name) for f in fields(step)}
-            for name in ("name", "objectives", "share", "trainable"):
-                rest.pop(name)
+            rest = {name: getattr(step, name) for name in ("rows", "select", "rate", "slow_rate")}
             thawed = _phases(step.name, step.objectives, "both", tagging, True, **rest)
             whole = sum(phase.share for phase in thawed)
             out += [replace(phase, share=step.share * phase.share / whole) for phase in thawed]

@@ -104,9 +104,8 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     job = run.job
     to_beat = references(run)
     reads = None
-    if (
-        job.student.tokenizer == "words" and job.source is None
-    ):  # needs no teacher; faulty vectors must stop the run before the long work
+    # This needs no teacher, and faulty vectors must stop the run before the long work.
+    if job.student.tokenizer == "words" and job.source is None:
         reads = _reading(run, None, sets)
     # Nor do these, and too few pieces must not be found out later.
     own = _taken_vocabulary(run) or _own_vocabulary(run, sets)

@@ -109,7 +109,6 @@ class UniversalSettings(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.loss_weights(True)
-        self.task_folders()
 
     def loss_weights(self, unit: bool) -> Mapping[str, float]:
         """Name → weight; ``unit`` says whether vectors have length 1. UserError where ``losses`` makes no sense."""

@@ -6,7 +6,7 @@ dozen directions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,12 +101,15 @@ def principal(states: np.ndarray, width: int, whiten: bool = False) -> Projectio
 def read_projection(path: Path) -> Projection:
     """Whatever it was made of; UserError where there is none, or a damaged one."""
     with open_npz(path) as saved:
-        return Projection(saved["mean"], saved["axes"], float(saved["kept"]))
+        return _of(saved)
 
 
 def _read(path: Path, key: str) -> Projection | None:
     if not path.is_file():
         return None
     with open_npz(path) as saved:
-        made = str(saved["key"])
-    return read_projection(path) if made == key else None
+        return _of(saved) if str(saved["key"]) == key else None
+
+
+def _of(saved: Mapping[str, np.ndarray]) -> Projection:
+    return Projection(saved["mean"], saved["axes"], float(saved["kept"]))

@@ -139,10 +139,9 @@ def reduced(
 
 
 def found_again(
-    folder: Path, name: str, max_length: int, label: LabelSettings, target: TargetSettings
+    axes: Path, name: str, max_length: int, label: LabelSettings, target: TargetSettings
 ) -> SentenceTeacher:
-    """The teacher of a finished run, whose axes are in ``folder``; UserError where they are not, or no teacher is."""
+    """The teacher of a finished run, with the ``axes`` that it kept; UserError where they, or the teacher, are gone."""
     teacher = SentenceTeacher.of(find_checkpoint(name), max_length, label)
-    axes = None if target.reduction == NOTHING else read_projection(folder)
-    teacher.reduction = Reduction(target.unit, axes)
+    teacher.reduction = Reduction(target.unit, None if target.reduction == NOTHING else read_projection(axes))
     return teacher

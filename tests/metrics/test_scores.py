@@ -112,4 +112,5 @@ def test_every_metric_says_how_it_is_shown():
         "accuracy": True, "f1": True, "macro_f1": True, "mcc": False, "micro_f1": True, "exact_match": True,
         "pearson": False, "spearman": False,
         "entity_f1": True, "conlleval_f1": True, "entity_precision": True, "entity_recall": True,
+        "cosine": False, "neighbours": True,
     }  # fmt: skip

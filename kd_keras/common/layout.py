@@ -129,6 +129,11 @@ class RunLayout:
         """The axes that a teacher's states of words are told in."""
         return self.root / "signals" / "projection.npz"
 
+    @property
+    def word_projection(self) -> Path:
+        """Axes of the states of words beside a text's vector."""
+        return self.root / "signals" / "word_projection.npz"
+
     def every_signals(self, split: str) -> list[Path]:
         """The signals of ``split`` that are there, whichever teacher's."""
         others = sorted((self.root / "signals").glob(f"teacher-*/{split}"))

@@ -27,7 +27,7 @@ from kd_keras.distill.objective import (
     TemperedObjective,
     register,
 )
-from kd_keras.distill.representation import Contrast, Representation, Similarities
+from kd_keras.distill.representation import Contrast, Representation, Similarities, TokenStates
 
 __all__ = [
     "OBJECTIVES",
@@ -43,6 +43,7 @@ __all__ = [
     "Representation",
     "Similarities",
     "TeacherLabels",
+    "TokenStates",
     "mixture",
     "register",
 ]

@@ -42,7 +42,8 @@ class Representation(Objective):
     """
 
     title = "representation"
-    needs = ("teacher_hidden",)
+    target = "teacher_hidden"
+    needs = (target,)
     reads = (SENTENCE,)
 
     def __init__(
@@ -73,7 +74,7 @@ class Representation(Objective):
         guess = shapes.full_precision({"guess": found})["guess"]
         what = "the student's vector" if self.projection is None else "the projection"
         advice = f"expected the teacher's vectors to have units={self.units} values"
-        target = shapes.like(y["teacher_hidden"], guess, 'y["teacher_hidden"]', what, advice)
+        target = shapes.like(y[self.target], guess, f'y["{self.target}"]', what, advice)
         return guess, ops.cast(target, guess.dtype)
 
     def rows(self, y, outputs):
@@ -92,6 +93,40 @@ class Representation(Objective):
             "activation": self.activation,
             **({"state": self.state} if self.state != SENTENCE else {}),
         }
+
+
+@register
+class TokenStates(Representation):
+    """The teacher's state of each word, to which the student's state at the word's first piece is projected; an extra
+    beside the sentence's vector.
+
+    ``y["teacher_states"]`` is float[batch, time, units], and ``y["word"]``, float[batch, time], 1 where a word begins
+    that both have read. The student's "hidden" is float32[batch, time, width].
+
+    Args:
+      weight: factor in the whole loss.
+      distance: as of :class:`Representation`.
+      units: width of the teacher's states.
+
+    Raises:
+      UserError: an unknown distance.
+      ValueError: a student without that output; states of another width.
+
+    >>> from kd_keras.distill.objectives import TokenStates
+    >>> y, outputs = {"teacher_states": [[[2.0], [9.0]]], "word": [[1.0, 0.0]]}, {"hidden": [[[0.0], [0.0]]]}
+    >>> float(TokenStates(units=1)(y, outputs))
+    4.0
+    """
+
+    title = "tokens"
+    target = "teacher_states"
+    needs = (target, "word")
+
+    def __init__(self, weight: float = 1.0, distance: str = "mse", units: int = 64):
+        super().__init__(weight, distance, units, "linear", HIDDEN)
+
+    def get_config(self):
+        return {k: v for k, v in super().get_config().items() if k not in ("activation", "state")}
 
 
 class _InBatch(Representation):

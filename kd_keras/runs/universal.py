@@ -6,7 +6,7 @@ Every step finds what an earlier run of the same command finished, and goes on f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -17,20 +17,21 @@ from kd_keras.common.columns import JoinedArray
 from kd_keras.common.progress import say
 from kd_keras.distill.loop import DevSet, Training
 from kd_keras.distill.objective import Objective
-from kd_keras.distill.representation import VECTOR, Contrast, Representation, Similarities
+from kd_keras.distill.representation import VECTOR, Contrast, Representation, Similarities, TokenStates
 from kd_keras.distill.stages import Stage, TrainingSet, run_stages
 from kd_keras.runs.finished import SPLIT, apart
 from kd_keras.runs.inputs import first_embeddings, own_vocabulary
 from kd_keras.runs.job import begin
 from kd_keras.runs.students import finished, keep
 from kd_keras.runs.universal_job import UniversalRun
+from kd_keras.runs.universal_settings import TOKENS
 from kd_keras.students.inference import load_student
-from kd_keras.students.inputs import student_ids
-from kd_keras.students.universal import universal
+from kd_keras.students.inputs import state_targets, student_ids
+from kd_keras.students.universal import universal, without_states
 from kd_keras.tasks import Rows
 from kd_keras.teachers.labelling import label
-from kd_keras.teachers.sentences import SentenceTeacher, reduced
-from kd_keras.teachers.signals import Signals
+from kd_keras.teachers.sentences import SentenceTeacher, reduced, reduced_words
+from kd_keras.teachers.signals import STATES, Signals
 from kd_keras.text.batches import steps_per_epoch
 from kd_keras.text.tokenizers import Tokenizer, cut_wordpiece
 
@@ -77,8 +78,11 @@ def pretrain(run: UniversalRun) -> Pretrained:
         train, dev = apart(len(text), job.universal.dev_rows)
         vectors = np.asarray(signals.hidden[dev], np.float32)
         held = DevSet({k: t.take(dev) for k, t in ids.items()}, vectors, job.task.metrics)
+        ids = {k: t.take(train) for k, t in ids.items()}
         targets = {"teacher_hidden": JoinedArray([signals.hidden], train)}
-        learnt = TrainingSet({k: t.take(train) for k, t in ids.items()}, targets)
+        if job.learns_states:
+            targets |= state_targets(tokenizer, ids["ids"], signals.more[STATES].take(train))
+        learnt = TrainingSet(ids, targets)
         student, history = _student(run, matrix, learnt, held, (signals.manifest, tokenizer.fingerprint()))
     notes = [*text.notes, *notes, *about]
     return Pretrained(teacher, student, tokenizer, history, {"train": len(train), "dev": len(dev)}, notes)
@@ -90,6 +94,10 @@ def _taught(run: UniversalRun, rows: Rows) -> tuple[SentenceTeacher, Signals, li
     teacher = SentenceTeacher.of(job.checkpoint, job.universal.teacher_max_length, job.label)
     known = [s.projection for s in run.siblings]
     teacher.reduction = reduced(teacher, rows.text, job.target, layout.projection, known)
+    if job.learns_states:
+        known = [s.word_projection for s in run.siblings]
+        words = reduced_words(teacher, rows.text, job.universal.token_size, layout.word_projection, known)
+        teacher.reduction = replace(teacher.reduction, words=words)
     known = [s.signals(SPLIT) for s in run.siblings]
     signals = label(teacher, rows, layout.signals(SPLIT), job.label, job.task.name, SPLIT, known)
     projection = teacher.reduction.projection
@@ -128,6 +136,8 @@ def objectives(run: UniversalRun) -> tuple[Objective, ...]:
             return Similarities(weight, units, VECTOR)
         if name == "contrast":
             return Contrast(weight, units, VECTOR, settings.contrast_temperature)
+        if name == TOKENS:
+            return TokenStates(weight, units=settings.token_size)
         return Representation(weight, name, units, state=VECTOR)
 
     return tuple(made(name, weight) for name, weight in settings.loss_weights(job.target.unit).items())
@@ -147,9 +157,10 @@ def _student(
         say(f"student: found in {folder}")
         return load_student(folder / "student.keras"), history
     keras.utils.set_random_seed(seed)
-    student = universal(job.student, matrix, job.target.vector_size, job.target.unit)
+    student = universal(job.student, matrix, job.target.vector_size, job.target.unit, job.learns_states)
     board = layout.tensorboard / folder.name if job.universal.tensorboard else None
     history = run_stages(student, [stage], Training(dev, settings, folder, seed, "universal student", board, key))
+    student = without_states(student)
     history = keep(student, folder, history | {"key": key, "recipe": [stage.describe()]})
     files.link_or_copy(folder / "student.keras", layout.student)
     files.write_json(layout.history, {folder.name: history})

@@ -16,14 +16,15 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.runs.check import check_folder
 from kd_keras.runs.job import Timings
-from kd_keras.runs.universal_settings import NOT_IN_KEY, UniversalSettings
-from kd_keras.students.settings import StudentSettings
+from kd_keras.runs.universal_settings import NOT_IN_KEY, TOKENS, UniversalSettings
+from kd_keras.students.settings import LAST, StudentSettings
 from kd_keras.tasks import Rows, Task, TaskData, custom, get, load, load_test
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.tables import SKIP_HINT, BadRows
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TargetSettings
 from kd_keras.text.tokenizers import always_kept
+from kd_keras.text.truncation import HEAD
 
 NAME = "universal"
 
@@ -64,6 +65,11 @@ class UniversalJob:
             NAME, "text", (), "neighbours", ("neighbours", "cosine"), max_length=self.universal.teacher_max_length,
             vector_size=self.target.vector_size,
         )  # fmt: skip
+
+    @property
+    def learns_states(self) -> bool:
+        """Whether the student learns each word's state beside the text's vector."""
+        return TOKENS in self.universal.loss_weights(self.target.unit)
 
     @property
     def text(self) -> UnlabeledText:
@@ -129,6 +135,19 @@ def _held_out(job: UniversalJob, tried: Iterable[TaskData], tests: Iterable[Rows
     return Rows([f"held-out-{n}" for n in range(len(texts))], texts, None, job.task.no_labels(len(texts)))
 
 
+def _check_states(job: UniversalJob) -> None:
+    """Whether teacher and student find the same words in a text, first to last, and have a state for each."""
+    flag = f"--losses={job.universal.losses}: tokens"
+    if job.checkpoint.text.unigram is not None:
+        raise UserError(f"{flag} needs words in common, but {job.checkpoint.name} has no WordPiece; leave it out")
+    if job.student.pooling == LAST:
+        raise UserError(f"{flag} needs a state of each token; take --pooling=mean or max")
+    if job.student.student_truncation != HEAD:
+        raise UserError(f"{flag} counts words from a text's head; take --student_truncation=head")
+    if job.universal.token_size > (width := job.checkpoint.config["hidden_size"]):
+        raise UserError(f"--token_size={job.universal.token_size}: the teacher's states have {width} numbers")
+
+
 def check(job: UniversalJob) -> UniversalRun:
     """The run that the job may start. Writes nothing.
 
@@ -147,6 +166,8 @@ def check(job: UniversalJob) -> UniversalRun:
     job.checkpoint.check_length(job.universal.teacher_max_length)
     if job.checkpoint.text.unigram is None:
         always_kept(job.checkpoint.text.pieces, job.student.vocab_size)
+    if job.learns_states:
+        _check_states(job)
     check_unlabeled(job.text)
     layout = RunLayout(job.folder())
     check_folder(layout, NAME, job.key(), "pretrain")

@@ -13,7 +13,8 @@ from kd_keras.students.settings import MEAN, StudentSettings
 from kd_keras.teachers.settings import CLS, LabelSettings
 
 # What a student may be drawn by to the teacher's vectors, and what each weighs in --losses=auto.
-LOSSES = ("mse", "cosine", "similarities", "contrast")
+TOKENS = "tokens"
+LOSSES = ("mse", "cosine", "similarities", "contrast", TOKENS)
 _UNIT_LOSSES = MappingProxyType({"cosine": 1.0, "similarities": 10.0, "contrast": 0.1})
 # What changes no student.
 NOT_IN_KEY = ("output_dir", "tasks", "data_dir", "tensorboard")
@@ -90,8 +91,10 @@ class UniversalSettings(Checked):
     losses: str = setting(
         AUTO, "what draws the student to the teacher's vectors, with commas, and weights after a colon: mse and cosine "
         "each vector by itself, similarities the cosines of a batch's texts with one another, contrast which of a "
-        "batch's texts a vector belongs to (InfoNCE); auto: cosine,similarities:10,contrast:0.1, with --nounit mse.",
+        "batch's texts a vector belongs to (InfoNCE), tokens each word's state; auto: "
+        "cosine,similarities:10,contrast:0.1, with --nounit mse.",
     )  # fmt: skip
+    token_size: int = setting(64, "--losses=…,tokens: numbers that a word's state is told in, by a PCA.", low=1)
     contrast_temperature: float = setting(0.05, "what contrast divides cosines by.", low=1e-3, high=100.0)
     tasks: str | None = setting(
         None, "tasks that will be tried, as sst2,stsb or sst2=DIR,stsb=DIR where their data are (else --data_dir, or "

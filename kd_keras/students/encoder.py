@@ -41,9 +41,16 @@ class Encoder:
 
     def __call__(self, ids: keras.KerasTensor) -> keras.KerasTensor:
         """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size], or [batch, time, 2 · hidden_size]."""
+        return self.pooled(self.states(ids), ids)
+
+    def states(self, ids: keras.KerasTensor) -> keras.KerasTensor:
+        """float32[batch, time, 2 · hidden_size]; where the last state is all that is asked for, without time."""
         embedded = [channel(ids) for channel in self._channels]
         x = self._side_by_side(embedded) if len(embedded) > 1 else embedded[0]
-        states = self._bilstm(self._dropout(self._word_dropout(x)))
+        return self._bilstm(self._dropout(self._word_dropout(x)))
+
+    def pooled(self, states: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:
+        """What ``states`` of :meth:`states` come to."""
         if self._mean is not None:
             return self._mean([_shares(ids), states])
         return _max_over_time(states, ids) if self._pooling == MAX else states

@@ -59,6 +59,31 @@ def word_targets(
     return out
 
 
+def state_targets(tokenizer: WordPiece, ids: TokenIds, states: Ragged) -> dict[str, PerPiece]:
+    """What a universal student learns of the words of some rows, where their first pieces are.
+
+    Args:
+      tokenizer: the student's.
+      ids: of the rows.
+      states: the teacher's, float[words, width] of each row. Either may have read fewer words than the other: those
+        that both have count.
+
+    Returns:
+      "word", as :func:`word_targets`, and "teacher_states".
+    """
+    begins = tokenizer.begins[ids.values]
+    row = np.repeat(np.arange(len(ids)), ids.lengths)[begins]
+    at = (np.arange(len(ids.values)) - np.repeat(ids.offsets[:-1], ids.lengths))[begins]
+    words = np.bincount(row, minlength=len(ids))
+    number = np.arange(len(row)) - np.repeat(np.cumsum(words) - words, words)
+    both = number < states.lengths[row]
+    lengths = np.minimum(words, states.lengths)
+    places = Ragged.cut(at[both].astype(np.int32), lengths)
+    which = Ragged.cut((states.starts[row] + number)[both], lengths)
+    ones = np.ones(states.values.shape[0], np.float32)
+    return {"word": PerPiece(ones, places, which), "teacher_states": PerPiece(states.values, places, which)}
+
+
 def _laid(windows: Windows, values: Ragged) -> PerPiece:
     """``values`` of all words where they lie: rows may share them, or stand in another order."""
     begins = np.cumsum(windows.words) - windows.words

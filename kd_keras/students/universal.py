@@ -9,7 +9,9 @@ from kd_keras.students.encoder import Encoder
 from kd_keras.students.settings import UNIT, StudentSettings
 
 
-def universal(settings: StudentSettings, matrix: np.ndarray, outputs: int, unit: bool = True) -> keras.Model:
+def universal(
+    settings: StudentSettings, matrix: np.ndarray, outputs: int, unit: bool = True, states: bool = False
+) -> keras.Model:
     """A student that gives each text a vector.
 
     The paper's tables could not be read; what is known of it is that an LSTM approximates the sentence representation
@@ -26,16 +28,27 @@ def universal(settings: StudentSettings, matrix: np.ndarray, outputs: int, unit:
       matrix: float32[vocab, width], the first embeddings.
       outputs: numbers of a vector.
       unit: whether vectors have length 1.
+      states: whether "hidden" is an output too, float32[batch, time, 2 · hidden_size], for objectives of tokens;
+        :func:`without_states` takes it away.
 
     Returns:
       A functional model {"ids": int32[batch, time]} → {"vector": float32[batch, outputs],
       "sentence": float32[batch, 2 · hidden_size]}. 0 is padding; more of it changes nothing.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
-    sentence = Encoder(settings, matrix)(ids)
+    encoder = Encoder(settings, matrix)
+    hidden = encoder.states(ids)
+    sentence = encoder.pooled(hidden, ids)
     vector = keras.layers.Dense(outputs, name="vector")(
         keras.layers.Dropout(settings.dropout, name="sentence_dropout")(sentence)
     )
     if unit:
         vector = keras.layers.UnitNormalization(name=UNIT)(vector)
-    return keras.Model({"ids": ids}, {"vector": vector, "sentence": sentence}, name="student")
+    more = {"hidden": hidden} if states else {}
+    return keras.Model({"ids": ids}, {"vector": vector, "sentence": sentence, **more}, name="student")
+
+
+def without_states(student: keras.Model) -> keras.Model:
+    """The same student, of the same layers, without "hidden"."""
+    kept = {name: value for name, value in student.output.items() if name != "hidden"}
+    return keras.Model(student.input, kept, name=student.name)

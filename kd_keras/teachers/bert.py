@@ -48,6 +48,8 @@ class Teacher:
     tagging = False
     # Whether it has a classifier, or gives vectors of texts alone.
     classifies = True
+    # Whether, beside these vectors, it gives one of each word.
+    tells_words = False
     # Whether forward passes take products of bfloat16, as fine-tuning does for its dev scores.
     bfloat16 = False
 

@@ -21,7 +21,7 @@ from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.precision import SAMPLE, checked_bfloat16, checked_vectors
 from kd_keras.teachers.settings import WORD, LabelSettings
 from kd_keras.teachers.signal_columns import ROW, TOKEN, Column
-from kd_keras.teachers.signals import HIDDEN, LOGITS, OWN_FILES, Signals, SignalStore
+from kd_keras.teachers.signals import HIDDEN, LOGITS, OWN_FILES, STATES, Signals, SignalStore
 from kd_keras.teachers.tagger import EncodedWords, TaggingTeacher
 
 # What a batch costs beside its tokens, in tokens: 20 ms of MiniLM on two cores, which takes 0.32 ms a token.
@@ -47,19 +47,21 @@ def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettin
         "rows": len(rows),
         "batch_tokens": settings.label_batch_tokens,
         "shard_rows": settings.shard_rows,
-        "columns": signal_columns.to_json(columns(settings, teacher.tagging, teacher.classifies)),
+        "columns": signal_columns.to_json(columns(settings, teacher)),
         **({} if settings.label_precision == "float32" else {"precision": settings.label_precision}),
     }
 
 
-def columns(settings: LabelSettings, tagging: bool = False, logits: bool = True) -> dict[str, Column]:
-    """The columns that :func:`label_shard` makes: a line of numbers a text, or for each of its words.
-
-    ``logits`` says whether the teacher gives any.
-    """
-    kind = TOKEN if tagging else ROW
-    vector = {} if settings.hidden == "none" else {HIDDEN: Column(kind, "float16")}
-    return {**({LOGITS: Column(kind, "float32")} if logits else {}), **vector}
+def columns(settings: LabelSettings, teacher: Teacher) -> dict[str, Column]:
+    """The columns that :func:`label_shard` makes: a line of numbers a text, or for each of its words."""
+    kind, made = TOKEN if teacher.tagging else ROW, {}
+    if teacher.classifies:
+        made[LOGITS] = Column(kind, "float32")
+    if settings.hidden != "none":
+        made[HIDDEN] = Column(kind, "float16")
+    if teacher.tells_words:
+        made[STATES] = Column(TOKEN, "float16")
+    return made
 
 
 def layer_of(teacher: Teacher, settings: LabelSettings) -> int:
@@ -147,7 +149,7 @@ def label_shard(
     Returns:
       {"logits": float32[texts, labels], "hidden": float16[texts, width] unless ``settings.hidden`` is "none"}, in the
       order of ``texts``. A teacher of words: ragged rows of both, float32[words, labels] and float16[words, fewer]. One
-      that does not classify: "hidden" alone.
+      that does not classify: "hidden", and ragged rows "states" of the words where its reduction tells them.
     """
     tells = teacher  # a copy in bfloat16 knows no axes
     if settings.label_precision == "bfloat16":
@@ -156,9 +158,10 @@ def label_shard(
     if isinstance(encoded, EncodedWords):
         return _label_words(teacher, encoded, settings, report)
     widths = {LOGITS: teacher.num_labels, HIDDEN: tells.vector_size}
-    made_of = columns(settings, logits=teacher.classifies)
-    out = {name: np.empty((len(texts), widths[name]), c.dtype) for name, c in made_of.items()}
-    cls_only = not (settings.hidden == "mean" and layer == config.num_hidden_layers)
+    made_of = columns(settings, tells)
+    out = {name: np.empty((len(texts), widths[name]), c.dtype) for name, c in made_of.items() if c.kind == ROW}
+    words = _Words(len(texts)) if STATES in made_of else None
+    cls_only = not ((settings.hidden == "mean" or words is not None) and layer == config.num_hidden_layers)
     for batch in plan(encoded.ids.lengths, settings.label_batch_tokens):
         x = encoded.batch(batch)
         made = teacher.predict_batch(x, cls_only)
@@ -166,8 +169,27 @@ def label_shard(
             out[LOGITS][batch] = made["logits"].numpy()
         if HIDDEN in out:
             out[HIDDEN][batch] = tells.told(pool(made[f"hidden_{layer}"].numpy(), x["attention_mask"], settings.hidden))
+        if words is not None:
+            words.put(batch, *tells.told_words(made[f"hidden_{layer}"].numpy(), x["input_ids"]))
         report(len(batch))
-    return out
+    return out if words is None else out | {STATES: words.rows()}
+
+
+class _Words:
+    """What is kept of the words of so many texts, put batch by batch."""
+
+    def __init__(self, texts: int):
+        self._parts: list[np.ndarray] = []
+        self._starts, self._lengths, self._count = np.zeros(texts, np.int64), np.zeros(texts, np.int64), 0
+
+    def put(self, batch: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> None:
+        self._starts[batch] = self._count + np.cumsum(lengths) - lengths
+        self._lengths[batch] = lengths
+        self._count += len(values)
+        self._parts.append(values.astype(np.float16))
+
+    def rows(self) -> Ragged:
+        return Ragged(np.concatenate(self._parts), self._starts, self._lengths)
 
 
 def _texts(rows: Rows, where: np.ndarray) -> tuple[list[str], list[str] | None]:

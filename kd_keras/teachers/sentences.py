@@ -5,7 +5,7 @@ Wu et al. 2020 let the student approximate the sentence representation of a BERT
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from kd_keras.teachers.labelling import layer_of, pool
 from kd_keras.teachers.projection import Projection, find_or_fit, principal, read_projection
 from kd_keras.teachers.settings import MEAN, NOTHING, WHITEN, LabelSettings, TargetSettings
 
-# Texts that the axes are found by; more do not move them.
-_TEXTS = 20_000
+# Texts that the axes are found by, and those of words; more do not move them.
+_TEXTS, _TEXTS_OF_WORDS = 20_000, 3_000
 _NO_CLASSES, _SEED = 2, 0  # of the classifier that nobody asks
 
 
@@ -35,10 +35,12 @@ class Reduction:
     Attributes:
       unit: whether vectors are brought to length 1, before the projection and behind it.
       projection: to fewer numbers; None: all stay.
+      words: of the states of words, where these are learnt too.
     """
 
     unit: bool = True
     projection: Projection | None = None
+    words: Projection | None = None
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """float[texts, width] → float32[texts, width or fewer]."""
@@ -51,7 +53,8 @@ class Reduction:
 
     def to_json(self) -> dict[str, Any]:
         """What signals depend on."""
-        return {"unit": self.unit, "projection": self.projection and self.projection.key}
+        told = {"unit": self.unit, "projection": self.projection and self.projection.key}
+        return told if self.words is None else told | {"words": self.words.key}
 
 
 class SentenceTeacher(Teacher):
@@ -85,18 +88,39 @@ class SentenceTeacher(Teacher):
     def told(self, vectors: np.ndarray) -> np.ndarray:
         return self.reduction(vectors)
 
+    @property
+    def tells_words(self) -> bool:
+        return self.reduction.words is not None
+
+    def told_words(self, states: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is kept of the words of a batch, float32[words, fewer], and their number in each text, int64[batch].
+
+        Args:
+          states: float32[batch, time, width].
+          ids: int32[batch, time].
+        """
+        begins = self.tokenizer.begins[ids]
+        return self.reduction.words(states[begins]), begins.sum(1)
+
     def _reading(self) -> dict[str, str]:
         return {}
 
     def raw(self, encoded: Encoded) -> np.ndarray:
         """float32[texts, width]: what is there to be reduced."""
-        layer, settings = layer_of(self, self.label), self.label
         out = np.zeros((len(encoded), self.bert.config.hidden_size), np.float32)
-        for rows in token_batches(encoded.ids.lengths, settings.label_batch_tokens):
-            x = encoded.batch(rows)
-            states = self.predict_batch(x)[f"hidden_{layer}"].numpy()
-            out[rows] = pool(states, x["attention_mask"], settings.hidden)
+        for rows, x, states in self._states(encoded):
+            out[rows] = pool(states, x["attention_mask"], self.label.hidden)
         return out
+
+    def raw_words(self, encoded: Encoded) -> np.ndarray:
+        """float32[words, width]: the state of the first piece of each word, in no order."""
+        return np.concatenate([states[self.tokenizer.begins[x["input_ids"]]] for _, x, states in self._states(encoded)])
+
+    def _states(self, encoded: Encoded) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]:
+        layer = layer_of(self, self.label)
+        for rows in token_batches(encoded.ids.lengths, self.label.label_batch_tokens):
+            x = encoded.batch(rows)
+            yield rows, x, self.predict_batch(x)[f"hidden_{layer}"].numpy()
 
     def logits(self, encoded: Encoded, tokens_per_batch: int = 4096) -> np.ndarray:
         """float32[texts, vector_size]: there are no logits, but these are what is asked for."""
@@ -126,8 +150,7 @@ def reduced(
     """
     if target.reduction == NOTHING:
         return Reduction(target.unit)
-    chosen = np.unique(np.linspace(0, len(texts) - 1, min(_TEXTS, len(texts))).astype(int)).tolist()
-    some = [texts[i] for i in chosen]
+    some = _spread(texts, _TEXTS)
     layer = layer_of(teacher, teacher.label)
     key = files.hash_of(teacher.fingerprint(), teacher.label.hidden, layer, asdict(target), some)
 
@@ -136,6 +159,21 @@ def reduced(
         return principal(unit(vectors) if target.unit else vectors, target.vector_size, target.reduction == WHITEN)
 
     return Reduction(target.unit, find_or_fit("projection of vectors", path, key, make, known))
+
+
+def reduced_words(
+    teacher: SentenceTeacher, texts: Sequence[str], width: int, path: Path, known: Iterable[Path] = ()
+) -> Projection:
+    """To ``width`` numbers, or as many as a state has, of the states of words; arguments as of :func:`reduced`."""
+    some, layer = _spread(texts, _TEXTS_OF_WORDS), layer_of(teacher, teacher.label)
+    key = files.hash_of(teacher.fingerprint(), "words", layer, width, some)
+    make = lambda: principal(teacher.raw_words(teacher.encode_texts(some)), width)  # noqa: E731
+    return find_or_fit("projection of states", path, key, make, known)
+
+
+def _spread(texts: Sequence[str], count: int) -> list[str]:
+    """So many of them, evenly from first to last."""
+    return [texts[i] for i in np.unique(np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(int)).tolist()]
 
 
 def found_again(

@@ -33,7 +33,7 @@ from kd_keras.teachers.signal_columns import ROW, Column, InMemory, OnDisk, Plac
 
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 FORMAT, READ = 2, (1, 2)  # what is written, and what is read
-ID, HASH, LOGITS, HIDDEN = "id", "text_hash", "logits", "hidden"
+ID, HASH, LOGITS, HIDDEN, STATES = "id", "text_hash", "logits", "hidden", "states"
 # What a store is made of, without what was made of it for reading.
 OWN_FILES = ("shard-*.parquet", MANIFEST, COMPLETE)
 

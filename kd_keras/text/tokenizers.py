@@ -7,10 +7,13 @@ says), and are saved as ``vocab.txt`` (one entry a line) plus ``tokenizer.json``
 from __future__ import annotations
 
 import collections
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.columns import batched
@@ -92,6 +95,14 @@ class WordPiece(BackedTokenizer):
         """The ids of a bare string, as of the beginning or of the inside of a word."""
         whole = self.index.get(self.normalized(text) if begins else "##" + self.normalized(text))
         return [whole] if whole is not None else self._backend.encode(text, add_special_tokens=False).ids
+
+    @functools.cached_property
+    def begins(self) -> np.ndarray:
+        """bool[vocab]: pieces that a word begins with; not those that go on with one, nor [PAD], [CLS] and [SEP].
+
+        Two tokenizers of this kind that normalise alike find the same words in a text, whatever their pieces.
+        """
+        return np.array([not p.startswith("##") and p not in (PAD, CLS, SEP) for p in self.vocab])
 
     def normalized(self, text: str) -> str:
         """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""

@@ -51,6 +51,7 @@ def runs(away, arguments, run_verb):
         "one": [],
         "again": ["--seed=2"],  # finds text and vectors in "one"
         "raw": ["--nounit", "--hidden=cls", "--hidden_layer=1", "--reduction=none", "--pooling=last", "--losses=mse:2"],
+        "words": ["--losses=cosine,tokens:0.5", "--token_size=4"],
         "white": ["--reduction=whiten", "--losses=contrast", "--pooling=max", "--epochs=0.5"],
     }
     got = run_verb("pretrain", *([*arguments, *c, f"--output_dir={away / n}"] for n, c in cases.items()), eager=True)
@@ -75,14 +76,22 @@ def test_a_run_of_pretrain(away, runs):
     said = runs["again"]["err"]
     assert "signals (text): made before, taken from" in said and "transfer text (unlabeled): made before" in said
     assert metrics(away / "white")["updates"] < 6, "half an epoch"
+    epochs = json.loads((away / "words" / "arms" / "universal-seed1" / "history.json").read_text())["epochs"]
+    assert all(e["loss_tokens"] > 0 for e in epochs) and "0.5 × tokens" in (away / "words" / "report.md").read_text()
     raw = json.loads((away / "raw" / "run.json").read_text())
     assert raw["target"] == {"vector_size": 16, "reduction": "none", "unit": False} and raw["label"]["hidden"] == "cls"
 
 
-def test_embed_gives_the_same_from_every_form(away, runs, run_verb):
-    folder = away / "one"
-    done = run_verb("export", [f"--model_dir={folder}", "--tflite_length=12"])[0]
+@pytest.fixture(scope="module")
+def exported(away, runs, run_verb):
+    """The folder of a run with every file for phones."""
+    done = run_verb("export", [f"--model_dir={away}/one", "--tflite_length=12"])[0]
     assert done["code"] == 0 and "mean cosine" in done["out"] and "failed" not in done["err"], done["err"][-2000:]
+    return away / "one"
+
+
+def test_embed_gives_the_same_from_every_form(away, exported, run_verb):
+    folder = exported
     (away / "in.txt").write_text("good film\n\nthe plot is dull\n")
     ways = {
         "keras": [f"--model_dir={folder}", f"--input={away}/in.txt", f"--output={away}/keras.npy"],
@@ -120,7 +129,7 @@ def test_embed_gives_the_same_from_every_form(away, runs, run_verb):
     assert not alone["tf"], "a file needs no TensorFlow"
 
 
-def test_saved_model_gives_vectors_of_strings(away, runs):
+def test_saved_model_gives_vectors_of_strings(exported):
     import tensorflow as tf
     import tensorflow_text  # noqa: F401
 
@@ -128,15 +137,15 @@ def test_saved_model_gives_vectors_of_strings(away, runs):
     from kd_keras.deploy.vectors import embed
 
     texts = ["good film", "", "the plot is dull"]
-    loaded = tf.saved_model.load(str(away / "one" / "saved_model"))
+    loaded = tf.saved_model.load(str(exported / "saved_model"))
     got = loaded.signatures["text"](tf.constant(texts))["vector"].numpy()
-    np.testing.assert_allclose(got, embed(Runner.load(away / "one"), texts), atol=1e-5)
+    np.testing.assert_allclose(got, embed(Runner.load(exported), texts), atol=1e-5)
 
 
-def test_evaluate_follows_scores_of_pairs(away, runs, run_verb):
+def test_evaluate_follows_scores_of_pairs(away, exported, run_verb):
     from scipy.stats import spearmanr
 
-    ways = [f"--model_dir={away}/one", f"--similarity={away}/pairs.csv", "--formats=keras,tflite_loop_float32"]
+    ways = [f"--model_dir={exported}", f"--similarity={away}/pairs.csv", "--formats=keras,tflite_loop_float32"]
     done = run_verb("evaluate", ways)[0]
     assert done["code"] == 0, done["err"][-1000:]
     keras, tflite = (json.loads(line) for line in done["out"].splitlines())
@@ -145,7 +154,7 @@ def test_evaluate_follows_scores_of_pairs(away, runs, run_verb):
     from kd_keras.deploy.runner import Runner
     from kd_keras.deploy.vectors import embed
 
-    runner = Runner.load(away / "one")
+    runner = Runner.load(exported)
     a, b = (embed(runner, [r[name] for r in rows]) for name in ("sentence1", "sentence2"))
     want = spearmanr([float(r["score"]) for r in rows], (a * b).sum(1)).statistic
     assert keras["spearman"] == pytest.approx(want, abs=1e-6) and keras["rows"] == 20
@@ -192,11 +201,8 @@ def test_students_start_from_it(away, students):
     assert "starts with the embeddings and the BiLSTM of" in (away / "slow" / "report.md").read_text()
 
 
-def test_benchmark_puts_it_beside_the_teacher(away, runs, run_verb):
-    folder = away / "one"
-    assert (
-        run_verb("export", [f"--model_dir={folder}", "--formats=tflite_float32", "--tflite_length=12"])[0]["code"] == 0
-    )
+def test_benchmark_puts_it_beside_the_teacher(exported, run_verb):
+    folder = exported
     flags = ["--formats=keras,tflite_float32", "--lengths=8", "--threads=1", "--texts=10", "--rounds=2"]
     done = run_verb("benchmark", [f"--model_dir={folder}", "--teacher_formats=float32", *flags])[0]
     assert done["code"] == 0, done["err"][-2000:]
@@ -209,7 +215,13 @@ def test_benchmark_puts_it_beside_the_teacher(away, runs, run_verb):
 
 
 BAD = {
-    "losses": (["--losses=cosin"], "'cosin' is none of mse, cosine, similarities, contrast. Did you mean cosine?"),
+    "losses": (
+        ["--losses=cosin"],
+        "'cosin' is none of mse, cosine, similarities, contrast, tokens. Did you mean cosine?",
+    ),
+    "tokens": (["--losses=tokens", "--pooling=last"], "needs a state of each token; take --pooling=mean or max"),
+    "head": (["--losses=tokens", "--student_truncation=tail"], "counts words from a text's head"),
+    "token size": (["--losses=tokens", "--token_size=17"], "--token_size=17: the teacher's states have 16 numbers"),
     "weight": (["--losses=mse:-1"], "expected a number over 0 after the colon"),
     "task": (["--tasks=conll2003"], "--tasks=conll2003: tags words"),
     "unknown task": (["--tasks=sst3"], "unknown task 'sst3'"),

@@ -8,7 +8,7 @@ import pytest
 
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.loop import DevSet, Training
-from kd_keras.distill.objectives import Contrast, HardLabels, LogitMSE, Representation, Similarities
+from kd_keras.distill.objectives import Contrast, HardLabels, LogitMSE, Representation, Similarities, TokenStates
 from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.distill.recipes import baseline, recipe, stages, warmed
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
@@ -16,7 +16,7 @@ from kd_keras.distill.stages import Stage, TrainingSet, run_stages
 from kd_keras.metrics.vectors import cosine, unit
 from kd_keras.students.inference import predict
 from kd_keras.students.settings import StudentSettings, WarmSettings
-from kd_keras.students.universal import universal
+from kd_keras.students.universal import universal, without_states
 from kd_keras.text.token_ids import TokenIds
 
 SHAPE = StudentSettings(embedding_size=6, hidden_size=5, pooling="mean", embedding_dropout=0, word_dropout=0, dropout=0)
@@ -56,6 +56,30 @@ def test_the_vector_itself_is_learnt(objective, by_hand):
     assert again.get_config() == objective.get_config() and again.projection is None
     with pytest.raises(ValueError, match="the student's vector .* expected the teacher's vectors to have units=4"):
         objective({"teacher_hidden": np.zeros((3, 5), np.float32)}, {"vector": np.zeros((3, 4), np.float32)})
+
+
+def test_states_of_words_are_learnt_where_a_word_begins():
+    student = universal(SHAPE, MATRIX, SIZE, states=True)
+    objective, draw = TokenStates(units=3), np.random.default_rng(1)
+    distiller = Distiller(student, [objective, Representation(distance="cosine", units=SIZE, state="vector")])
+    x = IDS["ids"].padded(np.arange(ROWS))
+    word = (draw.random(x.shape) < 0.5) * (x > 0) * 1.0
+    y = {"teacher_states": draw.normal(size=(*x.shape, 3)), "word": word, "teacher_hidden": TARGET}
+    y = {name: value.astype(np.float32) for name, value in y.items()}
+    outputs = student({"ids": x})
+    kernel, bias = (v.numpy() for v in objective.projection.weights)
+    gaps = ((outputs["hidden"].numpy() @ kernel + bias - y["teacher_states"]) ** 2).mean(-1)
+    assert float(objective(y, outputs)) == pytest.approx((gaps * word).sum() / word.sum(), rel=1e-4)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(objective))
+    assert again.get_config() == objective.get_config()
+
+    distiller.compile(optimizer=keras.optimizers.Adam(0.02))
+    before = distiller.evaluate(x, y, verbose=0, return_dict=True)
+    after = distiller.fit(x, y, epochs=15, verbose=0).history
+    assert all(after[f"loss_{n}"][-1] < before[f"loss_{n}"] for n in ("tokens", "representation"))
+    plain = without_states(student)
+    assert set(plain.output) == {"vector", "sentence"}
+    np.testing.assert_array_equal(predict(plain, IDS), predict(student, IDS))
 
 
 def test_plain_fit_brings_it_to_the_teacher():

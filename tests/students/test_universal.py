@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.ragged import Ragged
 from kd_keras.formats.format import EXPORTS
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import convert
 from kd_keras.metrics.vectors import cosines
 from kd_keras.students.bilstm import build_student
 from kd_keras.students.inference import load_student, predict
+from kd_keras.students.inputs import state_targets
 from kd_keras.students.settings import POOLINGS, StudentSettings, WarmSettings, shape_of, student_name
 from kd_keras.students.universal import universal
 from kd_keras.students.warm_start import warm_start
 from kd_keras.students.weights import student_weights
 from kd_keras.text.token_ids import TokenIds
+from kd_keras.text.tokenizers import SPECIAL, WordPiece
 
 VOCAB, SIZE, LENGTH = 40, 9, 8
 SMALL = StudentSettings(embedding_size=10, hidden_size=7, pooling="mean")
@@ -142,3 +145,22 @@ def test_a_linear_head_has_no_layer_between():
     got = LiteRT(convert(student_weights(student), EXPORTS["tflite_float32"], LENGTH)).scores({"ids": IDS})
     odds = np.exp(want - want.max(1, keepdims=True))
     np.testing.assert_allclose(got, odds / odds.sum(1, keepdims=True), atol=1e-5)
+
+
+def test_words_meet_their_states_whatever_their_pieces():
+    """The student reads six pieces, and of the last text fewer words than the teacher; of the first it reads more."""
+    tokenizer = WordPiece([*SPECIAL, "good", "film", "##s", "##ly", "bad", ","], 6)
+    texts = ["good films , badly", "", "badly films films films"]
+    ids = tokenizer.encode(texts)
+    assert [tokenizer.vocab[i] for i in ids[0]] == ["good", "film", "##s", ",", "bad", "##ly"]
+    states = Ragged.of([np.array([[10.0], [11], [12]]), np.zeros((0, 1)), np.array([[20.0], [21], [22], [23]])])
+    got = state_targets(tokenizer, ids, states.take(np.array([0, 1, 2])))
+    rows = np.array([2, 0, 1])
+    np.testing.assert_array_equal(
+        got["word"].padded(rows, 6), [[1, 0, 1, 0, 1, 0], [1, 1, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]]
+    )
+    np.testing.assert_array_equal(
+        got["teacher_states"].padded(rows, 6)[..., 0], [[20, 0, 21, 0, 22, 0], [10, 11, 0, 12, 0, 0], [0] * 6]
+    )
+    swapped = state_targets(tokenizer, ids, states.take(np.array([2, 1, 0])))["teacher_states"]
+    assert swapped.padded(np.array([0]), 6)[0, :, 0].tolist() == [20, 21, 0, 22, 23, 0]

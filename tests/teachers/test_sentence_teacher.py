@@ -15,7 +15,7 @@ from kd_keras.tasks import Rows
 from kd_keras.teachers import labelling, precision
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.labelling import label, label_shard
-from kd_keras.teachers.projection import principal
+from kd_keras.teachers.projection import Projection, principal
 from kd_keras.teachers.sentences import Reduction, SentenceTeacher, reduced
 from kd_keras.teachers.settings import LabelSettings, TargetSettings
 from kd_keras.teachers.signals import SignalStore
@@ -52,6 +52,23 @@ def test_vectors_are_transformers(teacher, bert_folder, how, layer):
     np.testing.assert_allclose(made["hidden"], want, atol=2e-3, rtol=2e-3)
     teacher.reduction = Reduction()
     np.testing.assert_allclose(label_shard(teacher, TEXTS, settings)["hidden"], unit(want), atol=1e-3)
+
+
+@pytest.mark.parametrize("layer", [-1, 1])
+def test_states_of_words_are_transformers(teacher, bert_folder, layer):
+    from transformers import BertTokenizerFast, TFBertModel
+
+    settings = LabelSettings(hidden="mean", hidden_layer=layer, label_batch_tokens=32)
+    teacher.label, teacher.reduction = settings, Reduction(words=Projection(np.zeros(16), np.eye(16), 1.0))
+    tokenizer, bert = BertTokenizerFast.from_pretrained(str(bert_folder)), TFBertModel.from_pretrained(str(bert_folder))
+    made = label_shard(teacher, TEXTS, settings)["states"]
+    assert len(made) == len(TEXTS) and made.dtype == np.float16
+    for n, text in enumerate(TEXTS):
+        read = tokenizer(text, return_tensors="tf")
+        words = read.word_ids(0)
+        first = [i for i, word in enumerate(words) if word is not None and word != words[i - 1]]
+        want = bert(read, output_hidden_states=True).hidden_states[layer].numpy()[0, first]
+        np.testing.assert_allclose(made[n], want, atol=2e-3, rtol=2e-3)
 
 
 def test_axes_are_scikit_learns():

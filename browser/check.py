@@ -1,6 +1,7 @@
-"""A .tflite file in a browser: MediaPipe's TextClassifier in headless Chromium beside predict, or a page to type into.
+"""A .tflite file in a browser: MediaPipe in headless Chromium beside predict, or embed; or a page to type into.
 
-python browser/check.py MODEL.tflite [--input=TEXTS]     # exits with 1 where fewer than 99.5 % of labels agree
+python browser/check.py MODEL.tflite [--input=TEXTS]     # exits with 1 where fewer than 99.5 % of labels agree, or
+                                                         # a plain text's vectors have a cosine under 0.9999
 python browser/check.py MODEL.tflite --serve             # open the address that it prints
 
 Needs `npm install` in this folder (make browser-check does it), and for the check a Chromium: CHROMIUM=/path, or one on
@@ -28,19 +29,20 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout
 from kd_keras.deploy.invented import built_in
 from kd_keras.deploy.runner import Runner
+from kd_keras.metrics.vectors import cosines
 from kd_keras.tasks import read_texts
 
 HERE = Path(__file__).resolve().parent
 MEDIAPIPE = HERE / "node_modules" / "@mediapipe" / "tasks-text"
-AGREEMENT = 0.995
+AGREEMENT, COSINE = 0.995, 0.9999
 SECONDS = 180
 
 
 class Pages(SimpleHTTPRequestHandler):
     """The page, MediaPipe's files, the model, the texts; takes the answers."""
 
-    def __init__(self, *args, model: Path, texts: list[str], answers: queue.Queue, **kwargs):
-        self.model, self.texts, self.answers = model, texts, answers
+    def __init__(self, *args, model: Path, texts: list[str], answers: queue.Queue, page: str, **kwargs):
+        self.model, self.texts, self.answers, self.page = model, texts, answers, page
         super().__init__(*args, directory=str(HERE), **kwargs)
 
     def translate_path(self, path: str) -> str:
@@ -49,7 +51,9 @@ class Pages(SimpleHTTPRequestHandler):
             return str(self.model if name == "/model.tflite" else BundleLayout(self.model.parent).metadata)
         if name.startswith("/mediapipe/") and ".." not in name:
             return str(MEDIAPIPE / name.removeprefix("/mediapipe/"))
-        return str(HERE / "index.html") if name == "/" else str(HERE / "no such file")
+        if name in ("/text.js", "/page.css"):
+            return str(HERE / name[1:])
+        return str(HERE / self.page) if name == "/" else str(HERE / "no such file")
 
     def do_GET(self) -> None:
         if self.path != "/texts.json":
@@ -83,8 +87,15 @@ def chromium() -> str:
 
 def ask_browser(address: str, answers: queue.Queue) -> dict:
     """What the page sends when a headless browser has opened it."""
-    with tempfile.TemporaryDirectory() as profile:
-        flags = ["--headless=new", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"]
+    # Its processes may still write there when it is gone.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        flags = [
+            "--headless=new",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            f"--user-data-dir={profile}",
+        ]
         if os.geteuid() == 0:
             flags.append("--no-sandbox")  # Chromium's sandbox refuses root; only our own page is opened
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -102,19 +113,50 @@ def compare(runner: Runner, rows, got: dict) -> int:
     """Prints what agrees; the exit code."""
     if "error" in got:
         raise UserError(f"in the browser: {got['error']}")
+    return (_vectors if runner.task.is_text else _labels)(runner, rows, got)
+
+
+def _vectors(runner: Runner, rows, got: dict) -> int:
+    want = runner.scores(rows)
+    found, typed = np.array([a["vector"] for a in got["answers"]]), got["typed"]
+    alike = cosines(found, want)
+    plain = _plain(rows)
+    number = rows.text.index(typed["text"])
+    near = cosines(np.broadcast_to(want[number], want.shape), want)
+    # Blank lines are no lines to be found.
+    near[[text == typed["text"] or not text.strip() for text in rows.text]] = -2
+    right = typed["first"] == rows.text[int(near.argmax())]
+    print(f"typed: {typed['text']!r} → {typed['first']!r} ({'as' if right else 'NOT as'} embed)")
+    print(f"cosine with embed's vectors: mean {alike.mean():.6f}, least {alike.min():.6f}")
+    print(f"of plain ASCII: least {alike[plain].min():.6f} of {plain.sum():,}")
+    _print_times(got)
+    return 0 if right and alike[plain].min() >= COSINE and alike.mean() >= AGREEMENT else 1
+
+
+def _plain(rows) -> np.ndarray:
+    return np.array([text.isascii() for text in rows.text])
+
+
+def _print_times(got: dict) -> None:
+    times = np.array([a["milliseconds"] for a in got["answers"]])[len(got["answers"]) // 10 :]  # the first ones warm up
+    print(f"{np.median(times):.2f} ms a text (median; p90 {np.quantile(times, 0.9):.2f}), tokenizer and model")
+
+
+def _labels(runner: Runner, rows, got: dict) -> int:
     labels = runner.task.labels
     want = runner.scores(rows)
     scores = np.array([[a["scores"][name] for name in labels] for a in got["answers"]])
     same = scores.argmax(1) == want.argmax(1)
-    ascii_only = np.array([text.isascii() for text in rows.text])
-    times = np.array([a["milliseconds"] for a in got["answers"]])[len(rows) // 10 :]  # the first ones warm up
+    ascii_only = _plain(rows)
     typed = got["typed"]
-    right = typed["label"] == labels[want[0].argmax()] and all(name in typed["shown"] for name in labels)
+    right = typed["label"] == labels[want[rows.text.index(typed["text"])].argmax()] and all(
+        name in typed["shown"] for name in labels
+    )
     print(f"typed: {typed['text']!r} → {typed['label']} ({'as' if right else 'NOT as'} predict)")
     print(f"labels agree on {same.sum():,} of {len(same):,} texts ({same.mean():.2%})")
     print(f"of plain ASCII on {same[ascii_only].sum():,} of {ascii_only.sum():,}")
     print(f"largest difference of a score {np.abs(scores - want).max():.2g}")
-    print(f"{np.median(times):.2f} ms a text (median; p90 {np.quantile(times, 0.9):.2f}), tokenizer and model")
+    _print_times(got)
     return 0 if right and same.mean() >= AGREEMENT and same[ascii_only].all() else 1
 
 
@@ -129,7 +171,8 @@ def main() -> int:
     runner = Runner.load_file(asked.model)
     rows = read_texts(asked.input, task=runner.task) if asked.input else built_in(runner.task)
     answers: queue.Queue = queue.Queue()
-    pages = partial(Pages, model=asked.model.resolve(), texts=rows.text, answers=answers)
+    page = "vectors.html" if runner.task.is_text else "index.html"
+    pages = partial(Pages, model=asked.model.resolve(), texts=rows.text, answers=answers, page=page)
     with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
         address = f"http://127.0.0.1:{server.server_port}/"
         thread = threading.Thread(target=server.serve_forever, daemon=True)

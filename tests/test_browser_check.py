@@ -30,11 +30,12 @@ def check():
     return module
 
 
-def test_what_is_served(check, tmp_path):
+@pytest.mark.parametrize("page", ["index.html", "vectors.html"])
+def test_what_is_served(check, tmp_path, page):
     (tmp_path / "dynamic.tflite").write_bytes(b"model")
     (tmp_path / "metadata.json").write_text('{"tokenizer": {}}')
     answers: queue.Queue = queue.Queue()
-    pages = partial(check.Pages, model=tmp_path / "dynamic.tflite", texts=["naïve", ""], answers=answers)
+    pages = partial(check.Pages, model=tmp_path / "dynamic.tflite", texts=["naïve", ""], answers=answers, page=page)
     with ThreadingHTTPServer(("127.0.0.1", 0), pages) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -46,6 +47,7 @@ def test_what_is_served(check, tmp_path):
             # What the page asks for is what there is.
             for name in ("texts.json", "metadata.json", "model.tflite", "mediapipe/text_bundle.mjs", "answers"):
                 assert name in page
+            assert b"export function plain" in get("/text.js") and b"body" in get("/page.css")
             assert get("/model.tflite") == b"model" and get("/metadata.json") == b'{"tokenizer": {}}'
             assert json.loads(get("/texts.json")) == ["naïve", ""]
             get("/answers", b'{"a": 1}')
@@ -79,6 +81,23 @@ def test_how_it_judges(check, capsys):
     assert answer(label="neg") == 1, "the page shows another label"
     with pytest.raises(UserError, match="in the browser: no wasm"):
         check.compare(runner, rows, {"error": "no wasm"})
+
+
+def test_how_it_judges_vectors(check, capsys):
+    texts = ["", "good film", "dull", "fine", "é"]
+    rows = Rows(list("abcde"), texts, None, np.full(5, -1))
+    want = np.array([[1, 1, 1], [1, 0, 0], [0, 1, 0], [0.8, 0.6, 0], [1, 0, 0.1]])
+    runner = SimpleNamespace(task=SimpleNamespace(is_text=True), scores=lambda rows: want)
+
+    def answer(first="é", **moved) -> int:
+        vectors = [moved.get(f"row{n}", v.tolist()) for n, v in enumerate(want)]
+        got = [{"vector": v, "milliseconds": 2.0} for v in vectors]
+        return check.compare(runner, rows, {"typed": {"text": "good film", "first": first}, "answers": got})
+
+    assert answer() == 0 and "of plain ASCII: least 1.000000 of 4" in capsys.readouterr().out
+    assert answer(first="fine") == 1, "the page finds another line"
+    assert answer(row4=[1, 0, 0.2]) == 0, "not of plain ASCII"
+    assert answer(row2=[0.02, 1, 0]) == 1, "a cosine of 0.9998"
 
 
 def test_without_a_browser(check, monkeypatch):

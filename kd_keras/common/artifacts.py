@@ -12,6 +12,7 @@ from typing import TypeVar
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
+from kd_keras.common.team import current, is_chief
 
 T = TypeVar("T")
 
@@ -26,6 +27,8 @@ def find(
 ) -> T | None:
     """The artifact at ``path``, where it may first be linked from a known place; None where nobody has it.
 
+    Of a team the chief looks, and the others read what it found.
+
     Args:
       what: it is, for people: "teacher", "signals (dev)".
       path: a file or a folder.
@@ -35,6 +38,22 @@ def find(
       parts: patterns of the files of a folder that make the artifact.
       aloud: whether finding it here is worth a line.
     """
+    if (team := current()) is not None:
+        found = find_alone(what, path, read, known, parts, aloud) if team.chief else None
+        there = bool(team.of_chief([found is not None])[0])
+        return read(path) if there and not team.chief else found
+    return find_alone(what, path, read, known, parts, aloud)
+
+
+def find_alone(
+    what: str,
+    path: Path,
+    read: Callable[[Path], T | None],
+    known: Iterable[Path] = (),
+    parts: Iterable[str] = ("*",),
+    aloud: bool = True,
+) -> T | None:
+    """:func:`find` of one process, whatever team it is in."""
     try:
         found = read(path) if path.exists() else None
     except UserError as e:
@@ -61,10 +80,14 @@ def find_or_make(
     parts: Iterable[str] = ("*",),
     aloud: bool = True,
 ) -> T:
-    """As :func:`find`, else ``make()``, which writes it to ``path`` and may go on from what a killed run left there."""
+    """As :func:`find`, else ``make()``, which writes it to ``path`` and may go on from what a killed run left there; of
+    a team the chief makes it."""
     found = find(what, path, read, known, parts, aloud)
     if found is None:
-        make()
+        if is_chief():
+            make()
+        if (team := current()) is not None:
+            team.wait()
         found = read(path)
     if found is None:
         raise AssertionError(f"{what}: {path} was made, but is not what was asked for")

@@ -9,8 +9,10 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,26 @@ _REFUSED = (
     errno.EBUSY, errno.ENXIO,
 )  # fmt: skip
 
+# Processes of several machines may write beside one place, and have one number.
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 # What is being written beside its place.
 _unfinished: set[Path] = set()
+# Whether what this process writes is thrown away: another one, which does the same, writes it.
+_read_only = False
+
+
+def read_only(on: bool) -> None:
+    """From now on nothing that is written here stays, or things are as usual again."""
+    global _read_only
+    _read_only = on
+
+
+@contextlib.contextmanager
+def _thrown_away(path: PathLike, folder: bool) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as place:
+        temp = Path(place) / Path(path).name
+        temp.mkdir() if folder else temp.touch()
+        yield temp
 
 
 def require_file(path: PathLike, what: str) -> Path:
@@ -69,6 +89,10 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
     It lies beside ``path`` and is renamed onto it, or onto what a link leads to; mode and owner of the file that it
     replaces stay. What cannot be replaced (a device, a pipe, a file in a folder that is not ours) is written into.
     """
+    if _read_only:
+        with _thrown_away(path, folder=False) as temp:
+            yield temp
+        return
     final, stream = places.linked(path), places.descriptor(path)
     with disk_errors(path):
         with disk_errors(path, whatever=True):
@@ -126,7 +150,7 @@ def _empty(final: Path, there: os.stat_result | None, away: bool) -> Path:
 
 def _beside(final: Path, part: str) -> Path:
     name = os.fsdecode(os.fsencode(final.name)[:200])  # names end at 255 bytes
-    return final.with_name(f".{name}.{os.getpid()}.{part}")
+    return final.with_name(f".{name}.{_HOST}-{os.getpid()}.{part}")
 
 
 def _keep(there: os.stat_result, temp: Path) -> None:
@@ -150,6 +174,10 @@ def _pour(temp: Path, final: Path, stream: int | None) -> None:
 @contextlib.contextmanager
 def atomic_dir(path: PathLike) -> Iterator[Path]:
     """Like :func:`atomic_path` for a folder; an older folder of that name, or that a link leads to, is replaced."""
+    if _read_only:
+        with _thrown_away(path, folder=True) as temp:
+            yield temp
+        return
     final = places.linked(path)
     temp, old = (_beside(final, part) for part in ("tmp", "old"))
     with disk_errors(path):

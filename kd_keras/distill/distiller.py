@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kd_keras.common.team import Team
 from kd_keras.distill import row_weights, shapes
 from kd_keras.distill.objectives import Objective, mixture
 from kd_keras.distill.row_weights import CLASS_WEIGHT
@@ -76,6 +77,8 @@ class Distiller(keras.Model):
         # The student casts its inputs itself; by its policy Keras knows if the loss must be scaled.
         super().__init__(**({"dtype": policy_of(student), "autocast": False} | kwargs))
         self.student = student
+        # Who else trains it, each with a part of every batch: see kd_keras/common/team.py.
+        self.team: Team | None = None
         self._classes = output["logits"].shape[-1] if "logits" in output else 0
         if objectives is None and not self._classes:
             raise ValueError("Distiller: the student gives a vector and no logits: expected objectives")
@@ -166,7 +169,10 @@ class Distiller(keras.Model):
             loss = self._total(y, self(x, training=True), sample_weight, class_weight)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trained_variables
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        gradients = tape.gradient(scaled, variables)
+        if self.team is not None:  # summed first, and clipped then
+            gradients = self.team.sums(gradients)
+        self.optimizer.apply(gradients, variables)
         return {m.name: m.result() for m in self.metrics}
 
     def test_step(self, data):
@@ -257,25 +263,26 @@ class Distiller(keras.Model):
         # What a mean is over: rows, or words.
         one = next(iter(outputs.values()))
         rows = tf.reduce_sum(tf.cast(y["word"], tf.float32)) if "word" in y else tf.shape(one)[0]
+        across = None if self.team is None else self.team.sum
+        rows = self._whole(tf.cast(rows, tf.float32))
         total = 0.0
         for objective, tracker in zip(self.objectives, self.part_trackers, strict=True):
-            part = objective(y, outputs, row_weights.for_target(counts, objective.needs))
-            tracker.update_state(part, sample_weight=rows)
+            part = objective(y, outputs, row_weights.for_target(counts, objective.needs), across)
+            tracker.update_state(self._whole(part), sample_weight=rows)
             total += objective.weight * part
         for penalty in self.student.losses:
-            total += tf.cast(penalty, total.dtype)
+            total += tf.cast(penalty, total.dtype) / (1 if self.team is None else self.team.count)
         # Updated here and returned as a result: Keras logs a bare loss as 0.
-        self.loss_tracker.update_state(total, sample_weight=rows)
-        if "label" in y and self._sets:
-            gold = tf.cast(tf.reduce_all(y["label"] >= 0, -1), tf.float32)
-            same = tf.equal(outputs["logits"] > 0, tf.cast(y["label"], tf.float32) > 0)
-            self.accuracy.update_state(tf.reduce_mean(tf.cast(same, tf.float32), -1), sample_weight=gold)
-        elif "label" in y and self._classes > 1:
-            gold = tf.cast(y["label"] >= 0, tf.float32)
-            right = tf.cast(tf.argmax(outputs["logits"], -1, tf.int32) == tf.cast(y["label"], tf.int32), tf.float32)
-            # Flat: of rows of tokens Keras would take the mean over time first, padding included.
-            self.accuracy.update_state(tf.reshape(right, [-1]), sample_weight=tf.reshape(gold, [-1]))
+        self.loss_tracker.update_state(self._whole(total), sample_weight=rows)
+        if "label" in y and (self._sets or self._classes > 1):
+            right, gold = shapes.accuracy(y["label"], outputs["logits"], self._sets)
+            hits, count = self._whole(tf.reduce_sum(right * gold)), self._whole(tf.reduce_sum(gold))
+            self.accuracy.update_state(hits / tf.maximum(count, 1.0), sample_weight=count)
         return total
+
+    def _whole(self, part: tf.Tensor) -> tf.Tensor:
+        """What all workers' parts come to."""
+        return part if self.team is None else self.team.sum(tf.stop_gradient(part))
 
     def get_config(self):
         return {

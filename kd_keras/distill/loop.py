@@ -17,6 +17,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.npz import open_npz
 from kd_keras.common.progress import say
 from kd_keras.common.ragged import Ragged
+from kd_keras.common.team import is_chief
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
@@ -168,7 +169,7 @@ class Loop(keras.callbacks.Callback):
         raw = _values(self._weights())
         if self.settings.ema:
             self.distiller.optimizer.finalize_variable_values(self.distiller.trained_variables)
-        scores, chosen = self._scores()
+        scores, chosen = self._agreed_scores()
         entry = {"step": step, "epoch": step / self.per_epoch, **{k: float(v) for k, v in logs.items()}}
         entry |= {f"dev_{m}": v for m, v in scores.items()}
         logs.update({f"val_{m}": v for m, v in scores.items()})
@@ -185,6 +186,16 @@ class Loop(keras.callbacks.Callback):
             self._save()
         if self.should_stop:
             self.distiller.stop_training = True
+
+    def _agreed_scores(self) -> tuple[dict[str, float], float]:
+        """:meth:`_scores` of the chief, where several train."""
+        team = self.distiller.team
+        if team is None:
+            return self._scores()
+        scores, chosen = self._scores() if team.chief else ({}, 0.0)
+        *values, chosen = team.of_chief([*scores.values(), chosen])
+        names = ["loss"] if self.select == "loss" else self.dev.metrics
+        return dict(zip(names, values, strict=True)), chosen
 
     def _scores(self) -> tuple[dict[str, float], float]:
         """What to log of dev, and the number to choose by: more is better."""
@@ -205,9 +216,12 @@ class Loop(keras.callbacks.Callback):
 
     def finish(self) -> None:
         self._write(self.done, {})
-        self.state.unlink(missing_ok=True)
+        if is_chief():
+            self.state.unlink(missing_ok=True)
 
     def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+        if not is_chief():
+            return
         arrays |= {f"b{n}": v for n, v in enumerate(self.best)}
         with files.atomic_path(path) as temp:
             np.savez(temp, key=self.key, info=json.dumps(self.info), **arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import ops
@@ -39,6 +39,7 @@ class Objective:
       needs: keys that ``y`` must have.
       reads: keys that the student's outputs must have.
       label_sets: whether "label" is a set of labels for each row, [batch, outputs] of 0 and 1.
+      in_batch: whether a row's loss depends on the batch's other rows.
       projection: a layer that is trained with the student and thrown away with the objective, or None.
 
     Raises:
@@ -49,6 +50,7 @@ class Objective:
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ("logits",)
     label_sets: bool = False
+    in_batch: bool = False
     projection: keras.layers.Layer | None = None
 
     def __init__(self, weight: float = 1.0):
@@ -73,7 +75,7 @@ class Objective:
         """
         raise NotImplementedError
 
-    def __call__(self, y: dict, outputs: dict, sample_weight=None):
+    def __call__(self, y: dict, outputs: dict, sample_weight=None, across: Callable | None = None):
         """The weighted mean over rows, or over words, a float32 scalar; 0 where all weights are 0.
 
         Args:
@@ -82,6 +84,7 @@ class Objective:
             at the first piece of each word and 0 elsewhere.
           outputs: the student's.
           sample_weight: [batch] or [batch, 1], or None for all 1.
+          across: sums a scalar over the workers that share the batch; then this is a worker's part of the mean.
 
         Raises:
           ValueError: another shape; the message has both.
@@ -100,9 +103,11 @@ class Objective:
         if sample_weight is not None:
             sample_weight = shapes.weights(sample_weight, losses)
             weights = sample_weight if weights is None else weights * sample_weight
-        if weights is None:
+        if weights is None and across is None:
             return ops.mean(losses)
-        return ops.sum(losses * weights) / ops.maximum(ops.sum(weights), keras.config.epsilon())
+        weights = ops.ones_like(losses) if weights is None else weights
+        count = ops.sum(weights) if across is None else across(ops.sum(weights))
+        return ops.sum(losses * weights) / ops.maximum(count, keras.config.epsilon())
 
     def get_config(self) -> dict:
         return {"weight": self.weight}

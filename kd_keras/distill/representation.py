@@ -132,6 +132,8 @@ class TokenStates(Representation):
 class _InBatch(Representation):
     """What objectives have in common that compare a row's vector with those of the batch's other rows."""
 
+    in_batch = True
+
     def __init__(self, weight: float = 1.0, units: int = 384, state: str = SENTENCE):
         super().__init__(weight, "cosine", units, "linear", state)
 

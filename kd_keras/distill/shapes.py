@@ -137,6 +137,29 @@ def weights(value: Any, losses: Any, name: str = "sample_weight") -> tf.Tensor:
     return _fitted(value, losses, axes, axes, words)
 
 
+def accuracy(label: Any, logits: Any, label_sets: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    """What is right, and what has a label at all.
+
+    Args:
+      label: int[batch] or [batch, time]; ``label_sets``: [batch, outputs] of 0 and 1. Less than 0 where there is none.
+      logits: float[…, outputs].
+
+    Returns:
+      float32, both in the shape of the rows, or tokens: 1 where the best logit is the label's (of sets: the share of
+      labels that are right), and 1 where there is a label.
+
+    >>> right, gold = accuracy([1, 0, -1], tf.constant([[0.0, 2.0], [1.0, 3.0], [0.0, 1.0]]))
+    >>> right.numpy().tolist(), gold.numpy().tolist()
+    ([1.0, 0.0, 0.0], [1.0, 1.0, 0.0])
+    """
+    label = tf.convert_to_tensor(label)
+    if label_sets:
+        same = tf.cast(tf.equal(logits > 0, tf.cast(label, tf.float32) > 0), tf.float32)
+        return tf.reduce_mean(same, -1), tf.cast(tf.reduce_all(label >= 0, -1), tf.float32)
+    right = tf.equal(tf.argmax(logits, -1, tf.int32), tf.cast(label, tf.int32))
+    return tf.cast(right, tf.float32), tf.cast(label >= 0, tf.float32)
+
+
 def full_precision(outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Outputs in float16 and bfloat16 as float32: sums over classes and rows lose too much in half precision.
 

@@ -29,6 +29,7 @@ from kd_keras.common import files
 from kd_keras.common.columns import JoinedArray
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
+from kd_keras.common.team import current
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.loop import Loop, Training
 from kd_keras.distill.objectives import Objective
@@ -191,6 +192,9 @@ def run_stage(
         raise UserError(f"stage {stage.name}: is chosen by its loss on dev, but dev has no teacher signals")
     settings, seed, title = training.settings, training.seed, training.title
     distiller = Distiller(student, stage.objectives)
+    distiller.team = team = current()
+    if team is not None and (whole := [o.title for o in stage.objectives if o.in_batch]):
+        raise UserError(f"--workers: the objective {whole[0]} compares all rows of a batch, but a worker sees a part")
     training = replace(training, dev=replace(training.dev, y=_read(training.dev.y, stage.objectives)))
     per_epoch = steps_per_epoch(len(stage.data), settings.batch_size)
     rounds = stage.rounds or round(stage.steps / per_epoch * settings.evals_per_epoch)
@@ -204,6 +208,8 @@ def run_stage(
     key = files.hash_of(training.key, stage.describe(), asdict(settings), seed)
     loop = Loop(distiller, replace(training, key=key), stage.select, every, per_epoch, start_score)
     with files.disk_errors(training.folder):
+        if team is not None:
+            team.wait()  # what the chief wrote is there, and nobody writes until all have read it
         training.folder.mkdir(parents=True, exist_ok=True)
         loop.restore()
     done = loop.rounds_done
@@ -213,7 +219,8 @@ def run_stage(
         say(f"{title}: going on at update {done * every:,} of {steps:,}")
     if done < rounds and not loop.should_stop:
         y = _read(stage.data.y, stage.objectives)
-        data = training_batches(stage.data.ids, y, settings.batch_size, seed, done * every)
+        part = (0, 1) if team is None else (team.rank, team.count)
+        data = training_batches(stage.data.ids, y, settings.batch_size, seed, done * every, part)
         callbacks: list[keras.callbacks.Callback] = [loop]
         if training.tensorboard is not None:
             callbacks.append(keras.callbacks.TensorBoard(training.tensorboard, write_graph=False))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from kd_keras.common import files
 from kd_keras.common.progress import say
+from kd_keras.common.team import is_chief
 from kd_keras.runs.augmentation_grid import run_augmentation_grid
 from kd_keras.runs.inputs import prepare, rest_set, transfer_sets, unlabeled_set
 from kd_keras.runs.job import Run, begin
@@ -36,6 +37,8 @@ def distil(run: Run) -> dict:
     if job.job.ablate in ("recipes", "transfer_sizes"):
         return run_recipe_grid(run, inputs)
     arms = train_arms(run, inputs, main_arms(job, inputs))
+    if not is_chief():  # it has helped
+        return {}
     chosen = choose(arms)
     files.link_or_copy(chosen.folder / "student.keras", layout.student)
     files.write_json(layout.history, {arm.name: arm.history for arm in arms})

@@ -14,6 +14,7 @@ from kd_keras.common import files
 from kd_keras.common.artifacts import find
 from kd_keras.common.config import key_of
 from kd_keras.common.ragged import Ragged
+from kd_keras.common.team import is_chief
 from kd_keras.distill.loop import DevSet
 from kd_keras.distill.recipes import stages, warmed
 from kd_keras.distill.settings import TrainSettings
@@ -166,6 +167,8 @@ def keep(student: keras.Model, folder: Path, history: dict) -> dict:
     with files.atomic_path(folder / "student.keras") as temp:
         student.save(temp)
     files.write_json(folder / "history.json", history)
+    if not is_chief():
+        return history
     (folder / "state.npz").unlink(missing_ok=True)
     for old in folder.glob("stage-*"):
         shutil.rmtree(old)

@@ -15,6 +15,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import without_pattern
 from kd_keras.common.progress import progress, say
+from kd_keras.common.team import current, is_chief
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import less, sigmoid, thresholds
 from kd_keras.metrics.linear import Linear, probe
@@ -86,6 +87,7 @@ class FineTuner:
         self.optimizer.build(self.variables)
         self.state = tf.Variable(json.dumps(self._fresh()), dtype=tf.string)
         self.state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
+        self.team = current()
         self.checkpoint = tf.train.Checkpoint(
             model=teacher.model, optimizer=self.optimizer, dropout=teacher.dropout_states(), state=self.state
         )
@@ -105,6 +107,8 @@ class FineTuner:
         targets = targets_of(self.data.task, self.train, encoded)
         update = self._update_function(targets)
         info = self._fresh()
+        if self.team is not None:
+            self.team.wait()  # what the chief wrote is there, and nobody writes until all have read it
         if self.manager.latest_checkpoint:
             self.checkpoint.restore(self.manager.latest_checkpoint).expect_partial()
             info = json.loads(self.state.numpy())
@@ -123,8 +127,9 @@ class FineTuner:
                 if self._patience_ends(info):
                     break
                 rows = next(plan)
-                batch = encoded.batch(rows, multiple=_PAD_TO)
-                losses.append(update(tensors(batch), tf.constant(targets(rows, batch))))
+                own, count = self._part(rows)
+                batch = encoded.batch(own, multiple=_PAD_TO)
+                losses.append(update(tensors(batch), tf.constant(targets(own, batch)), tf.constant(count)))
                 bar.update(s.teacher_batch_size)
                 scored = step in self.evals
                 if scored:
@@ -140,22 +145,31 @@ class FineTuner:
                 if scored or step == self.steps or time.monotonic() - saved > s.checkpoint_seconds:
                     info |= {"step": step, "seconds": before + time.monotonic() - started}
                     self.state.assign(json.dumps(info))
-                    self.manager.save()
+                    if is_chief():
+                        self.manager.save()
                     saved = time.monotonic()
-        self._save_manifest(info)
-        say(f"teacher: best dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
-        for path in self.state_dir, self._best:
-            shutil.rmtree(path, ignore_errors=True)
+        if is_chief():
+            self._save_manifest(info)
+            say(f"teacher: best dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
+            for path in self.state_dir, self._best:
+                shutil.rmtree(path, ignore_errors=True)
+        if self.team is not None:
+            self.team.wait()
 
     def _score(self, info: dict, dev: Encoded, step: int, loss: float | None) -> float:
         """The dev score at ``step``; the best weights so far are saved."""
-        metric, gold, logits = self.data.task.metric, self.data.dev.label, self.teacher.logits(dev)
-        over = thresholds(gold, logits)
-        found = score([metric], gold, less(logits, over))[metric]
+        metric, over, found = self.data.task.metric, None, 0.0
+        if is_chief():
+            gold, logits = self.data.dev.label, self.teacher.logits(dev)
+            over = thresholds(gold, logits)
+            found = score([metric], gold, less(logits, over))[metric]
+        if self.team is not None:
+            (found,) = self.team.of_chief([found])
         info["history"].append({"step": step} | ({} if loss is None else {"loss": loss}) | {f"dev_{metric}": found})
         if info["best"] is None or found > info["best"]:
             info["best"] = found
-            self._save(info, over)
+            if is_chief():
+                self._save(info, over)
         return found
 
     def _patience_ends(self, info: dict) -> bool:
@@ -186,11 +200,28 @@ class FineTuner:
         of_words, low = self.teacher.tagging, self.teacher.bfloat16
         ask, cls_only = (tags_of, False) if of_words else (logits_of, self.teacher.pooling == CLS)
 
-        @tf.function(input_signature=[BATCH, targets.spec])
-        def update(x, y):
+        team = self.team
+
+        @tf.function(input_signature=[BATCH, targets.spec, tf.TensorSpec((), tf.float32)])
+        def update(x, y, count):
             with tf.GradientTape() as tape, lean(bert, cls_only, low):
-                loss = tf.reduce_mean(losses(y, ask(bert, x, training=True)))
-            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+                each = losses(y, ask(bert, x, training=True))
+                if team is None:
+                    loss = tf.reduce_mean(each)
+                else:  # this worker's part of the mean over all
+                    size = team.sum(count * tf.cast(tf.size(each), tf.float32))
+                    loss = count * tf.reduce_sum(each) / tf.maximum(size, 1.0)
+            gradients = tape.gradient(loss, variables)
+            if team is not None:  # summed first, and clipped then
+                gradients, loss = team.sums(gradients), team.sum(loss)
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
             return loss
 
         return update
+
+    def _part(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
+        """This process's rows of a batch, and what they count: nothing, if there are more workers than rows."""
+        if self.team is None:
+            return rows, 1.0
+        own = rows[self.team.rank :: self.team.count]
+        return (own, 1.0) if len(own) else (rows[:1], 0.0)

@@ -74,6 +74,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
+    part: tuple[int, int] = (0, 1),
 ) -> Any:
     """An endless ``tf.data.Dataset`` of ``(x, y)``.
 
@@ -83,6 +84,7 @@ def training_batches(
       batch_size: rows a batch.
       seed: of the order.
       start_step: where a resumed run goes on.
+      part: (n, count) gives every batch's rows n, n + count, …, of which a small batch may have none.
 
     Returns:
       x as {name: int32[batch, time]} right-padded with 0, y as {name: [batch, …]}, of a tagger [batch, time, …].
@@ -93,7 +95,7 @@ def training_batches(
 
     def generate() -> Iterator[tuple[dict, dict]]:
         for rows in training_plan(lengths, batch_size, seed, start_step):
-            yield padded(ids, y, rows)
+            yield padded(ids, y, rows[part[0] :: part[1]])
 
     signature = (
         {k: tf.TensorSpec((None, None), tf.int32) for k in ids},

@@ -170,10 +170,10 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
     def build(self, targets):
         update, count = real(self, targets), iter(range(3))
 
-        def step(x, y):
+        def step(*batch):
             if next(count, None) is None:
                 raise Killed
-            return update(x, y)
+            return update(*batch)
 
         return step
 

@@ -47,10 +47,10 @@ def kill_after(monkeypatch, updates: int) -> None:
     def build(self, targets):
         update, count = real(self, targets), iter(range(updates))
 
-        def step(x, y):
+        def step(*batch):
             if next(count, None) is None:
                 raise Killed
-            return update(x, y)
+            return update(*batch)
 
         return step
 
@@ -193,7 +193,7 @@ def test_a_regression_learns_a_number(checkpoint, toy_rows, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_flag(checkpoint, toy_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", lambda self, targets: lambda x, y: np.float32(np.nan))
+    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", lambda self, targets: lambda *batch: np.float32(np.nan))
     with pytest.raises(UserError, match="teacher's loss is nan: lower --teacher_learning_rate=0.001"):
         fine_tune(checkpoint, toy_data(), SETTINGS, tmp_path / "t")
     assert not (tmp_path / "t").exists()

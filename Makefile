@@ -17,6 +17,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 MADE := $(VENV)/.stamp-python
 RUNTIME := $(VENV)/.stamp-runtime
 DEV := $(VENV)/.stamp-dev
+RAY := $(VENV)/.stamp-ray
 BUSY := $(VENV)/.installing
 
 # The environment is usable: made in this very folder, its Python runs, no installation was cut short.
@@ -41,7 +42,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv install install-dev train test slow-test browser-check arm64-check lint format clean clean-venv
+.PHONY: help venv install install-dev install-ray train test ray-test slow-test browser-check arm64-check lint format clean clean-venv
 
 help: ## lists the targets
 	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11]"
@@ -61,6 +62,13 @@ train: install ## installs, then distils (FLAGFILE=flags/quickstart.txt, ARGS='-
 
 test: install-dev ## installs, then runs the default tests (ARGS='tests/test_packaging.py -k pins')
 	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+install-ray: install ## installs that and Ray, for --cluster=ray
+	$(call locked,$(RAY))
+
+ray-test: install-dev ## installs Ray too, then runs the tests marked ray
+	$(call locked,$(RAY))
+	$(PY) -m pytest -m ray $(ARGS)
 
 slow-test: install-dev ## runs the tests marked slow
 	$(PY) -m pytest -m slow $(ARGS)
@@ -116,6 +124,11 @@ $(RUNTIME): $(MADE) requirements.txt requirements-offline.txt setup.py pyproject
 	$(call pip,--no-deps --require-hashes -r requirements-offline.txt)
 	@echo "installing kd_keras itself, in place"
 	$(call pip,--quiet --no-deps --no-build-isolation -e .)
+	@touch $@
+
+$(RAY): $(RUNTIME) requirements-ray.txt
+	@echo "installing Ray (0.3 GB)"
+	$(call pip,--no-deps -r requirements-ray.txt)
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.txt

@@ -14,6 +14,8 @@ from kd_keras.common import cli, files
 from kd_keras.common.config import define_flags, define_path, from_flags, set_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
+from kd_keras.common.team import is_chief
+from kd_keras.pipelines.settings import TeamSettings
 from kd_keras.tasks import TaskSettings, load_data, resolve
 from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
 from kd_keras.teachers.schedule import for_data
@@ -22,6 +24,7 @@ from kd_keras.text.truncation import check_truncation
 
 define_flags(TaskSettings)
 define_flags(TeacherSettings)
+define_flags(TeamSettings)
 define_path("output_dir", None, "folder for the fine-tuned teacher.")
 
 
@@ -47,6 +50,7 @@ def main(argv: list[str]) -> None:
         checkpoint.check_start(for_data(settings, checkpoint, data), task.num_outputs, task.is_tagging)
 
     cli.import_tensorflow()
+    from kd_keras.pipelines.launch import workers
     from kd_keras.teachers.finetune import fine_tune, teacher_key
 
     if (folder / MANIFEST).is_file():
@@ -55,7 +59,10 @@ def main(argv: list[str]) -> None:
         if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # is taken as it is
             here = checkpoint.manifest()["key"]
         files.refuse_other(folder, "teacher", there, here)
-    fine_tune(checkpoint, data, settings, folder)
+    with workers(from_flags(TeamSettings).workers):
+        fine_tune(checkpoint, data, settings, folder)
+    if not is_chief():
+        return
     manifest = files.read_json(folder / MANIFEST)
     metric, best = next(iter(manifest["dev"].items()))
     print(f"teacher in {folder}: dev {metric} {100 * best:.2f}, {manifest['seconds']:.0f} s")

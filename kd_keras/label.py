@@ -5,6 +5,7 @@ python -m kd_keras.label --teacher_dir=DIR --input=FILE --output_dir=DIR
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from absl import flags
@@ -14,6 +15,7 @@ from kd_keras.common.config import define_flags, define_path, define_string, fro
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
 from kd_keras.common.ragged import flat
+from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.tasks import FileSettings, Rows, read_texts
 from kd_keras.tasks.tagging_sources import tagging
 from kd_keras.teachers.checkpoints import find_checkpoint
@@ -22,6 +24,7 @@ from kd_keras.teachers.settings import WORD, LabelSettings
 FLAGS = flags.FLAGS
 define_flags(LabelSettings)
 define_flags(FileSettings)
+define_flags(ClusterSettings)
 define_path("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
 define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
@@ -34,6 +37,8 @@ def main(argv: list[str]) -> None:
     settings, how = from_flags(LabelSettings), from_flags(FileSettings)
     cli.required(teacher_dir="a fine-tuned teacher", input="the text to label", output_dir="where the signals go")
     settings.check_machine()
+    cluster = from_flags(ClusterSettings)
+    cluster.check()
     if settings.hidden == WORD:
         raise UserError(f"--hidden={WORD}: only train keeps states of words, in the numbers of its own text")
     checkpoint = find_checkpoint(FLAGS.teacher_dir)
@@ -58,10 +63,12 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--input={FLAGS.input}: holds no text")
 
     cli.import_tensorflow()
+    from kd_keras.pipelines.labelling import on_cluster
     from kd_keras.teachers.labelling import label
-    from kd_keras.teachers.tagger import load_finished
+    from kd_keras.teachers.tagger import load_finished, opened
 
     teacher = load_finished(checkpoint)
+    teacher.crew = on_cluster(cluster, partial(opened, str(checkpoint.path.resolve())))
     signals = label(teacher, rows, folder, settings, made["key"]["task"], "text")
     print(f"{len(rows):,} rows labelled in {folder} (mean |logit| {abs(flat(signals.logits)).mean():.3f})")
 

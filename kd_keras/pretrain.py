@@ -13,13 +13,14 @@ from absl import flags
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_string, flags_text, from_flags
+from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.universal_settings import UniversalLabels, UniversalSettings, UniversalShape, UniversalTraining
 from kd_keras.tasks import FileSettings
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import TargetSettings
 
 _SETTINGS = (UniversalSettings, UniversalLabels, TargetSettings, UniversalShape, UniversalTraining, UnlabeledSettings)
-for _cls in (*_SETTINGS, FileSettings):
+for _cls in (*_SETTINGS, FileSettings, ClusterSettings):
     define_flags(_cls)
 define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> None:
 
     find_checkpoint(flags.FLAGS.teacher)
     said = flags_text(flags.FLAGS, (*_SETTINGS, FileSettings))
-    run = check(UniversalJob(*settings, said, flags.FLAGS.on_bad_row, how))
+    run = check(UniversalJob(*settings, said, flags.FLAGS.on_bad_row, how, from_flags(ClusterSettings)))
 
     cli.import_tensorflow()
     from kd_keras.runs.universal import pretrain

@@ -11,6 +11,7 @@ from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli
 from kd_keras.common.config import define_bool, define_flags, flags_text, from_flags
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
+from kd_keras.pipelines.settings import ClusterSettings, TeamSettings
 from kd_keras.runs.settings import JobSettings
 from kd_keras.students.settings import StudentSettings, WarmSettings
 from kd_keras.tasks import Task, TaskSettings, load_data, load_test, resolve
@@ -19,9 +20,9 @@ from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 _SETTINGS = (
     TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings, RecipeSettings,
-    AugmentSettings, UnlabeledSettings, WarmSettings,
+    AugmentSettings, UnlabeledSettings, WarmSettings, ClusterSettings,
 )  # fmt: skip
-for _cls in _SETTINGS:
+for _cls in (*_SETTINGS, TeamSettings):
     define_flags(_cls)
 define_bool("print_recipe", "print the ordered stages of --recipe and end.")
 
@@ -29,7 +30,7 @@ define_bool("print_recipe", "print the ordered stages of --recipe and end.")
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks = from_flags(TaskSettings)
-    *settings, warm = (from_flags(c) for c in _SETTINGS[1:])
+    *settings, warm, cluster = (from_flags(c) for c in _SETTINGS[1:])
     task = resolve(tasks)
     if flags.FLAGS.print_recipe:
         print_recipe(
@@ -46,14 +47,18 @@ def main(argv: list[str]) -> None:
     said = flags_text(flags.FLAGS, _SETTINGS)
     job = Job(
         data, test, *settings, data_dir=tasks.data_dir, flags_text=said, on_bad_row=tasks.on_bad_row,
-        files=tasks.file_settings(), warm=warm,
+        files=tasks.file_settings(), warm=warm, cluster=cluster,
     )  # fmt: skip
     run = check(job)  # before TensorFlow is imported, which takes seconds
 
     cli.import_tensorflow()
+    from kd_keras.pipelines.launch import workers
     from kd_keras.runs.run import distil
 
-    metrics = distil(run)
+    with workers(from_flags(TeamSettings).workers):
+        metrics = distil(run)
+    if not metrics:  # this process has helped another one
+        return
     folder = run.layout.root
     print(f"\n{metrics['table']}\n\n{metrics.get('verdict', '')}\nreport: {run.layout.report}")
     if job.job.ablate == "none":

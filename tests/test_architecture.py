@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "kd_keras"
 
 # A folder imports only itself and folders to its left; verbs import any of them.
-ORDER = ("common", "text", "tasks", "augment", "metrics", "teachers", "students", "distill", "runs", "compression",
+ORDER = ("common", "text", "tasks", "augment", "metrics", "teachers", "pipelines", "students", "distill", "runs", "compression",
          "formats", "deploy", "timing")  # fmt: skip
 FLAG_READERS = ("common/config.py", "common/cli.py")
 TF_KERAS = ("teachers/", "compression/")

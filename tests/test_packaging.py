@@ -91,6 +91,16 @@ def test_pins_are_whole_and_agree_with_each_other(names: tuple[str, ...]) -> Non
             todo += [(key, e) for e in need.extras]
 
 
+def test_ray_moves_no_other_pin() -> None:
+    """It is no part of a default installation, so its needs are not asked of what is installed."""
+    ours, others = pins("requirements-ray.txt"), pins("requirements.txt") | pins("requirements-dev.txt")
+    assert {name: v for name, v in ours.items() if others.get(name, v) != v} == {}
+    assert direct("requirements-ray.txt") == {"ray"} and not set(ours) & set(pins("requirements.txt"))
+    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
+    (wanted,) = re.findall(r'"(ray>=[^"]+)"', setup)
+    assert Requirement(wanted).specifier.contains(ours["ray"])
+
+
 def test_offline_packages_are_pinned_with_hashes() -> None:
     assert set(pins("requirements-offline.txt")) == set(OFFLINE)
     for line in lines("requirements-offline.txt"):

@@ -43,6 +43,7 @@ def check(job: Job) -> Run:
 
 
 def _check_flags(job: Job) -> None:
+    job.cluster.check()
     """What cannot go together, or not with the task."""
     task, recipe, ablate = job.task, job.recipe, job.job.ablate
     job.label.check_machine()

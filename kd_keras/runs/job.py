@@ -15,6 +15,7 @@ from kd_keras.common import files
 from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import NEED_HIDDEN, RECIPES, RecipeSettings, TrainSettings
+from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.auto import decided
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.settings import NOT_IN_KEY, JobSettings
@@ -49,6 +50,7 @@ class Job:
     on_bad_row: str = "stop"
     files: FileSettings = AS_NAMED
     warm: WarmSettings = field(default_factory=WarmSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
         """Decides what the task, its rows, the checkpoint and another student decide of the settings."""

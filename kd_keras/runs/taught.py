@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from kd_keras.common.layout import signals_in
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
+from kd_keras.pipelines.labelling import on_cluster
 from kd_keras.runs.job import Run
 from kd_keras.runs.references import References
 from kd_keras.runs.teacher_check import check_teacher
@@ -25,7 +27,7 @@ from kd_keras.teachers.labelling import label, layer_of, manifest
 from kd_keras.teachers.projection import fitted
 from kd_keras.teachers.settings import WORD
 from kd_keras.teachers.signals import Signals, SignalStore
-from kd_keras.teachers.tagger import TaggingTeacher
+from kd_keras.teachers.tagger import TaggingTeacher, opened
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,10 @@ def _teacher(run: Run, number: int, to_beat: References) -> Teacher:
         count = job.teacher.teacher_seeds
         checkpoint = ensemble.checkpoints(job.checkpoint, job.task.name, job.data.fingerprint, count)[number - 1]
         known = [t for s in run.siblings for t in s.every_teacher()]
-        settings = ensemble.teacher_settings(job.teacher, number)
-        return fine_tune(checkpoint, job.data, settings, run.layout.teacher_of(number), known, to_beat.start)
+        settings, folder = ensemble.teacher_settings(job.teacher, number), run.layout.teacher_of(number)
+        teacher = fine_tune(checkpoint, job.data, settings, folder, known, to_beat.start)
+    teacher.crew = on_cluster(job.cluster, partial(opened, str(folder.resolve())))
+    return teacher
 
 
 def _seed_of(teacher: Path) -> int | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,6 +21,7 @@ from kd_keras.distill.loop import DevSet, Training
 from kd_keras.distill.objective import Objective
 from kd_keras.distill.representation import VECTOR, Contrast, Representation, Similarities, TokenStates
 from kd_keras.distill.stages import Stage, TrainingSet, run_stages
+from kd_keras.pipelines.labelling import on_cluster
 from kd_keras.runs.finished import SPLIT, apart
 from kd_keras.runs.inputs import first_embeddings, own_vocabulary
 from kd_keras.runs.job import begin
@@ -30,7 +33,7 @@ from kd_keras.students.inputs import state_targets, student_ids
 from kd_keras.students.universal import universal, without_states
 from kd_keras.tasks import Rows
 from kd_keras.teachers.labelling import label
-from kd_keras.teachers.sentences import SentenceTeacher, reduced, reduced_words
+from kd_keras.teachers.sentences import SentenceTeacher, opened, reduced, reduced_words
 from kd_keras.teachers.signals import STATES, Signals
 from kd_keras.text.batches import steps_per_epoch
 from kd_keras.text.tokenizers import Tokenizer, cut_wordpiece
@@ -92,6 +95,9 @@ def _taught(run: UniversalRun, rows: Rows) -> tuple[SentenceTeacher, Signals, li
     """The teacher, and its reduced vector of each text."""
     job, layout = run.job, run.layout
     teacher = SentenceTeacher.of(job.checkpoint, job.universal.teacher_max_length, job.label)
+    name = job.universal.teacher
+    place = str(Path(name).resolve()) if Path(name).is_dir() else name
+    teacher.crew = on_cluster(job.cluster, partial(opened, place, job.universal.teacher_max_length, job.label))
     known = [s.projection for s in run.siblings]
     teacher.reduction = reduced(teacher, rows.text, job.target, layout.projection, known)
     if job.learns_states:

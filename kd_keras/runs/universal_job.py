@@ -14,6 +14,7 @@ from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import TrainSettings
+from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.check import check_folder
 from kd_keras.runs.job import Timings
 from kd_keras.runs.universal_settings import NOT_IN_KEY, TOKENS, UniversalSettings
@@ -42,6 +43,7 @@ class UniversalJob:
     flags_text: str = ""
     on_bad_row: str = "stop"
     files: FileSettings = AS_NAMED
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
         """Decides what the checkpoint decides."""
@@ -161,6 +163,7 @@ def check(job: UniversalJob) -> UniversalRun:
     folders = {name: None if name in files_of else path for name, path in folders.items()}
     if tagging := [name for name, task in tasks.items() if task.is_tagging]:
         raise UserError(f"--tasks={tagging[0]}: tags words, of which a text's vector knows nothing; leave it out")
+    job.cluster.check()
     job.label.check_machine()
     job.label.check_layer(job.checkpoint.layers)
     job.checkpoint.check_length(job.universal.teacher_max_length)

@@ -50,6 +50,8 @@ class Teacher:
     classifies = True
     # Whether, beside these vectors, it gives one of each word.
     tells_words = False
+    # Who makes shards of signals in its name, see kd_keras/pipelines; None: whoever asks.
+    crew = None
     # Whether forward passes take products of bfloat16, as fine-tuning does for its dev scores.
     bfloat16 = False
 

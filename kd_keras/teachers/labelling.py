@@ -6,29 +6,25 @@ A shard is read, labelled and written before the next is read, so memory does no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kd_keras.common.artifacts import find
+from kd_keras.common.artifacts import find_alone
 from kd_keras.common.progress import progress, say
 from kd_keras.common.ragged import Ragged
-from kd_keras.common.seeds import rng
+from kd_keras.common.team import current
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
 from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.encoded import plan
 from kd_keras.teachers.precision import SAMPLE, checked_bfloat16, checked_vectors
 from kd_keras.teachers.settings import WORD, LabelSettings
 from kd_keras.teachers.signal_columns import ROW, TOKEN, Column
 from kd_keras.teachers.signals import HIDDEN, LOGITS, OWN_FILES, STATES, Signals, SignalStore
 from kd_keras.teachers.tagger import EncodedWords, TaggingTeacher
-
-# What a batch costs beside its tokens, in tokens: 20 ms of MiniLM on two cores, which takes 0.32 ms a token.
-BATCH_COST = 64
-# How many sizes, at least, batches of one length have to choose from. The first batch of a shape costs time, and 1 to
-# 2 MB for good: the kernels that oneDNN makes for it.
-SIZES = 8
 
 
 def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettings) -> dict:
@@ -87,13 +83,19 @@ def label(
       UserError: the folder holds signals of something else, or damaged ones: what cost hours is not made again unasked.
     """
     wanted = manifest(teacher, task_name, rows, settings)
-    store = SignalStore(folder)
+    store, team = SignalStore(folder), current()
+    if team is not None and not team.chief:
+        team.wait()
+        return store.read(rows, wanted)
     if not store.folder.exists():
-        find(f"signals ({split})", folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES)
+        find_alone(f"signals ({split})", folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES)
     store.check(wanted)
     if not store.is_complete:
         _label(teacher, rows, store, wanted, settings, split)
-    return store.read(rows, wanted)
+    signals = store.read(rows, wanted)
+    if team is not None:
+        team.wait()
+    return signals
 
 
 def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
@@ -115,15 +117,50 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     if done:
         say(f"signals ({split}): going on with shard {len(done) + 1} of {len(shards)}")
     skipped = sum(len(shards[n]) for n in done)
+    missing = (
+        ShardText(n, [rows.ids[i] for i in where.tolist()], hashes[where], *_texts(rows, where))
+        for n, where in enumerate(shards)
+        if n not in done
+    )
     with progress(len(first), f"labelling {split}", "texts", initial=skipped) as bar:
-        for n, where in enumerate(shards):
-            if n not in done:
-                texts, texts_b = _texts(rows, where)
-                made = label_shard(teacher, texts, settings, texts_b, bar.update)
-                store.write_shard(n, [rows.ids[i] for i in where.tolist()], hashes[where], made)
+        (teacher.crew or _make_here)(teacher, store, missing, settings, bar.update)
     store.finish(len(shards))
     twice = len(rows) - len(first)
     say(f"signals ({split}): {len(rows):,} rows, {len(first):,} distinct texts ({twice:,} repeats labelled once)")
+
+
+@dataclass(frozen=True)
+class ShardText:
+    """What a shard is made of: its number, and of each of its texts the id of the first row, uint64 hash, and text."""
+
+    number: int
+    ids: Sequence[str]
+    hashes: np.ndarray
+    texts: Sequence[str]
+    texts_b: Sequence[str] | None = None
+
+
+def make_shard(
+    teacher: Teacher,
+    store: SignalStore,
+    shard: ShardText,
+    settings: LabelSettings,
+    report: Callable[[int], object] = lambda texts: None,
+) -> None:
+    """One file of ``store``, by whatever process."""
+    made = label_shard(teacher, shard.texts, settings, shard.texts_b, report)
+    store.write_shard(shard.number, shard.ids, shard.hashes, made)
+
+
+def _make_here(
+    teacher: Teacher,
+    store: SignalStore,
+    missing: Iterable[ShardText],
+    settings: LabelSettings,
+    report: Callable[[int], object],
+) -> None:
+    for shard in missing:
+        make_shard(teacher, store, shard, settings, report)
 
 
 def label_shard(
@@ -223,46 +260,3 @@ def pool(states: np.ndarray, mask: np.ndarray, how: str) -> np.ndarray:
         return states[:, 0]
     weights = mask[:, :, None].astype(np.float32)
     return (states * weights).sum(1) / np.maximum(weights.sum(1), 1)
-
-
-def plan(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Batches of texts of like length, cut where padding and the batches' own cost are least in all.
-
-    They are the same each time, and shuffled so that the time left can be told.
-
-    Args:
-      lengths: int[texts], tokens of each.
-      tokens: most of a batch, padding included; a longer text is a batch of its own.
-
-    Returns:
-      Indices of texts, each once.
-    """
-    order = np.argsort(lengths, kind="stable")
-    cuts, most = _cuts(lengths[order], tokens)
-    longest = lengths[order][cuts[1:] - 1]
-    # For each cut the least cost of all before it, and the cut where the last batch of these begins (a shortest path).
-    cost, begin = np.zeros(len(cuts), np.int64), np.zeros(len(cuts), np.int64)
-    for n in range(1, len(cuts)):
-        first = np.searchsorted(cuts, cuts[n] - most[n - 1])
-        each = cost[first:n] + (cuts[n] - cuts[first:n]) * longest[n - 1]
-        best = int(np.argmin(each))
-        cost[n], begin[n] = each[best] + BATCH_COST, first + best
-    batches, n = [], len(cuts) - 1
-    while n:
-        batches.append(order[cuts[begin[n]] : cuts[n]])
-        n = begin[n]
-    return [batches[i] for i in rng(0, "label order").permutation(len(batches))]
-
-
-def _cuts(lengths: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where texts, sorted by length, may be cut into batches of at most ``tokens``, from 0 to their number; and, for
-    the text before each cut but the first, how many of its length make a batch.
-
-    Where n texts make a batch, cuts are n / 16 to n / 8 texts apart, a power of two, so that batches have few shapes.
-    """
-    most = np.maximum(1, tokens // np.maximum(1, lengths))
-    apart = 1 << np.log2(np.maximum(1, most // SIZES)).astype(np.int64)
-    # As behind the next cut, lest longer texts that begin before it make no batch with what lies between.
-    ahead = apart[np.minimum(np.arange(len(lengths)) + apart[:1], len(lengths) - 1)]
-    cuts = np.flatnonzero(np.append(np.arange(len(lengths)) % ahead == 0, True))
-    return cuts, most[cuts[1:] - 1]

@@ -139,6 +139,11 @@ class SentenceTeacher(Teacher):
         return tf.math.l2_normalize(vectors, -1) if unit else vectors
 
 
+def opened(name: str, max_length: int, label: LabelSettings) -> SentenceTeacher:
+    """:meth:`SentenceTeacher.of` by what ``--teacher`` says: another process opens it so."""
+    return SentenceTeacher.of(find_checkpoint(name), max_length, label)
+
+
 def reduced(
     teacher: SentenceTeacher, texts: Sequence[str], target: TargetSettings, path: Path, known: Iterable[Path] = ()
 ) -> Reduction:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from kd_keras.common.progress import progress
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import words_of
 from kd_keras.teachers.bert import Teacher
-from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.encoded import Encoded, token_batches
 from kd_keras.text.windows import Windows
 
@@ -74,6 +75,11 @@ class TaggingTeacher(Teacher):
     def __call__(self, texts: Sequence[str]) -> Ragged:
         """Rows of float32[words, labels] of plain texts, whose words stand between spaces."""
         return self.logits(self.encode_texts(texts))
+
+
+def opened(folder: str) -> Teacher:
+    """:func:`load_finished` by its folder's name: another process opens it so."""
+    return load_finished(from_folder(folder, Path(folder)))
 
 
 def load_finished(checkpoint: Checkpoint) -> Teacher:

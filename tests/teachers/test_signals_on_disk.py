@@ -15,7 +15,7 @@ import pytest
 from kd_keras.common import machine
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows, text_hash
-from kd_keras.teachers import labelling, precision, signals
+from kd_keras.teachers import encoded, labelling, precision, signals
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.labelling import label
 from kd_keras.teachers.settings import LabelSettings
@@ -327,14 +327,14 @@ def test_a_layer_that_is_not_there_is_refused(teacher, rows, tmp_path):
 
 def test_the_plan_has_each_text_once_and_never_changes():
     lengths = np.random.default_rng(0).integers(2, 20, 100)
-    batches = labelling.plan(lengths, 48)
+    batches = encoded.plan(lengths, 48)
     assert sorted(np.concatenate(batches).tolist()) == list(range(100))
     assert all(len(b) * lengths[b].max() <= 48 for b in batches)
-    assert [b.tolist() for b in labelling.plan(lengths, 48)] == [b.tolist() for b in batches]
+    assert [b.tolist() for b in encoded.plan(lengths, 48)] == [b.tolist() for b in batches]
     padded = sum(len(b) * lengths[b].max() for b in batches)
     assert lengths.sum() <= padded < 1.1 * lengths.sum()
-    assert [b.tolist() for b in labelling.plan(np.array([99, 2]), 48)] in ([[0], [1]], [[1], [0]]), "too long by itself"
-    assert labelling.plan(np.zeros(0, np.int64), 48) == []
+    assert [b.tolist() for b in encoded.plan(np.array([99, 2]), 48)] in ([[0], [1]], [[1], [0]]), "too long by itself"
+    assert encoded.plan(np.zeros(0, np.int64), 48) == []
 
 
 def test_batches_have_few_shapes():
@@ -343,7 +343,7 @@ def test_batches_have_few_shapes():
     for _ in range(40):
         # The long ones begin at once, and few of them make a batch.
         lengths = np.concatenate([draw.integers(4, 15, 1000), draw.integers(300, 500, 24)])
-        batches = labelling.plan(lengths, 2048)
+        batches = encoded.plan(lengths, 2048)
         assert sorted(np.concatenate(batches).tolist()) == list(range(1024))
         assert all(len(b) * lengths[b].max() <= 2048 for b in batches)
         shapes |= {(len(b), lengths[b].max()) for b in batches if lengths[b].max() < 15}
@@ -353,8 +353,8 @@ def test_batches_have_few_shapes():
 @pytest.mark.parametrize("seed", range(3))
 def test_the_plan_is_the_cheapest_of_all(monkeypatch, seed):
     """Against every way to cut eight texts, sorted by length, into batches."""
-    monkeypatch.setattr(labelling, "BATCH_COST", 5)
-    monkeypatch.setattr(labelling, "SIZES", 100)  # any number of texts
+    monkeypatch.setattr(encoded, "BATCH_COST", 5)
+    monkeypatch.setattr(encoded, "SIZES", 100)  # any number of texts
     lengths = np.random.default_rng(seed).integers(2, 20, 8)
 
     def cost(batches):
@@ -364,7 +364,7 @@ def test_the_plan_is_the_cheapest_of_all(monkeypatch, seed):
     for cuts in range(2**7):
         ends = [n + 1 for n in range(7) if cuts >> n & 1]
         every.append(cost(np.split(of_like_length, ends)))
-    assert cost([lengths[b] for b in labelling.plan(lengths, 48)]) == min(every)
+    assert cost([lengths[b] for b in encoded.plan(lengths, 48)]) == min(every)
     assert len(set(every)) > 10
 
 

@@ -1,0 +1,62 @@
+"""On which machines the long work is done, as flags; no import of Ray."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+
+from kd_keras.common.config import Checked, setting
+from kd_keras.common.errors import UserError
+
+NONE, RAY = "none", "ray"
+_ADDRESS = re.compile(r"ray://[^\s/]+|[^\s/:]+:\d+")
+
+
+@dataclass(frozen=True)
+class TeamSettings(Checked):
+    """Who trains."""
+
+    workers: int = setting(
+        1, "processes that train one teacher, or one student, together: each takes a part of every batch, and the "
+        "updates are those of one. So many are started on this machine; on several machines start the command on each, "
+        "with TF_CONFIG and one shared --output_dir.", low=1, high=1024, late=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClusterSettings(Checked):
+    """Where shards are made. Nothing of this changes a result, beyond what the number of threads does."""
+
+    cluster: str = setting(
+        NONE, "who labels: none is this process; ray is a cluster of Ray that is started here for the time of the "
+        "command, or that of RAY_ADDRESS; ray://HOST:10001 is one that is there. Needs pip install kd_keras[ray].",
+        late=True,
+    )  # fmt: skip
+    cluster_workers: int = setting(
+        0, "processes that label, each with a teacher of its own; 0: as many as the CPUs make.", low=0, high=10_000,
+        late=True,
+    )  # fmt: skip
+    worker_cpus: int = setting(1, "CPUs of each of these.", low=1, high=1024, late=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cluster not in (NONE, RAY) and not _ADDRESS.fullmatch(self.cluster):
+            raise UserError(
+                f"--cluster={self.cluster}: expected none, ray, or the address of a cluster (ray://HOST:10001)"
+            )
+
+    @property
+    def wanted(self) -> bool:
+        return self.cluster != NONE
+
+    @property
+    def address(self) -> str | None:
+        """Of a cluster that is there already; None: one is started."""
+        return os.environ.get("RAY_ADDRESS") if self.cluster == RAY else self.cluster
+
+    def check(self) -> None:
+        """UserError where Ray is asked for and not installed; before anything is read."""
+        if self.wanted and importlib.util.find_spec("ray") is None:
+            raise UserError(f"--cluster={self.cluster}: Ray is not installed; pip install 'kd_keras[ray]'")

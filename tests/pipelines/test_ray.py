@@ -1,0 +1,129 @@
+"""Labelling on Ray itself: the same bytes as one process, whatever dies meanwhile. `make ray-test` installs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TEACHER = ROOT / "tests/data/before/run/teacher"
+SHARDS = 30
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (requirements-ray.txt)"),
+]
+
+
+@pytest.fixture(scope="module")
+def arguments(toy_sentences, tmp_path_factory):
+    """Of label, and a folder for what it makes."""
+    away = tmp_path_factory.mktemp("ray")
+    texts = [
+        f"{a} and {b} {n}" for n, (a, b) in enumerate(zip(*(toy_sentences(600, s)[0] for s in (1, 2)), strict=True))
+    ]
+    (away / "text.txt").write_text("\n".join(texts) + "\n")
+    return away, [
+        f"--teacher_dir={TEACHER}", f"--input={away}/text.txt", f"--shard_rows={600 // SHARDS}",
+        "--hidden=mean",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def alone(arguments, run_python):
+    away, more = arguments
+    done = run_python("-m", "kd_keras.label", *more, f"--output_dir={away}/alone")
+    assert done.returncode == 0, done.stderr
+    return files_in(away / "alone")
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def start(more: list[str], folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "kd_keras.label", *more, f"--output_dir={folder}", "--cluster=ray"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return subprocess.Popen(
+        [*command, "--cluster_workers=2"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def until(process: subprocess.Popen, folder: Path, shards: int) -> None:
+    """Waits until there are so many shards."""
+    end = time.monotonic() + 240
+    while len(list(folder.glob("shard-*"))) < shards and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+def below(process: subprocess.Popen, name: str) -> list[int]:
+    """Processes of this command whose command line has ``name``."""
+    found, frontier = [], [process.pid]
+    while frontier:
+        parent = frontier.pop()
+        listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
+        for line in listed.stdout.splitlines():
+            number, _, said = line.strip().partition(" ")
+            frontier.append(int(number))
+            if name in said:
+                found.append(int(number))
+    return found
+
+
+def test_the_same_bytes_as_one_process(arguments, alone):
+    away, more = arguments
+    process = start(more, away / "two")
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert files_in(away / "two") == alone
+
+
+@pytest.mark.parametrize("shards", [0, 3, 20])
+def test_a_killed_worker_is_replaced(arguments, alone, shards):
+    away, more = arguments
+    folder = away / f"worker-{shards}"
+    process = start(more, folder)
+    until(process, folder, shards)
+    workers = []
+    while not workers and process.poll() is None:
+        workers = below(process, "ray::Labeller")
+    os.kill(workers[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert files_in(folder) == alone
+
+
+@pytest.mark.parametrize("shards", [1, 15])
+def test_a_killed_command_goes_on(arguments, alone, shards):
+    away, more = arguments
+    folder = away / f"command-{shards}"
+    process = start(more, folder)
+    until(process, folder, shards)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = start(more, folder)
+    _, said = again.communicate(timeout=400)
+    assert again.returncode == 0, said
+    assert files_in(folder) == alone
+
+
+def test_a_killed_cluster_is_said_in_a_line(arguments, alone):
+    away, more = arguments
+    folder = away / "cluster"
+    process = start(more, folder)
+    until(process, folder, 2)
+    for name in ("raylet", "gcs_server"):
+        for number in below(process, name):
+            os.kill(number, signal.SIGKILL)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 2 and "the cluster is gone" in said.splitlines()[-1], said
+    again = start(more, folder)
+    _, said = again.communicate(timeout=400)
+    assert again.returncode == 0 and files_in(folder) == alone, said

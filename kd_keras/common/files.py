@@ -209,6 +209,18 @@ def remove_unfinished() -> None:
         shutil.rmtree(temp, ignore_errors=True) if temp.is_dir() else temp.unlink(missing_ok=True)
 
 
+def remove_left_behind(folder: Path) -> None:
+    """Removes what killed processes of this machine were writing in ``folder``."""
+    for temp in folder.glob(f".*.{_HOST}-*.tmp*"):
+        number = temp.name.rpartition(f".{_HOST}-")[2].partition(".")[0]
+        try:
+            os.kill(int(number), 0)
+        except (ProcessLookupError, ValueError):
+            temp.unlink(missing_ok=True)
+        except PermissionError:  # somebody else's, and alive
+            pass
+
+
 def write_text(path: PathLike, text: str) -> None:
     with atomic_path(path) as temp:
         temp.write_text(text, encoding="utf-8", newline="\n")

@@ -12,6 +12,7 @@ import secrets
 import signal
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Protocol
 
 from kd_keras.common.errors import UserError
@@ -52,7 +53,6 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
     """
     settings.check()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     address, how = settings.address, {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if address is None:
         os.environ["RAY_AUTH_MODE"] = "token"
@@ -88,6 +88,10 @@ def work(settings: ClusterSettings, worker: type[Worker], order: Any, jobs: Iter
     Raises:
       UserError: a worker's own; a job of which every worker dies; a cluster that is gone.
     """
+    left = iter(jobs)
+    if (first := next(left, None)) is None:  # nobody is needed
+        return
+    jobs = chain([first], left)
     with connected(settings) as ray:
         crew = _Crew(ray, settings, worker, order)
         try:

@@ -211,6 +211,7 @@ class SignalStore:
 
     def finish(self, shards: int) -> None:
         """The completion marker, after a last look at every shard."""
+        files.remove_left_behind(self.folder)
         entries = []
         for n in range(shards):
             texts = self.read_shard(n).num_rows

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
+from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.pipelines import labelling as on_ray
 from kd_keras.pipelines.labelling import Labeller, Order
@@ -84,6 +88,16 @@ def test_a_shard_that_is_there_is_not_made_again(order, rows):
     assert worker.do(part) == 7 and path.stat().st_mtime_ns == before
     with pytest.raises(UserError, match="shard-00000.parquet: holds other texts"):
         worker.do(replace(part, hashes=part.hashes[::-1]))
+
+
+def test_what_killed_workers_were_writing_goes(order, rows):
+    store = SignalStore(order.folder)
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    with files.atomic_path(store.shard(5)) as alive:
+        dead = alive.with_name(alive.name.replace(f"-{os.getpid()}.", f"-{int(ended.stdout)}."))
+        dead.touch()
+        files.remove_left_behind(store.folder)
+        assert alive.exists() and not dead.exists()
 
 
 def test_a_worker_of_something_else_is_refused(order, tmp_path, make_teacher):

@@ -96,7 +96,9 @@ def work(settings: ClusterSettings, worker: type[Worker], order: Any, jobs: Iter
         crew = _Crew(ray, settings, worker, order)
         try:
             yield from crew.work(jobs)
-        except ray.exceptions.RayError as e:
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError, TimeoutError) as e:
+            if isinstance(e, ray.exceptions.RayTaskError):  # a fault of ours, in a worker
+                raise
             raise UserError(
                 f"--cluster={settings.cluster}: the cluster is gone ({tail(str(e).strip())}); what was finished is "
                 "kept, and the same command goes on"

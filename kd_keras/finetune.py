@@ -36,6 +36,8 @@ def main(argv: list[str]) -> None:
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")
     check_output_dir(folder)
+    together = from_flags(TeamSettings)
+    together.check()
     settings.check_machine()
     if settings.teacher_seeds > 1:
         raise UserError(
@@ -59,7 +61,7 @@ def main(argv: list[str]) -> None:
         if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # is taken as it is
             here = checkpoint.manifest()["key"]
         files.refuse_other(folder, "teacher", there, here)
-    with workers(from_flags(TeamSettings).workers):
+    with workers(together.workers):
         fine_tune(checkpoint, data, settings, folder)
     if not is_chief():
         return

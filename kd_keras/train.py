@@ -41,6 +41,8 @@ def main(argv: list[str]) -> None:
     from kd_keras.runs.check import check
     from kd_keras.runs.job import Job
 
+    together = from_flags(TeamSettings)
+    together.check(flags.FLAGS.parallel_students)
     find_checkpoint(flags.FLAGS.teacher)  # an unknown one is refused before data are read
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
@@ -55,7 +57,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.pipelines.launch import workers
     from kd_keras.runs.run import distil
 
-    with workers(from_flags(TeamSettings).workers):
+    with workers(together.workers):
         metrics = distil(run)
     if not metrics:  # this process has helped another one
         return

@@ -29,7 +29,7 @@ from kd_keras.common import files
 from kd_keras.common.columns import JoinedArray
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
-from kd_keras.common.team import current
+from kd_keras.common.team import current, is_chief
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.loop import Loop, Training
 from kd_keras.distill.objectives import Objective
@@ -222,7 +222,7 @@ def run_stage(
         part = (0, 1) if team is None else (team.rank, team.count)
         data = training_batches(stage.data.ids, y, settings.batch_size, seed, done * every, part)
         callbacks: list[keras.callbacks.Callback] = [loop]
-        if training.tensorboard is not None:
+        if training.tensorboard is not None and is_chief():
             callbacks.append(keras.callbacks.TensorBoard(training.tensorboard, write_graph=False))
         with progress(steps, title, "updates", initial=done * every) as loop.bar:
             distiller.fit(

@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import dataclass
 
+from kd_keras.common import team
 from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError
 
@@ -23,6 +24,17 @@ class TeamSettings(Checked):
         "updates are those of one. So many are started on this machine; on several machines start the command on each, "
         "with TF_CONFIG and one shared --output_dir.", low=1, high=1024, late=True,
     )  # fmt: skip
+
+    def check(self, parallel_students: int = 1) -> None:
+        """UserError where TF_CONFIG says something else, or students would be trained side by side too."""
+        _, told = team.told()
+        if told > 1 and self.workers not in (1, told):
+            raise UserError(f"--workers={self.workers}: {team.TF_CONFIG} names {told}; leave the flag out")
+        if max(told, self.workers) > 1 and parallel_students > 1:
+            raise UserError(
+                f"--parallel_students={parallel_students}: several workers train one student after the other; leave "
+                "--parallel_students out, or --workers (and TF_CONFIG)"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,8 @@ from kd_keras.common import files, team
 from kd_keras.common.errors import UserError
 from kd_keras.distill.objectives import Contrast, HardLabels, LogitMSE
 from kd_keras.distill.stages import Stage, TrainingSet, run_stage
+from kd_keras.pipelines.launch import free_ports
+from kd_keras.pipelines.settings import TeamSettings
 from kd_keras.text.batches import training_batches
 from kd_keras.text.token_ids import TokenIds
 
@@ -53,6 +53,19 @@ def test_another_environment_is_refused(monkeypatch, said):
     monkeypatch.setenv("TF_CONFIG", said)
     with pytest.raises(UserError, match=r'^TF_CONFIG=.*: expected \{"cluster": \{"worker": \["HOST:PORT", …\]\}'):
         team.told()
+
+
+def test_what_does_not_go_together_is_refused(monkeypatch):
+    TeamSettings(workers=2).check()
+    with pytest.raises(UserError, match="^--parallel_students=3: several workers train one student after the other"):
+        TeamSettings(workers=2).check(parallel_students=3)
+    two = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(two))
+    TeamSettings().check()
+    with pytest.raises(UserError, match="^--workers=3: TF_CONFIG names 2; leave the flag out"):
+        TeamSettings(workers=3).check()
+    with pytest.raises(UserError, match="^--parallel_students=2: "):
+        TeamSettings().check(parallel_students=2)
 
 
 def test_only_the_chief_writes(tmp_path):
@@ -132,17 +145,9 @@ def _training(folder):
     return Training(DevSet({}, np.zeros(0), ("accuracy",)), TrainSettings(), folder)
 
 
-def ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
-
-
 def together(count: int, *command: object) -> list[subprocess.Popen]:
     """The command as so many workers."""
-    places, made = [f"127.0.0.1:{port}" for port in ports(count)], []
+    places, made = [f"127.0.0.1:{port}" for port in free_ports(count)], []
     for rank in range(count):
         config = {"cluster": {"worker": places}, "task": {"type": "worker", "index": rank}}
         environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}

@@ -24,6 +24,7 @@ def find(
     known: Iterable[Path] = (),
     parts: Iterable[str] = ("*",),
     aloud: bool = True,
+    alone: bool = False,
 ) -> T | None:
     """The artifact at ``path``, where it may first be linked from a known place; None where nobody has it.
 
@@ -37,23 +38,12 @@ def find(
       known: places of other runs.
       parts: patterns of the files of a folder that make the artifact.
       aloud: whether finding it here is worth a line.
+      alone: whether this process looks by itself, whatever team it is in.
     """
-    if (team := current()) is not None:
-        found = find_alone(what, path, read, known, parts, aloud) if team.chief else None
+    if not alone and (team := current()) is not None:
+        found = find(what, path, read, known, parts, aloud, alone=True) if team.chief else None
         there = bool(team.of_chief([found is not None])[0])
         return read(path) if there and not team.chief else found
-    return find_alone(what, path, read, known, parts, aloud)
-
-
-def find_alone(
-    what: str,
-    path: Path,
-    read: Callable[[Path], T | None],
-    known: Iterable[Path] = (),
-    parts: Iterable[str] = ("*",),
-    aloud: bool = True,
-) -> T | None:
-    """:func:`find` of one process, whatever team it is in."""
     try:
         found = read(path) if path.exists() else None
     except UserError as e:

@@ -34,8 +34,8 @@ _WAITING = 30.0
 class Worker(Protocol):
     """What works: made anew in a process of its own."""
 
-    def open(self) -> str:
-        """Opens what is costly; the host's name."""
+    def open(self) -> None:
+        """Opens what is costly."""
 
     def do(self, job: Any) -> Any:
         """One job."""
@@ -120,7 +120,6 @@ class _Crew:
         self.jobs_of: dict[Any, int] = {}  # a worker that has opened → jobs that it has
         self.busy: dict[Any, tuple[Any, Any]] = {}  # a promise → its worker, and its job (None: it opens)
         self.deaths: Counter[int] = Counter()
-        self.hosts: Counter[str] = Counter()
         for _ in range(count):
             self._hire()
 
@@ -156,7 +155,6 @@ class _Crew:
                 else:
                     if job is None:
                         self.jobs_of[worker] = 0
-                        self.hosts[result] += 1
                     else:
                         self.jobs_of[worker] -= 1
                         yield result

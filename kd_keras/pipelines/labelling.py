@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Labeller:
     def __init__(self, order: Order):
         self.order, self.teacher = order, None
 
-    def open(self) -> str:
+    def open(self) -> None:
         host, order = socket.gethostname(), self.order
         if order.version != kd_keras.__version__:
             raise UserError(
@@ -72,10 +72,9 @@ class Labeller:
         mine = order.manifest | {"teacher": self.teacher.fingerprint()}
         if said := difference(mine, order.manifest) or difference(found, order.manifest):
             raise UserError(f"{host}: {said}")
-        return host
 
     def do(self, job: ShardText) -> int:
-        """How many texts there are now that were not there before."""
+        """Makes a shard that is not there; how many texts it has."""
         store = SignalStore(self.order.folder)
         if store.shard(job.number).is_file():  # of another command that labels the same
             store.check_shard(job.number, job.hashes)
@@ -108,7 +107,7 @@ def on_cluster(cluster: ClusterSettings, opens: Callable[[], Any]) -> Callable[.
     ) -> None:
         told_in = {k: v for k in ("projection", "reduction") if (v := vars(teacher).get(k)) is not None}
         order = Order(
-            kd_keras.__version__, opens, told_in, replace(settings), str(Path(store.folder).resolve()),
+            kd_keras.__version__, opens, told_in, settings, str(Path(store.folder).resolve()),
             store.manifest(), cluster.worker_cpus,
         )  # fmt: skip
         for texts in work(cluster, Labeller, order, missing):

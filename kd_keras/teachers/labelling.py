@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_keras.common.artifacts import find_alone
+from kd_keras.common.artifacts import find
 from kd_keras.common.progress import progress, say
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.team import current
@@ -88,7 +88,9 @@ def label(
         team.wait()
         return store.read(rows, wanted)
     if not store.folder.exists():
-        find_alone(f"signals ({split})", folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES)
+        find(
+            f"signals ({split})", folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES, alone=True
+        )  # fmt: skip
     store.check(wanted)
     if not store.is_complete:
         _label(teacher, rows, store, wanted, settings, split)

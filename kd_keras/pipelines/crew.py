@@ -10,6 +10,8 @@ import contextlib
 import os
 import secrets
 import signal
+import socket
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -28,7 +30,8 @@ _AHEAD = 2
 _DEATHS = 3
 # Of Ray's own memory for what is sent; texts of a few shards need little.
 _STORE_BYTES = 200_000_000
-_WAITING = 30.0
+# Seconds: without a worker until that is said; between two looks at the cluster.
+_WAITING, _LOOK = 30.0, 5.0
 
 
 class Worker(Protocol):
@@ -120,6 +123,8 @@ class _Crew:
         self.jobs_of: dict[Any, int] = {}  # a worker that has opened → jobs that it has
         self.busy: dict[Any, tuple[Any, Any]] = {}  # a promise → its worker, and its job (None: it opens)
         self.deaths: Counter[int] = Counter()
+        # A client, of ray://…, has a connection of its own, which says when it is lost.
+        self.head = "" if self.settings.cluster.startswith("ray://") else ray.get_runtime_context().gcs_address
         for _ in range(count):
             self._hire()
 
@@ -128,8 +133,11 @@ class _Crew:
         self.busy[worker.open.remote()] = (worker, None)
 
     def work(self, jobs: Iterable[Any]) -> Iterator[Any]:
-        left, again, asked = iter(jobs), deque(), 0.0
+        left, again, asked, looked = iter(jobs), deque(), 0.0, time.monotonic()
         while True:
+            if time.monotonic() - looked > _LOOK:
+                self._look()
+                looked = time.monotonic()
             for worker in [w for w, n in self.jobs_of.items() for _ in range(_AHEAD - n)]:
                 job = again.popleft() if again else next(left, None)
                 if job is None:
@@ -158,6 +166,16 @@ class _Crew:
                     else:
                         self.jobs_of[worker] -= 1
                         yield result
+
+    def _look(self) -> None:
+        """ConnectionError where the cluster's head is gone: a minute later Ray itself would end this process."""
+        if not self.head:
+            return
+        host, _, port = self.head.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=_LOOK).close()
+        except OSError as e:
+            raise ConnectionError(f"{self.head}: {e.strerror or e}") from None
 
     def _lost(self, worker: Any, job: Any, again: deque) -> None:
         """A worker died while it had, or waited with, this job; another comes in its place."""

@@ -1,0 +1,98 @@
+"""Every command that the documents show exists, with the flags and the kind of values that they show."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "saved_models/**/*.md", "flags/*.txt", "browser/*.html")
+    for path in ROOT.glob(pattern)
+)
+# Stands for something: "…", FILE, RUN/tflite, [--seeds=N], <name>.
+STANDS_FOR = re.compile(r"…|\.\.\.|^[A-Z]$|[A-Z]{2,}|[\[\]<>]")
+
+CHECK = """
+import importlib, json, sys
+from absl import flags
+importlib.import_module(sys.argv[1])
+known, wrong = flags.FLAGS, []
+for where, name, value in json.load(sys.stdin):
+    plain = name if name in known else name.removeprefix("no")
+    if plain not in known or plain != name and not known[plain].boolean:
+        wrong.append(f"{where}: --{name} is no flag")
+    elif value is not None:
+        try:
+            known[plain].parser.parse(value)
+        except ValueError as e:
+            wrong.append(f"{where}: --{name}={value}: {e}")
+print(json.dumps(wrong))
+"""
+
+
+def commands(text: str) -> list[tuple[int, str, list[tuple[str, str | None]]]]:
+    """Line, verb and flags of each ``python -m kd_keras.VERB …``; a backslash at the end of a line continues it."""
+    found = []
+    for match in re.finditer(r"python -m kd_keras\.(\w+)((?:\\\n|[^\n`|;#])*)", text):
+        given = re.findall(r"""\s--([a-z]\w*)(?:=("[^"]*"|'[^']*'|\S*))?""", match[2])
+        pairs = [(name, value.strip("\"'") or None) for name, value in given]
+        found.append((text.count("\n", 0, match.start()) + 1, match[1], pairs))
+    return found
+
+
+def shown() -> dict[str, list[tuple[str, str, str | None]]]:
+    """Verb → (page and line, flag, value or None) for all pages."""
+    out = defaultdict(list)
+    for page in PAGES:
+        for line, verb, given in commands(page.read_text(encoding="utf-8")):
+            out[verb] += []
+            for name, value in given:
+                if name == "flagfile":  # absl's own
+                    assert STANDS_FOR.search(value) or (ROOT / value).is_file(), f"{page}:{line}: {value}"
+                    continue
+                plain = value and not STANDS_FOR.search(value)
+                out[verb].append((f"{page.relative_to(ROOT)}:{line}", name, value if plain else None))
+    return out
+
+
+SHOWN = shown()
+
+
+def test_commands_are_found() -> None:
+    text = (
+        "see `python -m kd_keras.train --task=sst2`, or\npython -m kd_keras.predict \\\n  --model='a b' --nobar # why\n"
+    )
+    assert commands(text) == [(1, "train", [("task", "sst2")]), (2, "predict", [("model", "a b"), ("nobar", None)])]
+    assert {"train", "export", "predict", "evaluate", "benchmark", "pretrain", "label"} <= set(SHOWN)
+
+
+@pytest.mark.parametrize("verb", sorted(SHOWN))
+def test_flags_that_are_shown_are_there(verb: str) -> None:
+    assert faults(verb, SHOWN[verb]) == []
+
+
+def test_a_flag_that_is_not_there_is_found() -> None:
+    asked = [
+        ("page:1", "task", "sst2"),
+        ("page:2", "sedes", "3"),
+        ("page:3", "seeds", "three"),
+        ("page:4", "notask", None),
+    ]
+    assert [w.split(": ")[0] for w in faults("train", asked)] == ["page:2", "page:3", "page:4"]
+
+
+def faults(verb: str, asked: list[tuple[str, str, str | None]]) -> list[str]:
+    inside = f"kd_keras.{verb}.__main__" if (ROOT / "kd_keras" / verb).is_dir() else f"kd_keras.{verb}"
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK, inside], input=json.dumps(asked), capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""The notebook: clean as committed, and executed whole in tiny mode."""
+"""The notebooks: clean as committed, and executed whole, the one that trains in tiny mode."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOK = ROOT / "notebooks" / "distil_in_keras.ipynb"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+DISTIL, SEARCH = (ROOT / "notebooks" / f"{name}.ipynb" for name in ("distil_in_keras", "search_by_meaning"))
 LOGS = {"accuracy", "loss", "val_accuracy", "val_loss"}
 PARTS = {"loss_hard", "loss_mse", "val_loss_hard", "val_loss_mse"}
 
 
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
+def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
     """The notebook with its outputs: a kernel of this very Python, an empty working folder, no way to a network."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    folder = tmp_path_factory.mktemp("notebook")
+    notebook = nbformat.read(path, as_version=4)
     # Without folders to search, "python3" can only be the running environment's own ipykernel.
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("KD_KERAS_", "MPLBACKEND"))}
@@ -44,14 +43,23 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     return notebook
 
 
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
+    return execute(DISTIL, tmp_path_factory.mktemp("notebook"))
+
+
 def outputs(notebook: nbformat.NotebookNode, kind: str) -> list[nbformat.NotebookNode]:
     cells = [c for c in notebook.cells if c.cell_type == "code"]
     return [o for c in cells for o in c.outputs if o.output_type == kind]
 
 
+def summary_of(notebook: nbformat.NotebookNode) -> dict:
+    last = [o.text for o in notebook.cells[-1].outputs if o.output_type == "stream" and o.name == "stdout"]
+    return json.loads("".join(last))
+
+
 def test_it_runs_to_its_summary(executed: nbformat.NotebookNode) -> None:
-    last = [o.text for o in executed.cells[-1].outputs if o.output_type == "stream" and o.name == "stdout"]
-    summary = json.loads("".join(last))
+    summary = summary_of(executed)
     assert summary["reloaded_equal"] is True
     assert summary["live_equal"] is True
     assert set(summary["history"]) == LOGS | PARTS
@@ -70,8 +78,18 @@ def test_keras_has_nothing_to_complain_of(executed: nbformat.NotebookNode) -> No
     assert not re.findall(r".*keras.*Warning.*", text)
 
 
-def test_it_is_committed_clean() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def test_the_shipped_student_finds_by_meaning_what_words_do_not(tmp_path: Path) -> None:
+    notebook = execute(SEARCH, tmp_path)
+    summary = summary_of(notebook)
+    assert summary["right_by_meaning"] > summary["right_by_words"] + 0.5
+    assert summary["int8_agreement"] > 0.9 and abs(summary["length"] - 1) < 1e-3
+    assert summary["tensorflow_imported"] is False
+    assert sum("image/png" in o.data for o in outputs(notebook, "display_data")) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_committed_clean(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
     for cell in notebook.cells:

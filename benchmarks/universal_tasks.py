@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--tasks", required=True, help="NAME=DIR, with commas")
     parser.add_argument("--labels_per_class", default="all", help="numbers with commas, or all")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--student_rate", help="of the students that start from the universal one, as in train")
     parser.add_argument("--output_dir", type=Path, required=True)
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, more = parser.parse_args(sys.argv[1:cut]), sys.argv[cut + 1 :]
@@ -68,7 +69,10 @@ def cell(args: argparse.Namespace, name: str, folder: str, count: str, more: lis
     if count != "all":
         common.append(f"--labels_per_class={count}")
     first = run([*common, *own], place / "plain")
-    second = run([*common, f"--student_from={args.universal}"], place / "warm")
+    start = [f"--student_from={args.universal}"]
+    if args.student_rate is not None:
+        start.append(f"--student_rate={args.student_rate}")
+    second = run([*common, *start], place / "warm")
     metric = "accuracy" if Path(folder).is_file() else tasks.get(name).metric
     scores = {}
     for arm, (made, kind) in zip(

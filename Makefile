@@ -2,7 +2,9 @@
 # Installing works twice in a row and after an interrupted first try: a stamp is written last, and an
 # environment in which an installation was cut short, or which was moved, is made anew.
 
-VENV ?= .venv
+# GPU=1: TensorFlow's CUDA libraries too, several GB, in an environment of its own.
+GPU ?=
+VENV ?= $(if $(filter 1,$(GPU)),.venv-gpu,.venv)
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
 FLAGFILE ?= flags/quickstart.txt
@@ -18,6 +20,8 @@ MADE := $(VENV)/.stamp-python
 RUNTIME := $(VENV)/.stamp-runtime
 DEV := $(VENV)/.stamp-dev
 RAY := $(VENV)/.stamp-ray
+CUDA := $(VENV)/.stamp-gpu
+INSTALLED := $(if $(filter 1,$(GPU)),$(CUDA),$(RUNTIME))
 BUSY := $(VENV)/.installing
 
 # The environment is usable: made in this very folder, its Python runs, no installation was cut short.
@@ -45,14 +49,14 @@ endef
 .PHONY: help venv install install-dev install-ray train test ray-test slow-test browser-check arm64-check lint format clean clean-venv
 
 help: ## lists the targets
-	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11]"
+	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11] [GPU=1]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 venv: ## makes an empty virtual environment
 	$(call locked,$(MADE))
 
-install: ## installs what training needs: pinned packages, offline data and weights
-	$(call locked,$(RUNTIME))
+install: ## installs what training needs: pinned packages, offline data and weights; GPU=1: CUDA's libraries too
+	$(call locked,$(INSTALLED))
 
 install-dev: ## installs that and what tests and lint need
 	$(call locked,$(DEV))
@@ -93,7 +97,7 @@ format: install-dev ## puts style and format right
 
 clean: ## removes caches and build products; runs and .venv stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find . -path './$(VENV)' -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -path './$(VENV)' -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 clean-venv: ## removes the virtual environment
 	rm -rf '$(VENV)' '$(VENV).lock'
@@ -126,12 +130,17 @@ $(RUNTIME): $(MADE) requirements.txt requirements-offline.txt setup.py pyproject
 	$(call pip,--quiet --no-deps --no-build-isolation -e .)
 	@touch $@
 
-$(RAY): $(RUNTIME) requirements-ray.txt
+$(CUDA): $(RUNTIME) requirements-gpu.txt
+	@echo "installing the CUDA libraries (several GB)"
+	$(call pip,--no-deps -r requirements-gpu.txt)
+	@touch $@
+
+$(RAY): $(INSTALLED) requirements-ray.txt
 	@echo "installing Ray (0.3 GB)"
 	$(call pip,--no-deps -r requirements-ray.txt)
 	@touch $@
 
-$(DEV): $(RUNTIME) requirements-dev.txt
+$(DEV): $(INSTALLED) requirements-dev.txt
 	@echo "installing the test tools (half a minute, 0.2 GB)"
 	$(call pip,--no-deps -r requirements-dev.txt)
 	@touch $@

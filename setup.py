@@ -54,5 +54,5 @@ setup(
     package_data={"kd_keras": ["**/*.txt", "**/*.json", "**/*.md"]},
     python_requires=">=3.11,<3.13",
     install_requires=INSTALL_REQUIRES,
-    extras_require={"ray": ["ray>=2.60,<3"]},
+    extras_require={"ray": ["ray>=2.60,<3"], "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"]},
 )

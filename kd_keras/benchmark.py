@@ -17,6 +17,7 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, from_flags
+from kd_keras.common.devices import hide_gpus
 from kd_keras.common.progress import say
 from kd_keras.timing.settings import BenchmarkSettings
 
@@ -27,6 +28,7 @@ define_path("model_dir", None, "run folder of train, exported.")
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
+    hide_gpus()
     settings = from_flags(BenchmarkSettings)
     cli.required(model_dir="a run folder of train that export was called on")
 

@@ -14,6 +14,7 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, from_flags
+from kd_keras.common.devices import hide_gpus
 from kd_keras.compression.settings import CompressSettings
 
 FLAGS = flags.FLAGS
@@ -24,6 +25,7 @@ define_path("output_dir", None, "run folder to write; it must not exist, or be e
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
+    hide_gpus()
     settings = from_flags(CompressSettings)
     cli.required(model_dir="a run folder of train", output_dir="the run folder to write")
 

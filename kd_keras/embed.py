@@ -16,6 +16,7 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
 from kd_keras.common.progress import say
@@ -23,6 +24,7 @@ from kd_keras.tasks import FileSettings, read_texts
 
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
+define_flags(DeviceSettings)
 define_path("model_dir", None, "run folder of pretrain.")
 define_path("model", None, "instead of --model_dir: a .tflite file of export, or a run's student.keras.")
 define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.")
@@ -45,6 +47,7 @@ def main(argv: list[str]) -> None:
             raise UserError(f"--model={file}: expected a run's {opened.layout.student.name}, or a .tflite file")
     else:
         opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
+    from_flags(DeviceSettings).take(f"--model={file}" if isinstance(opened, Runner) else None)
     vectors.require_encoder(opened.task, FLAGS.model or FLAGS.model_dir)
     if texts:
         rows = opened.task.rows(texts)

@@ -17,6 +17,7 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.formats.format import FORMATS, Format, parse_formats
@@ -24,6 +25,7 @@ from kd_keras.tasks import FileSettings, Rows, read_labelled
 
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
+define_flags(DeviceSettings)
 define_path("model_dir", None, "run folder of train.")
 define_path(
     "data_file",
@@ -50,6 +52,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.runs.finished import FinishedRun
 
     run = FinishedRun.open(FLAGS.model_dir)
+    from_flags(DeviceSettings).take(f"--formats={FLAGS.formats}" if all(fmt.is_tflite for fmt in formats) else None)
     task = run.task
     for fmt in formats:
         require_export(run, fmt)

@@ -21,6 +21,7 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, from_flags
+from kd_keras.common.devices import hide_gpus
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
 from kd_keras.deploy.settings import ExportSettings
@@ -32,6 +33,7 @@ define_path("model_dir", None, "run folder of train.")
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
+    hide_gpus()
     settings = from_flags(ExportSettings)
     cli.required(model_dir="a run folder of train")
     settings.chosen()

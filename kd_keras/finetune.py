@@ -12,6 +12,7 @@ from absl import flags
 
 from kd_keras.common import cli, files
 from kd_keras.common.config import define_flags, define_path, from_flags, set_flags
+from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
 from kd_keras.common.team import is_chief
@@ -25,6 +26,7 @@ from kd_keras.text.truncation import check_truncation
 define_flags(TaskSettings)
 define_flags(TeacherSettings)
 define_flags(TeamSettings)
+define_flags(DeviceSettings)
 define_path("output_dir", None, "folder for the fine-tuned teacher.")
 
 
@@ -38,6 +40,7 @@ def main(argv: list[str]) -> None:
     check_output_dir(folder)
     together = from_flags(TeamSettings)
     together.check()
+    from_flags(DeviceSettings).take(together.on_cpus)
     settings.check_machine()
     if settings.teacher_seeds > 1:
         raise UserError(
@@ -52,6 +55,7 @@ def main(argv: list[str]) -> None:
         checkpoint.check_start(for_data(settings, checkpoint, data), task.num_outputs, task.is_tagging)
 
     cli.import_tensorflow()
+    tell()
     from kd_keras.pipelines.launch import workers
     from kd_keras.teachers.finetune import fine_tune, teacher_key
 

@@ -12,6 +12,7 @@ from absl import flags
 
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
 from kd_keras.common.ragged import flat
@@ -25,6 +26,7 @@ FLAGS = flags.FLAGS
 define_flags(LabelSettings)
 define_flags(FileSettings)
 define_flags(ClusterSettings)
+define_flags(DeviceSettings)
 define_path("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
 define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.")
 define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
@@ -36,9 +38,10 @@ def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings, how = from_flags(LabelSettings), from_flags(FileSettings)
     cli.required(teacher_dir="a fine-tuned teacher", input="the text to label", output_dir="where the signals go")
-    settings.check_machine()
     cluster = from_flags(ClusterSettings)
     cluster.check()
+    from_flags(DeviceSettings).take(cluster.on_cpus)
+    settings.check_machine()
     if settings.hidden == WORD:
         raise UserError(f"--hidden={WORD}: only train keeps states of words, in the numbers of its own text")
     checkpoint = find_checkpoint(FLAGS.teacher_dir)
@@ -63,6 +66,7 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--input={FLAGS.input}: holds no text")
 
     cli.import_tensorflow()
+    tell()
     from kd_keras.pipelines.labelling import on_cluster
     from kd_keras.teachers.labelling import label
     from kd_keras.teachers.tagger import load_finished, opened

@@ -21,6 +21,7 @@ from absl import flags
 
 from kd_keras.common import cli, files
 from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.deploy.answer_lines import ALL, BEST, answer_lines
@@ -28,6 +29,7 @@ from kd_keras.tasks import FileSettings, Rows, Task, read_texts
 
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
+define_flags(DeviceSettings)
 define_path("model_dir", None, "run folder of train.")
 define_path("model", None, "instead of --model_dir: a .tflite file of export.")
 define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.")
@@ -55,6 +57,7 @@ def main(argv: list[str]) -> None:
 
     # A run is opened before TensorFlow is imported, which takes seconds.
     opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
+    from_flags(DeviceSettings).take(f"--model={FLAGS.model}" if FLAGS.model else None)
     task = opened.task
     if task.is_text:
         where = FLAGS.model or FLAGS.model_dir

@@ -13,6 +13,7 @@ from absl import flags
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_string, flags_text, from_flags
+from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.universal_settings import UniversalLabels, UniversalSettings, UniversalShape, UniversalTraining
 from kd_keras.tasks import FileSettings
@@ -20,7 +21,7 @@ from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import TargetSettings
 
 _SETTINGS = (UniversalSettings, UniversalLabels, TargetSettings, UniversalShape, UniversalTraining, UnlabeledSettings)
-for _cls in (*_SETTINGS, FileSettings, ClusterSettings):
+for _cls in (*_SETTINGS, FileSettings, ClusterSettings, DeviceSettings):
     define_flags(_cls)
 define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 
@@ -28,15 +29,17 @@ define_string("on_bad_row", "stop", "what a row that cannot be used does.")
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings = [from_flags(c) for c in _SETTINGS]
-    how = from_flags(FileSettings)
+    how, cluster = from_flags(FileSettings), from_flags(ClusterSettings)
+    from_flags(DeviceSettings).take(cluster.on_cpus)
 
     from kd_keras.runs.universal_job import UniversalJob, check
 
     find_checkpoint(flags.FLAGS.teacher)
     said = flags_text(flags.FLAGS, (*_SETTINGS, FileSettings))
-    run = check(UniversalJob(*settings, said, flags.FLAGS.on_bad_row, how, from_flags(ClusterSettings)))
+    run = check(UniversalJob(*settings, said, flags.FLAGS.on_bad_row, how, cluster))
 
     cli.import_tensorflow()
+    tell()
     from kd_keras.runs.universal import pretrain
     from kd_keras.runs.universal_report import write_report
 

@@ -10,6 +10,7 @@ from absl import flags
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli
 from kd_keras.common.config import define_bool, define_flags, flags_text, from_flags
+from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.pipelines.settings import ClusterSettings, TeamSettings
 from kd_keras.runs.settings import JobSettings
@@ -22,7 +23,7 @@ _SETTINGS = (
     TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings, RecipeSettings,
     AugmentSettings, UnlabeledSettings, WarmSettings, ClusterSettings,
 )  # fmt: skip
-for _cls in (*_SETTINGS, TeamSettings):
+for _cls in (*_SETTINGS, TeamSettings, DeviceSettings):
     define_flags(_cls)
 define_bool("print_recipe", "print the ordered stages of --recipe and end.")
 
@@ -43,6 +44,7 @@ def main(argv: list[str]) -> None:
 
     together = from_flags(TeamSettings)
     together.check(flags.FLAGS.parallel_students)
+    from_flags(DeviceSettings).take(together.on_cpus or cluster.on_cpus)
     find_checkpoint(flags.FLAGS.teacher)  # an unknown one is refused before data are read
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
@@ -54,6 +56,7 @@ def main(argv: list[str]) -> None:
     run = check(job)  # before TensorFlow is imported, which takes seconds
 
     cli.import_tensorflow()
+    tell()
     from kd_keras.pipelines.launch import workers
     from kd_keras.runs.run import distil
 

@@ -101,6 +101,39 @@ def test_ray_moves_no_other_pin() -> None:
     assert Requirement(wanted).specifier.contains(ours["ray"])
 
 
+def test_the_libraries_of_a_gpu_are_those_that_tensorflow_names() -> None:
+    """All of tensorflow[and-cuda], in versions that it takes, and nothing that moves another pin."""
+    ours, others = pins("requirements-gpu.txt"), pins("requirements.txt") | pins("requirements-dev.txt")
+    wanted = [Requirement(text) for text in metadata.requires("tensorflow") or []]
+    wanted = [r for r in wanted if r.marker and r.marker.evaluate({"extra": "and-cuda"}) and "extra" in str(r.marker)]
+    assert {canonicalize_name(r.name) for r in wanted} == set(ours) and len(ours) > 10 and not set(ours) & set(others)
+    for requirement in wanted:
+        assert requirement.specifier.contains(ours[canonicalize_name(requirement.name)]), requirement
+    (extra,) = re.findall(r'"tensorflow\[and-cuda\](.+?)"', (ROOT / "setup.py").read_text(encoding="utf-8"))
+    assert Requirement(f"tensorflow{extra}").specifier == setup_requirements()["tensorflow"].specifier
+
+
+@pytest.mark.parametrize(
+    "given, venv, files",
+    [
+        ([], ".venv", []),
+        (["GPU=1"], ".venv-gpu", ["requirements-gpu.txt"]),
+        (["GPU=1", "VENV=here"], "here", ["requirements-gpu.txt"]),
+    ],
+)
+def test_make_puts_cuda_into_an_environment_of_its_own(given: list[str], venv: str, files: list[str]) -> None:
+    """What make would run, without running it."""
+    done = subprocess.run(
+        ["make", "--dry-run", "--always-make", *given, f"{venv}/.stamp-dev"],
+        cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    installs = [line for line in done.stdout.splitlines() if " install --no-deps -r " in line]
+    assert all(f" {venv}/bin/python -m pip" in line for line in installs)
+    found = re.findall(r"install --no-deps -r (\S+)", "\n".join(installs))
+    assert found == ["requirements.txt", *files, "requirements-dev.txt"]
+
+
 def test_offline_packages_are_pinned_with_hashes() -> None:
     assert set(pins("requirements-offline.txt")) == set(OFFLINE)
     for line in lines("requirements-offline.txt"):

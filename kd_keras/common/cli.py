@@ -11,12 +11,12 @@ import io
 import os
 import shlex
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from absl import app, flags, logging
 
 from kd_keras.common import flagfiles, stopping
+from kd_keras.common.devices import import_tensorflow as import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output, check_utf8
 
@@ -32,38 +32,6 @@ def quiet() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
-
-
-@contextlib.contextmanager
-def native_notes_held(most: int = 0) -> Iterator[None]:
-    """Holds back what native libraries write to file descriptor 2, which no setting turns off.
-
-    Where something fails it is shown: its last ``most`` bytes, 0 being all. Ctrl-C is no failure.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-        except Exception:
-            notes.seek(0)
-            os.write(kept, notes.read()[-most:])
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-def import_tensorflow() -> None:
-    """Imports TensorFlow without its native libraries' start-up notes."""
-    if "tensorflow" in sys.modules:
-        return
-    with native_notes_held():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-    tf.get_logger().setLevel("ERROR")
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -25,6 +25,11 @@ class TeamSettings(Checked):
         "with TF_CONFIG and one shared --output_dir.", low=1, high=1024, late=True,
     )  # fmt: skip
 
+    @property
+    def on_cpus(self) -> str | None:
+        """The flag by which processes of this machine work on its CPUs, if it is given."""
+        return f"--workers={self.workers}" if self.workers > 1 and team.told()[1] == 1 else None
+
     def check(self, parallel_students: int = 1) -> None:
         """UserError where TF_CONFIG says something else, or students would be trained side by side too."""
         _, told = team.told()
@@ -62,6 +67,11 @@ class ClusterSettings(Checked):
     @property
     def wanted(self) -> bool:
         return self.cluster != NONE
+
+    @property
+    def on_cpus(self) -> str | None:
+        """The flag by which processes work on CPUs, if it is given."""
+        return f"--cluster={self.cluster}" if self.wanted else None
 
     @property
     def address(self) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_keras.common.devices import import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import tail
 from kd_keras.common.progress import say
@@ -123,6 +124,7 @@ class Tfds:
             return None
         prepared = self._prepared()
         try:
+            import_tensorflow()  # as it is to be, as the next line imports it too
             import tensorflow_datasets as tfds  # late: 4 s, and only this source needs it
 
             if prepared:  # needs neither a network nor the data set's own code

@@ -1,0 +1,101 @@
+"""TensorFlow, imported quietly, and the device that it works on: the CPU or one GPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_keras.common.config import AUTO, Checked, setting
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+from kd_keras.common.quiet import native_notes_held
+
+CPU, GPU = "cpu", "gpu"
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+# One of them is there where an NVIDIA driver is: on Linux, and in Windows' Linux.
+_DRIVER = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+@dataclass(frozen=True)
+class DeviceSettings(Checked):
+    """What TensorFlow works on."""
+
+    device: str = setting(
+        AUTO, "what works: cpu, gpu (refused if TensorFlow sees none), or auto, a GPU if there is one. Of several the "
+        f"first is used; {_VISIBLE} in the environment names another.", choices=(AUTO, CPU, GPU),
+    )  # fmt: skip
+
+    def take(self, on_cpus: str | None = None) -> None:
+        """Before anything is read: hides GPUs from this process and those it starts, or sees that there is one.
+
+        Args:
+          on_cpus: the flag of what works on CPUs alone, if it is given.
+
+        Raises:
+          UserError: a GPU is asked for that is not there, or that the other flag makes no use of.
+        """
+        if self.device == GPU and on_cpus:
+            raise UserError(f"--device=gpu: {on_cpus} works on CPUs alone; leave one of the two out")
+        if self.device == CPU or on_cpus:
+            hide_gpus()
+        if self.device == GPU and not gpu_names():
+            raise UserError(
+                f"--device=gpu: TensorFlow sees none, only {', '.join(_seen())}{_hidden()}; "
+                "make install GPU=1 (or pip install 'kd_keras[gpu]') installs CUDA's libraries beside an NVIDIA "
+                "driver; or take --device=cpu"
+            )
+
+
+def hide_gpus() -> None:
+    """From TensorFlow, which is not imported yet, here and in processes that this one starts."""
+    os.environ[_VISIBLE] = "-1"
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its native libraries' start-up notes.
+
+    It gets one GPU, whose memory it takes as it needs it, and whose float32 is float32: by default a GPU of today
+    rounds products to ten bits.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    with native_notes_held():
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices(GPU.upper())[:1]
+        if gpus:
+            tf.config.set_visible_devices(gpus, GPU.upper())
+            tf.config.experimental.set_memory_growth(gpus[0], True)
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.get_logger().setLevel("ERROR")
+
+
+def gpu_names() -> list[str]:
+    """Names of the GPUs that TensorFlow works on: none, or one. TensorFlow is imported if there is a driver."""
+    if "tensorflow" not in sys.modules and not any(path.exists() for path in _DRIVER):
+        return []
+    import_tensorflow()
+    import tensorflow as tf
+
+    gpus = tf.config.get_visible_devices(GPU.upper())
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+
+
+def tell() -> None:
+    """Says which GPU works, if one does."""
+    for name in gpu_names():
+        say(f"device: {name}")
+
+
+def _seen() -> list[str]:
+    """All that TensorFlow finds."""
+    import_tensorflow()
+    import tensorflow as tf
+
+    return [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
+
+
+def _hidden() -> str:
+    return f" ({_VISIBLE}={os.environ[_VISIBLE]} is set)" if _VISIBLE in os.environ else ""

@@ -34,6 +34,7 @@ from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.loop import Loop, Training
 from kd_keras.distill.objectives import Objective
 from kd_keras.distill.optimizers import make_optimizer
+from kd_keras.students import cudnn
 from kd_keras.text.batches import steps_per_epoch, training_batches
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.windows import PerPiece
@@ -124,6 +125,10 @@ def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training
     """
     learns = {layer.name: layer.trainable for layer in student.layers}
     history: dict = {"epochs": [], "best": None, "best_step": 0, "seconds": 0.0, "stages": []}
+    cudnn.prepare(student, training.dev.ids, *(stage.data.ids for stage in stages))
+    if (lstm := cudnn.implementation(student)) != cudnn.LOOP:
+        say(f"{training.title}: its LSTM runs in {lstm}")
+        history["lstm"] = lstm
     before: Stage | None = None
     for n, stage in enumerate(stages):
         for layer in student.layers:  # frozen embeddings stay frozen, whatever a stage names

@@ -261,5 +261,6 @@ so dev scores are a little high for every row alike{test}.
 
 {ending(metrics["seconds"])}
 Peak memory of the last run of the command: {metrics["machine"]["peak_memory_mb"]:,} MB.
+The kept student's LSTM ran in {metrics["machine"]["lstm"]}.
 kd_keras {metrics["version"]}, {metrics["machine"]["system"]}, Python {metrics["machine"]["python"]}.
 """

@@ -17,6 +17,7 @@ from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.students import Arm
 from kd_keras.students.bilstm import flops_per_token
+from kd_keras.students.cudnn import LOOP
 from kd_keras.tasks import Rows, Task, has_label, is_gold
 from kd_keras.teachers import ensemble
 
@@ -57,6 +58,7 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
             "peak_memory_mb": round(memory_mb()["peak"]),
             "python": platform.python_version(),
             "system": platform.system(),
+            "lstm": chosen.history.get("lstm", LOOP),
         },
     }
     if any(a.kind == BASELINE for a in arms):

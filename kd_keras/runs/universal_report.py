@@ -14,6 +14,7 @@ from kd_keras.runs.probing import STUDENT, TEACHER, table
 from kd_keras.runs.universal import ARM, Pretrained
 from kd_keras.runs.universal_job import UniversalRun
 from kd_keras.students.bilstm import parameters
+from kd_keras.students.cudnn import LOOP
 from kd_keras.students.inference import predict
 from kd_keras.teachers.labelling import label_shard
 from kd_keras.teachers.signals import HIDDEN
@@ -119,6 +120,7 @@ def _markdown(run: UniversalRun, made: Pretrained, metrics: dict[str, Any]) -> s
     facts = [
         f"student: embeddings {shape.width()}, BiLSTM {shape.hidden_size} a direction, {shape.pooling} of the states, "
         f"{metrics['vector_size']} numbers" + (" of length 1" if job.target.unit else ""),
+        f"its LSTM ran in {made.history.get('lstm', LOOP)}",
         f"learnt: {weights}; peak rate {job.training().learning_rate:g}",
         *made.notes,
         "seconds: "

@@ -15,6 +15,7 @@ import numpy as np
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
+from kd_keras.students import cudnn
 from kd_keras.text.batches import row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.windows import Windows
@@ -83,7 +84,7 @@ def _logits_of(student: keras.Model, ids: Mapping[str, TokenIds]) -> Callable:
     import tensorflow as tf
 
     call = getattr(student, "_kd_predict", None)
-    if call is None:
+    if cudnn.prepare(student, ids) or call is None:
         spec = {k: tf.TensorSpec((None, None), tf.int32) for k in ids}
         name = answer_of(student)
         call = tf.function(lambda x: student(x, training=False)[name], input_signature=[spec])

@@ -41,7 +41,7 @@ class Config:
 def machine(monkeypatch, tmp_path):
     """(names of GPUs, driver=whether one is there) → a machine with these, on which TensorFlow is not imported yet."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    ours = sys.modules.pop("tensorflow", None)
 
     def make(*gpus: str, driver: bool | None = None) -> Config:
         config = Config(*gpus)
@@ -69,6 +69,8 @@ def machine(monkeypatch, tmp_path):
 
     yield make
     sys.modules.pop("tensorflow", None)
+    if ours is not None:
+        sys.modules["tensorflow"] = ours
 
 
 def test_auto_takes_the_first_gpu_and_its_memory_as_it_is_needed(machine, capsys):
@@ -102,14 +104,14 @@ def test_cpu_hides_a_gpu_before_tensorflow_is_imported(machine, monkeypatch):
 def test_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(machine, monkeypatch):
     machine("H200")
     DeviceSettings(device="gpu").take()
-    monkeypatch.delitem(sys.modules, "tensorflow")
+    del sys.modules["tensorflow"]
     for driver in (False, True):  # the second: CUDA's libraries are missing
         machine(driver=driver)
         with pytest.raises(
             UserError, match=r"^--device=gpu: TensorFlow sees none, only CPU:0; make install GPU=1 .*cpu$"
         ):
             DeviceSettings(device="gpu").take()
-        monkeypatch.delitem(sys.modules, "tensorflow")
+        del sys.modules["tensorflow"]
     machine("H200")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     with pytest.raises(UserError, match=r"only CPU:0 \(CUDA_VISIBLE_DEVICES=-1 is set\);"):

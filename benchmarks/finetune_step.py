@@ -40,7 +40,7 @@ def main() -> None:
     draw = np.random.default_rng(0)
     shape = (args.batch_size, args.tokens)
     updates = {}
-    float32, bfloat16 = (functools.partial(lean, cls_only=True, bfloat16=b) for b in (False, True))
+    float32, bfloat16 = (functools.partial(lean, cls_only=True, precision=p) for p in ("float32", "bfloat16"))
     ways = [
         ("tf_keras.optimizers.AdamW", tf_keras.optimizers.AdamW, nullcontext, True),
         ("FusedAdamW", FusedAdamW, nullcontext, True),

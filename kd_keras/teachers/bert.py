@@ -21,7 +21,7 @@ from kd_keras.teachers.encoded import Encoded, token_batches
 from kd_keras.teachers.heads import BATCH, functional, pooled_of, pooling_of, set_pooling, tensors
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.loading import load_bert
-from kd_keras.teachers.settings import CLS
+from kd_keras.teachers.settings import CLS, FLOAT32
 from kd_keras.teachers.tokenizer_files import BACKEND
 from kd_keras.text.tokenizers import WordPiece
 from kd_keras.text.truncation import HEAD
@@ -52,8 +52,8 @@ class Teacher:
     tells_words = False
     # Who makes shards of signals in its name, see kd_keras/pipelines; None: whoever asks.
     crew = None
-    # Whether forward passes take products of bfloat16, as fine-tuning does for its dev scores.
-    bfloat16 = False
+    # Of the products in forward passes: lower where fine-tuning's are, for its dev scores.
+    precision = FLOAT32
 
     def __init__(self, bert: tf_keras.Model, tokenizer: WordPiece | Unigram, name: str):
         self.bert = bert
@@ -177,18 +177,24 @@ class Teacher:
         return Encoded(*self.tokenizer.encode_for_bert(texts, texts_b))
 
     @functools.cached_property
-    def in_bfloat16(self) -> Teacher:
-        """The same teacher, whose products with weight matrices, nearly all its work, are of bfloat16.
+    def _lowered(self) -> dict[str, Teacher]:
+        return {}
+
+    def lowered(self, precision: str) -> Teacher:
+        """The same teacher, whose products with weight matrices, nearly all its work, are of ``precision``.
 
         Residual path, norms and attention stay float32: in bfloat16 too they move the logits by a fifth more.
         """
+        if precision in self._lowered:
+            return self._lowered[precision]
         bert = type(self.bert)(self.bert.config)
         bert(bert.dummy_inputs | {"input_ids": tf.zeros((1, 2), tf.int32)})
         bert.set_weights(self.bert.get_weights())
         for layer in bert.submodules:
             if isinstance(layer, tf_keras.layers.Dense):
-                layer.call = functools.partial(_dense_in_bfloat16, layer, tf.cast(layer.kernel, tf.bfloat16))
-        return type(self)(bert, self.tokenizer, self.name)
+                layer.call = functools.partial(_dense, layer, tf.cast(layer.kernel, precision))
+        self._lowered[precision] = type(self)(bert, self.tokenizer, self.name)
+        return self._lowered[precision]
 
     @functools.cached_property
     def _pooled(self) -> Callable:
@@ -215,7 +221,7 @@ class Teacher:
         def traced(cls_only: bool) -> Callable:
             @tf.function(input_signature=[BATCH])
             def forward(batch):
-                with lean(self.bert, cls_only, self.bfloat16):
+                with lean(self.bert, cls_only, self.precision):
                     return self.model(batch, training=False)
 
             return forward
@@ -282,7 +288,8 @@ def _save_tokenizer(tokenizer: WordPiece | Unigram, folder: Path) -> None:
     files.write_json(folder / "tokenizer_config.json", splits)
 
 
-def _dense_in_bfloat16(layer: tf_keras.layers.Dense, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    rows = tf.matmul(tf.reshape(tf.cast(x, tf.bfloat16), (-1, kernel.shape[0])), kernel)
+def _dense(layer: tf_keras.layers.Dense, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """``layer``, its product in the precision of ``kernel``."""
+    rows = tf.matmul(tf.reshape(tf.cast(x, kernel.dtype), (-1, kernel.shape[0])), kernel)
     shape = tf.concat([tf.shape(x)[:-1], kernel.shape[1:]], 0)
     return layer.activation(tf.reshape(tf.cast(rows, tf.float32), shape) + layer.bias)

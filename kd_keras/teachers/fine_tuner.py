@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
@@ -28,7 +29,7 @@ from kd_keras.teachers.lean import lean
 from kd_keras.teachers.losses import loss_of, moved
 from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
 from kd_keras.teachers.schedule import PROBE_C
-from kd_keras.teachers.settings import BFLOAT16, CLS, EMBEDDINGS, PROBE, TeacherSettings
+from kd_keras.teachers.settings import CLS, EMBEDDINGS, FLOAT16, PROBE, TeacherSettings
 from kd_keras.teachers.targets import Targets, targets_of
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
@@ -63,7 +64,7 @@ class FineTuner:
     ):
         self.start = start
         self.teacher, self.data, self.settings, self.key, self.folder = teacher, data, settings, key, folder
-        teacher.bfloat16 = settings.teacher_precision == BFLOAT16
+        teacher.precision = settings.teacher_precision
         self.train = labelled_rows(data)
         self.encoded = teacher.encode(self.train)
         self.per_epoch = steps_per_epoch(len(self.encoded), settings.teacher_batch_size)
@@ -85,6 +86,8 @@ class FineTuner:
                                        ("/embeddings/", settings.teacher_freeze == EMBEDDINGS)) if on]  # fmt: skip
         self.variables = [v for v in teacher.bert.trainable_variables if not any(part in v.name for part in still)]
         self.optimizer.build(self.variables)
+        if settings.teacher_precision == FLOAT16:  # or small gradients are 0
+            self.optimizer = tf_keras.mixed_precision.LossScaleOptimizer(self.optimizer)
         self.state = tf.Variable(json.dumps(self._fresh()), dtype=tf.string)
         self.state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
         self.team = current()
@@ -197,23 +200,26 @@ class FineTuner:
 
     def _update_function(self, targets: Targets):
         bert, optimizer, losses, variables = self.teacher.bert, self.optimizer, loss_of(self.data.task), self.variables
-        of_words, low = self.teacher.tagging, self.teacher.bfloat16
+        of_words, precision = self.teacher.tagging, self.teacher.precision
         ask, cls_only = (tags_of, False) if of_words else (logits_of, self.teacher.pooling == CLS)
 
         team = self.team
 
         @tf.function(input_signature=[BATCH, targets.spec, tf.TensorSpec((), tf.float32)])
         def update(x, y, count):
-            with tf.GradientTape() as tape, lean(bert, cls_only, low):
+            with tf.GradientTape() as tape, lean(bert, cls_only, precision):
                 each = losses(y, ask(bert, x, training=True))
                 if team is None:
                     loss = tf.reduce_mean(each)
                 else:  # this worker's part of the mean over all
                     size = team.sum(count * tf.cast(tf.size(each), tf.float32))
                     loss = count * tf.reduce_sum(each) / tf.maximum(size, 1.0)
-            gradients = tape.gradient(loss, variables)
+                goal = optimizer.get_scaled_loss(loss) if precision == FLOAT16 else loss
+            gradients = tape.gradient(goal, variables)
             if team is not None:  # summed first, and clipped then
                 gradients, loss = team.sums(gradients), team.sum(loss)
+            if precision == FLOAT16:
+                gradients = optimizer.get_unscaled_gradients(gradients)
             optimizer.apply_gradients(zip(gradients, variables, strict=True))
             return loss
 

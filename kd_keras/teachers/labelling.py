@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common.artifacts import find
+from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say
-from kd_keras.common.ragged import Ragged
+from kd_keras.common.ragged import Ragged, flat
 from kd_keras.common.team import current
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.encoded import plan
-from kd_keras.teachers.precision import SAMPLE, checked_bfloat16, checked_vectors
-from kd_keras.teachers.settings import WORD, LabelSettings
+from kd_keras.teachers.precision import SAMPLE, checked_labels, checked_vectors
+from kd_keras.teachers.settings import FLOAT32, WORD, LabelSettings
 from kd_keras.teachers.signal_columns import ROW, TOKEN, Column
 from kd_keras.teachers.signals import HIDDEN, LOGITS, OWN_FILES, STATES, Signals, SignalStore
 from kd_keras.teachers.tagger import EncodedWords, TaggingTeacher
@@ -44,7 +45,7 @@ def manifest(teacher: Teacher, task_name: str, rows: Rows, settings: LabelSettin
         "batch_tokens": settings.label_batch_tokens,
         "shard_rows": settings.shard_rows,
         "columns": signal_columns.to_json(columns(settings, teacher)),
-        **({} if settings.label_precision == "float32" else {"precision": settings.label_precision}),
+        **({} if settings.label_precision == FLOAT32 else {"precision": settings.label_precision}),
     }
 
 
@@ -104,12 +105,12 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     hashes, size = rows.text_hashes(), settings.shard_rows
     first = np.sort(np.unique(hashes, return_index=True)[1])  # the first row of each text, as the texts come
     shards = [first[start : start + size] for start in range(0, max(1, len(first)), size)]
-    if settings.label_precision == "bfloat16":
+    if settings.label_precision != FLOAT32:
         most = SAMPLE if teacher.tagging else 4 * SAMPLE
         some = first[np.linspace(0, len(first) - 1, min(most, len(first))).astype(int)]
         sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
         if teacher.classifies:
-            checked_bfloat16(teacher, teacher.encode_texts(*_texts(rows, some)), settings.label_batch_tokens, sets)
+            checked_labels(teacher, teacher.encode_texts(*_texts(rows, some)), settings, sets)
         else:
             checked_vectors(lambda how: label_shard(teacher, _texts(rows, some)[0], how)[HIDDEN], settings)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
@@ -149,8 +150,17 @@ def make_shard(
     settings: LabelSettings,
     report: Callable[[int], object] = lambda texts: None,
 ) -> None:
-    """One file of ``store``, by whatever process."""
+    """One file of ``store``, by whatever process.
+
+    Raises:
+      UserError: a number is too large for ``settings.label_precision``.
+    """
     made = label_shard(teacher, shard.texts, settings, shard.texts_b, report)
+    if settings.label_precision != FLOAT32 and not all(np.isfinite(flat(values)).all() for values in made.values()):
+        raise UserError(
+            f"--label_precision={settings.label_precision}: some numbers of shard {shard.number} are too large for it; "
+            "take float32"
+        )
     store.write_shard(shard.number, shard.ids, shard.hashes, made)
 
 
@@ -190,9 +200,9 @@ def label_shard(
       order of ``texts``. A teacher of words: ragged rows of both, float32[words, labels] and float16[words, fewer]. One
       that does not classify: "hidden", and ragged rows "states" of the words where its reduction tells them.
     """
-    tells = teacher  # a copy in bfloat16 knows no axes
-    if settings.label_precision == "bfloat16":
-        teacher = teacher.in_bfloat16
+    tells = teacher  # a copy of lower precision knows no axes
+    if settings.label_precision != FLOAT32:
+        teacher = teacher.lowered(settings.label_precision)
     encoded, config, layer = teacher.encode_texts(texts, texts_b), teacher.bert.config, layer_of(teacher, settings)
     if isinstance(encoded, EncodedWords):
         return _label_words(teacher, encoded, settings, report)

@@ -13,17 +13,19 @@ import tensorflow as tf
 import tf_keras
 from transformers.models.bert.modeling_tf_bert import TFBertIntermediate, TFBertLayer
 
+from kd_keras.teachers.settings import FLOAT32
+
 
 @contextmanager
-def lean(bert: tf_keras.Model, cls_only: bool, bfloat16: bool = False) -> Iterator[None]:
+def lean(bert: tf_keras.Model, cls_only: bool, precision: str = FLOAT32) -> Iterator[None]:
     """Layers of ``bert`` that are called in this context do no more than is needed.
 
     Args:
       cls_only: the last layer works for [CLS] alone, all that the classifier reads; its hidden state is then
         float32[batch, 1, width].
-      bfloat16: products with weight matrices, and their gradients, are of bfloat16; all else stays float32.
+      precision: of products with weight matrices, and of their gradients; all else stays float32.
     """
-    product = _product_in_bfloat16 if bfloat16 else tf.matmul
+    product = tf.matmul if precision == FLOAT32 else _product_in(tf.as_dtype(precision))
     changed: list[tf_keras.layers.Layer] = []
 
     def put(layer: tf_keras.layers.Layer, call: Callable) -> None:
@@ -31,7 +33,7 @@ def lean(bert: tf_keras.Model, cls_only: bool, bfloat16: bool = False) -> Iterat
         changed.append(layer)
 
     for layer in bert.submodules:
-        # A layer that already has its own call (bfloat16's) keeps it.
+        # A layer that already has its own call (of lower precision) keeps it.
         if isinstance(layer, tf_keras.layers.Dense) and "call" not in vars(layer):
             put(layer, functools.partial(_dense, product))
         elif isinstance(layer, TFBertIntermediate) and "call" not in vars(layer.dense):
@@ -53,16 +55,19 @@ def _matrix(product: Product, layer: tf_keras.layers.Dense, x: tf.Tensor) -> tf.
     return tf.nn.bias_add(product(tf.reshape(x, (-1, layer.kernel.shape[0])), layer.kernel), layer.bias)
 
 
-@tf.custom_gradient
-def _product_in_bfloat16(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    x, kernel = tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16)
+def _product_in(dtype: tf.DType) -> Product:
+    @tf.custom_gradient
+    def product(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        x, kernel = tf.cast(x, dtype), tf.cast(kernel, dtype)
 
-    def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        dy = tf.cast(dy, tf.bfloat16)
-        dx, dk = tf.matmul(dy, kernel, transpose_b=True), tf.matmul(x, dy, transpose_a=True)
-        return tf.cast(dx, tf.float32), tf.cast(dk, tf.float32)
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            dy = tf.cast(dy, dtype)
+            dx, dk = tf.matmul(dy, kernel, transpose_b=True), tf.matmul(x, dy, transpose_a=True)
+            return tf.cast(dx, tf.float32), tf.cast(dk, tf.float32)
 
-    return tf.cast(tf.matmul(x, kernel), tf.float32), gradient
+        return tf.cast(tf.matmul(x, kernel), tf.float32), gradient
+
+    return product
 
 
 def _shaped(rows: tf.Tensor, like: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Labels in bfloat16, where a sample of the very text shows that they stay those of float32."""
+"""Labels in a lower precision, where a sample of the very text shows that they stay those of float32."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ AGREEMENT = 0.998  # part of the texts whose label stays
 DRIFT = 0.02  # mean absolute difference of a logit, in standard deviations of the logits
 
 
-def checked_bfloat16(teacher: Teacher, encoded: Encoded, tokens_per_batch: int, label_sets: bool = False) -> Teacher:
-    """``teacher`` in bfloat16, after texts spread over all lengths were labelled both ways.
+def checked_labels(teacher: Teacher, encoded: Encoded, settings: LabelSettings, label_sets: bool = False) -> Teacher:
+    """``teacher`` as ``settings`` have its precision, after texts spread over all lengths were labelled both ways.
 
     With ``label_sets`` a text may have several labels, and keeps all of them.
 
@@ -36,8 +36,9 @@ def checked_bfloat16(teacher: Teacher, encoded: Encoded, tokens_per_batch: int, 
     of_words = isinstance(encoded, EncodedWords)
     if of_words:
         sample = encoded
-    lowered = teacher.in_bfloat16
-    (whole, slow), (rough, fast) = (_timed(t, sample, tokens_per_batch) for t in (teacher, lowered))
+    how, tokens = settings.label_precision, settings.label_batch_tokens
+    lowered = teacher.lowered(how)
+    (whole, slow), (rough, fast) = (_timed(t, sample, tokens) for t in (teacher, lowered))
     if of_words:
         whole, rough = whole.flat(), rough.flat()
     moved = np.abs(rough - whole).mean()
@@ -49,12 +50,12 @@ def checked_bfloat16(teacher: Teacher, encoded: Encoded, tokens_per_batch: int, 
         f"logits differ by {moved:.4f} on average "
         f"(their standard deviation is {whole.std():.3f})"
     )
-    if same < AGREEMENT or moved > allowed:
+    if not (same >= AGREEMENT and moved <= allowed):  # what overflows is no number, and under nothing
         raise UserError(
-            f"--label_precision=bfloat16: {found}; wanted: at least {AGREEMENT:.1%}, and at most {allowed:.4f}; "
+            f"--label_precision={how}: {found}; wanted: at least {AGREEMENT:.1%}, and at most {allowed:.4f}; "
             "take --label_precision=float32 (train: and another --output_dir beside this one; it finds the teacher)"
         )
-    say(f"labels in bfloat16: {found}; {slow / fast:.2f} × the speed of float32")
+    say(f"labels in {how}: {found}; {slow / fast:.2f} × the speed of float32")
     return lowered
 
 
@@ -67,7 +68,7 @@ def checked_vectors(vectors: Callable[[LabelSettings], np.ndarray], settings: La
     whole, rough = (vectors(replace(settings, label_precision=p)) for p in (FLOAT32, settings.label_precision))
     found = cosines(whole, rough)
     said = f"of {len(found):,} texts the vectors' mean cosine with float32's is {found.mean():.5f}"
-    if np.quantile(found, 0.01) < 0.99 or found.mean() < 0.999:
+    if not (np.quantile(found, 0.01) >= 0.99 and found.mean() >= 0.999):
         raise UserError(
             f"--label_precision={settings.label_precision}: {said}, and {np.mean(found < 0.99):.1%} of them are under "
             "0.99; wanted: at least 0.999, and at most 1 %; take --label_precision=float32"

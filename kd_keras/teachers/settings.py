@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kd_keras.common import machine
+from kd_keras.common import devices, machine
 from kd_keras.common.config import AUTO, Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 from kd_keras.text.truncation import TRUNCATIONS
@@ -12,7 +12,7 @@ from kd_keras.text.truncation import TRUNCATIONS
 # What a classifier reads of a text: BERT's pooler over [CLS], or the mean of the tokens.
 CLS, MEAN = POOLINGS = ("cls", "mean")
 PROBE, RANDOM = STARTS = ("probe", "random")
-FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 WORD = "word"
 NOTHING, EMBEDDINGS = FROZEN = ("none", "embeddings")
 PCA, WHITEN = "pca", "whiten"
@@ -54,8 +54,9 @@ class TeacherSettings(Checked):
     teacher_weight_decay: float = setting(0.01, "AdamW's decay (not on biases and norms).", low=0.0)
     teacher_clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
     teacher_precision: str = setting(
-        FLOAT32, "arithmetic of the products in fine-tuning; weights and sums stay float32. bfloat16 is faster on "
-        "a processor that has it.", choices=PRECISIONS, late=True,
+        FLOAT32, "arithmetic of the products in fine-tuning; weights and sums stay float32. bfloat16 is faster on a "
+        "processor that has it, and on a GPU; float16, whose loss is scaled, is for a GPU.", choices=PRECISIONS,
+        late=True,
     )  # fmt: skip
     teacher_freeze: str = setting(
         NOTHING, "what does not learn: the embeddings of a multilingual teacher are two thirds of its weights.",
@@ -87,7 +88,7 @@ class TeacherSettings(Checked):
             )
 
     def check_machine(self) -> None:
-        """UserError where ``teacher_precision`` is not for this processor."""
+        """UserError where ``teacher_precision`` is not for this processor or GPU."""
         _check_machine("teacher_precision", self.teacher_precision)
 
 
@@ -106,8 +107,8 @@ class LabelSettings(Checked):
     label_batch_tokens: int = setting(2048, "tokens in one forward pass.", low=16)
     shard_rows: int = setting(4096, "distinct texts in one Parquet shard: what a kill can cost.", low=1)
     label_precision: str = setting(
-        FLOAT32, "arithmetic of labelling; bfloat16 needs a processor that has it, and is refused where it moves "
-        "labels: first a sample is labelled both ways.", choices=PRECISIONS, late=True,
+        FLOAT32, "arithmetic of labelling; bfloat16 needs a processor that has it, or a GPU, float16 a GPU. Both are "
+        "refused where they move labels: first a sample is labelled both ways.", choices=PRECISIONS, late=True,
     )  # fmt: skip
 
     def check_layer(self, layers: int) -> None:
@@ -116,7 +117,7 @@ class LabelSettings(Checked):
             raise UserError(f"--hidden_layer={self.hidden_layer}: the teacher has layers 0 to {layers}")
 
     def check_machine(self) -> None:
-        """UserError where ``label_precision`` is not for this processor: emulated, it is slower than float32."""
+        """UserError where ``label_precision`` is not for this processor or GPU: emulated, it is slower than float32."""
         _check_machine("label_precision", self.label_precision)
 
 
@@ -141,8 +142,11 @@ class TargetSettings(Checked):
 
 
 def _check_machine(flag: str, precision: str) -> None:
-    if precision == BFLOAT16 and not machine.has_bfloat16():
-        raise UserError(
-            f"--{flag}=bfloat16: this processor has none (no avx512_bf16, amx_bf16 or bf16 in /proc/cpuinfo); take "
-            "float32"
-        )
+    if precision == FLOAT32 or (precision == BFLOAT16 and machine.has_bfloat16()) or devices.gpu_names():
+        return
+    if precision == FLOAT16:
+        raise UserError(f"--{flag}=float16: is for a GPU, and TensorFlow works on the CPU; take float32")
+    raise UserError(
+        f"--{flag}=bfloat16: this processor has none (no avx512_bf16, amx_bf16 or bf16 in /proc/cpuinfo), and there is "
+        "no GPU; take float32"
+    )

@@ -6,7 +6,6 @@ longer than the teacher reads are read in windows that overlap (kd_keras/text/wi
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,9 +45,8 @@ class TaggingTeacher(Teacher):
     # What its states are told in, where signals have them; see kd_keras/teachers/projection.py.
     projection: Callable[[np.ndarray], np.ndarray] | None = None
 
-    @functools.cached_property
-    def in_bfloat16(self) -> TaggingTeacher:
-        lowered = super().in_bfloat16
+    def lowered(self, precision: str) -> TaggingTeacher:
+        lowered = super().lowered(precision)
         lowered.projection = self.projection
         return lowered
 

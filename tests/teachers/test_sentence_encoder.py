@@ -68,7 +68,7 @@ def test_logits_are_the_classifier_on_the_mean_of_the_tokens(encoder, tmp_path):
     assert loaded.pooling == "mean" and (loaded(TEXTS) == teacher(TEXTS)).all()
     pooler = Teacher.load(encoder, 3, 16, seed=5, pooling="cls")
     assert pooler.fingerprint() != teacher.fingerprint() and np.abs(pooler(TEXTS) - teacher(TEXTS)).max() > 1e-3
-    np.testing.assert_allclose(teacher.in_bfloat16(TEXTS), teacher(TEXTS), atol=0.05)
+    np.testing.assert_allclose(teacher.lowered("bfloat16")(TEXTS), teacher(TEXTS), atol=0.05)
 
 
 def test_a_probe_without_epochs_is_scikit_learns(encoder, toy_data, tmp_path):

@@ -115,7 +115,7 @@ def run(main: Callable[[list[str]], None]) -> None:
             if isinstance(e, UserError):
                 print(f"error: {e}", file=sys.stderr)
                 return 2
-            if isinstance(e, OSError) and e.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT):
+            if isinstance(e, OSError) and e.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 return _failed_write(e)
             raise
         return 0

@@ -18,13 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from kd_keras.common import places
+from kd_keras.common.disk import disk_errors
 from kd_keras.common.errors import UserError
 from kd_keras.common.reading import PathLike, is_stream, open_raw, utf8_lines
-
-_REFUSED = (
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
-    errno.EBUSY, errno.ENXIO,
-)  # fmt: skip
 
 # Processes of several machines may write beside one place, and have one number.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -65,21 +61,6 @@ def package_folders(package: str) -> list[Path]:
     """Folders of an installed package, none where it is not installed. It is found, never imported."""
     spec = importlib.util.find_spec(package)
     return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
-
-
-@contextlib.contextmanager
-def disk_errors(path: PathLike, whatever: bool = False) -> Iterator[None]:
-    """Turns "disk full", "not allowed" and their like into a UserError naming ``path``; ``whatever``: any OSError."""
-    try:
-        yield
-    except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise UserError(
-                f"{path}: the disk is full ({e.strerror}); make room and run the same command: it resumes"
-            ) from e
-        if whatever or e.errno in _REFUSED:
-            raise UserError(f"{path}: cannot be written ({e.strerror})") from e
-        raise
 
 
 @contextlib.contextmanager

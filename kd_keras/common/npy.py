@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,13 @@ class NpyWriter:
 def put_rows(path: Path, where: np.ndarray, values: np.ndarray, rows: int) -> None:
     """Writes [n, width] ``values`` at rows ``where`` of the array [rows, width] in the ``.npy`` file ``path``.
 
-    The file is made where there is none, or an empty one. It is mapped for this call alone: mapped pages count as the
-    process's memory.
+    The file is made where there is none, or an empty one, and has its room from then on: OSError if the disk is full.
+    It is mapped for this call alone: mapped pages count as the process's memory.
     """
     if path.exists() and path.stat().st_size:
         array = np.load(path, mmap_mode="r+")
     else:
         array = np.lib.format.open_memmap(path, "w+", values.dtype, (rows, *values.shape[1:]))
+        with open(path, "rb+") as file:  # a mapped page that finds no room on the disk would kill the process
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     array[where] = values

@@ -229,7 +229,8 @@ def run_stage(
         callbacks: list[keras.callbacks.Callback] = [loop]
         if training.tensorboard is not None and is_chief():
             callbacks.append(keras.callbacks.TensorBoard(training.tensorboard, write_graph=False))
-        with progress(steps, title, "updates", initial=done * every) as loop.bar:
+        bar = progress(steps, title, "updates", initial=done * every)
+        with files.disk_errors(training.folder), bar as loop.bar:  # TensorBoard's files are among what is written
             distiller.fit(
                 data,
                 steps_per_epoch=every,

@@ -17,6 +17,7 @@ from kd_keras.common.disk import disk_error
 from kd_keras.common.errors import UserError
 from kd_keras.common.npy import put_rows
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.teachers.signals import SignalStore
 
 SETTINGS = LabelSettings(shard_rows=8, label_batch_tokens=48, hidden="cls")
 
@@ -78,9 +79,14 @@ def test_signals_go_on_where_the_disk_had_no_more_room(disk, make_teacher, toy_r
     teacher, rows = make_teacher(), toy_rows(40)
     whole = label(teacher, rows, tmp_path / "whole", SETTINGS, "toy", "train")
     said = until_it_fits(disk, 4, lambda: label(teacher, rows, disk.folder / "s", SETTINGS, "toy", "train"))
-    assert len(said) > 4 and all("the disk is full" in line and str(disk.folder / "s") in line for line in said), said
+    assert all(line.startswith(f"{disk.folder / 's'}/") and ": the disk is full (" in line for line in said), said
     names = {line.partition(": ")[0].rpartition("/")[2] for line in said}
-    assert {"manifest.json", "shard-00001.parquet", "hidden.npy"} <= names
+    assert {"manifest.json", "complete.json"} < names and any(name.startswith("shard-") for name in names)
+    SignalStore(disk.folder / "s").hidden.unlink()  # it is made when signals are read
+    disk.leave(0)
+    with pytest.raises(UserError, match=r"/s/hidden\.npy: the disk is full"):
+        label(teacher, rows, disk.folder / "s", SETTINGS, "toy", "train")
+    disk.empty()
     again = label(teacher, rows, disk.folder / "s", SETTINGS, "toy", "train")
     np.testing.assert_array_equal(again.logits, whole.logits)
     assert not list((disk.folder / "s").glob(".*")), "nothing half written is left"

@@ -52,6 +52,7 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["kd_keras", "kd_keras.*"]),
     package_data={"kd_keras": ["**/*.txt", "**/*.json", "**/*.md"]},
+    entry_points={"console_scripts": ["kd-keras=kd_keras.__main__:main"]},
     python_requires=">=3.11,<3.13",
     install_requires=INSTALL_REQUIRES,
     extras_require={"ray": ["ray>=2.60,<3"], "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"]},

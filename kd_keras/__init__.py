@@ -11,6 +11,7 @@ saved student holds only built-in Keras layers, so ``keras.saving.load_model("st
 package.
 """
 
+import re
 import sys
 from importlib import import_module
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 # "-m" is Python's name for a command that it is about to import, which takes a moment.
-if sys.argv[:1] == ["-m"] and any(word.startswith(("kd_keras.", "-mkd_keras.")) for word in sys.orig_argv):
+if sys.argv[:1] == ["-m"] and any(re.match(r"(-m)?kd_keras(\.|$)", word) for word in sys.orig_argv):
     import os
     import signal
 

@@ -1,29 +1,32 @@
-"""Measures a student in every exported format beside its teacher converted the same way.
+"""Times a student in every exported format beside its teacher.
 
 python -m kd_keras.benchmark --model_dir=RUN
-python -m kd_keras.benchmark --model_dir=RUN --formats=tflite_dynamic,tflite_loop_dynamic --lengths=32 --threads=1
+python -m kd_keras.benchmark --model_dir=RUN --formats=tflite_int8
 
-Size, dev score, load time, memory, and latency at batch 1 on real text (p50, p90, p99): a table on the screen;
-benchmark.md, benchmark.json and a plot in RUN/benchmark/; and the lines that time each file on a phone. Models take
-turns, so that ratios hold on a busy machine too; for milliseconds, let it run alone.
+The teacher is converted the same way. Measured are size, dev score, load time,
+memory, and latency at batch 1 on real text (p50, p90, p99). The screen gets a
+table; RUN/benchmark/ gets benchmark.md, benchmark.json and a plot. The lines
+that time each file on a phone are printed too. Models take turns, so that
+ratios hold on a busy machine; for milliseconds, let it run alone.
 """
 
 from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_path, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.common.progress import say
 from kd_keras.timing.settings import BenchmarkSettings
 
 FLAGS = flags.FLAGS
 define_flags(BenchmarkSettings)
-define_path("model_dir", None, "run folder of train, exported.")
+define_own("model_dir", None, "run folder of train, exported.", "model", Path)
 
 
 def main(argv: list[str]) -> None:

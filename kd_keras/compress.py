@@ -1,26 +1,30 @@
-"""Prunes or clusters a trained student while it follows its teacher, and writes a run folder that every command takes.
+"""Prunes or clusters a trained student; writes a new run folder.
 
-python -m kd_keras.compress --model_dir=RUN --output_dir=RUN2 --method=prune --sparsity=0.5
-python -m kd_keras.compress --model_dir=RUN --output_dir=RUN3 --method=cluster --clusters=16
+python -m kd_keras.compress --model_dir=RUN --output_dir=RUN2 --sparsity=0.5
+python -m kd_keras.compress --model_dir=RUN --output_dir=RUN3 --method=cluster
 
-What is gained is bytes once packed: a download, or an .apk that packs its assets, packs zeros and repeated values. The
-files themselves stay as large, and TensorFlow Lite computes with zeros as with other numbers: expect no speed. The
-student learns from RUN/signals; what was stopped begins anew.
+The student follows its teacher's signals in RUN meanwhile. Every command takes
+the new folder. What is gained is bytes once packed: a download, or an .apk
+that packs its assets, packs zeros and repeated values. The files themselves
+stay as large, and TensorFlow Lite computes with zeros as with other numbers:
+expect no speed. What was stopped begins anew.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_path, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.compression.settings import CompressSettings
 
 FLAGS = flags.FLAGS
 define_flags(CompressSettings)
-define_path("model_dir", None, "run folder of train, with its signals.")
-define_path("output_dir", None, "run folder to write; it must not exist, or be empty.")
+define_own("model_dir", None, "run folder of train, with its signals.", "model", Path)
+define_own("output_dir", None, "run folder to write; it must not exist, or be empty.", "output", Path)
 
 
 def main(argv: list[str]) -> None:

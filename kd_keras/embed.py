@@ -1,11 +1,13 @@
-"""Gives texts vectors with a universal student, whose cosines say how alike they are.
+"""Gives texts vectors with a universal student.
 
 python -m kd_keras.embed --model_dir=RUN "first text" "second text"
 python -m kd_keras.embed --model_dir=RUN --input=FILE --output=FILE.npy
 python -m kd_keras.embed --model=FILE.tflite --input=- --output=FILE.jsonl
 
-RUN is a run folder of pretrain, FILE.tflite a file of export (TensorFlow is not imported then), or RUN/student.keras.
-FILE.npy has float32[rows, numbers] in the order of the rows; else each line is a JSON object: text, vector.
+The cosine of two vectors says how alike the texts are. RUN is a run folder of
+pretrain. FILE.tflite is a file of export, which needs no TensorFlow, or
+RUN/student.keras. FILE.npy has float32[rows, numbers] in the order of the
+rows; else each line is a JSON object: text, vector.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
@@ -25,11 +27,17 @@ from kd_keras.tasks import FileSettings, read_texts
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
 define_flags(DeviceSettings)
-define_path("model_dir", None, "run folder of pretrain.")
-define_path("model", None, "instead of --model_dir: a .tflite file of export, or a run's student.keras.")
-define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.")
-define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
-define_path("output", "-", "file for the vectors: .npy, else JSON lines; - is standard output, which gets JSON lines.")
+define_own("model_dir", None, "run folder of pretrain.", "model", Path)
+define_own("model", None, "instead of --model_dir: a .tflite file of export, or a run's student.keras.", "model", Path)
+define_own("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.", "data", Path)
+define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
+define_own(
+    "output",
+    "-",
+    "file for the vectors: .npy, else JSON lines; - is standard output, which gets JSON lines.",
+    "output",
+    Path,
+)
 
 
 def main(argv: list[str]) -> None:

@@ -1,22 +1,25 @@
-"""Scores a trained student on a labelled file, in any of its formats; one JSON object a format.
+"""Scores a trained student on a labelled file.
 
-Of a tagging also by type, by language and their mean; standard error has these as tables.
-python -m kd_keras.evaluate --model_dir=DIR --data_file=FILE.tsv [--formats=keras,saved_model,tflite_dynamic]
-
-Of a universal student: Spearman's correlation of cosines with gold scores of pairs.
+python -m kd_keras.evaluate --model_dir=DIR --data_file=FILE.tsv
 python -m kd_keras.evaluate --model_dir=DIR --similarity=FILE.tsv
+
+It prints one JSON object for each of --formats. Scores of a tagging are also
+by type, by language and their mean; standard error has these as tables. Of a
+universal student --similarity gives Spearman's correlation of cosines with
+gold scores of pairs.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
@@ -26,18 +29,24 @@ from kd_keras.tasks import FileSettings, Rows, read_labelled
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
 define_flags(DeviceSettings)
-define_path("model_dir", None, "run folder of train.")
-define_path(
+define_own("model_dir", None, "run folder of train.", "model", Path)
+define_own(
     "data_file",
     None,
     "labelled .csv, .tsv or .jsonl with the task's columns; of a tagging CoNLL columns or JSON lines.",
+    "data",
+    Path,
 )
-define_path("similarity", None, "of a run of pretrain: pairs of texts with gold scores, as .csv, .tsv or .jsonl.")
-define_string("text_column", "sentence1", "--similarity: column of the first text.")
-define_string("text_b_column", "sentence2", "--similarity: column of the second text.")
-define_string("score_column", "score", "--similarity: column of the score, more being more alike.")
-define_string("formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).")
-define_string("on_bad_row", "stop", "what a row that cannot be used does.")
+define_own(
+    "similarity", None, "of a run of pretrain: pairs of texts with gold scores, as .csv, .tsv or .jsonl.", "data", Path
+)
+define_own("text_column", "sentence1", "--similarity: column of the first text.", "data")
+define_own("text_b_column", "sentence2", "--similarity: column of the second text.", "data")
+define_own("score_column", "score", "--similarity: column of the score, more being more alike.", "data")
+define_own(
+    "formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).", "model"
+)
+define_own("on_bad_row", "stop", "what a row that cannot be used does.", "data")
 
 
 def main(argv: list[str]) -> None:

@@ -1,26 +1,30 @@
-"""Exports a trained student: SavedModel and TFLite, each file compared with Keras at once.
+"""Exports a student as SavedModel and TFLite files, each compared.
 
 python -m kd_keras.export --model_dir=RUN
-python -m kd_keras.export --model_dir=RUN --formats=tflite_dynamic,tflite_int8 --check_file=labelled.tsv
-
+python -m kd_keras.export --model_dir=RUN --formats=tflite_int8
 python -m kd_keras.export --model_dir=RUN --arm=baseline-seed1
 
-Files are compared on the run's dev split, and int8 ranges come from its training rows, unless files are named.
+Each file is compared with Keras at once, on the run's dev split. Ranges of
+int8 come from its training rows. Two flags name files instead.
 
-RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits) and "ids" (ids → logits). A tagger's
-has "ids" alone, as words and windows of long texts are made outside the graph.
-RUN/tflite/ has a .tflite file for each format with labels.txt, vocab.txt and metadata.json; the unrolled ones hold
-labels, vocabulary and tokenizer inside too, which is all that MediaPipe needs. Copy the folder, and
-python -m kd_keras.predict --model=FILE.tflite "text" works from it. With --arm, another student than the one that
-the run kept, both folders are in RUN/arms/ARM.
+RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits)
+and "ids" (ids → logits). A tagger's has "ids" alone, as words and windows of
+long texts are made outside the graph. RUN/tflite/ has a .tflite file for each
+format with labels.txt, vocab.txt and metadata.json. The unrolled ones hold
+labels, vocabulary and tokenizer inside too, which is all that MediaPipe needs.
+Copy the folder: python -m kd_keras.predict --model=FILE.tflite "text" works
+from it. With --arm, another student than the one that the run kept, both
+folders are in RUN/arms/ARM.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_path, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
@@ -28,7 +32,7 @@ from kd_keras.deploy.settings import ExportSettings
 
 FLAGS = flags.FLAGS
 define_flags(ExportSettings)
-define_path("model_dir", None, "run folder of train.")
+define_own("model_dir", None, "run folder of train.", "model", Path)
 
 
 def main(argv: list[str]) -> None:

@@ -1,6 +1,8 @@
-"""Fine-tunes a teacher, and nothing else; train finds it again, or takes it as --teacher=DIR.
+"""Fine-tunes a teacher and nothing else.
 
-python -m kd_keras.finetune --output_dir=DIR [--task=NAME] [--data_dir=DIR] [--teacher=NAME]
+python -m kd_keras.finetune --output_dir=DIR [--task=NAME] [--teacher=NAME]
+
+train finds the teacher again, or takes it as --teacher=DIR.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_flags, define_path, from_flags, set_flags
+from kd_keras.common.config import define_flags, define_own, from_flags, set_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
@@ -27,7 +29,7 @@ define_flags(TaskSettings)
 define_flags(TeacherSettings)
 define_flags(TeamSettings)
 define_flags(DeviceSettings)
-define_path("output_dir", None, "folder for the fine-tuned teacher.")
+define_own("output_dir", None, "folder for the fine-tuned teacher.", "output", Path)
 
 
 def main(argv: list[str]) -> None:

@@ -1,6 +1,8 @@
-"""Labels any file of text with a fine-tuned teacher; an interrupted run resumes.
+"""Labels any file of text with a fine-tuned teacher.
 
 python -m kd_keras.label --teacher_dir=DIR --input=FILE --output_dir=DIR
+
+An interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
@@ -27,11 +29,19 @@ define_flags(LabelSettings)
 define_flags(FileSettings)
 define_flags(ClusterSettings)
 define_flags(DeviceSettings)
-define_path("teacher_dir", None, "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….")
-define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.")
-define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
-define_string("text_b_column", None, "column of a pair's second text.")
-define_path("output_dir", None, "folder for the signals (Parquet shards and a manifest).")
+define_own(
+    "teacher_dir",
+    None,
+    "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….",
+    "teacher",
+    Path,
+)
+define_own(
+    "input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.", "data", Path
+)
+define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
+define_own("text_b_column", None, "column of a pair's second text.", "data")
+define_own("output_dir", None, "folder for the signals (Parquet shards and a manifest).", "output", Path)
 
 
 def main(argv: list[str]) -> None:

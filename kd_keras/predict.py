@@ -1,26 +1,30 @@
-"""Classifies text with a trained student; one JSON object a line: text, label, scores.
-
-A regression: text, score. Several labels a text: text, labels (those whose score is over 0.5), scores. A tagging: text,
-entities; of a file of words (CoNLL columns, JSON lines with tokens): tokens, tags, or columns again.
+"""Labels texts with a trained student, as JSON lines.
 
 python -m kd_keras.predict --model_dir=DIR "a gorgeous film"
 python -m kd_keras.predict --model_dir=DIR "first text" --text_b="second text"
 python -m kd_keras.predict --model_dir=DIR --input=FILE|- [--output=FILE|-]
 python -m kd_keras.predict --model=FILE.tflite "a gorgeous film"
-python -m kd_keras.predict --model_dir=TAGGER --input=FILE.conll --output=FILE.conll
+python -m kd_keras.predict --model_dir=DIR --input=A.conll --output=B.conll
 
---model is a file of export, with the files beside it that export wrote; TensorFlow is not imported. Of more than
-10 labels "scores" lists the best 5; --top_k asks for another number.
+A line has text, label and scores; of a regression text and score; of several
+labels a text text, labels (those whose score is over 0.5) and scores. Of a
+tagging it has text and entities, or of a file of words (CoNLL columns, JSON
+lines with tokens) tokens and tags, or columns again.
+
+--model is a file of export, with the files beside it that export wrote;
+TensorFlow is not imported. Of more than 10 labels "scores" lists the best 5;
+--top_k asks for another number.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from absl import flags
 
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_flags, define_path, define_string, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
@@ -30,19 +34,24 @@ from kd_keras.tasks import FileSettings, Rows, Task, read_texts
 FLAGS = flags.FLAGS
 define_flags(FileSettings)
 define_flags(DeviceSettings)
-define_path("model_dir", None, "run folder of train.")
-define_path("model", None, "instead of --model_dir: a .tflite file of export.")
-define_path("input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.")
-define_string("text_b", None, "second text of a pair whose first is the argument.")
-define_string("text_column", None, "column of the text in .csv, .tsv and .jsonl.")
-define_string("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.")
-define_path("output", "-", "file for the JSON lines, or columns if it ends in .conll; - is standard output.")
-flags.DEFINE_integer(
+define_own("model_dir", None, "run folder of train.", "model", Path)
+define_own("model", None, "instead of --model_dir: a .tflite file of export.", "model", Path)
+define_own(
+    "input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.", "data", Path
+)
+define_own("text_b", None, "second text of a pair whose first is the argument.", "data")
+define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
+define_own("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.", "data")
+define_own(
+    "output", "-", "file for the JSON lines, or columns if it ends in .conll; - is standard output.", "output", Path
+)
+define_own(
     "top_k",
     None,
     'how many labels "scores" lists, the best first; 0 is all, in the order of the task. If not given: all where the '
     f"task has {ALL} labels or fewer, else the {BEST} best.",
-    module_name=sys.argv[0],
+    "output",
+    int,
 )
 
 

@@ -1,9 +1,11 @@
-"""A student for everything: learns the teacher's vector of any sentence from plain text, without a task.
+"""Makes a student for every task, from plain text alone.
 
-python -m kd_keras.pretrain --unlabeled_files=TEXT[,TEXT] [--tasks=sst2,stsb=DIR] [--output_dir=DIR]
+python -m kd_keras.pretrain --unlabeled_files=TEXT[,TEXT] [--tasks=sst2,stsb]
 
-What it leaves is a run folder: python -m kd_keras.embed gives vectors, export the files for a phone, and
-python -m kd_keras.train --student_from=RUN starts a student of any task from it.
+The student learns the teacher's vector of any sentence. What it leaves is a
+run folder: python -m kd_keras.embed gives vectors, export the files for a
+phone, and python -m kd_keras.train --student_from=RUN starts a student of any
+task from it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from absl import flags
 
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.common import cli
-from kd_keras.common.config import define_flags, define_string, flags_text, from_flags
+from kd_keras.common.config import define_flags, define_own, flags_text, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.universal_settings import UniversalLabels, UniversalSettings, UniversalShape, UniversalTraining
@@ -23,7 +25,7 @@ from kd_keras.teachers.settings import TargetSettings
 _SETTINGS = (UniversalSettings, UniversalLabels, TargetSettings, UniversalShape, UniversalTraining, UnlabeledSettings)
 for _cls in (*_SETTINGS, FileSettings, ClusterSettings, DeviceSettings):
     define_flags(_cls)
-define_string("on_bad_row", "stop", "what a row that cannot be used does.")
+define_own("on_bad_row", "stop", "what a row that cannot be used does.", "data", main=False)
 
 
 def main(argv: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The whole job: from text to a distilled BiLSTM and its report.
 
-python -m kd_keras.train [--task=NAME] [--data_dir=DIR] [--teacher=NAME] [--output_dir=DIR] [--flagfile=FILE]
+python -m kd_keras.train [--task=NAME] [--data_dir=DIR] [--teacher=NAME]
+python -m kd_keras.train --flagfile=FILE [--output_dir=DIR]
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli
-from kd_keras.common.config import define_bool, define_flags, flags_text, from_flags
+from kd_keras.common.config import define_flags, define_own, flags_text, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.pipelines.settings import ClusterSettings, TeamSettings
@@ -25,7 +26,7 @@ _SETTINGS = (
 )  # fmt: skip
 for _cls in (*_SETTINGS, TeamSettings, DeviceSettings):
     define_flags(_cls)
-define_bool("print_recipe", "print the ordered stages of --recipe and end.")
+define_own("print_recipe", False, "print the ordered stages of --recipe and end.", "training", bool, main=False)
 
 
 def main(argv: list[str]) -> None:

@@ -1,6 +1,9 @@
-"""Builds a task's transfer set, to look at or to label: text made from the training text by rules, and unlabelled text.
+"""Builds a task's transfer set, to look at or to label.
 
-python -m kd_keras.transfer --task=NAME [--augment=all --n_iter=20] [--unlabeled_files=FILES] --output=FILE.jsonl
+python -m kd_keras.transfer --task=NAME --augment=all --output=FILE.jsonl
+python -m kd_keras.transfer --task=NAME --unlabeled=task --output=FILE.jsonl
+
+Its rows are made from the training text by rules, or are unlabelled text.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli, files
-from kd_keras.common.config import define_flags, define_path, from_flags
+from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
 from kd_keras.common.progress import say
@@ -23,7 +26,9 @@ from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
 FLAGS = flags.FLAGS
 for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings):
     define_flags(_cls)
-define_path("output", None, "file for the rows, .jsonl: id, text (text_b), source, rule; label reads it.")
+define_own(
+    "output", None, "file for the rows, .jsonl: id, text (text_b), source, rule; label reads it.", "output", Path
+)
 
 
 def main(argv: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -163,6 +164,30 @@ def test_importing_the_package_is_cheap() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_installed_command_lists_and_runs_the_others(tmp_path: Path) -> None:
+    source, site = tmp_path / "source", tmp_path / "site"
+    shutil.copytree(ROOT / "kd_keras", source / "kd_keras", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--quiet", "install", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*pip, f"--target={site}", str(source)], check=True, capture_output=True, timeout=300)
+
+    def ask(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(site / "bin" / "kd-keras"), *words],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(site)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    listed = ask()
+    assert listed.returncode == 0 and "kd-keras COMMAND …" in listed.stdout and "\n  train " in listed.stdout
+    unknown = ask("export", "--model_dri=x")
+    assert unknown.returncode == 2 and "Did you mean: model_dir" in unknown.stderr, unknown.stderr
 
 
 def test_flag_files_named_in_the_makefile_exist() -> None:

@@ -21,11 +21,13 @@ _GENERAL = 15_000
 class AugmentSettings(Checked):
     """The rules of Tang et al. 2019, section 3.3, with their constants as defaults."""
 
+    group = "text"
     augment: str = setting(
         AUTO,
         "rules that make more text from the training text: one of them, or all; the teacher labels what they make; "
         "auto: all for labels of your own single texts where there is no unlabeled text, else none.",
         choices=(AUTO, "none", *RULES, "all"),
+        main=True,
     )
     n_iter: float | str = setting(
         AUTO, "new rows drawn from each training row, before repeats are dropped; auto: 20, of --augment=auto so many "
@@ -39,7 +41,9 @@ class AugmentSettings(Checked):
         "hanta", "part-of-speech tagger: hanta (English), or spacy where it is installed.", choices=("hanta", "spacy")
     )
     augment_seed: int = setting(1, "seed of the new rows.", low=0)
-    augment_workers: int | None = setting(None, "processes; one a CPU if not given. They change no row.", low=1)
+    augment_workers: int | None = setting(
+        None, "processes; one a CPU if not given. They change no row.", low=1, group="machines"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,6 +81,7 @@ class AugmentSettings(Checked):
 class UnlabeledSettings(Checked):
     """Text without labels that the teacher labels: the strongest lever of distillation (Mukherjee & Awadallah 2019)."""
 
+    group = "text"
     unlabeled: str = setting(
         AUTO, "unlabelled text: task is what the task knows of (sentences of the packaged IMDB reviews for "
         "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb), general is any English, sentences of "
@@ -86,7 +91,7 @@ class UnlabeledSettings(Checked):
     )  # fmt: skip
     unlabeled_files: str | None = path_setting(
         None, "your own unlabelled text: files with commas between, * allowed; one document or sentence a line, or "
-        ".csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.", many=True,
+        ".csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.", many=True, main=True,
     )  # fmt: skip
     unlabeled_column: str = setting("text", "column of the text in .csv, .tsv and .jsonl.")
     split_sentences: bool | None = setting(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from kd_keras.common import flagfiles, stopping
+from kd_keras.common import flagfiles, help_pages, stopping
 from kd_keras.common.devices import import_tensorflow as import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output, check_utf8
@@ -35,6 +35,7 @@ def quiet() -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
+    help_pages.define(flags.FLAGS)
     try:
         words = flagfiles.expanded(argv[1:])
         for word in words:
@@ -50,7 +51,7 @@ def _parse(argv: list[str]) -> list[str]:
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
         sys.exit(2)
-    except SystemExit:  # absl ends --help with 1, but being asked is no failure
+    except SystemExit:  # absl ends --helpxml with 1, but being asked is no failure
         sys.exit(0)
 
 

@@ -2,7 +2,8 @@
 
     @dataclass(frozen=True)
     class Settings:
-        alpha: float = setting(0.0, "weight of the gold labels", low=0.0, high=1.0)
+        group = "training"                # the heading of its flags in --help
+        alpha: float = setting(0.0, "weight of the gold labels", low=0.0, high=1.0, main=True)
 
     define_flags(Settings)               # in a verb, at import
     settings = from_flags(Settings)      # in main(): a plain object, which libraries take
@@ -15,10 +16,10 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-import sys
 import typing
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from absl import flags
 
@@ -27,8 +28,18 @@ from kd_keras.common.places import check_utf8, local
 
 T = TypeVar("T")
 
+# What --help puts flags under, in this order. A settings class names its ``group``, a setting may name another.
+GROUPS = ("model", "data", "teacher", "text", "student", "training", "compression", "timing", "output", "machines")
+
 # In place of a number or a word: it follows the data and the checkpoint. Such a number's field is a ``float | str``.
 AUTO = "auto"
+
+
+class _Shown(NamedTuple):
+    """Whether a flag is among the few that --help shows, and under which of ``GROUPS``, if not its class's."""
+
+    main: bool = False
+    group: str | None = None
 
 
 def setting(
@@ -40,6 +51,7 @@ def setting(
     choices: Sequence[str] | None = None,
     late: bool = False,
     before: Any = None,
+    **shown: Any,
 ) -> Any:
     """A dataclass field that is also a flag.
 
@@ -49,14 +61,16 @@ def setting(
       late: it came when there were runs already: at its default :func:`key_of` leaves it out, so that what was made
         before is found again.
       before: of a late setting, what all runs had before it came, where that is not its default.
+      shown: as in ``_Shown``.
     """
     meta = {"help": help, "low": low, "high": high, "choices": tuple(choices or ()), "late": late, "before": before}
+    meta |= _Shown(**shown)._asdict()
     return dataclasses.field(default=default, metadata=meta)
 
 
-def path_setting(default: str | None, help: str, many: bool = False) -> Any:
+def path_setting(default: str | None, help: str, many: bool = False, **shown: Any) -> Any:
     """A :func:`setting` that names a file or a folder, or ``many`` with commas between: ``~`` is written out."""
-    meta = setting(default, help).metadata | {"path": "many" if many else "one"}
+    meta = setting(default, help, **shown).metadata | {"path": "many" if many else "one"}
     return dataclasses.field(default=default, metadata=meta)
 
 
@@ -155,12 +169,11 @@ _DEFINE = {
 
 
 def define_flags(cls: type) -> None:
-    """One absl flag for each ``setting`` of the dataclass; the defining module is the caller's."""
-    # --help shows the flags of sys.argv[0], so they are filed there whatever module declares them.
-    _define(cls, module_name=sys.argv[0])
+    """One absl flag for each ``setting`` of the dataclass, filed under its group."""
+    _define(cls, flags.FLAGS)
 
 
-def _define(cls: type, **where: Any) -> None:
+def _define(cls: type, values: Any) -> None:
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if "help" not in field.metadata:
@@ -170,22 +183,32 @@ def _define(cls: type, **where: Any) -> None:
             text += f" One of: {', '.join(field.metadata['choices'])}."
         kind = next(t for t in (hints[field.name], *typing.get_args(hints[field.name])) if t in _DEFINE)
         define = _define_path if field.metadata.get("path") == "one" else _DEFINE[kind]
-        define(field.name, field.default, text, **where)
+        # absl's "module" is the heading under which a flag is shown.
+        define(field.name, field.default, text, module_name=_group(cls, field), flag_values=values)
+        values[field.name].main = field.metadata["main"]
 
 
-def define_string(name: str, default: str | None, help: str) -> None:
-    """A flag of a command's own."""
-    flags.DEFINE_string(name, default, help, module_name=sys.argv[0])
+def _group(cls: type, field: dataclasses.Field) -> str:
+    """The setting's own, or that of the class which wrote the setting down."""
+    written = next(c for c in cls.__mro__ if field.name in vars(c).get("__annotations__", {}))
+    group = field.metadata["group"] or written.group
+    if group not in GROUPS:
+        raise ValueError(f"{written.__name__}.{field.name}: group {group!r} is none of {', '.join(GROUPS)}")
+    return group
 
 
-def define_path(name: str, default: str | None, help: str) -> None:
-    """A flag of a command's own that names a file or a folder: ``~`` is written out."""
-    _define_path(name, default, help, module_name=sys.argv[0])
+def define_own(name: str, default: Any, help: str, group: str, kind: Any = str, main: bool = True) -> None:
+    """A flag of a command's own.
 
-
-def define_bool(name: str, help: str) -> None:
-    """A flag of a command's own that is off by default."""
-    flags.DEFINE_bool(name, False, help, module_name=sys.argv[0])
+    Args:
+      name, default, help: of the flag.
+      group: one of ``GROUPS``.
+      kind: str, int, bool, or Path for what names a file or a folder, whose ``~`` is written out.
+      main: whether --help shows it.
+    """
+    define = _define_path if kind is Path else _DEFINE[kind]
+    define(name, default, help, module_name=group)
+    flags.FLAGS[name].main = main
 
 
 def from_flags(cls: type[T], **overrides: Any) -> T:
@@ -200,7 +223,7 @@ def from_flagfile(cls: type[T], text: str) -> T:
       UserError: a value that the flag cannot have.
     """
     values = flags.FlagValues()
-    _define(cls, flag_values=values)
+    _define(cls, values)
     try:
         values(["", *(line for line in text.splitlines() if line.startswith("--"))], known_only=True)
     except flags.Error as e:

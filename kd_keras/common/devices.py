@@ -22,6 +22,7 @@ _DRIVER = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/dxg")
 class DeviceSettings(Checked):
     """What TensorFlow works on."""
 
+    group = "machines"
     device: str = setting(
         AUTO, "what works: cpu, gpu (refused if TensorFlow sees none), or auto, a GPU if there is one. Of several the "
         f"first is used; {_VISIBLE} in the environment names another.", choices=(AUTO, CPU, GPU),

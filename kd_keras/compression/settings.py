@@ -19,25 +19,37 @@ NO_QAT = (
 class CompressSettings(Checked):
     """How far to prune or cluster, and how long to fine-tune meanwhile."""
 
+    group = "compression"
     method: str = setting(
         "prune",
         "prune sets the smallest values of each kernel to zero, cluster leaves each kernel a few distinct values, "
         f"prune_cluster does one after the other and keeps the zeros; {NO_QAT}.",
         choices=METHODS,
+        main=True,
     )
-    sparsity: float = setting(0.5, "prune: share of zeros in each kernel.", low=0.01, high=0.99)
-    clusters: int = setting(16, "cluster: most distinct values of a kernel, a zero among them.", low=3, high=256)
+    sparsity: float = setting(0.5, "prune: share of zeros in each kernel.", low=0.01, high=0.99, main=True)
+    clusters: int = setting(
+        16, "cluster: most distinct values of a kernel, a zero among them.", low=3, high=256, main=True
+    )
     updates: int = setting(
-        500, "updates of fine-tuning towards the teacher's logits; prune_cluster makes twice as many.", low=2
+        500,
+        "updates of fine-tuning towards the teacher's logits; prune_cluster makes twice as many.",
+        low=2,
+        main=True,
+        group="training",
     )
     rounds: int = setting(
         10, "dev scores, evenly over the updates; pruning reaches its sparsity half-way and is scored from there on.",
-        low=2,
+        low=2, group="training",
     )  # fmt: skip
-    batch_size: int = setting(128, "rows an update.", low=1)
-    learning_rate: float = setting(5e-4, "first learning rate of Adam; it falls to 0.", low=1e-8, high=1.0)
-    seed: int = setting(1, "seed of batches and dropout.", low=0)
-    data_dir: str | None = path_setting(None, "where the run's data is now, if not where the run found it.")
+    batch_size: int = setting(128, "rows an update.", low=1, group="training")
+    learning_rate: float = setting(
+        5e-4, "first learning rate of Adam; it falls to 0.", low=1e-8, high=1.0, group="training"
+    )
+    seed: int = setting(1, "seed of batches and dropout.", low=0, group="training")
+    data_dir: str | None = path_setting(
+        None, "where the run's data is now, if not where the run found it.", main=True, group="data"
+    )
 
     def __post_init__(self) -> None:
         if self.method in ("qat", "quantize", "quantise"):

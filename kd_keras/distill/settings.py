@@ -17,9 +17,11 @@ DISTANCES = ("mse", "cosine", "kl")
 class TrainSettings(Checked):
     """How a student is trained; the same for every arm of a comparison."""
 
+    group = "training"
     epochs: float | str = setting(
         AUTO, "passes over the transfer set: the training text and what is made from it; auto: 15, but at least 1,200 "
         "updates and at most 2,500 (or one pass), with 12 dev scores and --patience=5.", low=0.01, high=10000.0,
+        main=True,
     )  # fmt: skip
     batch_size: int = setting(128, "rows an update.", low=1)
     optimizer: str = setting("adam", "optimizer (adadelta with ρ 0.95).", choices=("adam", "adamw", "adadelta"))
@@ -44,6 +46,7 @@ class TrainSettings(Checked):
 class RecipeSettings(Checked):
     """What a student learns from its teacher, in which order."""
 
+    group = "training"
     alpha: float | str = setting(
         AUTO, "weight of the gold labels; 1 − alpha goes to the teacher's logits; auto: 0, or as --recipe=auto finds.",
         low=0.0, high=1.0,
@@ -52,14 +55,14 @@ class RecipeSettings(Checked):
     temperature: float = setting(2.0, "temperature of --soft=kl.", low=0.01, high=100.0)
     recipe: str = setting(
         AUTO,
-        "what is learnt in which order (--print_recipe shows it): auto is joint for labels of single texts, soft with "
-        "half gold labels where the teacher is barely better than a linear model, else soft; soft follows the logits, "
-        "hard the teacher's labels, "
-        "joint logits, labels and representation at once, two_stage the representation and then logits and labels at "
-        "once, staged one after the other, and with _unfreeze from the top down within each stage.",
+        "what is learnt in which order: soft logits, hard the teacher's labels, joint logits, labels and vectors at "
+        "once, two_stage vectors first, staged one after the other, …_unfreeze from the top layer down; auto: joint "
+        "for labels of single texts, else soft (half gold labels if the teacher barely beats a linear model); "
+        "--print_recipe shows the stages.",
         choices=(AUTO, *RECIPES),
         late=True,
         before="soft",
+        main=True,
     )
     confidence: float = setting(
         0.0,

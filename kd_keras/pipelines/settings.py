@@ -19,6 +19,7 @@ _ADDRESS = re.compile(r"ray://[^\s/]+|[^\s/:]+:\d+")
 class TeamSettings(Checked):
     """Who trains."""
 
+    group = "machines"
     workers: int = setting(
         1, "processes that train one teacher, or one student, together: each takes a part of every batch, and the "
         "updates are those of one. So many are started on this machine; on several machines start the command on each, "
@@ -46,6 +47,7 @@ class TeamSettings(Checked):
 class ClusterSettings(Checked):
     """Where shards are made. Nothing of this changes a result, beyond what the number of threads does."""
 
+    group = "machines"
     cluster: str = setting(
         NONE, "who labels: none is this process; ray is a cluster of Ray that is started here for the time of the "
         "command, or that of RAY_ADDRESS; ray://HOST:10001 is one that is there. Needs pip install kd_keras[ray].",

@@ -17,21 +17,25 @@ NOT_IN_KEY = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard
 class JobSettings(Checked):
     """What to compare and where to write."""
 
+    group = "training"
     output_dir: str | None = path_setting(
         None, "run folder; saved_models/TASK/RUN if not given, RUN being made from the settings, so that the same "
-        "command finds its own run again.",
+        "command finds its own run again.", main=True, group="output",
     )  # fmt: skip
     signals: str | None = path_setting(
         None,
         "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
         "made them (RUN/teacher).",
+        group="teacher",
     )
     seed: int = setting(1, "seed of the first student.", low=0)
-    seeds: int = setting(1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1)
+    seeds: int = setting(
+        1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1, main=True
+    )
     parallel_students: int = setting(
         1, "students trained at the same time, each in a process of its own with its share of the CPUs. Small matrices "
         "keep few CPUs busy, so N CPUs train N students in less time than one after the other; each takes 1 to 2 GB.",
-        low=1, high=64, late=True,
+        low=1, high=64, late=True, group="machines",
     )  # fmt: skip
     baseline: bool = setting(True, "also train the same student without distillation.")
     ablate: str = setting(
@@ -50,7 +54,7 @@ class JobSettings(Checked):
     allow_weak_teacher: bool = setting(
         False, "go on with a teacher that is worse on dev than a linear model, instead of stopping.", late=True
     )
-    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
+    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.", group="output")
 
     def __post_init__(self) -> None:
         super().__post_init__()

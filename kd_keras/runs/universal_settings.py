@@ -79,35 +79,40 @@ class UniversalTraining(TrainSettings):
 class UniversalSettings(Checked):
     """Which teacher, which text is kept out, and what the student learns."""
 
+    group = "training"
     output_dir: str | None = path_setting(
         None, "run folder; saved_models/universal/RUN if not given, RUN being made from the settings, so that the same "
-        "command finds its own run again.",
+        "command finds its own run again.", main=True, group="output",
     )  # fmt: skip
-    teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.")
-    teacher_max_length: int = setting(128, "longest text in the teacher's pieces, [CLS] and [SEP] included.", low=3)
-    updates: int = setting(20_000, "updates of the student.", low=1)
+    teacher: str = path_setting(
+        "minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.", main=True, group="teacher"
+    )
+    teacher_max_length: int = setting(
+        128, "longest text in the teacher's pieces, [CLS] and [SEP] included.", low=3, group="teacher"
+    )
+    updates: int = setting(20_000, "updates of the student.", low=1, main=True)
     evals: int = setting(20, "dev scores, and checkpoints, in all.", low=1)
     dev_rows: int = setting(2_000, "texts that choose the best weights, at most a tenth of all.", low=2)
     losses: str = setting(
         AUTO, "what draws the student to the teacher's vectors, with commas, and weights after a colon: mse and cosine "
         "each vector by itself, similarities the cosines of a batch's texts with one another, contrast which of a "
         "batch's texts a vector belongs to (InfoNCE), tokens each word's state; auto: "
-        "cosine,similarities:10,contrast:0.1, with --nounit mse.",
+        "cosine,similarities:10,contrast:0.1, with --nounit mse.", main=True,
     )  # fmt: skip
     token_size: int = setting(64, "--losses=…,tokens: numbers that a word's state is told in, by a PCA.", low=1)
     contrast_temperature: float = setting(0.05, "what contrast divides cosines by.", low=1e-3, high=100.0)
     tasks: str | None = setting(
         None, "tasks that will be tried, as sst2,stsb or sst2=DIR,stsb=DIR where their data are (else --data_dir, or "
         "packages), or NAME=FILE with columns text and label: no text of their dev and test splits is learnt from, and "
-        "the report says what the vectors are worth on them.",
+        "the report says what the vectors are worth on them.", main=True, group="data",
     )  # fmt: skip
-    data_dir: str | None = path_setting(None, "where the data of --tasks are.")
+    data_dir: str | None = path_setting(None, "where the data of --tasks are.", main=True, group="data")
     held_out_files: str | None = path_setting(
         None, "your own dev and test texts, from which nothing may be learnt: files with commas between, as "
-        "--unlabeled_files.", many=True,
+        "--unlabeled_files.", many=True, main=True, group="data",
     )  # fmt: skip
     seed: int = setting(1, "seed of the student's weights and of the order of batches.", low=0)
-    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.")
+    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.", group="output")
 
     def __post_init__(self) -> None:
         super().__post_init__()

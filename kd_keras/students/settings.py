@@ -31,6 +31,7 @@ class StudentSettings(Checked):
     300
     """
 
+    group = "student"
     student: str | None = setting(
         None,
         "kind of student: bilstm (sentences), siamese (pairs), tagger (tags of words) or universal (vectors of "
@@ -45,7 +46,9 @@ class StudentSettings(Checked):
         None, "most vocabulary entries; all that the training text uses if not given.", low=8
     )
     student_max_length: int | None = setting(
-        None, "longest text in the student's tokens; the task's own length if not given.", low=1
+        None,
+        "longest text in the student's tokens; the task's own length if not given.",
+        low=1,
     )
     student_truncation: str = setting(
         "head", "what the student, and the exported student, reads of longer texts, as --teacher_truncation.",
@@ -69,7 +72,7 @@ class StudentSettings(Checked):
     embedding_size: int | None = setting(
         None, f"width of the embeddings; if not given, that of --vectors, else {DEFAULT_WIDTH}.", low=1
     )
-    hidden_size: int = setting(150, "LSTM units per direction.", low=1)
+    hidden_size: int = setting(150, "LSTM units per direction.", low=1, main=True)
     dense_size: int = setting(200, "units of the fully connected layer; 0: no such layer, a linear head.", low=0)
     pooling: str = setting(
         LAST,
@@ -121,6 +124,7 @@ _OF_AN_ENCODER = ("tokenizer", "channels", "embedding_size", "hidden_size", "poo
 class WarmSettings(Checked):
     """From which student another one starts, and how the layers that it takes over go on learning."""
 
+    group = "student"
     student_from: str | None = path_setting(
         None, "run folder of pretrain, or of train: the student starts with its vocabulary, embeddings and BiLSTM, in "
         "its shape.",

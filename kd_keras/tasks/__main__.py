@@ -1,4 +1,4 @@
-"""Lists the tasks; with --task=NAME shows a task's examples, label counts and text lengths.
+"""Lists the tasks, or shows a task's examples, labels and lengths.
 
 python -m kd_keras.tasks
 python -m kd_keras.tasks --task=sst2 --data_dir=DIR

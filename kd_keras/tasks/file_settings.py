@@ -24,6 +24,7 @@ class FileSettings(Checked):
     '\\t'
     """
 
+    group = "data"
     encoding: str = setting(
         "auto", "encoding of your files: auto (UTF-8, or what a byte-order mark says) or a name, such as cp1252.",
         late=True,

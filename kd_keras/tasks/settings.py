@@ -27,16 +27,21 @@ class TaskSettings(TaggingSettings):
     'text'
     """
 
+    group = "data"
     task: str = setting(
-        "rotten_tomatoes", "what to learn (python -m kd_keras.tasks lists them), or custom for your own files"
+        "rotten_tomatoes",
+        "what to learn (python -m kd_keras.tasks lists them), or custom for your own files",
+        main=True,
     )
-    data_dir: str | None = path_setting(None, "folder with the data set in its official file layout")
-    train_file: str | None = path_setting(None, "task custom: .csv, .tsv or .jsonl file, or a pipe, to learn from")
-    dev_file: str | None = path_setting(None, "task custom: dev split; without it a tenth of train is drawn")
+    data_dir: str | None = path_setting(None, "folder with the data set in its official file layout", main=True)
+    train_file: str | None = path_setting(
+        None, "task custom: .csv, .tsv or .jsonl file, or a pipe, to learn from", main=True
+    )
+    dev_file: str | None = path_setting(None, "task custom: dev split; without it a tenth of train is drawn", main=True)
     test_file: str | None = path_setting(None, "task custom: test split, scored once at the end")
-    text_column: str = setting("text", "task custom: column of the text")
+    text_column: str = setting("text", "task custom: column of the text", main=True)
     text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
-    label_column: str = setting("label", "task custom: column of the label")
+    label_column: str = setting("label", "task custom: column of the label", main=True)
     labels: str | None = setting(
         None,
         'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted. With '

@@ -12,6 +12,7 @@ from kd_keras.tasks.file_settings import FileSettings
 class TaggingSettings(FileSettings):
     """Which languages, and how many rows of each."""
 
+    group = "data"
     tagging: bool = setting(
         False, "task custom: each word has a tag of its own (IOB1, IOB2, BIOES); files are columns of words and tags, "
         "or JSON lines of tokens and tags or of text and spans",

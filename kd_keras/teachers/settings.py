@@ -22,7 +22,8 @@ PCA, WHITEN = "pca", "whiten"
 class TeacherSettings(Checked):
     """How a teacher is made from a checkpoint."""
 
-    teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.")
+    group = "teacher"
+    teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.", main=True)
     teacher_epochs: float | str = setting(
         AUTO, "passes over the training set; auto: so many that there are enough updates, see --teacher_patience; 0 "
         "uses the checkpoint's classifier as it is.", low=0.0, high=1000.0,
@@ -67,7 +68,9 @@ class TeacherSettings(Checked):
         "that is read once needs none, which also takes less time.", low=0.0, high=0.9, late=True,
     )  # fmt: skip
     teacher_max_length: int | None = setting(
-        None, "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.", low=3
+        None,
+        "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.",
+        low=3,
     )
     teacher_truncation: str = setting(
         "head", "what the teacher reads of longer texts: their head, their tail, or a quarter of the length from the "
@@ -96,6 +99,7 @@ class TeacherSettings(Checked):
 class LabelSettings(Checked):
     """How text is labelled. None of this changes a logit beyond the rounding of ``label_precision``."""
 
+    group = "teacher"
     hidden: str = setting(
         "none", "what to store beside the logits: a sentence vector (cls, mean); of a tagging each word's state.",
         choices=("none", "cls", "mean", WORD),
@@ -125,7 +129,10 @@ class LabelSettings(Checked):
 class TargetSettings(Checked):
     """What of the teacher's vector of a text a universal student learns."""
 
-    vector_size: int = setting(256, "numbers of a vector; with --reduction=none the teacher's own width.", low=2)
+    group = "teacher"
+    vector_size: int = setting(
+        256, "numbers of a vector; with --reduction=none the teacher's own width.", low=2, main=True
+    )
     reduction: str = setting(
         PCA, "how the teacher's numbers become these: the first axes of a PCA that is fitted once, the same with all "
         "axes scaled alike, or none.", choices=(PCA, WHITEN, NOTHING),

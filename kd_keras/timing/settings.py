@@ -18,23 +18,33 @@ LENGTHS = (8, 16, 32)
 class BenchmarkSettings(FileSettings):
     """What to measure, and on which text."""
 
+    group = "timing"
     formats: str | None = setting(
-        None, f"formats to measure, with commas: {', '.join(FORMATS)}. keras and all that were exported if not given."
+        None,
+        f"formats to measure, with commas: {', '.join(FORMATS)}. keras and all that were exported if not given.",
+        main=True,
+        group="model",
     )
     teacher_formats: str = setting(
         "float32,dynamic",
         f"the teacher's precisions, with commas: {', '.join(TEACHER_PRECISIONS)}; none leaves the teacher out.",
+        main=True,
     )
     lengths: str | None = setting(
         None,
         "tokens of the texts to time, with commas, of a pair in both together; 8,16,32 if not given, as far as the "
         "models read so many. Text as it comes is timed as well.",
+        main=True,
     )
-    threads: str = setting("1,2", "threads, with commas.")
-    texts: int = setting(500, "texts timed for each format, length and number of threads.", low=10)
-    rounds: int = setting(10, "rounds in which the formats take turns.", low=2, high=1000)
-    data_dir: str | None = path_setting(None, "where the run's data is now, if not where the run found it.")
-    data_file: str | None = path_setting(None, "labelled file to measure on instead of the run's dev split.")
+    threads: str = setting("1,2", "threads, with commas.", main=True)
+    texts: int = setting(500, "texts timed for each format, length and number of threads.", low=10, main=True)
+    rounds: int = setting(10, "rounds in which the formats take turns.", low=2, high=1000, main=True)
+    data_dir: str | None = path_setting(
+        None, "where the run's data is now, if not where the run found it.", main=True, group="data"
+    )
+    data_file: str | None = path_setting(
+        None, "labelled file to measure on instead of the run's dev split.", main=True, group="data"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

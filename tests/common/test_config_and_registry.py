@@ -19,6 +19,7 @@ from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 @dataclass(frozen=True)
 class Sample(Checked):
+    group = "training"
     zz_part: float = setting(0.25, "a share.", low=0.0, high=1.0)
     zz_count: int = setting(3, "how many.", low=1)
     zz_most: int | None = setting(None, "at most.", high=9)

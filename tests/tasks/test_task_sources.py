@@ -470,7 +470,7 @@ def test_command_errors_are_one_line_and_exit_2(args, message):
 
 
 def test_command_help_shows_its_flags():
-    shown = command("--help").stdout
+    shown = command("--helpfull").stdout
     for flag in ("--task", "--data_dir", "--train_file", "--on_bad_row"):
         assert flag in shown
 

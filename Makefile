@@ -46,7 +46,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv install install-dev install-ray train test ray-test slow-test browser-check arm64-check lint format clean clean-venv
+.PHONY: help venv install install-dev install-ray train test ray-test slow-test browser-check arm64-check kotlin-check lint format clean clean-venv
 
 help: ## lists the targets
 	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11] [GPU=1]"
@@ -86,6 +86,13 @@ browser-check: install ## a file of export in headless Chromium (MODEL=RUN/tflit
 arm64-check: install ## files of export on emulated arm64 beside this machine; as root (MODEL=RUN/tflite ARGS='--input=dev.tsv')
 	@if [ ! -e '$(MODEL)' ]; then echo "error: MODEL='$(MODEL)': name a .tflite file of export, or its folder" >&2; exit 2; fi
 	$(PY) arm64/check.py '$(MODEL)' $(ARGS)
+
+kotlin-check: install ## compiles android/*.kt and compares its tokenizers with ours (ARGS='--sst2=DIR --panx=DIR')
+	@rm -rf android/kotlin.new
+	@if [ -z "$$KD_KERAS_KOTLINC" ] && [ ! -d android/kotlin ] && command -v java >/dev/null && ! command -v kotlinc >/dev/null; then \
+		$(PIP) install --quiet --no-deps --require-hashes --target android/kotlin.new -r requirements-kotlin.txt \
+			&& mv android/kotlin.new android/kotlin; fi
+	$(PY) android/check/check.py $(ARGS)
 
 lint: install-dev ## checks style and format
 	$(PY) -m ruff check .

@@ -1,50 +1,103 @@
-"""docs/android-tagger.md's Kotlin once more, line for line in Python: what is tested of the one holds for the other."""
+"""The Kotlin of android/Tokenizers.kt and android/Tagging.kt once more, line for line in Python: what is tested of the one holds for the other."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 
 import regex
 
 _ALONE = r"[\p{IsHan}\p{IsHiragana}\p{IsKatakana}\p{IsThai}\p{IsLao}\p{IsKhmer}]\p{M}*"
 _LETTERS = rf"(?:(?!{_ALONE})[\p{{L}}\p{{N}}_]\p{{M}}*)+"
+_CHINESE = (
+    (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0xF900, 0xFAFF), (0x20000, 0x2A6DF), (0x2A700, 0x2B81F), (0x2B920, 0x2CEAF),
+    (0x2F800, 0x2FA1F),
+)  # fmt: skip
 _WORD = regex.compile(rf"{_ALONE}|{_LETTERS}(?:['\u2019.-]{_LETTERS})*|[^\s\p{{Z}}]\p{{M}}*")
-_CJK = (
-    "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f"
-    "\U0002b740-\U0002b81f\U0002b920-\U0002ceaf\uf900-\ufaff\U0002f800-\U0002fa1f"
-)
-_MARK = r"!-/:-@\[-`{-~\p{P}"
-_PART = regex.compile(rf"[{_CJK}]|[{_MARK}]|[^\s\x85\p{{Z}}{_MARK}{_CJK}]+")
 
 
 def words(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in _WORD.finditer(text)]
 
 
-class Pieces:
-    def __init__(self, vocab: Sequence[str]):
+class WordPiece:
+    def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool = True, truncation: str = "head"):
         self._index = {piece: i for i, piece in enumerate(vocab)}
         self._unknown = self._index["[UNK]"]
+        self._max_length, self._lowercase, self._truncation = max_length, lowercase, truncation
 
-    def of(self, word: str) -> list[int]:
-        clean = regex.sub(r"[\p{C}\x{FFFD}]".replace(r"\x{FFFD}", "\ufffd"), "", regex.sub(r"[\t\n\r]", " ", word))
-        found = [p for part in _PART.findall(clean) for p in self._longest(part)]
-        return found or [self._unknown]
+    def ids(self, text: str) -> list[int]:
+        return cut(self.pieces(text), self._max_length, self._truncation)
 
-    def _longest(self, part: str) -> list[int]:
-        if len(part) > 100:
-            return [self._unknown]
+    def pieces(self, text: str) -> list[int]:
+        mask = self._index.get("[MASK]")
+        found: list[int] = []
+        for n, part in enumerate([text] if mask is None else text.split("[MASK]")):
+            found += [mask] if n else []
+            for word in _split(plain(part, self._lowercase, self._lowercase, True)):
+                found += self._longest(word)
+        return found
+
+    def pieces_of_word(self, word: str) -> list[int]:
+        return self.pieces(word) or [self._unknown]
+
+    def _longest(self, word: str) -> list[int]:
         found, start = [], 0
-        while start < len(part):
+        while start < len(word):
             mark = "##" if start else ""
-            end = next((e for e in range(len(part), start, -1) if mark + part[start:e] in self._index), None)
-            if end is None:
+            end = next((e for e in range(len(word), start, -1) if mark + word[start:e] in self._index), None)
+            if end is None or len(word) > 100:
                 return [self._unknown]
-            found.append(self._index[mark + part[start:end]])
+            found.append(self._index[mark + word[start:end]])
             start = end
         return found
+
+
+def plain(text: str, lowercase: bool, strip_accents: bool, chinese_chars: bool) -> str:
+    clean = "".join(
+        " " if _is_space(c) else f" {c} " if chinese_chars and _is_chinese(c) else "" if _is_dropped(c) else c
+        for c in text
+    )
+    if strip_accents:
+        clean = "".join(c for c in unicodedata.normalize("NFD", clean) if unicodedata.category(c) != "Mn")
+    return "".join(c.lower() for c in clean) if lowercase else clean
+
+
+def cut(ids: list[int], room: int, truncation: str) -> list[int]:
+    if len(ids) <= room:
+        return ids
+    first = {"head": room, "tail": 0, "head_tail": (room + 3) // 4}[truncation]
+    return ids[:first] + ids[len(ids) - (room - first) :]
+
+
+def _split(clean: str) -> list[str]:
+    words, word = [], ""
+    for c in clean:
+        if (_is_space(c) or _is_punctuation(c)) and word:
+            words, word = [*words, word], ""
+        if _is_punctuation(c):
+            words.append(c)
+        elif not _is_space(c):
+            word += c
+    return [*words, word] if word else words
+
+
+def _is_space(c: str) -> bool:
+    return c in "\t\n\r" or unicodedata.category(c)[0] == "Z"
+
+
+def _is_dropped(c: str) -> bool:
+    return c == "\ufffd" or unicodedata.category(c) in ("Cc", "Cf", "Co")
+
+
+def _is_punctuation(c: str) -> bool:
+    return unicodedata.category(c)[0] == "P" or (32 < ord(c) < 127 and not c.isalnum())
+
+
+def _is_chinese(c: str) -> bool:
+    return any(low <= ord(c) <= high for low, high in _CHINESE)
 
 
 def windows(sizes: Sequence[int], room: int) -> list[tuple[int, int, list[int]]]:
@@ -108,9 +161,11 @@ def entities(spans, logits, labels) -> list[tuple[str, int, int, float]]:
     return found
 
 
-def entities_of(text: str, pieces: Pieces, labels, room: int, answer: Callable) -> list[tuple[str, int, int, float]]:
+def entities_of(
+    text: str, tokenizer: WordPiece, labels, room: int, answer: Callable
+) -> list[tuple[str, int, int, float]]:
     spans = words(text)
-    ids = [pieces.of(text[a:b])[:room] for a, b in spans]
+    ids = [tokenizer.pieces_of_word(text[a:b])[:room] for a, b in spans]
     logits: list = [None] * len(spans)
     for first, last, decides in windows([len(i) for i in ids], room):
         said = answer([p for word in ids[first:last] for p in word])

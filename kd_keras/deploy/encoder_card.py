@@ -10,12 +10,14 @@ from kd_keras.runs.probing import table
 from kd_keras.tasks import Task
 
 SAME = f"cosine of {SAME_VECTOR}"
-KOTLIN = """With MediaPipe Tasks on Android:
+KOTLIN = """With MediaPipe Tasks on Android (`plain` stands in `android/Tokenizers.kt` of kd_keras' repository):
 
 ```kotlin
 val embedder = TextEmbedder.createFromFile(context, "{file}")
-val (a, b) = listOf("first text", "second text").map {{ embedder.embed(it).embeddingResult().embeddings()[0] }}
-val alike = TextEmbedder.cosineSimilarity(a, b)
+val (a, b) = listOf("first text", "second text").map {{
+    embedder.embed(plain(it)).embeddingResult().embeddings().first()
+}}
+println(TextEmbedder.cosineSimilarity(a, b))
 ```"""
 
 

@@ -9,12 +9,13 @@ from kd_keras.common.markdown import markdown_table
 from kd_keras.tasks import Task
 
 MEDIAPIPE = "MediaPipe Tasks has no task that tags words: these files are for a plain interpreter."
-KOTLIN = """On Android, with the Kotlin of `docs/android-tagger.md` in kd_keras' repository and an interpreter:
+KOTLIN = """On Android, with the Kotlin files of `android/` in kd_keras' repository:
 
 ```kotlin
-val pieces = Pieces(lines("vocab.txt"))
-for (entity in entities(text, pieces, labels = lines("labels.txt"), room = {room}, ::answer))
-    println("${{entity.type}} ${{text.substring(entity.start, entity.end)}} ${{entity.score}}")
+Tagger(context, room = {room}).use {{ tagger ->
+    for (entity in tagger.entities(text))
+        println("${{entity.type}} ${{text.substring(entity.start, entity.end)}} ${{entity.score}}")
+}}
 ```"""
 
 

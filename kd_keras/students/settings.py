@@ -46,9 +46,7 @@ class StudentSettings(Checked):
         None, "most vocabulary entries; all that the training text uses if not given.", low=8
     )
     student_max_length: int | None = setting(
-        None,
-        "longest text in the student's tokens; the task's own length if not given.",
-        low=1,
+        None, "longest text in the student's tokens; the task's own length if not given.", low=1
     )
     student_truncation: str = setting(
         "head", "what the student, and the exported student, reads of longer texts, as --teacher_truncation.",

@@ -1,16 +1,14 @@
-"""What an Android app does to words and logits: the guide's Kotlin, by its twin, against the package's own code.
+"""What an Android app does to text and logits: the Kotlin of android/, by its twin, against the package's own code.
 
-Where there is a Kotlin compiler (kotlinc on the path, or KD_KERAS_KOTLINC names its command) the guide's own lines are
-compiled and run beside the twin.
+Where there is a Kotlin compiler the files themselves are compiled and run beside the twin. `make kotlin-check` compares
+their tokenizers with the package on many more texts.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import shutil
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import kotlin_twin as twin
@@ -22,7 +20,8 @@ from kd_keras.deploy.words import word_windows
 from kd_keras.text.tokenizers import UNK, WordPiece
 from kd_keras.text.windows import windows
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "android-tagger.md"
+ROOT = Path(__file__).resolve().parents[2]
+ANDROID = ROOT / "android"
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 TEXTS = [
     *ODD,
@@ -45,14 +44,25 @@ def legal(path) -> bool:
 
 def test_pieces_are_the_tokenizers():
     tokenizer = WordPiece(VOCAB, 10_000, lowercase=False)
-    pieces, known = twin.Pieces(VOCAB), 0
+    mine, known = twin.WordPiece(VOCAB, 10_000, False), 0
     for row in sentences():
         some = word_windows(tokenizer, [row])
-        mine = [pieces.of(word) for word in row]
-        assert [p for word in mine for p in word] == some.ids[0].tolist(), row
-        assert np.cumsum([0, *map(len, mine)])[:-1].tolist() == some.at[0].tolist(), row
-        known += sum(VOCAB.index(UNK) not in word for word in mine)
+        each = [mine.pieces_of_word(word) for word in row]
+        assert [p for word in each for p in word] == some.ids[0].tolist(), row
+        assert np.cumsum([0, *map(len, each)])[:-1].tolist() == some.at[0].tolist(), row
+        known += sum(VOCAB.index(UNK) not in word for word in each)
     assert known > 400
+
+
+@pytest.mark.parametrize("truncation", ["head", "tail", "head_tail"])
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_ids_are_the_tokenizers(lowercase, truncation):
+    texts = [*TEXTS, "[MASK] a[MASK]b [mask] [UNK]", "ΟΔΟΣ İ NAÏVE e\u0301", ""]
+    letters = sorted({c for text in texts for each in (text, text.lower()) for c in each if not c.isspace()})
+    vocab = ["[PAD]", "[UNK]", "[MASK]", *letters, *("##" + c for c in letters), "naive"]
+    theirs = WordPiece(vocab, 9, lowercase=lowercase, truncation=truncation).encode(texts)
+    mine = twin.WordPiece(vocab, 9, lowercase, truncation)
+    assert [mine.ids(text) for text in texts] == [row.tolist() for row in theirs]
 
 
 @pytest.mark.parametrize("room", [1, 2, 5, 12])
@@ -127,29 +137,8 @@ def test_a_whole_text_from_a_file(make_tagger_run):
     def answer(ids):
         return runner.student.answer({"ids": np.array([ids], np.int32)}).tolist()
 
-    found = twin.entities_of(text, twin.Pieces(VOCAB), LABELS, runner.tokenizer.max_length, answer)
+    found = twin.entities_of(text, twin.WordPiece(VOCAB, 10_000, False), LABELS, runner.tokenizer.max_length, answer)
     assert len(found) > 50 and found == twin.entities(spans, logits.tolist(), LABELS)
-
-
-MAIN = r"""
-fun main(given: Array<String>) {
-    val lines = java.io.File(given[0]).readText().split("\n")
-    val pieces = Pieces(java.io.File(given[1]).readText().trimEnd('\n').split("\n"))
-    val labels = listOf("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
-    for (line in lines) {
-        val text = line.split(",").filter { it.isNotEmpty() }.map { it.toInt().toChar() }.joinToString("")
-        println("words " + words(text).joinToString(" ") { "${it.start},${it.end}" })
-        println("pieces " + text.split(" ").joinToString(" ") { pieces.of(it).joinToString(",") })
-        val answer = { ids: IntArray ->
-            Array(ids.size) { i ->
-                FloatArray(5) { t -> ((ids[i] * 7 + ids.size * 3 + i * i + t * t * 5) % 11).toFloat() }
-            }
-        }
-        println("entities " + entities(text, pieces, labels, 12, answer)
-            .joinToString(" ") { "${it.type},${it.start},${it.end},${"%.6f".format(java.util.Locale.ROOT, it.score)}" })
-    }
-}
-"""
 
 
 def answer(ids):
@@ -162,32 +151,53 @@ def in_units(text: str, at: int) -> int:
 
 
 @pytest.mark.slow
-def test_the_guides_kotlin_is_its_twin(tmp_path):
-    compiler = os.environ.get("KD_KERAS_KOTLINC") or shutil.which("kotlinc")
-    if not compiler:
-        pytest.skip("no Kotlin compiler: kotlinc is not on the path, and KD_KERAS_KOTLINC is not set")
-    code = re.search(r"```kotlin\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[1]
-    (tmp_path / "Tagger.kt").write_text(code + MAIN, encoding="utf-8")
+def test_the_apps_kotlin_is_its_twin(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ANDROID / "check"))
+    import compiler
+
+    if not compiler.command():
+        pytest.skip("no Kotlin compiler: no kotlinc on the path, no KD_KERAS_KOTLINC, and none from make kotlin-check")
+    main = Path(__file__).resolve().parents[1] / "data" / "TaggingMain.kt"
     jar = tmp_path / "tagger.jar"
-    done = subprocess.run(
-        [compiler, str(tmp_path / "Tagger.kt"), "-include-runtime", "-d", str(jar)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    assert compiler.compile_files([ANDROID / "Tokenizers.kt", ANDROID / "Tagging.kt", main], jar) == ""
     units = [np.frombuffer(t.encode("utf-16-le"), np.uint16).tolist() for t in TEXTS]
     (tmp_path / "texts").write_text("\n".join(",".join(map(str, u)) for u in units))
     (tmp_path / "vocab").write_text("\n".join(VOCAB) + "\n", encoding="utf-8")
-    done = subprocess.run(
-        ["java", "-cp", str(jar), "TaggerKt", str(tmp_path / "texts"), str(tmp_path / "vocab")],
-        capture_output=True, text=True, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    pieces, want = twin.Pieces(VOCAB), []
+    compiler.run(jar, "kdkeras.TaggingMainKt", *(str(tmp_path / name) for name in ("texts", "vocab", "said")))
+    tokenizer, want = twin.WordPiece(VOCAB, 12, False), []
     for text in TEXTS:
         spans = [(in_units(text, a), in_units(text, b)) for a, b in twin.words(text)]
-        found = twin.entities_of(text, pieces, LABELS, 12, answer)
+        found = twin.entities_of(text, tokenizer, LABELS, 12, answer)
         want += [
             "words " + " ".join(f"{a},{b}" for a, b in spans),
-            "pieces " + " ".join(",".join(map(str, pieces.of(word))) for word in text.split(" ")),
+            "pieces " + " ".join(",".join(map(str, tokenizer.pieces_of_word(word))) for word in text.split(" ")),
             "entities " + " ".join(f"{k},{in_units(text, a)},{in_units(text, b)},{s:.6f}" for k, a, b, s in found),
         ]
-    assert done.stdout.splitlines() == want
+    assert (tmp_path / "said").read_text(encoding="utf-8").splitlines() == want
+
+
+FENCE = re.compile(r"```kotlin\n(.*?)```", re.DOTALL)
+
+
+def strays(document: str, code: Sequence[str]) -> list[str]:
+    """Kotlin in a document that stands in none of the files so: fenced, or lines that define a function or a class."""
+    plain = [" ".join(text.split()) for text in code]
+    blocks = [*FENCE.findall(document), *re.findall(r"^ {4}((?:fun|class|val) .*)$", document, re.MULTILINE)]
+    return [block for block in blocks if not any(" ".join(block.split()) in text for text in plain)]
+
+
+def test_documents_copy_no_kotlin_that_differs():
+    code = [path.read_text(encoding="utf-8") for path in ANDROID.glob("*.kt")]
+    pages = [ROOT / "README.md", ROOT / "BUILD.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    assert {page.name: found for page in pages if (found := strays(page.read_text(encoding="utf-8"), code))} == {}
+    guide = (ROOT / "docs" / "android.md").read_text(encoding="utf-8")
+    assert {path.name for path in ANDROID.glob("*.kt")} == set(re.findall(r"\(\.\./android/(\w+\.kt)\)", guide))
+
+
+def test_a_copy_that_differs_is_found():
+    code = ["fun cut(ids: List<Int>) =\n    ids.take(2)\n"]
+    assert strays("```kotlin\nfun cut(ids: List<Int>) = ids.take(2)\n```", code) == []
+    assert strays("```kotlin\nfun cut(ids: List<Int>) = ids.take(3)\n```", code) == [
+        "fun cut(ids: List<Int>) = ids.take(3)\n"
+    ]
+    assert strays("as\n\n    fun plain(text: String) =\n", code) == ["fun plain(text: String) ="]

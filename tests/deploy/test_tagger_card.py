@@ -64,7 +64,7 @@ def test_its_numbers_are_those_of_the_files(page):
 
 
 def test_it_shows_kotlin_and_promises_no_mediapipe(page):
-    assert "```kotlin\n" in page and "room = 12, ::answer" in page and "${entity.type}" in page
+    assert "```kotlin\n" in page and "Tagger(context, room = 12)" in page and "${entity.type}" in page
     assert "MediaPipe Tasks has no task that tags words" in page and "TextClassifier" not in page
     assert "$" not in page.replace("${", "")
 

@@ -1,26 +1,6 @@
-# A tagger in an Android app
+// From text to entities with a tagger's file. Plain Kotlin: nothing here is Android's.
+package kdkeras
 
-`python -m kd_keras.export --model_dir=RUN` leaves the files of a tagger in `RUN/tflite/`. MediaPipe has no task that
-tags words, so an app runs them with a plain interpreter. Every file reads word pieces and answers for each piece:
-
-| | |
-|---|---|
-| input `ids` | int32 `[1, n]`: line numbers of `vocab.txt`, from 0, then 0; no [CLS], no [SEP] |
-| output `logits` | float32 `[1, n, tags]`: for each piece a number for each line of `labels.txt` |
-
-`loop_….tflite` takes any n, and any number of windows at once. The others have a fixed n.
-
-- A word is tagged by its **first** piece. What is said of later pieces and of padding counts for nothing.
-- The vocabulary is **cased**: nothing is lower-cased, no accent is taken off.
-- A text of more pieces than the file reads, or than `max_length` in `metadata.json`, is read in windows that overlap.
-  A word has the answer of the window in which it is farthest from a cut.
-- Tags are IOB2 in the order O, B-LOC, I-LOC, B-PER, …: type n begins with tag 2n + 1 and goes on with 2n + 2.
-
-## From text to entities
-
-This is plain Kotlin; nothing in it is Android's.
-
-```kotlin
 data class Word(val start: Int, val end: Int)                                    // text.substring(start, end)
 data class Window(val first: Int, val last: Int, val decides: List<Int>)         // words first to last - 1
 data class Entity(val type: String, val start: Int, val end: Int, val score: Double)
@@ -32,39 +12,6 @@ fun words(text: String): List<Word> {
     val letters = "(?:(?!$alone)[\\p{L}\\p{N}_]\\p{M}*)+"
     return Regex("$alone|$letters(?:['\u2019.-]$letters)*|[^\\s\\p{Z}]\\p{M}*").findAll(text)
         .map { Word(it.range.first, it.range.last + 1) }.toList()
-}
-
-/** BERT's pieces of cased words. */
-class Pieces(vocab: List<String>) {
-    private val index = vocab.withIndex().associate { (id, piece) -> piece to id }
-    private val unknown = index.getValue("[UNK]")
-
-    /** The pieces of one word, one at least. */
-    fun of(word: String): List<Int> {
-        val clean = word.replace(Regex("[\\t\\n\\r]"), " ").replace(Regex("[\\p{C}\\x{FFFD}]"), "")
-        return PART.findAll(clean).flatMap { longest(it.value).asSequence() }.toList().ifEmpty { listOf(unknown) }
-    }
-
-    private fun longest(part: String): List<Int> {
-        if (part.codePointCount(0, part.length) > 100) return listOf(unknown)
-        val found = mutableListOf<Int>()
-        var start = 0
-        while (start < part.length) {                                            // the longest piece that fits
-            val mark = if (start == 0) "" else "##"
-            val ends = part.length downTo start + 1
-            val end = ends.firstOrNull { mark + part.substring(start, it) in index } ?: return listOf(unknown)
-            found += index.getValue(mark + part.substring(start, end))
-            start = end
-        }
-        return found
-    }
-
-    private companion object {
-        const val CJK = "\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{20000}-\\x{2A6DF}\\x{2A700}-\\x{2B73F}" +
-            "\\x{2B740}-\\x{2B81F}\\x{2B920}-\\x{2CEAF}\\x{F900}-\\x{FAFF}\\x{2F800}-\\x{2FA1F}"
-        const val MARK = "!-/:-@\\[-`{-~\\p{P}"
-        val PART = Regex("[$CJK]|[$MARK]|[^\\s\\x{85}\\p{Z}$MARK$CJK]+")         // each of the first two by itself
-    }
 }
 
 /** The windows of words of so many pieces each, none of more than `room`. */
@@ -124,12 +71,12 @@ fun entities(words: List<Word>, logits: List<FloatArray>, labels: List<String>):
     return found
 }
 
-/** A text's entities; `answer` gives the logits of each id, float[ids][tags]. */
+/** A text's entities; `answer` gives the logits of each id, float[ids][tags], and reads at most `room` ids. */
 fun entities(
-    text: String, pieces: Pieces, labels: List<String>, room: Int, answer: (IntArray) -> Array<FloatArray>,
+    text: String, tokenizer: WordPiece, labels: List<String>, room: Int, answer: (IntArray) -> Array<FloatArray>,
 ): List<Entity> {
     val words = words(text)
-    val ids = words.map { pieces.of(text.substring(it.start, it.end)).take(room) }
+    val ids = words.map { tokenizer.piecesOfWord(text.substring(it.start, it.end)).take(room) }
     val logits = arrayOfNulls<FloatArray>(words.size)
     for (window in windows(ids.map { it.size }, room)) {
         val said = answer(ids.subList(window.first, window.last).flatten().toIntArray())
@@ -137,29 +84,3 @@ fun entities(
     }
     return entities(words, logits.map { it!! }, labels)
 }
-```
-
-## With the interpreter
-
-`implementation("com.google.ai.edge.litert:litert:1.4.2")` keeps the package names of TensorFlow Lite. `lines` and `model`
-are those of [BUILD.md](../BUILD.md#the-student-in-an-android-app).
-
-```kotlin
-val labels = lines("labels.txt")
-val pieces = Pieces(lines("vocab.txt"))
-val interpreter = Interpreter(model, Interpreter.Options().setNumThreads(1))     // one thread at a time may use it
-
-fun answer(ids: IntArray): Array<FloatArray> {
-    val logits = arrayOf(Array(ids.size) { FloatArray(labels.size) })
-    interpreter.resizeInput(0, intArrayOf(1, ids.size))                          // a fixed length: pad with 0 instead
-    interpreter.run(arrayOf(ids), logits)
-    return logits[0]
-}
-
-val text = "Ada Lovelace was born in London."
-for (entity in entities(text, pieces, labels, room = 64, ::answer))              // "max_length" in metadata.json, or n
-    println("${entity.type} ${text.substring(entity.start, entity.end)} ${entity.score}")
-```
-
-Offsets count UTF-16 units, as Kotlin's strings do; `predict` counts characters. `words` is simpler than `predict`'s
-splitter, which knows initials, numbers and elided articles: where they cut a text alike, the entities are the same.

@@ -153,10 +153,10 @@ def _with_aliases(path: PathLike, columns: Columns, how: FileSettings) -> Column
     """``columns``, their text column replaced where the file has none of that name but an alias."""
     bad, gold = BadRows("skip"), set(columns.gold())
     names, _ = open_table(path, bad, columns.headerless, lambda first: gold <= set(first), how=how)
-    return _found_in(names, columns)
+    return found_in(names, columns)
 
 
-def _found_in(names: list[str], columns: Columns) -> Columns:
+def found_in(names: list[str], columns: Columns) -> Columns:
     """``columns``, or, where ``names`` lacks one of their texts, with the aliases that it has."""
     texts = (*columns.text, columns.text_b) if columns.text_b else columns.text
     if all(t in names for t in texts):
@@ -242,8 +242,8 @@ def _text_columns(
         return Columns((text_column,), text_b_column or own.text_b, own.label)
     names = open_table(path, BadRows("skip"), own.headerless, lambda n: _is_header(n, own), how=how)[0]
     if text_b_column is None:
-        return _found_in(names, own)
-    return replace(_found_in(names, replace(own, text_b=None)), text_b=text_b_column)
+        return found_in(names, own)
+    return replace(found_in(names, replace(own, text_b=None)), text_b=text_b_column)
 
 
 def _is_header(names: list[str], columns: Columns) -> bool:

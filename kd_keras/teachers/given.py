@@ -1,0 +1,209 @@
+"""Signals that another model gave, with the text: probabilities, labels or logits as this package keeps them.
+
+given = read_given(["answers.csv"], task, [data.train, data.dev])
+given.of(data.train)      # float32[rows, outputs], NaN where the files say nothing
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common.columns import DigestSet, StringsOnDisk, batched
+from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.tasks import FileSettings, Rows, Task, no_labels, text_hash
+from kd_keras.tasks.label_readers import LabelReader
+from kd_keras.tasks.tables import SKIP_HINT, BadRows, rows_in_words
+from kd_keras.teachers.given_files import PROBABILITIES, read_answers, spread
+
+# The smallest probability that is taken as it is; what is under it, 0 above all, counts as this.
+LEAST = 1e-5
+# How far a row of probabilities may be from 1 before it is said.
+_TOLERANCE = 1e-3
+_CHUNK = 5000
+
+
+def logits_of(
+    labels: Sequence[str],
+    probabilities: Any = None,
+    *,
+    label: Sequence[str] | None = None,
+    confidence: Sequence[float] | None = None,
+    multilabel: bool = False,
+) -> np.ndarray:
+    """Logits for ``y["teacher_logits"]`` from what another model said.
+
+    Of one label a text log(p), centred, so that a row adds up to 0; of several log(p / (1 − p)) of each.
+
+    Args:
+      labels: the class names, in the order of the student's outputs.
+      probabilities: float[rows, classes] in that order, or a dict by class name for each row. A row that does not add
+        up to 1 is scaled. Probabilities under 1e-5 count as 1e-5.
+      label: instead of these, the name of each row's class, and with it
+      confidence: float[rows], its probability; the other classes share the rest evenly.
+      multilabel: whether a text has any number of labels: rows add up to anything.
+
+    Returns:
+      float32[rows, classes].
+
+    Raises:
+      UserError: an unknown or missing class, another number of columns, a probability that is negative or no number,
+        or neither probabilities nor labels.
+
+    >>> logits_of(["neg", "pos"], [[0.75, 0.25], [0.2, 0.2]]).astype(float).round(4).tolist()
+    [[0.5493, -0.5493], [0.0, 0.0]]
+    >>> logits_of(["neg", "so-so", "pos"], label=["pos"], confidence=[0.8]).astype(float).round(4).tolist()
+    [[-0.6931, -0.6931, 1.3863]]
+    """
+    if (probabilities is None) == (label is None) or (label is None) != (confidence is None):
+        raise UserError("logits_of: expected probabilities, or label and confidence")
+    if label is not None:
+        if multilabel:
+            raise UserError("logits_of: a label and its confidence say nothing of several labels a text")
+        if len(label) != len(confidence):
+            raise UserError(f"logits_of: {len(label):,} labels, but {len(confidence):,} confidences")
+        read = LabelReader("single", tuple(labels), None)
+        which = [_class_of(read, name, n) for n, name in enumerate(label)]
+        probabilities = [spread(i, float(c), len(labels)) for i, c in zip(which, confidence, strict=True)]
+    elif len(probabilities) and isinstance(probabilities[0], Mapping):
+        read = LabelReader("single", tuple(labels), None)
+        probabilities = [_in_order(read, row, n) for n, row in enumerate(probabilities)]
+    p = np.asarray(probabilities, np.float64) if len(probabilities) else np.zeros((0, len(labels)))
+    if p.ndim != 2 or p.shape[1] != len(labels):
+        raise UserError(f"logits_of: probabilities of shape {p.shape}; expected (rows, {len(labels)})")
+    wrong = ~(np.isfinite(p) & (p >= 0)).all(1) | ((p > 1).any(1) if multilabel else (p.sum(1) <= 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise UserError(
+            f"logits_of: row {row} has {p[row].tolist()}; expected probabilities: numbers from 0 on, not all 0"
+        )
+    if multilabel:
+        p = np.clip(p, LEAST, 1 - LEAST)
+        return (np.log(p) - np.log1p(-p)).astype(np.float32)
+    logits = np.log(np.maximum(p / p.sum(1, keepdims=True), LEAST))
+    return (logits - logits.mean(1, keepdims=True)).astype(np.float32)
+
+
+def _class_of(read: LabelReader, name: str, row: int) -> int:
+    found = read.read(str(name))
+    if found is None:
+        raise UserError(f"logits_of: row {row}: no class {name!r}; expected {read.expected}."
+                        f"{did_you_mean(str(name), read.labels)}")  # fmt: skip
+    return int(found)
+
+
+def _in_order(read: LabelReader, row: Mapping[str, float], number: int) -> list[float]:
+    by_class = {_class_of(read, name, number): float(p) for name, p in row.items()}
+    if missing := [name for n, name in enumerate(read.labels) if n not in by_class]:
+        raise UserError(f"logits_of: row {number}: nothing for class {', '.join(map(repr, missing))}")
+    return [by_class[n] for n in range(len(read.labels))]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What files say of texts, by the texts' hashes. Sent to a process it has names and numbers alone.
+
+    Attributes:
+      names: of the files.
+      texts: how many distinct texts they have.
+      fingerprint: of hashes and logits; the same for a CSV and a Parquet file that say the same.
+      hashes: uint64[texts], ascending.
+      logits: float32[texts, outputs].
+      others: the texts that no split has, in the order of the files, without labels.
+      notes: what a report must say of the files.
+    """
+
+    names: tuple[str, ...]
+    texts: int
+    fingerprint: str
+    hashes: np.ndarray
+    logits: np.ndarray
+    others: Rows
+    notes: list[str]
+
+    def __getstate__(self) -> dict:
+        light = {"hashes": self.hashes[:0], "logits": self.logits[:0], "others": None}
+        return {**self.__dict__, **light}
+
+    def of(self, rows: Rows) -> np.ndarray:
+        """float32[rows, outputs]; a row of NaN where the files have no signal of the text."""
+        wanted = rows.text_hashes()
+        at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
+        found = self.hashes[at] == wanted
+        return np.where(found[:, None], self.logits[at], np.float32(np.nan))
+
+
+def read_given(
+    paths: Sequence[str],
+    task: Task,
+    apart: Iterable[Rows] = (),
+    how: FileSettings = FileSettings(),  # noqa: B008, it is frozen
+    on_bad_row: str = "stop",
+) -> Given:
+    """The signals of files; a text that they have several times has the mean of its logits.
+
+    Args:
+      paths: .csv, .tsv, .jsonl or .parquet.
+      apart: the rows of all splits, whose texts are none of :attr:`Given.others`.
+      how: encoding, delimiter and quoting.
+      on_bad_row: "skip" counts and lists the rows that cannot be read.
+
+    Raises:
+      UserError: a file or column is missing, a class is unknown, a number is none; it names file and line.
+    """
+    bad, known, first = BadRows(on_bad_row, SKIP_HINT), DigestSet(), DigestSet()
+    for rows in apart:
+        known.add(rows.text_hashes())
+    hashes, logits, scaled = array("Q"), [np.zeros((0, task.num_outputs), np.float32)], 0
+    text, text_b = StringsOnDisk(), StringsOnDisk() if task.is_pair else None
+    for path in paths:
+        form, answers = read_answers(path, task, how, bad)
+        for chunk in batched(answers, _CHUNK):
+            values = np.array([a.values for a in chunk], np.float64)
+            if form == PROBABILITIES:
+                if not task.is_multilabel:
+                    scaled += int((np.abs(values.sum(1) - 1) > _TOLERANCE).sum())
+                values = logits_of(task.labels, values, multilabel=task.is_multilabel)
+            logits.append(values.astype(np.float32))
+            digests = np.array([int(text_hash(a.text, a.text_b), 16) for a in chunk], np.uint64)
+            hashes.frombytes(digests.tobytes())
+            for n in np.flatnonzero(first.add(digests) & ~known.has(digests)).tolist():
+                text.append(chunk[n].text)
+                if text_b is not None:
+                    text_b.append(chunk[n].text_b)
+    every, each = np.frombuffer(hashes, np.uint64), np.concatenate(logits)
+    if not len(every):
+        raise UserError(f"--teacher_signals={','.join(paths)}: no row can be used")
+    distinct, means, differing = _averaged(every, each)
+    notes = [f"teacher (given): {note}" for note in bad.notes()]
+    if scaled:
+        notes.append(
+            f"teacher (given): the probabilities of {rows_in_words(scaled)} did not add up to 1, and were scaled"
+        )
+    if differing:
+        notes.append(
+            f"teacher (given): texts with several signals that differ: {differing:,}; each has the mean of its logits"
+        )
+    ids = StringsOnDisk(f"given-{n}" for n in range(len(text)))
+    others = Rows(ids, text, text_b, no_labels(task.no_labels(0), len(text)))
+    digest = hashlib.sha256(distinct.tobytes() + means.tobytes()).hexdigest()[:16]
+    return Given(tuple(Path(p).name for p in paths), len(distinct), digest, distinct, means, others, notes)
+
+
+def _averaged(hashes: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Distinct hashes, ascending, the mean logits of each, and of how many the logits differ."""
+    distinct, first, which, counts = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
+    if len(distinct) == len(hashes):
+        return distinct, logits[first], 0
+    differs = np.zeros(len(distinct), bool)
+    differs[which[(logits != logits[first][which]).any(1)]] = True
+    sums = np.zeros((len(distinct), logits.shape[1]))
+    np.add.at(sums, which, logits)
+    means = np.where(differs[:, None], sums / counts[:, None], logits[first]).astype(np.float32)
+    return distinct, means, int(differs.sum())

@@ -1,0 +1,285 @@
+"""Files of another model's answers: texts with logits, probabilities, a label and its confidence, or a score.
+
+| columns | what they hold |
+| --- | --- |
+| logits | a list in the order of the classes, or {class: logit} |
+| logit_CLASS, one a class | a number |
+| probabilities | a list, or {class: probability} |
+| p_CLASS, one a class | a number |
+| label, confidence | a class and its probability |
+| score | of a regression: a number |
+
+The first of these that a file has is read. Text columns are the task's own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kd_keras.common import files
+from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.tasks import FileSettings, Rows, Task
+from kd_keras.tasks.cells import as_text
+from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.label_readers import LabelReader
+from kd_keras.tasks.readers import found_in
+from kd_keras.tasks.tables import REPEATED, BadRows, check_column, open_table
+
+LOGITS, PROBABILITIES, SCORE = "logits", "probabilities", "score"
+_PREFIXES = {LOGITS: "logit_", PROBABILITIES: "p_"}
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class _Fault(Exception):
+    """What is wrong with a row, as it goes on behind file and line."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A text, and the number of each output; of which kind, the file says once."""
+
+    text: str
+    text_b: str | None
+    values: list[float]
+
+
+def read_answers(path: str, task: Task, how: FileSettings, bad: BadRows) -> tuple[str, Iterator[Answer]]:
+    """What the numbers are, LOGITS or PROBABILITIES (a score is a logit), and the file's rows one after the other.
+
+    Raises:
+      UserError: no such file, or column; ``bad`` is told of rows, with file and line.
+    """
+    files.require_file(path, "--teacher_signals")
+    if str(path).lower().endswith(".parquet"):
+        names, records, unit = *_parquet(path), "row"
+    else:
+        form = "auto" if how.format in ("conll", "text") else how.format
+        names, rows = open_table(path, bad, how=replace(how, format=form))
+        records, unit = ((line, values) for _, line, values in rows), "line"
+    columns = found_in(names, task.columns)
+    for name in _texts(columns):
+        check_column(path, name, names)
+    kind, read = _form(path, names, task)
+    return kind, _answers(f"{path}, {unit}", records, columns, read, bad)
+
+
+def _answers(where: str, records: Iterator, columns: Columns, read: Callable, bad: BadRows) -> Iterator[Answer]:
+    for number, values in records:
+        try:
+            cells = [_text(values, name) for name in _texts(columns)]
+            answer = read(values)
+        except _Fault as e:
+            bad.report(f"{where} {number}{e}")
+            continue
+        b = cells.pop() if columns.text_b else None
+        yield Answer(" ".join(c for c in cells if c), b, answer)
+
+
+def _texts(columns: Columns) -> tuple[str, ...]:
+    return (*columns.text, columns.text_b) if columns.text_b else columns.text
+
+
+def _parquet(path: str) -> tuple[list[str], Iterator[tuple[int, dict]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def rows() -> Iterator[tuple[int, dict]]:
+        number = 0
+        try:
+            with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened) as file:
+                for batch in file.iter_batches(batch_size=4096):
+                    for values in batch.to_pylist():
+                        number += 1
+                        yield number, values
+        except (pa.ArrowException, OSError) as e:
+            raise UserError(f"{path}, row {number + 1}: cannot be read ({files.tail(str(e), 90)})") from None
+
+    try:
+        with pa.OSFile(str(path)) as opened:
+            names = pq.read_schema(opened).names
+    except (pa.ArrowException, OSError) as e:
+        raise UserError(f"{path}: is no Parquet file ({files.tail(str(e), 90)})") from None
+    return names, rows()
+
+
+def _form(path: str, names: list[str], task: Task) -> tuple[str, Callable[[Mapping], list[float]]]:
+    """How the file says what the other model answered, by its columns."""
+    if task.is_regression:
+        check_column(path, SCORE, names)
+        return LOGITS, lambda values: [_number(values, SCORE)]
+    reader = LabelReader("single", task.labels, None)
+    for kind, prefix in _PREFIXES.items():
+        check = _checked(kind, task)
+        if kind in names:
+            return kind, lambda values, kind=kind, check=check: check(_listed(values, kind, reader), kind)
+        if found := [name for name in names if name.startswith(prefix)]:
+            order = _by_class(path, found, prefix, reader)
+            return kind, lambda values, order=order, check=check: check([_number(values, n) for n in order], order)
+    if "label" in names and "confidence" in names and not task.is_multilabel:
+        return PROBABILITIES, lambda values: _labelled(values, reader)
+    each = "" if task.is_multilabel else ", label and confidence"
+    raise UserError(
+        f"{path}: says nothing of the classes; its columns are: {files.tail(', '.join(names), 200)}. Expected one of: "
+        f"logits, logit_CLASS for each class, probabilities, p_CLASS for each class{each} (the classes are "
+        f"{reader.expected.removeprefix('one of ')})"
+    )
+
+
+def _by_class(path: str, names: list[str], prefix: str, reader: LabelReader) -> list[str]:
+    """The columns in the order of the classes."""
+    found: dict[int, str] = {}
+    for name in names:
+        which = _class(reader, name.removeprefix(prefix))
+        if isinstance(which, str):
+            raise UserError(f"{path}, line 1, column {name!r}: {which}")
+        if which in found:
+            raise UserError(f"{path}, line 1: columns {found[which]!r} and {name!r} are of one class; rename one")
+        found[which] = name
+    if missing := [prefix + label for n, label in enumerate(reader.labels) if n not in found]:
+        raise UserError(
+            f"{path}, line 1: no column {', '.join(map(repr, missing[:5]))}; each class needs one, and there are: "
+            f"{', '.join(names)}"
+        )
+    return [found[n] for n in range(len(reader.labels))]
+
+
+def _class(reader: LabelReader, name: str) -> int | str:
+    """The class called ``name``, or what is wrong with it."""
+    found = reader.read(name.strip())
+    if found is not None:
+        return int(found)
+    return f"the task has no class {name!r}; expected {reader.expected}.{did_you_mean(name, reader.labels)}"
+
+
+def _cell(values: Mapping, name: str) -> Any:
+    if name not in values:
+        raise _Fault(f": no key {name!r}; the keys are: {files.tail(', '.join(values), 100)}")
+    if values[name] is REPEATED:
+        raise _Fault(f": the key {name!r} is there twice")
+    return values[name]
+
+
+def _text(values: Mapping, name: str) -> str:
+    text = as_text(_cell(values, name))
+    if text is None:
+        raise _Fault(f", column {name!r}: expected text, found {files.tail(repr(values[name]))}")
+    return text.strip()
+
+
+def _number(values: Mapping, name: str) -> float:
+    return _float(_cell(values, name), f", column {name!r}")
+
+
+def _float(value: Any, where: str) -> float:
+    number = math.nan
+    if not isinstance(value, bool):
+        with suppress(TypeError, ValueError):
+            number = float(value)
+    if not abs(number) <= _LARGEST:  # NaN is not either
+        said = "nothing" if value is None or value == "" else files.tail(repr(value))
+        raise _Fault(f"{where}: expected a number, found {said}")
+    return number
+
+
+def _listed(values: Mapping, name: str, reader: LabelReader) -> list[float]:
+    """A list in the order of the classes, or numbers by class; in a table as JSON."""
+    cell, where = _cell(values, name), f", column {name!r}"
+    if isinstance(cell, str):
+        with suppress(ValueError):
+            cell = json.loads(cell)
+    if isinstance(cell, Mapping):
+        return _of_names(cell, where, reader)
+    if not isinstance(cell, list | tuple):
+        raise _Fault(
+            f"{where}: expected a list of {len(reader.labels)} numbers, or a number by class; found "
+            f"{files.tail(repr(cell))}"
+        )
+    if len(cell) != len(reader.labels):
+        raise _Fault(
+            f"{where}: expected {len(reader.labels)} numbers, one for each class in the order "
+            f"{reader.expected.removeprefix('one of ')}; found {len(cell)}"
+        )
+    return [_float(value, f"{where}, number {n}") for n, value in enumerate(cell, 1)]
+
+
+def _of_names(cell: Mapping, where: str, reader: LabelReader) -> list[float]:
+    found: dict[int, float] = {}
+    for name, value in cell.items():
+        which = _class(reader, str(name))
+        if isinstance(which, str):
+            raise _Fault(f"{where}: {which}")
+        if which in found or value is REPEATED:
+            raise _Fault(f"{where}: the class {name!r} is there twice")
+        found[which] = _float(value, f"{where}, class {name!r}")
+    if missing := [label for n, label in enumerate(reader.labels) if n not in found]:
+        raise _Fault(f"{where}: nothing for class {', '.join(map(repr, missing[:5]))}")
+    return [found[n] for n in range(len(reader.labels))]
+
+
+def _checked(kind: str, task: Task) -> Callable[[list[float], str | list[str]], list[float]]:
+    """Refuses what is no probability."""
+
+    def check(numbers: list[float], names: str | list[str]) -> list[float]:
+        if kind == LOGITS:
+            return numbers
+        for n, p in enumerate(numbers):
+            if p < 0 or (task.is_multilabel and p > 1):
+                where = f", column {names!r}, class {task.labels[n]!r}"
+                where = where if isinstance(names, str) else f", column {names[n]!r}"
+                bounds = "from 0 to 1" if task.is_multilabel else "of 0 or more"
+                raise _Fault(f"{where}: expected a probability {bounds}, found {p:g}")
+        if not task.is_multilabel and not sum(numbers):
+            raise _Fault(": every probability is 0; expected numbers that add up to 1")
+        return numbers
+
+    return check
+
+
+def _labelled(values: Mapping, reader: LabelReader) -> list[float]:
+    """The label has its confidence, and the other classes share the rest."""
+    written = as_text(_cell(values, "label"), label=True)
+    which = _class(reader, written or "")
+    if isinstance(which, str):
+        raise _Fault(f", column 'label': {which}")
+    sure, count = _number(values, "confidence"), len(reader.labels)
+    if not 1 / count - 1e-9 <= sure <= 1:
+        raise _Fault(
+            f", column 'confidence': expected the label's probability, from {1 / count:.4g} (even chances of {count} "
+            f"classes) to 1; found {sure:g}"
+        )
+    return spread(which, sure, count)
+
+
+def spread(label: int, confidence: float, classes: int) -> list[float]:
+    """The probabilities of a row of which ``label`` has ``confidence``, and the other classes the rest, evenly.
+
+    >>> spread(0, 0.5, 3)
+    [0.5, 0.25, 0.25]
+    """
+    rest = (1 - confidence) / (classes - 1)
+    return [confidence if n == label else rest for n in range(classes)]
+
+
+def write_answers(path: str, rows: Rows, logits: np.ndarray, labels: Sequence[str] | None) -> None:
+    """One JSON object a row: its text, or texts, and the logit of each class, or a score; read back as given signals.
+
+    Args:
+      logits: float32[rows, outputs]; a float32 comes back as it was.
+      labels: names of the outputs; None: they have none.
+    """
+    with files.atomic_path(path) as temp, open(temp, "w", encoding="utf-8") as out:
+        for n, text in enumerate(rows.text):
+            texts = {"text": text} if rows.text_b is None else {"text": text, "text_b": rows.text_b[n]}
+            numbers = [float(f"{v:.9g}") for v in logits[n].tolist()]
+            if len(numbers) == 1:
+                said: dict[str, Any] = {SCORE: numbers[0]}
+            else:
+                said = {LOGITS: numbers if labels is None else dict(zip(labels, numbers, strict=True))}
+            out.write(json.dumps(texts | said, ensure_ascii=False) + "\n")

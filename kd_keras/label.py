@@ -1,12 +1,14 @@
 """Labels any file of text with a fine-tuned teacher.
 
 python -m kd_keras.label --teacher_dir=DIR --input=FILE --output_dir=DIR
+python -m kd_keras.label --teacher_dir=DIR --input=FILE --output=FILE.jsonl
 
 An interrupted run resumes.
 """
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from kd_keras.common import cli
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
-from kd_keras.common.places import check_output_dir
+from kd_keras.common.places import check_output, check_output_dir
 from kd_keras.common.ragged import flat
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.tasks import FileSettings, Rows, read_texts
@@ -42,12 +44,22 @@ define_own(
 define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
 define_own("text_b_column", None, "column of a pair's second text.", "data")
 define_own("output_dir", None, "folder for the signals (Parquet shards and a manifest).", "output", Path)
+define_own(
+    "output",
+    None,
+    "also, or instead, one file: a JSON object a row, its text and the logit of each class (of a regression its "
+    "score), as train --teacher_signals reads it. Shards lie in FILE.signals until it is written.",
+    "output",
+    Path,
+)
 
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings, how = from_flags(LabelSettings), from_flags(FileSettings)
-    cli.required(teacher_dir="a fine-tuned teacher", input="the text to label", output_dir="where the signals go")
+    cli.required(teacher_dir="a fine-tuned teacher", input="the text to label")
+    if not FLAGS.output_dir and not FLAGS.output:
+        raise UserError("--output_dir=DIR or --output=FILE.jsonl is needed: where the signals go")
     cluster = from_flags(ClusterSettings)
     cluster.check()
     from_flags(DeviceSettings).take(cluster.on_cpus)
@@ -62,9 +74,12 @@ def main(argv: list[str]) -> None:
         )
     if made.get("tagging") and settings.hidden != "none":
         raise UserError(f"--hidden={settings.hidden}: {FLAGS.teacher_dir} tags words, and has no vector of a sentence")
-    folder = Path(FLAGS.output_dir)
+    if FLAGS.output:
+        _check_output(FLAGS.output, settings, made)
+    folder = Path(FLAGS.output_dir or f"{FLAGS.output}.signals")
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
-        raise UserError(f"--output_dir={folder}: exists and holds no signals; choose another folder")
+        flag = "--output_dir=" if FLAGS.output_dir else ""
+        raise UserError(f"{flag}{folder}: exists and holds no signals; choose another folder")
     check_output_dir(folder)
     if FLAGS.input == "-":
         cli.require_stream("stdin", "give --input=FILE")
@@ -78,13 +93,30 @@ def main(argv: list[str]) -> None:
     cli.import_tensorflow()
     tell()
     from kd_keras.pipelines.labelling import on_cluster
+    from kd_keras.teachers.given_files import write_answers
     from kd_keras.teachers.labelling import label
     from kd_keras.teachers.tagger import load_finished, opened
 
     teacher = load_finished(checkpoint)
     teacher.crew = on_cluster(cluster, partial(opened, str(checkpoint.path.resolve())))
     signals = label(teacher, rows, folder, settings, made["key"]["task"], "text")
-    print(f"{len(rows):,} rows labelled in {folder} (mean |logit| {abs(flat(signals.logits)).mean():.3f})")
+    if FLAGS.output:
+        write_answers(FLAGS.output, rows, signals.logits, None if made["regression"] else checkpoint.labels)
+        if not FLAGS.output_dir:
+            shutil.rmtree(folder)
+    size = abs(flat(signals.logits)).mean()
+    print(f"{len(rows):,} rows labelled in {FLAGS.output_dir or FLAGS.output} (mean |logit| {size:.3f})")
+
+
+def _check_output(path: str, settings: LabelSettings, made: dict) -> None:
+    """Whether ``--output`` can be written, and holds what is asked for."""
+    if made.get("tagging"):
+        raise UserError(f"--output={path}: {FLAGS.teacher_dir} tags words; expected --output_dir=DIR")
+    if settings.hidden != "none" and not FLAGS.output_dir:
+        raise UserError(f"--hidden={settings.hidden}: --output has logits alone; add --output_dir=DIR")
+    if not path.endswith(".jsonl"):
+        raise UserError(f"--output={path}: expected a name that ends in .jsonl")
+    check_output(path, "--output", {"--input": FLAGS.input})
 
 
 def _words(path: str, labels: list[str], how: FileSettings) -> Rows:

@@ -46,7 +46,8 @@ def main(argv: list[str]) -> None:
     together = from_flags(TeamSettings)
     together.check(flags.FLAGS.parallel_students)
     from_flags(DeviceSettings).take(together.on_cpus or cluster.on_cpus)
-    find_checkpoint(flags.FLAGS.teacher)  # an unknown one is refused before data are read
+    if not flags.FLAGS.teacher_signals:
+        find_checkpoint(flags.FLAGS.teacher)  # an unknown one is refused before data are read
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)
@@ -84,7 +85,10 @@ def print_recipe(
     if task.is_tagging:
         width = min(width, from_flags(LabelSettings).hidden_width)
     kind = {"multilabel": task.is_multilabel, "tagging": task.is_tagging}
-    steps = warmed(recipe(decided(settings, task, ablate), task.is_regression, width, **kind), warm, task.is_tagging)
+    given = from_flags(JobSettings).teacher_signals is not None
+    steps = warmed(
+        recipe(decided(settings, task, ablate, given), task.is_regression, width, **kind), warm, task.is_tagging
+    )
     print("\n".join(f"{n}. {step}" for n, step in enumerate(steps, 1)))
 
 

@@ -79,7 +79,12 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
         sets[path.stem] = transfer.load(path, None, data.train.label).rows
     sets = {name: rows for name, rows in sets.items() if name == "train" or source.every_signals(name)}
     logits = [run.teacher_logits(name, rows) for name, rows in sets.items()]
-    return Plan(run, out, settings, key, list(sets.values()), np.concatenate(logits), data.dev, done)
+    rows = list(sets.values())
+    for n, some in enumerate(logits):
+        there = np.isfinite(some).all(1)
+        if not there.all():  # given signals may lack some
+            rows[n], logits[n] = rows[n].take(np.flatnonzero(there)), some[there]
+    return Plan(run, out, settings, key, rows, np.concatenate(logits), data.dev, done)
 
 
 def run(plan: Plan) -> dict:

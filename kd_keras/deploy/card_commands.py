@@ -34,7 +34,7 @@ def _flag(line: str) -> str:
     name, equals, value = line.partition("=")
     if not equals:
         return line
-    endings = {"FILE": ("_file", "_files", "vectors"), "DIR": ("_dir", "signals")}
+    endings = {"FILE": ("_file", "_files", "vectors", "teacher_signals"), "DIR": ("_dir", "signals")}
     kind = next((kind for kind, ends in endings.items() if name.endswith(ends)), "")
     if not kind and re.search(r"[/~]", value):
         kind = "PATH"

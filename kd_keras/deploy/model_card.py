@@ -21,7 +21,8 @@ from kd_keras.deploy import encoder_card, tagger_card
 from kd_keras.deploy.card_commands import made_by, public
 from kd_keras.formats.mediapipe import server
 from kd_keras.runs.finished import FinishedRun, is_baseline
-from kd_keras.runs.report import SETS, TITLES
+from kd_keras.runs.given import is_given
+from kd_keras.runs.report import GIVEN, SETS, titles
 from kd_keras.tasks import Task
 
 _TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -68,7 +69,8 @@ def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> Mod
     English; that of one's own files is unknown.
     """
     student = metrics.get("baseline" if is_baseline(arm) else "student", {})
-    teacher = metrics.get("teacher", {}).get("name")
+    teacher = metrics.get("teacher", {})
+    teacher = None if is_given(teacher) else teacher.get("name")
     scored = [split for split in metrics.get("rows", {}) if task.metric in student.get(split, {})]
     kind = "token-classification" if task.is_tagging else "text-classification"
     kind = "sentence-similarity" if task.is_text else kind
@@ -100,6 +102,8 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
     by = "distilled from BERT"
     if "name" in teacher:
         by = f"distilled from {f'{many} teachers' if many else 'the teacher'} {public(teacher['name'])}"
+    if is_given(teacher):
+        by = f"distilled from what another model answered ({GIVEN})"
     if is_baseline(arm):
         by, teacher = "trained on the labels alone, without distillation", {}
     texts = "pairs of texts" if task.is_pair else "single texts"
@@ -179,7 +183,7 @@ def _scores(task: Task, metrics: dict, arm: str | None) -> str:
     splits = [s for s in metrics.get("rows", {}) if s in metrics.get("student", {})]
     seeds = metrics.get("seeds", [])
     rows = {}
-    for kind, title in TITLES.items():
+    for kind, title in titles(metrics).items():
         part = metrics.get(kind, {})
         spread = part.get("spread", {}) if len(seeds) > 1 else {}
         if kind == "teacher" and (many := len(part.get("seeds", ()))):

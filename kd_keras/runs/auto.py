@@ -23,18 +23,19 @@ _RATES = {"adam": 3e-3, "adamw": 3e-3, "adadelta": 1.0}
 _PASSES, _FEWEST, _MOST, _EVALS, _PATIENCE = 15.0, 1200, 2500, 12, 5
 
 
-def decided(settings: RecipeSettings, task: Task, ablate: str = "none") -> RecipeSettings:
+def decided(settings: RecipeSettings, task: Task, ablate: str = "none", given: bool = False) -> RecipeSettings:
     """``settings`` with recipe, alpha and weights decided, as far as the task alone decides them.
 
     Args:
       ablate: the run's grid, see ``JobSettings``.
+      given: whether the teacher is given as signals, which have no representation.
     """
     if settings.chosen:
         return settings
     by_hand = settings.recipe != AUTO
     # Who gives a mix, a temperature or a grid, or has pairs or scores, gets the logits: Tang et al. 2019.
     mixed = settings.mixed_by_hand or ablate == "augmentation"
-    joint = not (by_hand or mixed or task.is_pair or task.is_regression or ablate == "recipes")
+    joint = not (by_hand or mixed or given or task.is_pair or task.is_regression or ablate == "recipes")
     recipe = settings.recipe if by_hand else "joint" if joint else "soft"
     weight = settings.representation_weight
     return replace(

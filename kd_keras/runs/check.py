@@ -11,6 +11,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.places import check_output_dir
+from kd_keras.runs.given import check_answered, check_given
 from kd_keras.runs.job import Job, Run
 from kd_keras.students.settings import student_name
 from kd_keras.teachers import ensemble
@@ -30,12 +31,16 @@ def check(job: Job) -> Run:
     Raises:
       UserError: unknown teacher, output folder of another task or run, vectors that are missing, …
     """
+    if job.job.teacher_signals is not None:  # before they are read
+        check_given(job)
     run = Run.of(job)
     _check_flags(job)
     _check_text(job)
     _check_models(job)
     check_folder(run.layout, job.task.name, job.key())
-    if not job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
+    if job.given is not None:
+        check_answered(job)
+    elif not job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
         job.checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
         settings = for_data(job.teacher, job.checkpoint, job.data)
         job.checkpoint.check_start(settings, job.task.num_outputs, job.task.is_tagging)
@@ -123,16 +128,20 @@ def _check_text(job: Job) -> None:
 
 def _check_models(job: Job) -> None:
     """Teacher, vocabulary, vectors, and signals that are given."""
+    job.student.width()  # looks into --vectors
+    if job.given is not None and not job.lends:
+        return
     checkpoint, task, data = job.checkpoint, job.task.name, job.data.fingerprint
     job.label.check_layer(checkpoint.layers)
     if job.student.tokenizer == "wordpiece" and checkpoint.text.unigram is None:
         always_kept(checkpoint.text.pieces, job.student.vocab_size)
+    if job.given is not None:
+        return
     if checkpoint.fine_tuned_for(task, data):
         checkpoint.check_reading(job.teacher)
     teachers = ensemble.checkpoints(checkpoint, task, data, job.teacher.teacher_seeds)
     if job.job.signals is not None:
         _check_signals(job, Path(job.job.signals), teachers)
-    job.student.width()  # looks into --vectors
 
 
 def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:

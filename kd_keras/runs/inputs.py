@@ -12,15 +12,17 @@ from kd_keras.augment.transfer import Transfer, augmented
 from kd_keras.augment.unlabeled import unlabeled
 from kd_keras.common import files
 from kd_keras.common.progress import say
+from kd_keras.common.ragged import Ragged
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.runs.auto import mix
 from kd_keras.runs.finished import FinishedRun
+from kd_keras.runs.given import answered
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.references import References, references
 from kd_keras.runs.taught import about_confidence, taught
 from kd_keras.students.inputs import student_ids, student_windows
 from kd_keras.students.settings import StudentSettings
-from kd_keras.tasks import Rows
+from kd_keras.tasks import Rows, is_gold
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.signals import Signals
 from kd_keras.text import embeddings
@@ -113,15 +115,13 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     read = reads or _reading(run, found.first, sets, own)
     read.tokenizer.save(run.layout.vocab, run.layout.tokenizer)
     floor = to_beat.logits.get("linear", {}).get("dev")
-    how, mixed = mix(job.recipe, job.task.metric, job.data.dev.label, found.signals["dev"].logits, floor)
-    reader = found.first.tokenizer
-    longer = of_longer(reader.max_length - 2, reader.truncation)
+    how, mixed = _mix(job, found.signals["dev"].logits, floor)
     notes = [
         *found.notes,
         *mixed,
         *about_confidence(job.recipe, job.recipes, job.task, (found.signals[name].logits for name in ("train", *sets))),
         *_about_windows(run, read),
-        f"teacher's texts: at most {reader.max_length} pieces with [CLS] and [SEP]{longer}",
+        *([] if job.given is not None else [_about_reader(found.first)]),
         *_about_text(read.tokenizer, read.ids["dev"]),
         read.note,
     ]
@@ -132,6 +132,24 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
         run.splits, sets, found.signals, found.about, read.tokenizer, read.matrix, read.matrix_key, read.ids, notes,
         found.each, to_beat, how, read.windows,
     )  # fmt: skip
+
+
+def _mix(job: Job, teacher: np.ndarray | Ragged, floor: np.ndarray | None) -> tuple[RecipeSettings, list[str]]:
+    """:func:`mix` by the rows of dev that the teacher answered."""
+    label, metric = job.data.dev.label, job.task.metric
+    if isinstance(teacher, Ragged):
+        return mix(job.recipe, metric, label, teacher, floor)
+    rows = answered(teacher) & is_gold(label)
+    if not rows.any():
+        return job.recipe, []
+    rows = slice(None) if rows.all() else rows
+    return mix(job.recipe, metric, label[rows], teacher[rows], floor if floor is None else floor[rows])
+
+
+def _about_reader(teacher: Teacher) -> str:
+    reader = teacher.tokenizer
+    longer = of_longer(reader.max_length - 2, reader.truncation)
+    return f"teacher's texts: at most {reader.max_length} pieces with [CLS] and [SEP]{longer}"
 
 
 @dataclass(frozen=True)
@@ -159,8 +177,11 @@ def _own_vocabulary(run: Run, sets: Mapping[str, Transfer]) -> Tokenizer | None:
 
     Phones have no Unigram, and a tagger wants the capitals that an uncased teacher does not see.
     """
-    job, text = run.job, run.job.checkpoint.text
-    if job.student.tokenizer != "wordpiece" or not (text.unigram or (job.task.is_tagging and text.lowercase)):
+    job = run.job
+    if job.student.tokenizer != "wordpiece":
+        return None
+    text = job.checkpoint.text
+    if not (text.unigram or (job.task.is_tagging and text.lowercase)):
         return None
     with run.timings.step("student's vocabulary"):
         learnt = [job.data.train, *(s.rows for s in sets.values())]
@@ -246,11 +267,8 @@ def first_embeddings(
             pieces = embeddings.teacher_pieces(tokenizer.vocab, teacher.tokenizer.pieces_of)
             matrix = embeddings.from_pieces(teacher.word_embeddings(), pieces, settings.width())
         key = files.hash_of("svd", teacher.fingerprint(), tokenizer.vocab, settings.width())
-        return (
-            matrix,
-            key,
-            f"embeddings: the {'fine-tuned ' if teacher.classifies else ''}teacher's, by SVD to {settings.width()}",
-        )
+        whose = "the fine-tuned teacher" if teacher.classifies else teacher.name
+        return matrix, key, f"embeddings: {whose}'s, by SVD to {settings.width()}"
     if settings.embeddings == "vectors":
         matrix, coverage = embeddings.from_vectors(settings.vectors, tokenizer.vocab, seed, counts)
         note = f"embeddings: {settings.vectors}, {coverage}"

@@ -24,6 +24,7 @@ from kd_keras.tasks import Rows, Task, TaskData
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.packages import has_imdb_reviews
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
+from kd_keras.teachers.given import Given, read_given
 from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import WORD, LabelSettings, TeacherSettings
 
@@ -54,8 +55,9 @@ class Job:
 
     def __post_init__(self) -> None:
         """Decides what the task, its rows, the checkpoint and another student decide of the settings."""
-        more = self.unlabeled.wanted or self.data.rest is not None
-        recipe = decided(self.recipe, self.task, self.job.ablate)
+        given = self.job.teacher_signals is not None
+        more = self.unlabeled.wanted or self.data.rest is not None or given
+        recipe = decided(self.recipe, self.task, self.job.ablate, given)
         single = not self.task.is_pair and not self.task.is_tagging
         automatic = recipe.chosen and single and self.task.name == "custom" and not more
         unlabeled = self.unlabeled.decided(automatic and self.augment.augment == AUTO and has_imdb_reviews())
@@ -71,6 +73,8 @@ class Job:
         found = {"recipe": recipe, "unlabeled": unlabeled, "student": student, "augment": augment}
         for name, value in found.items():
             object.__setattr__(self, name, value)
+        if given:  # whose files hold no states: check refuses what needs them
+            return
         if self.needs_hidden and self.label.hidden == "none" and self.task.is_tagging:
             object.__setattr__(self, "label", replace(self.label, hidden=WORD))
         elif self.needs_hidden and self.label.hidden == "none":  # what the teacher's own classifier reads
@@ -105,6 +109,20 @@ class Job:
         """What ``--teacher`` names."""
         return find_checkpoint(self.teacher.teacher)
 
+    @cached_property
+    def given(self) -> Given | None:
+        """What ``--teacher_signals`` says; UserError where it cannot be read."""
+        if self.job.teacher_signals is None:
+            return None
+        paths = [p.strip() for p in self.job.teacher_signals.split(",") if p.strip()]
+        rest = [] if self.data.rest is None else [self.data.rest]
+        return read_given(paths, self.task, [*self.splits().values(), *rest], self.files, self.on_bad_row)
+
+    @property
+    def lends(self) -> bool:
+        """Whether the student's pieces, or its first embeddings, are those of ``checkpoint``."""
+        return self.source is None and self.student.tokenizer == "wordpiece"
+
     @property
     def unlabeled_text(self) -> UnlabeledText:
         """The unlabelled text that is asked for, if any is."""
@@ -113,11 +131,15 @@ class Job:
     def key(self) -> dict:
         """The settings that make a run what it is; how many seeds it has is not among them."""
         rest = {} if self.data.rest is None else {"rest": self.data.rest.fingerprint()}
+        if self.given is not None:
+            teacher = {"given": self.given.fingerprint}
+        else:
+            teacher = key_of(for_data(self.teacher, self.checkpoint, self.data), leave_out=("checkpoint_seconds",))
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
             **rest,
-            "teacher": key_of(for_data(self.teacher, self.checkpoint, self.data), leave_out=("checkpoint_seconds",)),
+            "teacher": teacher,
             "augment": self.augment.key(),
             "unlabeled": asdict(self.unlabeled),
             "label": key_of(self.label),

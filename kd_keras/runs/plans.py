@@ -11,12 +11,16 @@ import numpy as np
 from kd_keras.common.columns import JoinedArray
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.seeds import rng
+from kd_keras.distill.answered import where_answered
+from kd_keras.distill.objectives import BinaryLabels, HardLabels, HardScores
 from kd_keras.distill.recipes import Step, baseline, recipe
 from kd_keras.distill.settings import BASELINE, DISTILLED, RecipeSettings
 from kd_keras.distill.stages import TrainingSet
+from kd_keras.runs.given import answered
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
 from kd_keras.students.inputs import join_ids, word_targets
+from kd_keras.tasks import is_gold
 from kd_keras.text.windows import PerPiece
 
 
@@ -64,6 +68,8 @@ def training_set(
     if job.needs_hidden:
         y["teacher_hidden"] = JoinedArray([inputs.signals[n].hidden for n in names])
     data = TrainingSet(join_ids([inputs.ids[n] for n in names]), y)
+    if job.given is not None:  # a row without signal and label teaches nothing
+        return data.take(np.flatnonzero(answered(y["teacher_logits"]) | is_gold(y["label"])))
     kept = _drawn(len(train), len(data), limit)
     return data if kept is None else data.take(np.flatnonzero(kept))
 
@@ -144,8 +150,17 @@ def distilled(
         data = training_set(job, inputs, sets)
     else:
         data, limit, title = drawn.data, drawn.limit, f"{how.recipe}, {drawn.limit:,} rows more"
+    if job.given is not None and not answered(data.y["teacher_logits"]).all():
+        steps = partial(_where_answered, steps, job)
     return Plan(DISTILLED, name, _titled(title, sets), steps, data, training_set(job, inputs, []),
                 _about(job, inputs, sets, limit))  # fmt: skip
+
+
+def _where_answered(steps: Callable[[], tuple[Step, ...]], job: Job) -> tuple[Step, ...]:
+    task = job.task
+    if task.is_regression:
+        return where_answered(steps(), HardScores)
+    return where_answered(steps(), BinaryLabels if task.is_multilabel else HardLabels, class_weights=task.class_weights)
 
 
 def _learned(job: Job) -> dict:

@@ -82,7 +82,9 @@ def _about_text(job: Job, splits: Mapping[str, Rows]) -> dict:
 
 
 def _probes(job: Job) -> dict | None:
-    """What the probe depends on; None where the teacher is finished, or does not start from one."""
+    """What the probe depends on; None where the teacher is finished or given, or does not start from one."""
+    if job.given is not None:
+        return None
     checkpoint = job.checkpoint
     settings = for_data(job.teacher, checkpoint, job.data)
     if checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint) or settings.teacher_start != PROBE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -12,6 +13,7 @@ from kd_keras.common.markdown import markdown_table
 from kd_keras.common.ragged import flat
 from kd_keras.metrics import confusion_matrix, score
 from kd_keras.runs import by_label, plots, references, tagging
+from kd_keras.runs.given import answered, is_given
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.results import results, scored_splits, scores_by_label
@@ -24,9 +26,11 @@ TITLES = {
     "baseline": "student, no distillation",
     "student": "student, distilled",
 }
+GIVEN = "teacher (given)"
 # What rows of transfer sets are; those of other names were made by augmentation.
-SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels"}
+SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels", "given": "texts of the given signals"}
 # How far a student goes with its teacher, by kinds of tasks that are not of one label a row.
+_SIZES = ("parameters", "parameters_without_embeddings")
 _AGREES = {
     "tagging": " gives the teacher's tag to words of",
     "multilabel": " gives the teacher's labels, and no other, on",
@@ -46,7 +50,9 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
 def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict) -> None:
     task, scored = run.task, scored_splits(inputs)
     metric, dev = task.metric, inputs.splits["dev"].label
-    lines = {"teacher": score([metric], dev, inputs.signals["dev"].logits)[metric]}
+    lines = {}
+    if "dev" in metrics["teacher"]:
+        lines[titles(metrics)["teacher"]] = metrics["teacher"]["dev"][metric]
     if "linear" in inputs.references.logits:
         lines[references.TITLES["linear"]] = score([metric], dev, inputs.references.logits["linear"]["dev"])[metric]
     pictures = {
@@ -56,10 +62,10 @@ def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict)
             lines=lines,
         ),
         "errors": _errors(task, scored, chosen, metrics),
-        "logits": plots.logit_scatter(
-            flat(inputs.signals["dev"].logits), flat(chosen.logits["dev"]), task.is_multilabel
-        ),
     }
+    teacher, student = flat(inputs.signals["dev"].logits), flat(chosen.logits["dev"])
+    if (there := answered(teacher)).any():
+        pictures["logits"] = plots.logit_scatter(teacher[there], student[there], task.is_multilabel)
     for name, figure in pictures.items():
         plots.save(figure, run.layout.plots / f"{name}.png")
 
@@ -83,6 +89,11 @@ def _last(splits: Collection[str]) -> str:
     return "test" if "test" in splits else "dev"
 
 
+def titles(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """``TITLES``, which say so where the teacher was given as signals."""
+    return TITLES | ({"teacher": GIVEN} if is_given(metrics.get("teacher", {})) else {})
+
+
 def summary(metrics: dict) -> str:
     """The final table, for the screen and the report: Markdown that also reads well as text."""
     splits = [s for s in metrics["rows"] if s in metrics["student"]]
@@ -91,18 +102,22 @@ def summary(metrics: dict) -> str:
     lines: list[list[str]] = []
     for name, part in metrics.get("references", {}).items():
         lines.append([references.TITLES[name], *(_cell(part[s][m], None) for s in splits for m in names), "", ""])
-    for kind, title in TITLES.items():
+    for kind, title in titles(metrics).items():
         if kind not in metrics:
             continue
         part = metrics[kind]
-        sizes = [f"{part[p] / 1e6:.2f} M" for p in ("parameters", "parameters_without_embeddings")]
+        sizes = [f"{part[p] / 1e6:.2f} M" if p in part else "" for p in _SIZES]
         if alone := part.get("ensemble"):
             count = len(part["seeds"])
             cells = [_cell(alone["mean"][s][m], alone["spread"][s][m]) for s in splits for m in names]
             lines.append([f"one of {count} teachers", *cells, *sizes])
             title, sizes = f"{count} teachers together", [f"{count} × {size}" for size in sizes]
         many = kind != "teacher" and len(metrics["seeds"]) > 1
-        cells = [_cell(part[s][m], part["spread"][s][m] if many else None) for s in splits for m in names]
+        cells = [
+            _cell(part[s][m], part["spread"][s][m] if many else None) if s in part else ""
+            for s in splits
+            for m in names
+        ]
         lines.append([title, *cells, *sizes])
     if "baseline" in metrics:
         gain = [f"{100 * (metrics['student'][s][m] - metrics['baseline'][s][m]):+.2f}" for s in splits for m in names]
@@ -177,9 +192,33 @@ def _by_type(metrics: dict) -> str:
     return "\n" + tagging.in_words(metrics["tagging"][split], split) + "\n"
 
 
+def _about_teacher(teacher: Mapping[str, Any]) -> str:
+    if is_given(teacher):
+        rows = ", ".join(f"{split} {count:,}" for split, count in teacher["answered"].items())
+        return f"- Teacher (given): {teacher['texts']:,} texts with signals; rows that have one: {rows}."
+    each = " (each)" if len(teacher.get("seeds", ())) else ""
+    disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk{each}"
+    return f"- Teacher: {teacher['name']}, {teacher['parameters']:,} parameters, {disk}."
+
+
+def _fewer(teacher: Mapping[str, Any], student: Mapping[str, Any]) -> str:
+    if is_given(teacher):
+        return ""
+    whole, bare = (teacher[count] / student[count] for count in _SIZES)
+    which = "one" if len(teacher.get("seeds", ())) else "the"
+    return f"- Fewer parameters than {which} teacher: {whole:.1f}×, without\n  embeddings {bare:.1f}×.\n"
+
+
+def _scatter(teacher: Mapping[str, Any]) -> str:
+    """Where dev has signals."""
+    if is_given(teacher) and not teacher["answered"]["dev"]:
+        return ""
+    return "## Student's logits against the teacher's (dev)\n\n![scatter of logits](plots/logits.png)\n\n"
+
+
 def _markdown(job: Job, metrics: dict) -> str:
     teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
-    names = [TITLES[k] for k in TITLES if k in metrics]
+    names = [title for kind, title in titles(metrics).items() if kind in metrics]
     agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
     notes = "\n".join(f"- {n}" for n in metrics["notes"])
     rows = ", ".join(f"{s} {n:,}" for s, n in metrics["rows"].items())
@@ -203,17 +242,15 @@ def _markdown(job: Job, metrics: dict) -> str:
     config = job.student
     agrees = _AGREES.get(job.task.kind, " gives the teacher's label on")
     kind, bare = student_name(config, job.task.is_pair, job.task.is_tagging), "parameters_without_embeddings"
-    many = len(teacher.get("seeds", ()))
-    disk = f"{teacher['bytes'] / 1e6:.1f} MB on disk" + (" (each)" if many else "")
-    if not many:
+    many, given = len(teacher.get("seeds", ())), is_given(teacher)
+    if given:
+        taught = f"Teacher: given as signals ({', '.join(teacher['files'])}), scored on the rows that have one."
+    elif not many:
         seed = teacher["seed"]
         taught = "Teacher: one, as it is." if seed is None else f"Teacher: one, seed {seed}."
     else:
         each = ", ".join(map(str, teacher["seeds"]))
         taught = f"Teachers: {many}, seeds {each}; what they say together is the mean of their logits."
-
-    def fewer(count: str) -> float:
-        return teacher[count] / student[count]
 
     return f"""# {job.task.name}: {" / ".join(names)}
 
@@ -235,16 +272,14 @@ so dev scores are a little high for every row alike{test}.
 
 ## Models
 
-- Teacher: {teacher["name"]}, {teacher["parameters"]:,} parameters, {disk}.
+{_about_teacher(teacher)}
 - Student: {kind}, {config.tokenizer}, embeddings {student["embedding_size"]},
   {config.channels}, {config.hidden_size} units per direction, fully connected {config.dense_size},
   {config.pooling} pooling;
   {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
   {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
-- Fewer parameters than {"one" if many else "the"} teacher: {fewer("parameters"):.1f}×, without
-  embeddings {fewer(bare):.1f}×.
-- The kept student{agrees}: {agree}.
+{_fewer(teacher, student)}- The kept student{agrees}: {agree or "no row, as none has a signal"}.
 
 ## Learning curves
 
@@ -255,11 +290,7 @@ so dev scores are a little high for every row alike{test}.
 ![errors by class, or by score](plots/errors.png)
 {_by_label(metrics)}{_by_type(metrics)}
 
-## Student's logits against the teacher's (dev)
-
-![scatter of logits](plots/logits.png)
-
-{ending(metrics["seconds"])}
+{_scatter(teacher)}{ending(metrics["seconds"])}
 Peak memory of the last run of the command: {metrics["machine"]["peak_memory_mb"]:,} MB.
 The kept student's LSTM ran in {metrics["machine"]["lstm"]}.
 kd_keras {metrics["version"]}, {metrics["machine"]["system"]}, Python {metrics["machine"]["python"]}.

@@ -13,6 +13,7 @@ from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import by_label, mean_and_spread, pearson, score
 from kd_keras.metrics.answers import answers, same_answers
 from kd_keras.runs import tagging, verdict
+from kd_keras.runs.given import answered
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.students import Arm
@@ -48,7 +49,7 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         "teacher": {
             **teacher_scores(job, inputs),
             **inputs.teacher,
-            "bytes": _size(layout.teacher / "model.safetensors"),
+            **({} if job.given is not None else {"bytes": _size(layout.teacher / "model.safetensors")}),
             "agreement_with_student": _agreement(job, inputs, chosen),
         },
         "student": arm_scores(job, scored, [a for a in arms if a.kind == DISTILLED]),
@@ -95,8 +96,17 @@ def scored_splits(inputs: Inputs) -> dict[str, Rows]:
 
 
 def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict]:
-    """split → metric → value of what taught; of an ensemble, "ensemble" has what each teacher does by itself."""
+    """split → metric → value of what taught; of an ensemble, "ensemble" has what each teacher does by itself.
+
+    A given teacher is scored on the rows that it answered, and not at all on a split of which it answered none.
+    """
     splits, metrics = scored_splits(inputs), job.task.metrics
+    if job.given is not None:
+        both = {s: answered(inputs.signals[s].logits) & has_label(r) for s, r in splits.items()}
+        return {
+            s: score(metrics, splits[s].label[rows], inputs.signals[s].logits[rows])
+            for s, rows in both.items() if rows.any()
+        }  # fmt: skip
     found: dict[str, dict] = {s: score(metrics, r.label, inputs.signals[s].logits) for s, r in splits.items()}
     if seeds := inputs.teacher.get("seeds"):
         gold = {s: r.label for s, r in splits.items()}
@@ -110,9 +120,13 @@ def _size(path: Path) -> int:
 
 def _agreement(job: Job, inputs: Inputs, chosen: Arm) -> dict[str, float]:
     """Share of rows with the teacher's label, or very labels; of a regression, Pearson's r with the teacher's score."""
+    pairs = {s: (v, inputs.signals[s].logits) for s, v in chosen.logits.items()}
+    if job.given is not None:
+        there = {s: answered(teacher) for s, (_, teacher) in pairs.items()}
+        pairs = {s: (v[there[s]], teacher[there[s]]) for s, (v, teacher) in pairs.items() if there[s].any()}
     if job.task.is_regression:
-        return {s: pearson(inputs.signals[s].logits[:, 0], v[:, 0]) for s, v in chosen.logits.items()}
-    same = {s: same_answers(job.task, v, inputs.signals[s].logits) for s, v in chosen.logits.items()}
+        return {s: pearson(teacher[:, 0], v[:, 0]) for s, (v, teacher) in pairs.items()}
+    same = {s: same_answers(job.task, v, teacher) for s, (v, teacher) in pairs.items()}
     return {s: float(np.mean(found)) for s, found in same.items()}
 
 

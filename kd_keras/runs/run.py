@@ -9,6 +9,7 @@ from kd_keras.common import files
 from kd_keras.common.progress import say
 from kd_keras.common.team import is_chief
 from kd_keras.runs.augmentation_grid import run_augmentation_grid
+from kd_keras.runs.given import given_set
 from kd_keras.runs.inputs import prepare, rest_set, transfer_sets, unlabeled_set
 from kd_keras.runs.job import Run, begin
 from kd_keras.runs.plans import main_arms
@@ -33,6 +34,7 @@ def distil(run: Run) -> dict:
     sets = rest_set(job) | transfer_sets(run, [job.augment.augment])
     if job.unlabeled.wanted:
         sets["unlabeled"] = unlabeled_set(run)
+    sets |= given_set(run)
     inputs = prepare(run, sets)
     if job.job.ablate in ("recipes", "transfer_sizes"):
         return run_recipe_grid(run, inputs)

@@ -10,7 +10,7 @@ from kd_keras.common.errors import UserError
 ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
 # Where to write, what to find and how many to train change no student.
 NOT_IN_KEY = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard", "parallel_students",
-              "allow_weak_teacher")  # fmt: skip
+              "allow_weak_teacher", "teacher_signals")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,16 @@ class JobSettings(Checked):
         "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
         "made them (RUN/teacher).",
         group="teacher",
+    )
+    teacher_signals: str | None = path_setting(
+        None,
+        "instead of a teacher: what any other model answered, in .csv, .tsv, .jsonl or .parquet files with commas "
+        "between. Beside the text they have logits (a list, or logit_CLASS columns), probabilities (a list, or p_CLASS "
+        "columns; of several labels a text each by itself), label and confidence (the other classes share the rest "
+        "evenly), or of a regression score. Probabilities become log(p), centred; those under 1e-5, 0 above all, "
+        "count as 1e-5. A text that comes twice has the mean of its logits. Texts that no split has are transfer text; "
+        "training rows without a signal learn their labels.",
+        many=True,
     )
     seed: int = setting(1, "seed of the first student.", low=0)
     seeds: int = setting(

@@ -15,6 +15,7 @@ from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
 from kd_keras.pipelines.labelling import on_cluster
+from kd_keras.runs.given import about_given, answered, given_signals
 from kd_keras.runs.job import Run
 from kd_keras.runs.references import References
 from kd_keras.runs.teacher_check import check_teacher
@@ -33,14 +34,14 @@ from kd_keras.teachers.tagger import TaggingTeacher, opened
 @dataclass(frozen=True)
 class Taught:
     """Attributes:
-    first: the teacher, of several the first.
+    first: the teacher, of several the first; where it is given, whatever encoder lends the student its pieces, or None.
     signals: split, or name of a transfer set → what to learn from; of an ensemble the mean.
     each: the logits of each teacher by itself, for every split.
     about: what reports say of it.
     notes: what was found of it.
     """
 
-    first: Teacher
+    first: Teacher | None
     signals: Mapping[str, Signals]
     each: Sequence[Mapping[str, np.ndarray]]
     about: dict
@@ -53,6 +54,8 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
     Raises:
       UserError: the teacher is under the linear model on dev.
     """
+    if run.job.given is not None:
+        return _given(run, sets, to_beat)
     first, made, notes, projected = None, [], [], []
     # Dev comes first: whether a teacher is worth listening to is known before the long work.
     rows = {"dev": run.splits["dev"], **run.splits, **sets}
@@ -75,6 +78,22 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
     return Taught(first, signals, each, about, [*_about_several(run, signals, each, about), *notes, *projected])
 
 
+def _given(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
+    """What the files say that stand in a teacher's place."""
+    signals, job, first = given_signals(run, sets), run.job, None
+    about, notes = about_given(run, signals)
+    dev = answered(signals["dev"].logits)
+    if dev.any():
+        notes += _about_teacher(run, signals["dev"], to_beat, dev)
+    if job.lends:
+        from kd_keras.teachers.sentences import SentenceTeacher
+
+        first = SentenceTeacher.of(job.checkpoint, min(job.task.max_length, job.checkpoint.positions), job.label)
+        what = "pieces and first embeddings" if job.student.embeddings == "teacher" else "pieces"
+        notes.append(f"student's {what}: those of {first.name} as it is, as a given teacher has none")
+    return Taught(first, signals, [{split: signals[split].logits for split in run.splits}], about, notes)
+
+
 def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
     """Gives the teacher the axes that its states are told in; a note on them."""
     label, known = run.job.label, [s.projection for s in run.siblings]
@@ -90,12 +109,14 @@ def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
     ]
 
 
-def _about_teacher(run: Run, dev: Signals, to_beat: References) -> list[str]:
-    """Raises UserError where the teacher is under the linear model."""
+def _about_teacher(run: Run, dev: Signals, to_beat: References, rows: np.ndarray | slice = slice(None)) -> list[str]:
+    """Of the ``rows`` of dev that it answered. Raises UserError where the teacher is under the linear model."""
     if run.task.is_regression or run.task.is_tagging:
         return []
-    floor = to_beat.logits.get("linear", {}).get("dev")
-    return check_teacher(run.task, run.job.data.dev.label, dev.logits, floor, run.job.job.allow_weak_teacher)
+    floor, given = to_beat.logits.get("linear", {}).get("dev"), run.job.given is not None
+    floor = None if floor is None else floor[rows]
+    label, allowed = run.job.data.dev.label[rows], run.job.job.allow_weak_teacher
+    return check_teacher(run.task, label, dev.logits[rows], floor, allowed, given)
 
 
 def _teacher(run: Run, number: int, to_beat: References) -> Teacher:
@@ -137,6 +158,8 @@ def about_confidence(
     least = settings.confidence
     if not least or "hard" not in recipes:
         return []
+    if not task.is_tagging:
+        logits = (some[answered(some)] for some in logits)
     surest, what = np.concatenate([sureness(task, some) for some in logits]), "words" if task.is_tagging else "rows"
     count = int(np.sum(surest >= least))
     if not count:

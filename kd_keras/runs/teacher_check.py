@@ -13,6 +13,8 @@ from kd_keras.tasks import Task, is_gold
 _RESAMPLES = 500
 # Under this share of the way from even probabilities to certainty, logits teach little.
 _FLAT = 0.2
+_MADE = "Try --teacher_epochs=20, another --teacher_learning_rate or another --teacher"
+_GIVEN = "Look whether the files' classes are the task's, in their order"
 
 
 def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
@@ -23,7 +25,7 @@ def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
 
 
 def check_teacher(
-    task: Task, label: np.ndarray, logits: np.ndarray, floor: np.ndarray | None, allowed: bool
+    task: Task, label: np.ndarray, logits: np.ndarray, floor: np.ndarray | None, allowed: bool, given: bool = False
 ) -> list[str]:
     """Notes on a teacher of classes, by its dev logits.
 
@@ -33,13 +35,16 @@ def check_teacher(
       logits: float[rows, classes], the teacher's.
       floor: float[rows, classes], the linear model's; None where there is none.
       allowed: go on with a teacher that is under the floor.
+      given: another model is the teacher, which no flag trains better.
 
     Raises:
       UserError: it is under the floor by more than its standard error.
     """
     metric, labels, gold = task.metric, task.labels, is_gold(label)
     label, logits = label[gold], logits[gold]
-    notes = []
+    notes, longer = [], "" if given else ", more --teacher_epochs"
+    if not len(label):
+        return []
     if floor is not None:
         floor = floor[gold]
         mine, least = (score([metric], label, x)[metric] for x in (logits, floor))
@@ -48,19 +53,20 @@ def check_teacher(
         if mine < least - error and not allowed:
             raise UserError(
                 f"{under} by more than its standard error ({100 * error:.2f}; {len(label):,} rows); "
-                "a student of it would be worse than what takes seconds. Try --teacher_epochs=20, another "
-                "--teacher_learning_rate or another --teacher; or go on as it is with --allow_weak_teacher"
+                f"a student of it would be worse than what takes seconds. {_GIVEN if given else _MADE}; or go on as it "
+                "is with --allow_weak_teacher"
             )
         if mine < least:
             advice = "" if allowed else ", within its standard error"
-            notes.append(f"{under}{advice}: more --teacher_epochs, or a larger --dev_file, would tell more")
+            notes.append(f"{under}{advice}: a larger --dev_file{longer} would tell more")
     found = by_label(label, answers(task, logits), len(labels))
     missed = [name for name, each in zip(labels, found, strict=True) if each["rows"] and not each["given"]]
     if missed:
         some = ", ".join(missed[:5]) + (", …" if len(missed) > 5 else "")
         notes.append(
-            f"the teacher never gives {len(missed)} of {len(labels)} labels on dev ({some}): more rows of them, "
-            "--class_weights=balanced or more --teacher_epochs may help"
+            f"the teacher never gives {len(missed)} of {len(labels)} labels on dev ({some}): more rows of them"
+            + ("" if given else ", --class_weights=balanced or more --teacher_epochs")
+            + " may help"
         )
     if task.is_multilabel:  # most labels of most texts are surely off, whatever a teacher has learnt
         return notes
@@ -68,6 +74,7 @@ def check_teacher(
     if (spread := (sure - 1 / len(labels)) / (1 - 1 / len(labels))) < _FLAT:
         notes.append(
             f"the teacher is hardly sure of anything: its mean highest probability on dev is {sure:.2f} over "
-            f"{len(labels)} labels ({spread:.0%} of the way from chance to certainty); more --teacher_epochs may help"
+            f"{len(labels)} labels ({spread:.0%} of the way from chance to certainty)"
+            + ("" if given else "; more --teacher_epochs may help")
         )
     return notes

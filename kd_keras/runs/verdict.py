@@ -64,9 +64,11 @@ def warnings(job: Job, inputs: Inputs, arms: Sequence[Arm], chosen: Arm, metrics
 def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without: float) -> tuple[str, list[list[str]]]:
     """The likeliest, and two sets of flags to try, the likelier first."""
     metric, more = job.task.metric, sum(len(s) for s in inputs.transfer.values())
-    teacher = metrics["teacher"]["dev"][metric]
+    teacher = metrics["teacher"].get("dev", {}).get(metric, 1.0)  # given signals may have none of dev
     longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
     text = ["--augment=all"] if not more and not job.task.is_tagging else ["--unlabeled_files=FILE"]
+    if job.given is not None:
+        text = ["--teacher_signals=FILE,MORE"]
     rows = max(len(a.plan.data) for a in arms)
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
     if metrics["student"]["dev"][metric] == without:
@@ -75,7 +77,7 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
         return cause, [larger, text]
     if teacher <= without:
         cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
-        return cause, [["--teacher_epochs=20"], text]
+        return cause, [["--alpha=0.5"] if job.given is not None else ["--teacher_epochs=20"], text]
     if longest > 0.95:
         return "too few updates, as the distilled student was best at its end", [longer, text]
     if more < _LITTLE_TEXT:
@@ -85,5 +87,6 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
 
 def _again(job: Job, flags: Sequence[str]) -> str:
     asked = [line for line in job.flags_text.splitlines() if line.startswith("--")]
-    asked = [line for line in asked if not line.startswith("--output_dir=")]
+    dropped = ("--output_dir=", *(flag.partition("=")[0] + "=" for flag in flags))
+    asked = [line for line in asked if not line.startswith(dropped)]
     return shlex.join(["python", "-m", "kd_keras.train", *asked, *flags])

@@ -28,6 +28,7 @@ from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import convert
 from kd_keras.metrics.answers import scores_of
 from kd_keras.runs.finished import FinishedRun
+from kd_keras.runs.given import is_given
 from kd_keras.students.weights import student_weights
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, find_checkpoint, from_folder
@@ -193,6 +194,11 @@ def run_teacher(run: FinishedRun) -> RunTeacher:
     layout = run.layout
     if run.task.is_text:
         return RunTeacher(find_checkpoint(_settings(run)["universal"]["teacher"]), run.task.max_length)
+    if is_given(run.metrics.get("teacher", {})):
+        raise UserError(
+            f"{layout.root}: its teacher was given as signals, so there is none to time; --teacher_formats=none "
+            "measures the student alone"
+        )
     if not layout.teacher.is_dir():
         raise UserError(
             f"{layout.root}: has no {layout.teacher.name}/; --teacher_formats=none measures the student alone"

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-pytest_plugins = ["made_runs", "made_taggers"]
+pytest_plugins = ["made_encoders", "made_runs", "made_taggers"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

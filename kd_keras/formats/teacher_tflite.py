@@ -13,12 +13,13 @@ from kd_keras.common.quiet import silent
 from kd_keras.formats.format import Format
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import check_graph
-from kd_keras.text.tokenizers import BERT_INPUTS, WordPiece
+from kd_keras.text.base import BackedTokenizer
 
 
 def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
-    """The file's content: int32[batch, length] input_ids, attention_mask and token_type_ids → float32[batch, labels]
-    logits, of a teacher of words float32[batch, length, labels], of one of vectors float32[batch, numbers].
+    """The file's content: int32[batch, length] of what the teacher reads, such as input_ids, attention_mask and
+    token_type_ids → float32[batch, labels] logits, of a teacher of words float32[batch, length, labels], of one of
+    vectors float32[batch, numbers].
 
     Args:
       teacher: ``kd_keras.teachers.bert.Teacher``.
@@ -36,7 +37,7 @@ def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
         def logits(**batch: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"logits": teacher.answer(batch)}
 
-        signature = {name: tf.TensorSpec((batch, length), tf.int32, name=name) for name in BERT_INPUTS}
+        signature = {name: tf.TensorSpec((batch, length), tf.int32, name=name) for name in teacher.tokenizer.inputs}
         function = tf.function(logits).get_concrete_function(**signature)
         # The weights alone: given the model, the converter would save it whole and trace every layer again.
         holder = tf.Module()
@@ -50,15 +51,11 @@ def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
 
 
 def bert_inputs(
-    tokenizer: WordPiece, texts: list[str], texts_b: list[str] | None, length: int
+    tokenizer: BackedTokenizer, texts: list[str], texts_b: list[str] | None, length: int
 ) -> dict[str, np.ndarray]:
-    """int32[rows, length] for each input, cut to ``length`` or padded with 0."""
+    """int32[rows, length] for each input, cut to ``length`` or padded."""
     reader = tokenizer.like(length)
-    encoded, first = reader.encode_for_bert(texts, texts_b)
-    ids = encoded.padded(np.arange(len(texts)), length)
-    mask = (ids != 0).astype(np.int32)
-    types = (np.arange(length) >= np.array(first)[:, None]).astype(np.int32) * mask
-    return dict(zip(BERT_INPUTS, (ids, mask, types), strict=True))
+    return reader.laid_out(*reader.encode_for_bert(texts, texts_b), np.arange(len(texts)), length)
 
 
 def logits(path: Path, inputs: Mapping[str, np.ndarray], what: str = "teacher") -> np.ndarray:

@@ -133,7 +133,7 @@ def _check_models(job: Job) -> None:
         return
     checkpoint, task, data = job.checkpoint, job.task.name, job.data.fingerprint
     job.label.check_layer(checkpoint.layers)
-    if job.student.tokenizer == "wordpiece" and checkpoint.text.unigram is None:
+    if job.student.tokenizer == "wordpiece" and checkpoint.text.is_wordpiece:
         always_kept(checkpoint.text.pieces, job.student.vocab_size)
     if job.given is not None:
         return

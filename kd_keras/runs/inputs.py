@@ -175,23 +175,24 @@ def _taken_vocabulary(run: Run) -> Tokenizer | None:
 def _own_vocabulary(run: Run, sets: Mapping[str, Transfer]) -> Tokenizer | None:
     """A WordPiece that is learned from the text, where the teacher's cannot be the student's.
 
-    Phones have no Unigram, and a tagger wants the capitals that an uncased teacher does not see.
+    Phones have no Unigram and no BPE, and a tagger wants the capitals that an uncased teacher does not see.
     """
     job = run.job
     if job.student.tokenizer != "wordpiece":
         return None
     text = job.checkpoint.text
-    if not (text.unigram or (job.task.is_tagging and text.lowercase)):
+    if text.is_wordpiece and not (job.task.is_tagging and text.lowercase):
         return None
     with run.timings.step("student's vocabulary"):
         learnt = [job.data.train, *(s.rows for s in sets.values())]
         texts = (t for r in learnt for part in (r.text, r.text_b or []) for t in part)
-        return own_vocabulary(texts, job.student, job.student.student_max_length or job.task.max_length)
+        lowercase = text.lowercase and not job.task.is_tagging
+        return own_vocabulary(texts, job.student, job.student.student_max_length or job.task.max_length, lowercase)
 
 
-def own_vocabulary(texts: Iterable[str], settings: StudentSettings, length: int) -> WordPiece:
-    """A WordPiece that is learned from ``texts``; it reads ``length`` tokens of each."""
-    made = trained_wordpiece(texts, settings.vocab_size or _OWN_VOCAB, length)
+def own_vocabulary(texts: Iterable[str], settings: StudentSettings, length: int, lowercase: bool = False) -> WordPiece:
+    """A WordPiece learned from ``texts``, in small letters or as they are; it reads ``length`` tokens of each."""
+    made = trained_wordpiece(texts, settings.vocab_size or _OWN_VOCAB, length, lowercase)
     return made.like(length, settings.student_truncation)
 
 
@@ -221,7 +222,9 @@ def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Token
     settings = job.student
     length = settings.student_max_length or job.task.max_length
     if teacher is not None:
-        return cut_wordpiece(teacher.tokenizer, texts, length, settings.vocab_size, settings.student_truncation)
+        return cut_wordpiece(
+            teacher.tokenizer.wordpiece, texts, length, settings.vocab_size, settings.student_truncation
+        )
     return word_vocab(texts, length, settings.vocab_size, truncation=settings.student_truncation)
 
 

@@ -119,12 +119,12 @@ def _taught(run: UniversalRun, rows: Rows) -> tuple[SentenceTeacher, Signals, li
 def _inputs(run: UniversalRun, teacher: SentenceTeacher, rows: Rows) -> tuple[Tokenizer, np.ndarray, list[str]]:
     job, settings = run.job, run.job.student
     length = settings.student_max_length or job.task.max_length
-    if job.checkpoint.text.unigram is None:
+    if job.checkpoint.text.is_wordpiece:
         tokenizer = cut_wordpiece(
-            teacher.tokenizer, rows.text, length, settings.vocab_size, settings.student_truncation
+            teacher.tokenizer.wordpiece, rows.text, length, settings.vocab_size, settings.student_truncation
         )
     else:
-        tokenizer = own_vocabulary(rows.text, settings, length)
+        tokenizer = own_vocabulary(rows.text, settings, length, job.checkpoint.text.lowercase)
     tokenizer.save(run.layout.vocab, run.layout.tokenizer)
     matrix, _, note = first_embeddings(settings, tokenizer, teacher, job.universal.seed, np.zeros(len(tokenizer), int))
     about = f"student's vocabulary: {len(tokenizer):,} {tokenizer.kind} entries from the text"

@@ -140,13 +140,13 @@ def _held_out(job: UniversalJob, tried: Iterable[TaskData], tests: Iterable[Rows
 def _check_states(job: UniversalJob) -> None:
     """Whether teacher and student find the same words in a text, first to last, and have a state for each."""
     flag = f"--losses={job.universal.losses}: tokens"
-    if job.checkpoint.text.unigram is not None:
+    if not job.checkpoint.text.is_wordpiece:
         raise UserError(f"{flag} needs words in common, but {job.checkpoint.name} has no WordPiece; leave it out")
     if job.student.pooling == LAST:
         raise UserError(f"{flag} needs a state of each token; take --pooling=mean or max")
     if job.student.student_truncation != HEAD:
         raise UserError(f"{flag} counts words from a text's head; take --student_truncation=head")
-    if job.universal.token_size > (width := job.checkpoint.config["hidden_size"]):
+    if job.universal.token_size > (width := job.checkpoint.width):
         raise UserError(f"--token_size={job.universal.token_size}: the teacher's states have {width} numbers")
 
 
@@ -167,7 +167,7 @@ def check(job: UniversalJob) -> UniversalRun:
     job.label.check_machine()
     job.label.check_layer(job.checkpoint.layers)
     job.checkpoint.check_length(job.universal.teacher_max_length)
-    if job.checkpoint.text.unigram is None:
+    if job.checkpoint.text.is_wordpiece:
         always_kept(job.checkpoint.text.pieces, job.student.vocab_size)
     if job.learns_states:
         _check_states(job)

@@ -85,7 +85,7 @@ class UniversalSettings(Checked):
         "command finds its own run again.", main=True, group="output",
     )  # fmt: skip
     teacher: str = path_setting(
-        "minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.", main=True, group="teacher"
+        "minilm-l6", "packaged teacher, folder of a checkpoint, or hub name.", main=True, group="teacher"
     )
     teacher_max_length: int = setting(
         128, "longest text in the teacher's pieces, [CLS] and [SEP] included.", low=3, group="teacher"

@@ -1,4 +1,4 @@
-"""The teacher: a Keras functional model around TFBertForSequenceClassification."""
+"""The teacher: a Keras functional model around transformers' TF…ForSequenceClassification."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from kd_keras.common.progress import progress
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
 from kd_keras.teachers.encoded import Encoded, token_batches
-from kd_keras.teachers.heads import BATCH, functional, pooled_of, pooling_of, set_pooling, tensors
+from kd_keras.teachers.heads import encoder_of, functional, pooled_of, pooling_of, set_pooling, specs, tensors
 from kd_keras.teachers.lean import lean
-from kd_keras.teachers.loading import load_bert
+from kd_keras.teachers.loading import load_model
 from kd_keras.teachers.settings import CLS, FLOAT32
 from kd_keras.teachers.tokenizer_files import BACKEND
+from kd_keras.text.base import BERT_INPUTS, BackedTokenizer
 from kd_keras.text.tokenizers import WordPiece
 from kd_keras.text.truncation import HEAD
-from kd_keras.text.unigram import Unigram
 
 # Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
 tf_keras.backend.experimental.enable_tf_random_generator()
 
 
 class Teacher:
-    """A BERT classifier with its tokenizer.
+    """A BERT classifier with its tokenizer; or one of another encoder.
 
     >>> shape = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
     >>> teacher = Teacher.random(vocab, num_labels=2, max_length=16, seed=1, **shape)
@@ -41,7 +41,7 @@ class Teacher:
 
     Args:
       bert: the transformers model.
-      tokenizer: its WordPiece tokenizer, which holds the maximum length.
+      tokenizer: its own, which holds the maximum length and knows what the model reads.
       name: for reports.
     """
 
@@ -55,11 +55,11 @@ class Teacher:
     # Of the products in forward passes: lower where fine-tuning's are, for its dev scores.
     precision = FLOAT32
 
-    def __init__(self, bert: tf_keras.Model, tokenizer: WordPiece | Unigram, name: str):
+    def __init__(self, bert: tf_keras.Model, tokenizer: BackedTokenizer, name: str):
         self.bert = bert
         self.tokenizer = tokenizer
         self.name = name
-        self.model = functional(bert)
+        self.model = functional(bert, tokenizer.inputs)
 
     @classmethod
     def load(
@@ -89,7 +89,7 @@ class Teacher:
             raise UserError(
                 f"--teacher={checkpoint.name}: has no classifier of {num_labels} outputs; fine-tune it first"
             )
-        bert = load_bert(checkpoint, num_labels, seed, cls.tagging)
+        bert = load_model(checkpoint, num_labels, seed, cls.tagging)
         if not cls.tagging:
             set_pooling(bert, pooling or checkpoint.pooling)
         tokenizer = checkpoint.text.tokenizer(max_length, truncation)
@@ -147,6 +147,8 @@ class Teacher:
     def dropout_states(self) -> list[tf.random.Generator]:
         """The generators of all dropout layers, in a fixed order: part of what a resumed run needs."""
         layers = [m for m in self.bert.submodules if isinstance(m, tf_keras.layers.Dropout)]
+        for layer in layers:  # some models have layers that they never call, and that have no generator yet
+            layer._random_generator._maybe_init()
         return [layer._random_generator._generator for layer in layers]
 
     def about(self) -> dict[str, object]:
@@ -168,13 +170,13 @@ class Teacher:
 
     def word_embeddings(self) -> np.ndarray:
         """float32[vocab, width]."""
-        return self.bert.bert.embeddings.weight.numpy()
+        return encoder_of(self.bert).embeddings.weight.numpy()
 
     def encode(self, rows: Rows) -> Encoded:
         return self.encode_texts(rows.text, rows.text_b)
 
     def encode_texts(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> Encoded:
-        return Encoded(*self.tokenizer.encode_for_bert(texts, texts_b))
+        return Encoded(*self.tokenizer.encode_for_bert(texts, texts_b), self.tokenizer)
 
     @functools.cached_property
     def _lowered(self) -> dict[str, Teacher]:
@@ -198,7 +200,7 @@ class Teacher:
 
     @functools.cached_property
     def _pooled(self) -> Callable:
-        @tf.function(input_signature=[BATCH])
+        @tf.function(input_signature=[specs(self.tokenizer.inputs)])
         def pooled(batch):
             with lean(self.bert, cls_only=self.pooling == CLS):
                 return pooled_of(self.bert, batch, training=False)
@@ -219,7 +221,7 @@ class Teacher:
         """By ``cls_only``."""
 
         def traced(cls_only: bool) -> Callable:
-            @tf.function(input_signature=[BATCH])
+            @tf.function(input_signature=[specs(self.tokenizer.inputs)])
             def forward(batch):
                 with lean(self.bert, cls_only, self.precision):
                     return self.model(batch, training=False)
@@ -278,13 +280,18 @@ class Teacher:
         }
 
 
-def _save_tokenizer(tokenizer: WordPiece | Unigram, folder: Path) -> None:
-    if isinstance(tokenizer, Unigram):
+def _save_tokenizer(tokenizer: BackedTokenizer, folder: Path) -> None:
+    # transformers' general class would make token types for models that read none.
+    reads = {} if tokenizer.inputs == BERT_INPUTS else {"model_input_names": list(tokenizer.inputs)}
+    if not isinstance(tokenizer, WordPiece):
         files.write_text(folder / BACKEND, json.dumps(tokenizer.to_json(), ensure_ascii=False) + "\n")
-        files.write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+        special = {f"{name[1:-1].lower()}_token": said for name, said in getattr(tokenizer, "names", {}).items()}
+        files.write_json(
+            folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **special, **reads}
+        )
         return
     files.write_text(folder / "vocab.txt", "".join(p + "\n" for p in tokenizer.vocab))
-    splits = {"do_lower_case": tokenizer.lowercase, **tokenizer.splitting()}
+    splits = {"do_lower_case": tokenizer.lowercase, **tokenizer.splitting(), **reads}
     files.write_json(folder / "tokenizer_config.json", splits)
 
 

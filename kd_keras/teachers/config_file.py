@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kd_keras.common.errors import UserError
-from kd_keras.teachers.weights import DEFAULTS
+from kd_keras.teachers.families import FAMILIES
 
 
 def check_config(where: str, config: object) -> None:
-    """UserError where a config.json is of another model, or of a BERT that is read otherwise than it was trained."""
-    if not isinstance(config, dict) or config.get("model_type") != "bert":
-        kind = config.get("model_type") if isinstance(config, dict) else None
-        raise UserError(f"{where} says model_type {kind!r}, expected 'bert'")
-    sizes = {key: config.get(key, default) for key, default in DEFAULTS.items()}
+    """UserError where a config.json is of no model that works, or of one that is read otherwise than it was trained."""
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or kind not in FAMILIES:
+        raise UserError(f"{where} says model_type {kind!r}, expected one of {', '.join(FAMILIES)}")
+    family = FAMILIES[kind]
+    named = {key: family.keys.get(key, key) for key in family.defaults}
+    sizes = {key: config.get(name, family.defaults[key]) for key, name in named.items()}
     if wrong := next((k for k, n in sizes.items() if not isinstance(n, int) or isinstance(n, bool) or n < 1), None):
-        raise UserError(f"{where} says {wrong} {sizes[wrong]!r}, expected a whole number over 0")
+        raise UserError(f"{where} says {named[wrong]} {sizes[wrong]!r}, expected a whole number over 0")
     width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
     if width % heads:
-        raise UserError(f"{where} says hidden_size {width}, which num_attention_heads {heads} does not divide")
+        names = named["hidden_size"], named["num_attention_heads"]
+        raise UserError(f"{where} says {names[0]} {width}, which {names[1]} {heads} does not divide")
+    if family.first_position and config.get("pad_token_id", family.pads) != family.pads:
+        raise UserError(
+            f"{where} says pad_token_id {config['pad_token_id']!r}, but positions of {kind} are counted for "
+            f"{family.pads}: take another checkpoint"
+        )
     followed = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
     for key, value in followed.items():
         if config.get(key) not in (None, value):

@@ -24,7 +24,7 @@ from kd_keras.tasks import Rows, TaskData, has_label
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.encoded import Encoded
 from kd_keras.teachers.finished import link_folder
-from kd_keras.teachers.heads import BATCH, logits_of, tags_of, tensors
+from kd_keras.teachers.heads import linear_of, logits_of, specs, tags_of, tensors, unread
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.losses import loss_of, moved
 from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
@@ -44,8 +44,9 @@ def start_from_probe(teacher: Teacher, data: TaskData, found: Linear | None = No
     if found is None:
         rows = labelled_rows(data)
         found = probe(teacher.vectors(teacher.encode(rows)), rows.label, len(data.task.labels), PROBE_C)
-    teacher.bert.classifier.kernel.assign(found.kernel)
-    teacher.bert.classifier.bias.assign(found.bias)
+    linear = linear_of(teacher.bert)
+    linear.kernel.assign(found.kernel)
+    linear.bias.assign(found.bias)
 
 
 def labelled_rows(data: TaskData) -> Rows:
@@ -80,10 +81,10 @@ class FineTuner:
             epsilon=1e-6,
             jit_compile=False,
         )
-        self.optimizer.exclude_from_weight_decay(var_names=["bias", "LayerNorm"])
-        # The pooler has no part in a mean of tokens, and no gradient.
-        still = [part for part, on in (("/pooler/", teacher.pooling != CLS),
-                                       ("/embeddings/", settings.teacher_freeze == EMBEDDINGS)) if on]  # fmt: skip
+        self.optimizer.exclude_from_weight_decay(var_names=["bias", "LayerNorm", "layer_norm"])
+        # What has no part in the logits has no gradient: the pooler, if the mean of tokens is read.
+        frozen = ("/embeddings/",) if settings.teacher_freeze == EMBEDDINGS else ()
+        still = (*unread(teacher.bert, teacher.tagging), *frozen)
         self.variables = [v for v in teacher.bert.trainable_variables if not any(part in v.name for part in still)]
         self.optimizer.build(self.variables)
         if settings.teacher_precision == FLOAT16:  # or small gradients are 0
@@ -205,7 +206,9 @@ class FineTuner:
 
         team = self.team
 
-        @tf.function(input_signature=[BATCH, targets.spec, tf.TensorSpec((), tf.float32)])
+        @tf.function(
+            input_signature=[specs(self.teacher.tokenizer.inputs), targets.spec, tf.TensorSpec((), tf.float32)]
+        )
         def update(x, y, count):
             with tf.GradientTape() as tape, lean(bert, cls_only, precision):
                 each = losses(y, ask(bert, x, training=True))

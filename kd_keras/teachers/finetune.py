@@ -45,7 +45,7 @@ def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSetting
         **key_of(settings, leave_out=_NOT_IN_KEY),
         **checkpoint.read_otherwise,
         # A Unigram's vocabulary is cut to the text of these rows too.
-        **({"rest": data.rest.fingerprint()} if data.rest is not None and checkpoint.text.unigram else {}),
+        **({"rest": data.rest.fingerprint()} if data.rest is not None and checkpoint.text.is_cut else {}),
         **label_order.key_part(checkpoint, data.task, settings),
     }
 

@@ -1,42 +1,81 @@
-"""What a BERT classifier reads of a text, as functions of transformers' model: the pooler, or the mean of the tokens.
+"""What a classifier reads of a text, as functions of transformers' model: of [CLS], or the mean of the tokens.
 
-The mean is what sentence encoders were trained to give (Reimers & Gurevych 2019, section 3); the model stays a
-``TFBertForSequenceClassification``, with the same classifier behind another vector.
+Of [CLS] that is what a layer makes of its state: BERT's pooler, or one of the classifier's own. The mean is what
+sentence encoders were trained to give (Reimers & Gurevych 2019, section 3); the model stays a
+``TF…ForSequenceClassification``, with the same last layer behind another vector.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from transformers import TFBertForSequenceClassification, TFBertForTokenClassification
+from transformers.activations_tf import get_tf_activation
 
 from kd_keras.teachers.checkpoints import POOLING_KEY
 from kd_keras.teachers.settings import CLS, MEAN
-from kd_keras.text.tokenizers import BERT_INPUTS
 
-BATCH = dict.fromkeys(BERT_INPUTS, tf.TensorSpec((None, None), tf.int32))
+# Variables that only a classifier which reads [CLS] learns; BERT's and ALBERT's pooler is one of them.
+_OF_CLS = ("/classifier/dense/", "/pre_classifier/")
+_HAVE_POOLER = ("bert", "albert")
 
 
-def pooling_of(bert: TFBertForSequenceClassification) -> str:
+def specs(inputs: Sequence[str]) -> dict[str, tf.TensorSpec]:
+    """Of a batch of any size."""
+    return dict.fromkeys(inputs, tf.TensorSpec((None, None), tf.int32))
+
+
+def encoder_of(bert: tf_keras.Model) -> tf_keras.layers.Layer:
+    """The model without its classifier."""
+    return getattr(bert, bert.base_model_prefix)
+
+
+def linear_of(bert: tf_keras.Model) -> tf_keras.layers.Dense:
+    """The classifier's last layer, which gives the logits."""
+    return getattr(bert.classifier, "out_proj", bert.classifier)
+
+
+def unread(bert: tf_keras.Model, tagging: bool) -> tuple[str, ...]:
+    """Parts of the names of variables that no logit depends on."""
+    cls = pooling_of(bert) == CLS and not tagging
+    pooler = () if cls and bert.config.model_type in _HAVE_POOLER else ("/pooler/",)
+    return pooler if cls else (*pooler, *_OF_CLS)
+
+
+def pooling_of(bert: tf_keras.Model) -> str:
     return getattr(bert.config, POOLING_KEY, CLS)
 
 
-def set_pooling(bert: TFBertForSequenceClassification, pooling: str) -> None:
+def set_pooling(bert: tf_keras.Model, pooling: str) -> None:
     """Says in the model's own configuration, which is saved with it, what the classifier reads."""
     if pooling != CLS or hasattr(bert.config, POOLING_KEY):
         setattr(bert.config, POOLING_KEY, pooling)
 
 
-def pooled_of(bert: TFBertForSequenceClassification, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
-    """float32[batch, width]: what the classifier reads of each text."""
-    out = bert.bert(batch, training=training, return_dict=True)
-    return out.pooler_output if pooling_of(bert) == CLS else mean_of_tokens(out.last_hidden_state, batch)
+def pooled_of(bert: tf_keras.Model, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+    """float32[batch, width]: what the classifier's last layer reads of each text, but for dropout."""
+    out = encoder_of(bert)(batch, training=training, return_dict=True)
+    if pooling_of(bert) == MEAN:
+        return mean_of_tokens(out.last_hidden_state, batch)
+    if bert.config.model_type in _HAVE_POOLER:
+        return out.pooler_output
+    state = out.last_hidden_state[:, 0]
+    if hasattr(bert, "pre_classifier"):
+        return bert.pre_classifier(state)
+    made = bert.classifier.dense(bert.classifier.dropout(state, training=training))
+    return get_tf_activation("gelu")(made) if bert.config.model_type == "electra" else made
 
 
-def logits_of(bert: TFBertForSequenceClassification, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+def logits_of(bert: tf_keras.Model, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
     """float32[batch, labels]."""
-    return bert.classifier(bert.dropout(pooled_of(bert, batch, training), training=training))
+    return _classified(bert, pooled_of(bert, batch, training), training)
+
+
+def _classified(bert: tf_keras.Model, pooled: tf.Tensor, training: bool) -> tf.Tensor:
+    dropout = bert.dropout if hasattr(bert, "dropout") else bert.classifier.dropout
+    return linear_of(bert)(dropout(pooled, training=training))
 
 
 def mean_of_tokens(states: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -45,15 +84,15 @@ def mean_of_tokens(states: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
     return tf.reduce_sum(states * weights, 1) / tf.reduce_sum(weights, 1)
 
 
-def functional(bert: TFBertForSequenceClassification | TFBertForTokenClassification) -> tf_keras.Model:
-    """{"input_ids", "attention_mask", "token_type_ids"} → {"logits", "hidden_0", … "hidden_<layers>"}.
+def functional(bert: tf_keras.Model, names: Sequence[str]) -> tf_keras.Model:
+    """The inputs called ``names``, int32[batch, time] each → {"logits", "hidden_0", … "hidden_<layers>"}.
 
     hidden_0 are the embeddings. Outputs that nobody reads cost nothing: a tf.function prunes them.
     """
-    inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in BERT_INPUTS}
-    if pooling_of(bert) == MEAN and not isinstance(bert, TFBertForTokenClassification):
-        out = bert.bert(inputs, output_hidden_states=True, return_dict=True)
-        logits = bert.classifier(bert.dropout(mean_of_tokens(out.last_hidden_state, inputs)))
+    inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in names}
+    if pooling_of(bert) == MEAN and "TokenClassification" not in type(bert).__name__:
+        out = encoder_of(bert)(inputs, output_hidden_states=True, return_dict=True)
+        logits = _classified(bert, mean_of_tokens(out.last_hidden_state, inputs), training=False)
     else:
         out = bert(inputs, output_hidden_states=True, return_dict=True)
         logits = out.logits
@@ -61,9 +100,9 @@ def functional(bert: TFBertForSequenceClassification | TFBertForTokenClassificat
     return tf_keras.Model(inputs, {"logits": logits, **hidden}, name="teacher")
 
 
-def tags_of(bert: TFBertForTokenClassification, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+def tags_of(bert: tf_keras.Model, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
     """float32[batch, time, labels]: a classifier of words, asked about every piece."""
-    states = bert.bert(batch, training=training, return_dict=True).last_hidden_state
+    states = encoder_of(bert)(batch, training=training, return_dict=True).last_hidden_state
     return bert.classifier(bert.dropout(states, training=training))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kd_keras.tasks import Task
 from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.teachers.heads import linear_of
 from kd_keras.teachers.settings import CLS, PROBE, TeacherSettings
 
 # Shorter beginnings of a name tell too little ("n" of "neutral").
@@ -83,12 +84,14 @@ def settle(bert: Any, checkpoint: Checkpoint, task: Task, settings: TeacherSetti
     """
     notes = []
     if not checkpoint.found.has_pooler and settings.teacher_pooling == CLS and not task.is_tagging:
-        notes.append("the checkpoint has no pooler; a new one is drawn, and learnt by fine-tuning")
+        layer = checkpoint.found.family.features_name
+        notes.append(f"the checkpoint has no {layer}; a new one is drawn, and learnt by fine-tuning")
     if _keeps_classifier(checkpoint, task, settings):
         if task.labels:
             names = checkpoint.labels
             order, by_name = match(names, task.labels)
-            for variable in (bert.classifier.kernel, bert.classifier.bias):
+            linear = linear_of(bert)
+            for variable in (linear.kernel, linear.bias):
                 variable.assign(np.take(variable.numpy(), order, axis=-1))
             if not by_name:
                 notes.append(_assumed(names, task.labels, order))

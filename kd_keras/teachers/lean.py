@@ -21,8 +21,8 @@ def lean(bert: tf_keras.Model, cls_only: bool, precision: str = FLOAT32) -> Iter
     """Layers of ``bert`` that are called in this context do no more than is needed.
 
     Args:
-      cls_only: the last layer works for [CLS] alone, all that the classifier reads; its hidden state is then
-        float32[batch, 1, width].
+      cls_only: BERT's last layer works for [CLS] alone, all that the classifier reads; its hidden state is then
+        float32[batch, 1, width]. Other encoders work for all tokens.
       precision: of products with weight matrices, and of their gradients; all else stays float32.
     """
     product = tf.matmul if precision == FLOAT32 else _product_in(tf.as_dtype(precision))
@@ -38,7 +38,7 @@ def lean(bert: tf_keras.Model, cls_only: bool, precision: str = FLOAT32) -> Iter
             put(layer, functools.partial(_dense, product))
         elif isinstance(layer, TFBertIntermediate) and "call" not in vars(layer.dense):
             put(layer, functools.partial(_intermediate, product))
-    if cls_only:
+    if cls_only and bert.config.model_type == "bert":
         put(bert.bert.encoder.layer[-1], _cls_layer)
     try:
         yield

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import tf_keras
-from transformers import BertConfig, TFBertForSequenceClassification, TFBertForTokenClassification
+from transformers import AutoConfig, TFAutoModelForSequenceClassification, TFAutoModelForTokenClassification
 
 from kd_keras.common.errors import UserError
 from kd_keras.teachers.checkpoints import Checkpoint
+from kd_keras.teachers.families import CLASSIFIER, ROWS
 from kd_keras.teachers.weight_files import canonical, one_line
-from kd_keras.teachers.weights import CLASSIFIER, POOLER, ROWS
 
-_OWN_NAME = re.compile(r"\.((?:embeddings|encoder|pooler|classifier)\..*)")
 _TYPES, _WORDS = ROWS["type_vocab_size"], ROWS["vocab_size"]
 
 
-def load_bert(
-    checkpoint: Checkpoint, num_labels: int, seed: int, tagging: bool = False
-) -> TFBertForSequenceClassification | TFBertForTokenClassification:
-    """The model of ``checkpoint``. Only a classifier of ``num_labels``, and a pooler, that it lacks come from ``seed``.
+def load_model(checkpoint: Checkpoint, num_labels: int, seed: int, tagging: bool = False) -> tf_keras.Model:
+    """The model of ``checkpoint``. Only a classifier of ``num_labels`` and a pooler that it lacks come from ``seed``.
 
-    Embeddings have as many rows as the weights, whatever config.json says. Where there is one token type and nobody has
-    fine-tuned it here, the second text of a pair gets the same one.
+    Embeddings have as many rows as the weights, whatever config.json says. If a model that reads token types has
+    one and nobody has fine-tuned it here, the second text of a pair gets the same one.
 
     Args:
       num_labels: outputs of the classifier.
@@ -32,32 +27,35 @@ def load_bert(
     Raises:
       UserError: config.json makes no model, or the weights hold numbers that are not finite.
     """
-    arrays = checkpoint.found.arrays()
-    if len(arrays[_TYPES]) == 1 and checkpoint.manifest() is None:
+    arrays, family = checkpoint.found.arrays(), checkpoint.found.family
+    typed = _TYPES in arrays and "token_type_ids" in family.inputs
+    if typed and len(arrays[_TYPES]) == 1 and checkpoint.manifest() is None:
         arrays[_TYPES] = np.repeat(arrays[_TYPES], 2, axis=0)
     if checkpoint.text.rows is not None:
         arrays[_WORDS] = arrays[_WORDS][checkpoint.text.rows]
     if checkpoint.outputs(tagging) != num_labels:
-        for name in CLASSIFIER:
+        for name in CLASSIFIER + family.linear:
             arrays.pop(name, None)
     tf_keras.utils.set_random_seed(seed)
     try:
-        config = BertConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             str(checkpoint.path), num_labels=num_labels, local_files_only=True,
             problem_type="regression" if num_labels == 1 else None,
-            **{key: len(arrays[name]) for key, name in ROWS.items()},
+            **{key: len(arrays[name]) for key, name in family.rows.items()},
         )  # fmt: skip
-        bert = (TFBertForTokenClassification if tagging else TFBertForSequenceClassification)(config)
-        bert.build_in_name_scope()
+        model = (TFAutoModelForTokenClassification if tagging else TFAutoModelForSequenceClassification).from_config(
+            config
+        )
+        model.build_in_name_scope()
     except Exception as e:
         raise UserError(
-            f"--teacher={checkpoint.name}: {checkpoint.path / 'config.json'} makes no BERT ({one_line(e)})"
+            f"--teacher={checkpoint.name}: {checkpoint.path / 'config.json'} makes no {family.shown} ({one_line(e)})"
         ) from e
-    for variable in bert.weights:
+    for variable in model.weights:
         name, transposed = canonical(variable.name)
-        own = _OWN_NAME.search(name)[1]
+        own = name.split(".", 1)[1].removeprefix(f"{family.base}.")
         if own in arrays:
             variable.assign(arrays[own].T if transposed else arrays[own])
-        elif own not in POOLER + CLASSIFIER:
+        elif own not in family.features + family.pooler + CLASSIFIER + family.linear:
             raise AssertionError(f"{own} is in no checkpoint")
-    return bert
+    return model

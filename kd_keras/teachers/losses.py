@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kd_keras.tasks import Task
 from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.heads import linear_of
 
 
 def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -41,7 +42,7 @@ def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 @contextmanager
 def moved(teacher: Teacher, over: np.ndarray) -> Iterator[None]:
     """Inside, the teacher's logits are less by ``over``, so that 0 is each label's threshold."""
-    bias = teacher.bert.classifier.bias
+    bias = linear_of(teacher.bert).bias
     own = bias.numpy()
     bias.assign(own - over.astype(own.dtype))
     try:

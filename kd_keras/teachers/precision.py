@@ -32,7 +32,7 @@ def checked_labels(teacher: Teacher, encoded: Encoded, settings: LabelSettings, 
     """
     order = np.argsort(encoded.ids.lengths, kind="stable")
     rows = np.unique(order[np.linspace(0, len(order) - 1, min(SAMPLE, len(order))).astype(int)])
-    sample = Encoded(encoded.ids.take(rows), encoded.first[rows])
+    sample = encoded.take(rows)
     of_words = isinstance(encoded, EncodedWords)
     if of_words:
         sample = encoded

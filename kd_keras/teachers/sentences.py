@@ -18,7 +18,7 @@ from kd_keras.metrics.vectors import unit
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.encoded import Encoded, token_batches
-from kd_keras.teachers.heads import mean_of_tokens
+from kd_keras.teachers.heads import encoder_of, mean_of_tokens
 from kd_keras.teachers.labelling import layer_of, pool
 from kd_keras.teachers.projection import Projection, find_or_fit, principal, read_projection
 from kd_keras.teachers.settings import MEAN, NOTHING, WHITEN, LabelSettings, TargetSettings
@@ -78,7 +78,7 @@ class SentenceTeacher(Teacher):
 
     @property
     def weights(self) -> list:
-        return [v for v in self.bert.bert.weights if "/pooler/" not in v.name]
+        return [v for v in encoder_of(self.bert).weights if "/pooler/" not in v.name]
 
     @property
     def vector_size(self) -> int:

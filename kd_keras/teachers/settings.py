@@ -23,7 +23,7 @@ class TeacherSettings(Checked):
     """How a teacher is made from a checkpoint."""
 
     group = "teacher"
-    teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a BERT checkpoint, or hub name.", main=True)
+    teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a checkpoint, or hub name.", main=True)
     teacher_epochs: float | str = setting(
         AUTO, "passes over the training set; auto: so many that there are enough updates, see --teacher_patience; 0 "
         "uses the checkpoint's classifier as it is.", low=0.0, high=1000.0,

@@ -1,4 +1,4 @@
-"""The teacher of words: a Keras functional model around TFBertForTokenClassification.
+"""The teacher of words: a Keras functional model around transformers' TFBertForTokenClassification, or its likes.
 
 Of a word its first piece is asked; later pieces, [CLS], [SEP] and padding have no tag and no loss. Sentences that are
 longer than the teacher reads are read in windows that overlap (kd_keras/text/windows.py), so no word goes without.
@@ -17,6 +17,7 @@ from kd_keras.tasks import words_of
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.encoded import Encoded, token_batches
+from kd_keras.text.base import BackedTokenizer
 from kd_keras.text.windows import Windows
 
 
@@ -27,8 +28,8 @@ class EncodedWords(Encoded):
       windows: pieces with [CLS] and [SEP], and where the words are.
     """
 
-    def __init__(self, windows: Windows):
-        super().__init__(windows.ids, windows.ids.lengths)
+    def __init__(self, windows: Windows, reader: BackedTokenizer):
+        super().__init__(windows.ids, windows.ids.lengths, reader)
         self.windows = windows
 
 
@@ -51,7 +52,8 @@ class TaggingTeacher(Teacher):
         return lowered
 
     def encode_texts(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> EncodedWords:
-        return EncodedWords(self.tokenizer.windows([words_of(text) for text in texts], for_bert=True))
+        windows = self.tokenizer.windows([words_of(text) for text in texts], for_bert=True)
+        return EncodedWords(windows, self.tokenizer)
 
     def logits(self, encoded: EncodedWords, tokens_per_batch: int = 4096) -> Ragged:
         """Rows of float32[words, labels], in their order."""

@@ -14,6 +14,10 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.teachers.families import family_of
+from kd_keras.teachers.own_tokenizer import longest, read_own
+from kd_keras.text.base import BERT_INPUTS
+from kd_keras.text.file_tokenizer import FileTokenizer, cut_content
 from kd_keras.text.tokenizers import CLS, MASK, PAD, SEP, SPECIAL, UNK, WordPiece, read_vocab
 from kd_keras.text.truncation import HEAD
 from kd_keras.text.unigram import Unigram, read_unigram, used_pieces
@@ -50,6 +54,8 @@ class TokenizerFiles:
       notes: what a reader of the screen should know.
       unigram: of a Unigram, the score of each piece and the tokenizer's other parts; None of a WordPiece.
       rows: which row of the checkpoint's embeddings each piece has; None: its own number.
+      own: a tokenizer that is neither BERT's WordPiece nor its Unigram.
+      inputs: what the checkpoint's model reads.
     """
 
     pieces: tuple[str, ...]
@@ -60,20 +66,45 @@ class TokenizerFiles:
     notes: tuple[str, ...] = ()
     unigram: tuple[tuple[float, ...], Mapping[str, Any]] | None = None
     rows: np.ndarray | None = None
+    own: FileTokenizer | None = None
+    inputs: tuple[str, ...] = BERT_INPUTS
 
-    def tokenizer(self, max_length: int, truncation: str = HEAD) -> WordPiece | Unigram:
+    def tokenizer(self, max_length: int, truncation: str = HEAD) -> WordPiece | Unigram | FileTokenizer:
+        made = self._made(max_length, truncation)
+        made.inputs = self.inputs
+        return made
+
+    def _made(self, max_length: int, truncation: str) -> WordPiece | Unigram | FileTokenizer:
+        if self.own is not None:
+            return self.own.like(max_length, truncation)
         if self.unigram is not None:
             return Unigram(self.pieces, *self.unigram, max_length, truncation)
         return WordPiece(
             self.pieces, max_length, self.lowercase, truncation, self.strip_accents, self.tokenize_chinese_chars
         )
 
+    @property
+    def is_wordpiece(self) -> bool:
+        """Whether a student can have its pieces: phones know WordPiece alone."""
+        return self.unigram is None if self.own is None else self.own.is_wordpiece
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether :meth:`cut` leaves pieces out: of a Unigram, whose vocabulary is mostly of many languages."""
+        return self.unigram is not None or (self.own is not None and self.own.model["type"] == "Unigram")
+
     def splitting(self) -> dict[str, Any]:
         """For keys: how text is split, where it is not as ``lowercase`` alone would have it."""
         return {"tokenizer": Unigram.kind} if self.unigram is not None else self.tokenizer(3).splitting()
 
     def cut(self, texts: Iterable[str]) -> TokenizerFiles:
-        """Of a Unigram, whose vocabulary is of many languages, only what ``texts`` use; see :func:`used_pieces`."""
+        """Of a Unigram only what ``texts`` use; see :func:`used_pieces`."""
+        if self.own is not None:
+            if not self.is_cut:
+                return self
+            kept = self.own.used(texts)
+            own = FileTokenizer(cut_content(self.own.content, kept), self.own.names, 1 << 30)
+            return replace(self, pieces=tuple(own.vocab), own=own, rows=kept if self.rows is None else self.rows[kept])
         if self.unigram is None or self.rows is None:
             return self
         kept = used_pieces(self.tokenizer(512), texts)
@@ -92,15 +123,19 @@ def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
       config: the checkpoint's config.json.
 
     Raises:
-      UserError: there is none, it is no BERT WordPiece, or it has a setting that is not followed.
+      UserError: there is none, it is of another kind than the model's, or it has a setting that is not followed.
     """
     settings, special, added = (_object(folder / name) for name in (SETTINGS, _SPECIAL_MAP, _ADDED))
     backend = _object(folder / BACKEND)
-    where = f"{what}: {folder}"
-    if _dict(backend.get("model")).get("type") == "Unigram":
+    where, family = f"{what}: {folder}", family_of(config)
+    kind = _dict(backend.get("model")).get("type")
+    if not family.wordpiece or (family.kind != "bert" and kind in ("BPE", "Unigram")):
+        own = read_own(where, folder, family, settings, special, backend)
+        return TokenizerFiles(tuple(own.vocab), own.lowercase, longest=longest(settings), own=own, inputs=family.inputs)
+    if kind == "Unigram":
         pieces, scores, parts, rows = read_unigram(f"{where}/{BACKEND}", backend)
         return TokenizerFiles(
-            tuple(pieces), False, longest=_longest(settings), unigram=(tuple(scores), parts), rows=rows
+            tuple(pieces), False, longest=longest(settings), unigram=(tuple(scores), parts), rows=rows
         )
     _check_class(where, settings, config, bool(backend))
     for key, followed in _FIXED.items():
@@ -119,13 +154,8 @@ def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
     return TokenizerFiles(
         pieces, lowercase, said("strip_accents", "strip_accents", None),
         bool(said("tokenize_chinese_chars", "handle_chinese_chars", True)),
-        _longest(settings), notes,
+        longest(settings), notes, inputs=family.inputs,
     )  # fmt: skip
-
-
-def _longest(settings: Mapping) -> int | None:
-    found = settings.get("model_max_length")
-    return int(found) if isinstance(found, int | float) and 0 < found < 1e9 else None
 
 
 def _object(path: Path) -> dict:

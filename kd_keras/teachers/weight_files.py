@@ -39,6 +39,7 @@ def canonical(name: str) -> tuple[str, bool]:
     ('bert.encoder.layer.0.output.dense.weight', True)
     """
     plain = re.sub(r"\blayer_(?:\._)?(\d+)", r"layer.\1", name.removesuffix(":0"))
+    plain = re.sub(r"_\._(\d+)", r".\1", plain)
     parts = [p for p in re.split(r"[/.]", plain) if p not in _WRAPPERS]
     last = parts[-1] if parts else ""
     return ".".join([*parts[:-1], _SPELLINGS.get(last, last)]), last == "kernel"

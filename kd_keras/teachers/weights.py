@@ -1,4 +1,4 @@
-"""The weights of a checkpoint under BERT's own names, whoever saved it: whole, or refused (no TensorFlow import here).
+"""The weights of a checkpoint under its encoder's own names, whoever saved it: whole, or refused (no TensorFlow here).
 
 The names are those of transformers' PyTorch model without a prefix ("encoder.layer.0.output.dense.weight"). They are
 found behind any prefix, in TensorFlow's and Flax' spelling too; what is known about a file comes from its header alone.
@@ -15,19 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.teachers.families import BERT, CLASSIFIER, Family, family_of
 from kd_keras.teachers.weight_files import INDEX, Tensor, canonical, one_line, read, tensors_in
 
 WEIGHTS = ("model.safetensors", INDEX, "tf_model.h5")
-# config.json's defaults where it is silent, as transformers' BertConfig.
-DEFAULTS = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
-# Matrices whose number of rows the weights decide, not config.json: key of config.json → name.
-ROWS = {
-    "vocab_size": "embeddings.word_embeddings.weight",
-    "max_position_embeddings": "embeddings.position_embeddings.weight",
-    "type_vocab_size": "embeddings.token_type_embeddings.weight",
-}
-POOLER = ("pooler.dense.weight", "pooler.dense.bias")
-CLASSIFIER = ("classifier.weight", "classifier.bias")
 # Constants of the model, which some versions save.
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 # BERT's names and other arithmetic: positions begin elsewhere, or the input is another.
@@ -36,24 +27,26 @@ _OTHERS = ("roberta", "xlm_roberta", "xlmroberta", "camembert", "electra", "debe
 
 @dataclass(frozen=True)
 class Weights:
-    """A BERT encoder, and a classifier where there is one.
+    """An encoder, and a classifier where there is one.
 
     Attributes:
-      tensors: BERT's name → where it lies.
+      tensors: the encoder's own name → where it lies.
       prefix: what stands before the names of the encoder in the file.
       extra: names in the file that nothing here reads.
       of_words: whether its classifier is one of words, as config.json says.
+      family: what encoder it is.
     """
 
     tensors: Mapping[str, Tensor]
     prefix: str
     extra: Sequence[str]
     of_words: bool = False
+    family: Family = BERT
 
     @property
     def rows(self) -> dict[str, int]:
-        """vocab_size, max_position_embeddings and type_vocab_size, as the matrices have them."""
-        return {key: self.tensors[name].shape[0] for key, name in ROWS.items()}
+        """vocab_size, max_position_embeddings and perhaps type_vocab_size, as the matrices have them."""
+        return {key: self.tensors[name].shape[0] for key, name in self.family.rows.items()}
 
     @property
     def classes(self) -> int | None:
@@ -67,15 +60,16 @@ class Weights:
 
     @property
     def _outputs(self) -> int | None:
-        found = self.tensors.get(CLASSIFIER[0])
+        found = self.tensors.get(_linear(self.family, self.of_words)[0])
         return found.shape[0] if found else None
 
     @property
     def has_pooler(self) -> bool:
-        return POOLER[0] in self.tensors
+        """Whether what the classifier of texts reads of [CLS] is there: BERT's pooler, or another layer."""
+        return self.family.features[0] in self.tensors
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """BERT's name → float32 array of ``shape``.
+        """The encoder's own name → float32 array of ``shape``.
 
         Raises:
           UserError: a number is not finite, or the file cannot be read to its end.
@@ -130,46 +124,38 @@ def weights_file(folder: Path) -> Path:
     return next(folder / w for w in WEIGHTS if (folder / w).is_file())
 
 
-def shapes_of(config: Mapping) -> dict[str, tuple[int | None, ...]]:
-    """BERT's name → shape, without pooler and classifier; None: the weights decide."""
-    width, layers, _, inner = (int(config.get(key) or value) for key, value in DEFAULTS.items())
-    norm = {"weight": (width,), "bias": (width,)}
-    parts = {f"embeddings.LayerNorm.{k}": v for k, v in norm.items()}
-    dense = {
-        **{f"attention.{n}": (width, width) for n in ("self.query", "self.key", "self.value", "output.dense")},
-        "intermediate.dense": (inner, width), "output.dense": (width, inner),
-    }  # fmt: skip
-    for n in range(layers):
-        at = f"encoder.layer.{n}."
-        for name, shape in dense.items():
-            parts |= {f"{at}{name}.weight": shape, f"{at}{name}.bias": shape[:1]}
-        for name in ("attention.output", "output"):
-            parts |= {f"{at}{name}.LayerNorm.{k}": v for k, v in norm.items()}
-    return {**{name: (None, width) for name in ROWS.values()}, **parts}
+def _linear(family: Family, of_words: bool) -> tuple[str, str]:
+    return CLASSIFIER if of_words else family.linear
 
 
 def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping) -> Weights:
-    shapes = shapes_of(config)
-    width = shapes["embeddings.LayerNorm.weight"][0]
+    family = family_of(config)
+    sizes = family.sizes(config)
+    shapes, width = family.shapes(sizes), sizes["hidden_size"]
     prefix = _prefix(what, file, found, config)
-    taken = {name: found[prefix + name] for name in (*shapes, *POOLER) if prefix + name in found}
-    known = set(taken) | set(_BUFFERS)
-    inside = tuple(prefix + part for part in ("embeddings.", "encoder.", "pooler."))
+    read = family.features if set(family.features) <= set(family.pooler) else ()  # of the encoder's own pooler
+    taken = {name: found[prefix + name] for name in (*shapes, *read) if prefix + name in found}
+    known = {*taken, *_BUFFERS, *family.pooler}
+    inside = tuple(f"{prefix}{part}." for part in dict.fromkeys(name.split(".")[0] for name in (*shapes, "pooler.")))
     problems = {
         "missing": [name for name in shapes if name not in taken],
         "unexpected": [n for n in found if n.startswith(inside) and n.removeprefix(prefix) not in known],
     }
     head = "".join(_architectures(config))
-    other_head = "ForMultipleChoice" in head
-    outer = None if other_head else _before_classifier(prefix, found)
+    of_words, other_head = "ForTokenClassification" in head, "ForMultipleChoice" in head
+    linear = _linear(family, of_words)
+    behind = () if of_words or read else family.features
+    outer = None if other_head else _before_classifier(prefix, found, linear)
     if outer is not None:
-        taken |= {name: found[outer + name] for name in CLASSIFIER if outer + name in found}
-    for pair in (POOLER, CLASSIFIER):
+        taken |= {name: found[outer + name] for name in (*behind, *linear) if outer + name in found}
+    for pair in (family.features, linear):
         if any(name in taken for name in pair):
             problems["missing"] += [name for name in pair if name not in taken]
-    classes = taken[CLASSIFIER[0]].shape[:1] if CLASSIFIER[0] in taken else (None,)
+    if behind and linear[0] in taken and behind[0] not in taken:
+        problems["missing"] += behind
+    classes = taken[linear[0]].shape[:1] if linear[0] in taken else (None,)
     wanted = shapes | dict(
-        zip(POOLER + CLASSIFIER, ((width, width), (width,), (*classes, width), classes), strict=True)
+        zip(family.features + linear, ((width, width), (width,), (*classes, width), classes), strict=True)
     )
     problems["of another shape"] = [
         f"{name} {list(t.shape)} instead of {['any' if n is None else n for n in wanted[name]]}"
@@ -179,28 +165,29 @@ def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping
     if said := [f"{kind}: {_some(names)}" for kind, names in problems.items() if names]:
         shown = f" behind {prefix!r}" if prefix else ""
         raise UserError(
-            f"{what}: {file} is not the BERT that config.json describes{shown}: {'; '.join(said)}. Take a checkpoint "
-            "whose weights and config.json belong together"
+            f"{what}: {file} is not the {family.shown} that config.json describes{shown}: {'; '.join(said)}. Take a "
+            "checkpoint whose weights and config.json belong together"
         )
     used = {t.name for t in taken.values()}
     extra = [t.name for n, t in found.items() if t.name not in used and n.removeprefix(prefix) not in _BUFFERS]
-    return Weights(taken, prefix, extra, "ForTokenClassification" in head)
+    return Weights(taken, prefix, extra, of_words, family)
 
 
 def _prefix(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping) -> str:
-    """What stands before most of BERT's names."""
-    shapes = shapes_of(config)
+    """What stands before most of the encoder's names."""
+    family = family_of(config)
+    shapes = family.shapes(family.sizes(config))
     votes = Counter(
         name[: -len(own)] for name in found for own in _endings(name) if own in shapes
     )  # fmt: skip
     if not votes:
-        raise UserError(f"{what}: {file} has none of BERT's tensors; it has {_some(list(found))}")
+        raise UserError(f"{what}: {file} has none of {family.shown}'s tensors; it has {_some(list(found))}")
     (best, _), *others = votes.most_common()
     if rival := next((p for p, n in others if n == len(shapes)), None):
         raise UserError(f"{what}: {file} has two encoders, behind {best!r} and {rival!r}; save one alone")
     levels = [*best.split("."), *(re.sub(r"^TF|^Flax|For\w+$|Model$", "", a).lower() for a in _architectures(config))]
-    if other := next((level for level in levels if level in _OTHERS), None):
-        raise UserError(f"{what}: {file} and config.json are of {other}, expected BERT")
+    if other := next((level for level in levels if level in _OTHERS and level not in family.called), None):
+        raise UserError(f"{what}: {file} and config.json are of {other}, expected {family.shown}")
     return best
 
 
@@ -211,11 +198,11 @@ def _endings(name: str) -> Iterator[str]:
         yield name[at.end() :]
 
 
-def _before_classifier(prefix: str, found: Mapping[str, Tensor]) -> str | None:
+def _before_classifier(prefix: str, found: Mapping[str, Tensor], linear: Sequence[str]) -> str | None:
     """What stands before the classifier: the encoder's prefix, or this without its last levels."""
     levels = prefix.split(".")[:-1]
     outers = ("".join(f"{level}." for level in levels[:n]) for n in range(len(levels), -1, -1))
-    return next((outer for outer in outers if any(outer + name in found for name in CLASSIFIER)), None)
+    return next((outer for outer in outers if any(outer + name in found for name in linear)), None)
 
 
 def _architectures(config: Mapping) -> list[str]:

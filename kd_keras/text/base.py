@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import collections
 import copy
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.columns import batched
@@ -75,8 +78,22 @@ class Tokenizer:
 class BackedTokenizer(Tokenizer):
     """A tokenizer of pieces by the package tokenizers, in ``_backend``."""
 
+    # What its model reads, and the number of the piece that fills up.
+    inputs: tuple[str, ...] = BERT_INPUTS
+    pad_id = 0
     _backend: Any
     _space: int | None = None  # the piece that is a space and nothing else
+
+    @property
+    def _words(self) -> Any:
+        """What splits a word of a row of words."""
+        return self._backend
+
+    @functools.cached_property
+    def around(self) -> tuple[list[int], list[int], list[int]]:
+        """Pieces that stand before a text, between the two of a pair, and at the end."""
+        cls, sep = [self.index[CLS]], [self.index[SEP]]
+        return cls, sep, sep
 
     def like(self, max_length: int, truncation: str = HEAD) -> Self:
         """A tokenizer that splits as this one does, of another length or truncation; they share what splits."""
@@ -92,6 +109,8 @@ class BackedTokenizer(Tokenizer):
     def encode_for_bert(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> tuple[TokenIds, list[int]]:
         """[CLS] text [SEP] (text_b [SEP]) of at most ``max_length``; a pair loses the ends of its longer text first.
 
+        RoBERTa and its heirs have two [SEP] between the texts of a pair.
+
         Returns:
           ids, and for each row the length of its first segment with [CLS] and [SEP].
 
@@ -100,8 +119,8 @@ class BackedTokenizer(Tokenizer):
         """
         if texts_b is not None and self.truncation != HEAD:
             raise UserError(f"truncation {self.truncation!r}: is for single texts; pairs take {HEAD}")
-        room = self.max_length - (2 if texts_b is None else 3)
-        cls, sep = self.index[CLS], self.index[SEP]
+        before, between, behind = self.around
+        room = self.max_length - len(before) - len(behind) - (0 if texts_b is None else len(between))
         first: list[int] = []
 
         def rows() -> Iterator[list[int]]:
@@ -109,17 +128,34 @@ class BackedTokenizer(Tokenizer):
                 a = self._backend.encode_batch(list(texts[chunk : chunk + CHUNK]), add_special_tokens=False)
                 if texts_b is None:
                     for e in a:
-                        row = [cls, *cut(e.ids, room, self.truncation), sep]
+                        row = [*before, *cut(e.ids, room, self.truncation), *behind]
                         first.append(len(row))
                         yield row
                     continue
                 b = self._backend.encode_batch(list(texts_b[chunk : chunk + CHUNK]), add_special_tokens=False)
                 for e, f in zip(a, b, strict=True):
                     ids, ids_b = _truncate_longest_first(e.ids, f.ids, room)
-                    first.append(len(ids) + 2)
-                    yield [cls, *ids, sep, *ids_b, sep]
+                    first.append(len(before) + len(ids) + len(between))
+                    yield [*before, *ids, *between, *ids_b, *behind]
 
         return TokenIds.of(rows()), first
+
+    def laid_out(
+        self, ids: TokenIds, first: Sequence[int] | np.ndarray, rows: np.ndarray, multiple: int = 1
+    ) -> dict[str, np.ndarray]:
+        """``inputs`` of the chosen rows, int32[len(rows), time] each.
+
+        Args:
+          ids, first: as :meth:`encode_for_bert` gives them.
+          rows: indices.
+          multiple: time is rounded up to a multiple of this.
+        """
+        padded = ids.padded(rows, multiple)
+        steps = np.arange(padded.shape[1])
+        inside = steps < ids.lengths[rows][:, None]
+        types = inside & (steps >= np.asarray(first)[rows][:, None])
+        each = (np.where(inside, padded, self.pad_id), inside, types)
+        return {name: a.astype(np.int32) for name, a in zip(BERT_INPUTS, each, strict=True) if name in self.inputs}
 
     def windows(self, texts: Sequence[Sequence[str]], for_bert: bool = False) -> Windows:
         """Rows of words as a model of tokens reads them, at most ``max_length`` pieces a window.
@@ -128,7 +164,7 @@ class BackedTokenizer(Tokenizer):
           for_bert: whether each window stands between [CLS] and [SEP], which are among its pieces.
         """
         first, last = (self.index[CLS], self.index[SEP]) if for_bert else (None, None)
-        rows = (w for some in batched(texts, CHUNK) for w in word_pieces(self._backend, some, self.unk_id, self._space))
+        rows = (w for some in batched(texts, CHUNK) for w in word_pieces(self._words, some, self.unk_id, self._space))
         return windows(rows, self.max_length - 2 * for_bert, first, last)
 
 

@@ -76,6 +76,11 @@ class WordPiece(BackedTokenizer):
         if MASK in self.index:
             self._backend.add_special_tokens([MASK])
 
+    @property
+    def wordpiece(self) -> WordPiece:
+        """This one; of a tokenizer with other numbers that splits so, the same with BERT's."""
+        return self
+
     def splitting(self) -> dict[str, bool]:
         """Settings of transformers' BertTokenizer, by its names, that are not what ``lowercase`` alone would give."""
         accents = {} if self.strip_accents == self.lowercase else {"strip_accents": self.strip_accents}

@@ -213,8 +213,7 @@ def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None
     with progress(len(models), "accuracy", "models") as bar:
         for m in models:
             if m.is_teacher and task.is_tagging:
-                some = tagging.teacher_windows(plan.teacher.tokenizer, rows, plan.teacher.length)
-                got, cut = scores_of(task, tagging.file_logits(m.path, some, plan.teacher.length, m.name)), 0
+                got, cut = scores_of(task, tagging.read_by_file(m.path, plan.teacher, rows, m.name)), 0
             elif m.is_teacher:
                 inputs = teacher_tflite.bert_inputs(plan.teacher.tokenizer, rows.text, rows.text_b, plan.teacher.length)
                 got, cut = scores_of(task, teacher_tflite.logits(m.path, inputs, m.name)), 0

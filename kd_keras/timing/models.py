@@ -89,7 +89,7 @@ class MadeModels:
             if self._task.is_tagging:
                 some = tagging.teacher_windows(self._teacher.tokenizer, self._rows, length)
                 live = tagging.live_logits(self._teacher, some)
-                got = tagging.file_logits(path, some, length, "comparing")
+                got = tagging.file_logits(path, some, self._teacher.tokenizer, length, "comparing")
                 return self._compare(scores_of(self._task, live), scores_of(self._task, got))
             from kd_keras.teachers.encoded import Encoded
 
@@ -97,7 +97,7 @@ class MadeModels:
             inputs = teacher_tflite.bert_inputs(vocab, rows.text, rows.text_b, length)
             # The live teacher gets its own encoding, padded as it pads, so that a slip in ours shows.
             reader = vocab.like(length)
-            want = self._teacher.logits(Encoded(*reader.encode_for_bert(rows.text, rows.text_b)))
+            want = self._teacher.logits(Encoded(*reader.encode_for_bert(rows.text, rows.text_b), reader))
             got = teacher_tflite.logits(path, inputs, "comparing")
             return self._compare(scores_of(self._task, want), scores_of(self._task, got))
 

@@ -12,7 +12,7 @@ from kd_keras.common.ragged import Ragged
 from kd_keras.formats.litert import LiteRT
 from kd_keras.tasks import Rows
 from kd_keras.tasks.rows import words_of
-from kd_keras.text.tokenizers import BERT_INPUTS
+from kd_keras.text.base import BackedTokenizer
 from kd_keras.text.windows import Windows
 
 
@@ -25,19 +25,23 @@ def live_logits(teacher: Any, windows: Windows) -> Ragged:
     """Rows of float32[words, tags] of the teacher itself, which pads windows as it does."""
     from kd_keras.teachers.tagger import EncodedWords
 
-    return teacher.logits(EncodedWords(windows))
+    return teacher.logits(EncodedWords(windows, teacher.tokenizer))
 
 
-def file_logits(path: Path, windows: Windows, length: int, what: str) -> Ragged:
+def read_by_file(path: Path, teacher: Any, rows: Rows, what: str) -> Ragged:
+    """As :func:`file_logits`, of ``rows`` as ``teacher``, with a tokenizer and a length, reads them."""
+    windows = teacher_windows(teacher.tokenizer, rows, teacher.length)
+    return file_logits(path, windows, teacher.tokenizer, teacher.length, what)
+
+
+def file_logits(path: Path, windows: Windows, reader: BackedTokenizer, length: int, what: str) -> Ragged:
     """Rows of float32[words, tags] of a file of ``formats.teacher_tflite`` of ``length`` tokens."""
     model, out = LiteRT(path), None
     with progress(len(windows), what, "windows") as bar:
         for i in range(0, len(windows), model.batch):
             # The last call is filled with its last window.
             some = np.minimum(np.arange(i, i + model.batch), len(windows) - 1)
-            ids = windows.ids.padded(some, length)
-            inputs = dict(zip(BERT_INPUTS, (ids, (ids != 0).astype(np.int32), np.zeros_like(ids)), strict=True))
-            said = model.answers(inputs)
+            said = model.answers(reader.laid_out(windows.ids, windows.ids.lengths, some, length))
             if out is None:
                 out = np.zeros((int(windows.words.sum()), said.shape[-1]), np.float32)
             windows.collect(out, some, said)

@@ -16,6 +16,7 @@ from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import describe
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task
+from kd_keras.text.base import BERT_INPUTS
 from kd_keras.timing import models
 from kd_keras.timing.models import TEACHER_FORMATS, MadeModels, run_teacher
 
@@ -43,7 +44,7 @@ def test_a_converted_teacher_is_the_live_one(teacher, tmp_path, pairs):
     assert np.ptp(want, axis=0).max() > 0.1, "texts with equal logits would prove nothing"
     graph = describe(path.read_bytes())
     assert graph["subgraphs"] == 1 and graph["custom_ops"] == [] and not [o for o in graph["ops"] if "FLEX" in o]
-    assert sorted(LiteRT(path).inputs_in_order()) == sorted((n, [1, 16]) for n in teacher_tflite.BERT_INPUTS)
+    assert sorted(LiteRT(path).inputs_in_order()) == sorted((n, [1, 16]) for n in BERT_INPUTS)
 
 
 def test_dynamic_range_is_smaller_and_near(make_teacher, tmp_path):

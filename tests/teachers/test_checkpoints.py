@@ -9,8 +9,9 @@ from threading import Event
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.teachers import checkpoints
-from kd_keras.teachers.checkpoints import find_checkpoint, from_folder, reachable
+from kd_keras.teachers import checkpoints, hub
+from kd_keras.teachers.checkpoints import find_checkpoint, from_folder
+from kd_keras.teachers.hub import reachable
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def folder(bert_folder, tmp_path):
 @pytest.fixture
 def no_hub(monkeypatch):
     asked = []
-    monkeypatch.setattr(checkpoints, "reachable", lambda address: asked.append(address) or False)
+    monkeypatch.setattr(hub, "reachable", lambda address: asked.append(address) or False)
     return asked
 
 
@@ -67,7 +68,7 @@ def test_without_a_hub_the_error_says_what_would_work(no_hub, name, monkeypatch,
 
 
 def test_a_hub_that_refuses_is_quoted_in_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(checkpoints, "reachable", lambda address: True)
+    monkeypatch.setattr(hub, "reachable", lambda address: True)
     for failure in (OSError("401 Client Error\nmore\nlines"), OSError()):
 
         def refuse(*args, failure=failure, **kwargs):
@@ -99,8 +100,8 @@ def test_pickled_weights_are_refused_with_the_reason(folder):
 
 def test_a_model_that_is_no_bert_is_refused(folder):
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": "roberta"}))
-    with pytest.raises(UserError, match="model_type 'roberta', expected 'bert'"):
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "deberta"}))
+    with pytest.raises(UserError, match="model_type 'deberta', expected one of bert, distilbert, electra, ro"):
         from_folder("x", folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json, line 1, column 2: not JSON"):

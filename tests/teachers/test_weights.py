@@ -226,7 +226,7 @@ def test_a_config_of_another_size_is_refused(folder, config):
         ({"hidden_size": "16"}, "hidden_size '16', expected a whole number"),
         ({"num_hidden_layers": 0}, "num_hidden_layers 0"),
         ({"num_attention_heads": 3}, "num_attention_heads 3 does not divide"),
-        ({"model_type": "roberta"}, "model_type 'roberta'"),
+        ({"model_type": "deberta"}, "model_type 'deberta'"),
         ({"architectures": ["RobertaForSequenceClassification"]}, "are of roberta"),
     ],
 )

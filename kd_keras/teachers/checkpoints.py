@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
-from kd_keras.teachers import hub, packaged_e5
+from kd_keras.teachers import hub, packaged_e5, packaged_mpnet
 from kd_keras.teachers.config_file import check_config, label_names
 from kd_keras.teachers.settings import CLS, MEAN, POOLINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tokenizer_files import BACKEND, TokenizerFiles, read_tokenizer
@@ -33,7 +33,7 @@ PACKAGED = {
     ),
 }
 # name → what makes its folder out of packages, once.
-MADE = {packaged_e5.NAME: packaged_e5.me5_small}
+MADE = {packaged_e5.NAME: packaged_e5.me5_small, packaged_mpnet.NAME: packaged_mpnet.mpnet_base}
 _WELL_KNOWN = ("bert-base-uncased", "bert-large-uncased", "bert-base-cased", "bert-base-multilingual-cased",
                "roberta-base", "distilbert-base-uncased", "xlm-roberta-base")  # fmt: skip
 

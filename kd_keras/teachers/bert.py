@@ -46,10 +46,8 @@ class Teacher:
     """
 
     tagging = False
-    # Whether it has a classifier, or gives vectors of texts alone.
-    classifies = True
-    # Whether, beside these vectors, it gives one of each word.
-    tells_words = False
+    # Whether it has a classifier, or gives vectors of texts alone, and then one of each word too.
+    classifies, tells_words = True, False
     # Who makes shards of signals in its name, see kd_keras/pipelines; None: whoever asks.
     crew = None
     # Of the products in forward passes: lower where fine-tuning's are, for its dev scores.
@@ -104,9 +102,8 @@ class Teacher:
                 f"--teacher={checkpoint.name}: not fine-tuned by finetune or train (no finished {MANIFEST} in it)"
             )
         truncation = made["key"].get("teacher_truncation", HEAD)
-        return cls.load(
-            checkpoint, made["num_labels"], made["key"]["max_length"], own_classifier=True, truncation=truncation
-        )  # fmt: skip
+        outputs, length = made["num_labels"], made["key"]["max_length"]
+        return cls.load(checkpoint, outputs, length, own_classifier=True, truncation=truncation)
 
     @classmethod
     def random(cls, vocab: Sequence[str], num_labels: int, max_length: int, seed: int, **config: int) -> Teacher:

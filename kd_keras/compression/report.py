@@ -17,7 +17,8 @@ def kernels(student) -> dict[str, np.ndarray]:
     for name in ("forward", "backward"):
         direction = getattr(weights, name)
         found |= {f"{name} kernel": direction.kernel, f"{name} recurrent": direction.recurrent}
-    return found | {"dense": weights.dense[0], "logits": weights.logits[0]}
+    layers = {"sentence": weights.sentence, "dense": weights.dense, "logits": weights.logits}
+    return found | {name: layer[0] for name, layer in layers.items() if layer is not None}
 
 
 def measured(student, path: Path) -> dict:

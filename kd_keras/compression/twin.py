@@ -11,7 +11,7 @@ import tf_keras
 
 from kd_keras.common.errors import UserError
 from kd_keras.students.inference import predict
-from kd_keras.students.settings import LAST, MEAN
+from kd_keras.students.settings import LAST, MEAN, VECTOR
 from kd_keras.students.weights import student_weights
 from kd_keras.text.token_ids import TokenIds
 
@@ -62,8 +62,15 @@ def twin(
     rates = {layer.name: layer.rate for layer in student.layers if isinstance(layer, keras.layers.Dropout)}
     word_dropout = tf_keras.layers.Dropout(rates["word_dropout"], noise_shape=(None, None, 1))
     embedding_dropout = tf_keras.layers.Dropout(rates["embedding_dropout"])
+    if weights.sentence is not None:
+        inside, size = weights.sentence[0].shape
+        vector = made(tf_keras.layers.Dense(size, name=VECTOR), (None, inside))
 
     def encode(ids):
+        pooled = pool(ids)
+        return pooled if weights.sentence is None else tf.math.l2_normalize(vector(pooled), -1) * size**0.5
+
+    def pool(ids):
         embedded = [channel(ids) for channel in channels]
         x = tf.concat(embedded, -1) if len(embedded) > 1 else embedded[0]
         # Handed over by itself: a wrapped Embedding makes no mask, and padding would be read as words.

@@ -35,6 +35,7 @@ from kd_keras.distill.loop import Loop, Training
 from kd_keras.distill.objectives import Objective
 from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.students import cudnn
+from kd_keras.students.settings import VECTOR
 from kd_keras.text.batches import steps_per_epoch, training_batches
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.windows import PerPiece
@@ -74,7 +75,8 @@ class Stage:
       data: what to learn from.
       steps: updates.
       learning_rate: peak rate.
-      trainable: names of the layers that learn; None means all.
+      trainable: names of the layers that learn; None means all. A layer that makes a sentence vector of the BiLSTM's
+        states goes with the BiLSTM.
       rounds: dev scores, evenly over the updates; None: ``evals_per_epoch`` of ``data``.
       slow: names of layers that learn at another rate, as they have learnt before.
       slow_rate: theirs, as a part of ``learning_rate``.
@@ -107,6 +109,10 @@ class Stage:
             **({"slow": list(self.slow), "slow_rate": self.slow_rate} if self.slow else {}),
         }
 
+    def teaches(self, layer: str) -> bool:
+        """Whether the layer of this name learns."""
+        return self.trainable is None or ("bilstm" if layer == VECTOR else layer) in self.trainable
+
     def factor(self, path: str) -> float:
         """Of the learning rate of the variable of this ``path``, "bilstm/forward_lstm/…"."""
         return self.slow_rate if path.partition("/")[0] in self.slow else 1.0
@@ -132,7 +138,7 @@ def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training
     before: Stage | None = None
     for n, stage in enumerate(stages):
         for layer in student.layers:  # frozen embeddings stay frozen, whatever a stage names
-            layer.trainable = learns[layer.name] and (stage.trainable is None or layer.name in stage.trainable)
+            layer.trainable = learns[layer.name] and stage.teaches(layer.name)
         kept = before is not None and _comparable(before, stage)
         several = len(stages) > 1
         own = training.of_stage(n, stage.name) if several else training

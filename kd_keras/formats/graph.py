@@ -64,7 +64,7 @@ def forward_pass(
             if length
             else _loop(model, model.projected_to_the_end(rows, count), both)
         )
-        sentence = tf.concat(tf.split(states, 2, 0), 1)
+        sentence = model.sentence(tf.concat(tf.split(states, 2, 0), 1))
         if len(texts) > 1:
             u, v = tf.split(sentence, 2, 0)
             sentence = tf.concat([u, v, u * v, tf.abs(u - v)], 1)
@@ -120,6 +120,7 @@ class _Constants:
         self.recurrent = [tf.constant(d.recurrent) for d in (w.forward, w.backward)]
         # Each kernel and bias; a tagger may have no fully connected layer.
         self._head = [tuple(map(tf.constant, layer)) for layer in (w.dense, w.logits) if layer is not None]
+        self._sentence = None if w.sentence is None else tuple(map(tf.constant, w.sentence))
         self.pooling = w.pooling
         self.hidden = w.forward.hidden
 
@@ -127,6 +128,13 @@ class _Constants:
         """int32[…] → float32[…, width]."""
         rows = tf.gather(self._table, ids)
         return rows if self._scales is None else tf.cast(rows, tf.float32) * tf.gather(self._scales, ids)
+
+    def sentence(self, pooled: tf.Tensor) -> tf.Tensor:
+        """float32[rows, 2 · hidden] → float32[rows, numbers of a sentence vector]."""
+        if self._sentence is None:
+            return pooled
+        kernel, bias = self._sentence
+        return tf.math.l2_normalize(tf.matmul(pooled, kernel) + bias, -1) * kernel.shape[1] ** 0.5
 
     def head(self, states: tf.Tensor) -> tf.Tensor:
         """float32[…, 2 · hidden] → float32[…, outputs]."""

@@ -64,8 +64,12 @@ class Job:
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student
         if self.source is not None:
-            other = files.read_json(self.source.layout.run).get("student", {})
-            other = other | ({"pooling": LAST} if self.task.is_tagging else {})  # a tagger pools nothing
+            said = files.read_json(self.source.layout.run)
+            other = {**said.get("student", {})}
+            if said.get("target", {}).get("unit"):
+                other["sentence_size"] = said["target"]["vector_size"]
+            if self.task.is_tagging:  # a tagger pools nothing
+                other |= {"pooling": LAST, "sentence_size": 0}
             student = shape_of(student, other, self.warm.student_from)
         if unlabeled.unlabeled == "general" and student.vocab_size is None and student.tokenizer == "wordpiece":
             student = replace(student, vocab_size=_GENERAL_VOCAB)

@@ -29,6 +29,7 @@ class UniversalShape(StudentSettings):
     tokenizer: str = "wordpiece"
     vectors: str | None = None
     dense_size: int = 0
+    sentence_size: int = 0
     vocab_size: int | None = redefined(StudentSettings, "vocab_size", 20_000)
     embedding_size: int | None = redefined(StudentSettings, "embedding_size", 128)
     embeddings: str = redefined(

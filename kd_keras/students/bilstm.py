@@ -28,7 +28,7 @@ def bilstm(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras
     Returns:
       A functional model {"ids": int32[batch, time]} → {"logits": float32[batch, outputs],
       "hidden": float32[batch, dense_size, or that of "sentence" where it is 0], "sentence": float32[batch,
-      2 · hidden_size]}.
+      2 · hidden_size, or sentence_size]}.
       0 is padding; more of it changes nothing.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
@@ -45,8 +45,8 @@ def siamese(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> kera
 
     Returns:
       A functional model {"ids_a": int32[batch, time], "ids_b": int32[batch, time of its own]} → "logits" and "hidden"
-      as :func:`bilstm`, and "sentence": float32[batch, 8 · hidden_size], the four features side by side: what the
-      student knows of the pair, as "sentence" of a single text is what it knows of that.
+      as :func:`bilstm`, and "sentence": float32[batch, 4 times that of a text], the four features side by side: what
+      the student knows of the pair, as "sentence" of a single text is what it knows of that.
     """
     ids = {name: keras.Input((None,), dtype="int32", name=name) for name in ("ids_a", "ids_b")}
     encoder = Encoder(settings, matrix)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kd_keras.students.settings import LAST, MAX, MEAN, StudentSettings
+from kd_keras.students.settings import LAST, MAX, MEAN, UNIT, VECTOR, StudentSettings
 
 
 class Encoder:
@@ -38,10 +38,18 @@ class Encoder:
         self._bilstm = keras.layers.Bidirectional(lstm, merge_mode="concat", name="bilstm")
         # By its name ``students.weights`` knows the mean from the maximum.
         self._mean = keras.layers.Dot(axes=(1, 1), name=MEAN) if self._pooling == MEAN else None
+        size = 0 if states else settings.sentence_size
+        self._vector = keras.layers.Dense(size, name=VECTOR) if size else None
+        self._unit = keras.layers.UnitNormalization(name=UNIT)
 
     def __call__(self, ids: keras.KerasTensor) -> keras.KerasTensor:
-        """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size], or [batch, time, 2 · hidden_size]."""
-        return self.pooled(self.states(ids), ids)
+        """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size, or sentence_size], or [batch, time, 2 ·
+        hidden_size]."""
+        pooled = self.pooled(self.states(ids), ids)
+        if self._vector is None:
+            return pooled
+        # Numbers of about 1, as a head's first weights expect them.
+        return self._unit(self._vector(pooled)) * self._vector.units**0.5
 
     def states(self, ids: keras.KerasTensor) -> keras.KerasTensor:
         """float32[batch, time, 2 · hidden_size]; where the last state is all that is asked for, without time."""

@@ -17,8 +17,8 @@ READS_PAIRS = {"bilstm": False, "siamese": True, "tagger": False, "universal": F
 TAGGERS, ENCODERS = ("tagger",), ("universal",)
 # What becomes of the states over time: those at the ends, the largest, or their mean.
 LAST, MAX, MEAN = POOLINGS = ("last", "max", "mean")
-# The layer that gives a vector length 1.
-UNIT = "unit"
+# The layer that makes a sentence vector of the pooled states, and the one that gives it length 1.
+VECTOR, UNIT = "vector", "unit"
 # Tang et al. 2019, section 4.2.
 DEFAULT_WIDTH = 300
 
@@ -71,6 +71,10 @@ class StudentSettings(Checked):
         None, f"width of the embeddings; if not given, that of --vectors, else {DEFAULT_WIDTH}.", low=1
     )
     hidden_size: int = setting(150, "LSTM units per direction.", low=1, main=True)
+    sentence_size: int = setting(
+        0, "numbers of the sentence vector, of one length, that a linear layer makes of the pooled states; 0: the "
+        "states are that vector. --student_from=RUN of pretrain brings its own.", low=0, late=True,
+    )  # fmt: skip
     dense_size: int = setting(200, "units of the fully connected layer; 0: no such layer, a linear head.", low=0)
     pooling: str = setting(
         LAST,
@@ -111,11 +115,13 @@ class StudentSettings(Checked):
 
 
 # The layers of an encoder, from the top down: what one student can begin with that another has learnt.
-ENCODER = ("bilstm", "embeddings", "embeddings_static")
+ENCODER = (VECTOR, "bilstm", "embeddings", "embeddings_static")
 # The part of the learning rate that they have then.
 _SLOW = 0.3
 # What these layers must have in common.
 _OF_AN_ENCODER = ("tokenizer", "channels", "embedding_size", "hidden_size", "pooling")
+# What they learnt with, and go on with: embeddings that never missed a value lose much when two fifths go.
+_OF_ITS_TRAINING = ("embedding_dropout", "word_dropout")
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class WarmSettings(Checked):
     group = "student"
     student_from: str | None = path_setting(
         None, "run folder of pretrain, or of train: the student starts with its vocabulary, embeddings and BiLSTM, in "
-        "its shape.",
+        "its shape and, if you give none, with its dropout of embeddings and words.",
     )  # fmt: skip
     student_rate: float = setting(
         _SLOW,
@@ -163,6 +169,15 @@ def shape_of(settings: StudentSettings, other: Mapping[str, Any], where: str) ->
     for name, value in known.items():
         if (asked := getattr(settings, name)) not in (getattr(default, name), value):
             raise UserError(f"--{name}={asked}: the student of --student_from={where} has {value}; leave the flag out")
+    if settings.sentence_size not in (0, other.get("sentence_size", 0)):
+        raise UserError(
+            f"--sentence_size={settings.sentence_size}: the student of --student_from={where} has "
+            f"{other.get('sentence_size', 0)}; leave the flag out"
+        )
+    known["sentence_size"] = other.get("sentence_size", 0)
+    for name in _OF_ITS_TRAINING:
+        if name in other and getattr(settings, name) == getattr(default, name):
+            known[name] = other[name]
     # Its vocabulary and first embeddings come with it, words' vectors too.
     return replace(settings, **known, vectors=None, embeddings="random" if known["tokenizer"] == "words" else "teacher")
 

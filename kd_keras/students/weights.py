@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.students.settings import LAST, MAX, MEAN, UNIT
+from kd_keras.students.settings import LAST, MAX, MEAN, UNIT, VECTOR
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class StudentWeights:
     Attributes:
       embeddings: float32[vocab, width], of both channels side by side if there are two.
       forward, backward: the BiLSTM.
+      sentence: kernel and bias of the layer that makes a sentence vector of the pooled states, which is brought to the
+        length √size; None where the head reads the states.
       dense, logits: kernel and bias of the head's two layers; there may be no dense.
       pooling: what becomes of the states over time, as ``StudentSettings`` names it.
       inputs: ("ids",), or ("ids_a", "ids_b") of pairs.
@@ -57,6 +59,7 @@ class StudentWeights:
     tagging: bool = False
     vector: bool = False
     unit: bool = False
+    sentence: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def outputs(self) -> int:
@@ -73,8 +76,8 @@ def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
         channels = [layer for layer in student.layers if layer.name in ("embeddings", "embeddings_static")]
         channels.sort(key=lambda layer: layer.name)
         bilstm = student.get_layer("bilstm")
-        vector = "vector" in student.output
-        answer = "vector" if vector else "logits"
+        vector = VECTOR in student.output
+        answer = VECTOR if vector else "logits"
         tagging, names = len(student.output[answer].shape) == 3, {layer.name for layer in student.layers}
         has_dense = "dense" in names
         heads = [tuple(student.get_layer(n).get_weights()) for n in (*(["dense"] if has_dense else []), answer)]
@@ -90,6 +93,7 @@ def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
             tagging=tagging,
             vector=vector,
             unit=UNIT in names,
+            sentence=tuple(student.get_layer(VECTOR).get_weights()) if VECTOR in names and not vector else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as e:
         raise UserError(

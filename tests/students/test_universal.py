@@ -9,6 +9,8 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
+from kd_keras.compression.twin import twin
+from kd_keras.distill.stages import Stage
 from kd_keras.formats.format import EXPORTS
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import convert
@@ -121,6 +123,10 @@ def test_another_shape_is_refused():
     }
     taken = shape_of(StudentSettings(dense_size=3, hidden_size=7), known, "RUN")
     assert (taken.hidden_size, taken.embedding_size, taken.pooling, taken.dense_size) == (7, 10, "mean", 3)
+    learnt_with = known | {"embedding_dropout": 0.0, "word_dropout": 0.05, "dropout": 0.2}
+    taken = shape_of(StudentSettings(word_dropout=0.2), learnt_with, "RUN")
+    assert (taken.embedding_dropout, taken.word_dropout) == (0.0, 0.2), "its own, unless another is asked for"
+    assert taken.dropout == StudentSettings().dropout, "the head is new"
     with pytest.raises(UserError, match="--hidden_size=8: the student of --student_from=RUN has 7"):
         shape_of(StudentSettings(hidden_size=8), known, "RUN")
     with pytest.raises(UserError, match="--student_from=RUN: says no shape"):
@@ -164,3 +170,45 @@ def test_words_meet_their_states_whatever_their_pieces():
     )
     swapped = state_targets(tokenizer, ids, states.take(np.array([2, 1, 0])))["teacher_states"]
     assert swapped.padded(np.array([0]), 6)[0, :, 0].tolist() == [20, 21, 0, 22, 23, 0]
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_students_sentence_vector_is_the_universal_ones(pair):
+    """Told in numbers of about 1; what reads it, and what becomes of it in files and in the twin."""
+    source, shape = made(), replace(SMALL, dense_size=5, sentence_size=SIZE)
+    student = warm_start(build_student(shape, MATRIX, 3, 2, pair), source)
+    one, other = np.array([[5, 6, 7, 0]], np.int32), np.array([[9, 10]], np.int32)
+    u, v = (np.array(source({"ids": ids})["vector"]) * SIZE**0.5 for ids in (one, other))
+    want = np.concatenate([u, v, u * v, abs(u - v)], 1) if pair else u
+    x = {"ids_a": one, "ids_b": other} if pair else {"ids": one}
+    np.testing.assert_allclose(student(x)["sentence"], want, atol=1e-5)
+
+    ids = {name: IDS if name != "ids_b" else TokenIds.of([[9], [4, 3], [], [5, 6], [30, 31]]) for name in x}
+    logits = predict(student, ids, batch_size=1)
+    np.testing.assert_allclose(predict(twin(student), ids, 1), logits, atol=1e-5)
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    for name, near in (("tflite_float32", 1e-5), ("tflite_loop_float32", 1e-5), ("tflite_dynamic", 0.05)):
+        fmt = EXPORTS[name]
+        content = convert(student_weights(student), fmt, LENGTH if fmt.form == "unrolled" else None)
+        np.testing.assert_allclose(LiteRT(content).scores(ids), odds / odds.sum(1, keepdims=True), atol=near)
+
+
+@pytest.mark.parametrize("trainable", [("logits",), ("bilstm", "logits"), None])
+def test_the_sentence_vector_learns_when_the_bilstm_does(trainable):
+    stage = Stage("some", (), None, 1, 0.1, trainable)
+    assert stage.teaches("vector") == stage.teaches("bilstm") == (trainable != ("logits",))
+    assert stage.teaches("embeddings") == (trainable is None)
+
+
+def test_the_sentence_vector_comes_with_its_run():
+    other = {
+        "tokenizer": "wordpiece",
+        "channels": "nonstatic",
+        "embedding_size": 10,
+        "hidden_size": 7,
+        "pooling": "max",
+    }
+    assert shape_of(StudentSettings(), other | {"sentence_size": 9}, "RUN").sentence_size == 9
+    assert shape_of(StudentSettings(), other, "RUN").sentence_size == 0
+    with pytest.raises(UserError, match="--sentence_size=8: the student of --student_from=RUN has 9"):
+        shape_of(StudentSettings(sentence_size=8), other | {"sentence_size": 9}, "RUN")

@@ -133,9 +133,15 @@ def test_a_command_ends_in_one_line_and_goes_on(disk, verb, bert_folder, write_c
         run += [
             "--task=custom",
             f"--train_file={write_csv(tmp_path / 'train.csv', texts, labels)}",
-            "--references=none",
         ]
-        run += ["--teacher_epochs=1", "--epochs=1", "--dense_size=8", "--unlabeled=none", "--augment=none"]
+        run += [
+            "--teacher_epochs=1",
+            "--epochs=1",
+            "--dense_size=8",
+            "--unlabeled=none",
+            "--augment=none",
+            "--allow_weak_teacher",
+        ]
     else:
         (tmp_path / "text.txt").write_text("\n".join(texts))
         run += [f"--unlabeled_files={tmp_path / 'text.txt'}", "--vector_size=8", "--updates=8", "--dev_rows=10"]

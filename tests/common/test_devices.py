@@ -133,7 +133,7 @@ def test_only_three_devices_are_known():
 
 @pytest.mark.parametrize("verb", ["finetune", "label", "train", "pretrain", "predict", "evaluate", "embed"])
 def test_every_command_has_the_flag(run_python, verb):
-    assert "--device:" in run_python("-m", f"kd_keras.{verb}", "--help").stdout
+    assert "--device:" in run_python("-m", f"kd_keras.{verb}", "--helpfull").stdout
 
 
 def test_a_command_refuses_what_is_not_there_in_one_line(run_python, tmp_path, monkeypatch):

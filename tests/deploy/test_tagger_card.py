@@ -73,7 +73,7 @@ def test_windows_fit_into_every_file(tagger_tokenizer):
     about = bundle.describe(TASK, tagger_tokenizer, "abc", "distilled-seed1")
     fixed = ENTRY | {"inputs": [{"name": "ids", "dtype": "int32", "shape": [1, 8]}]}
     page = model_card.page(about, {"loop_dynamic.tflite": ENTRY, "dynamic.tflite": fixed}, METRICS, "", None)
-    assert "room = 8, ::answer" in page
+    assert "Tagger(context, room = 8)" in page
 
 
 def test_without_languages_it_names_none(tagger_tokenizer):

@@ -216,7 +216,8 @@ def test_the_report_draws_the_teachers_dev_score(tmp_path, monkeypatch, regressi
     report._draw(
         Made(task=Made(metric=metric, is_regression=regression, is_multilabel=False, is_tagging=False, labels=labels),
              layout=Made(plots=tmp_path)),
-        Made(splits={"dev": rows}, signals={"dev": Made(logits=teacher)}, references=linear), arms, arms[-1], {},
+        Made(splits={"dev": rows}, signals={"dev": Made(logits=teacher)}, references=linear), arms, arms[-1],
+            {"teacher": {"dev": {metric: want}}},
     )  # fmt: skip
     assert set(made) == {"learning_curves.png", "errors.png", "logits.png"}
     (line,) = [line for line in made["learning_curves.png"].axes[0].lines if line.get_label() == "teacher"]

@@ -12,6 +12,7 @@ JOB = SimpleNamespace(
     task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False),
     data=SimpleNamespace(dev=range(114)),
     train=SimpleNamespace(batch_size=100),
+    given=None,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import convert
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.students.weights import student_weights
+from kd_keras.text.base import BERT_INPUTS
 from kd_keras.text.windows import windows, word_pieces
 from kd_keras.timing import report, tagging
 from kd_keras.timing.models import MadeModels
@@ -90,6 +92,7 @@ class Teacher:
         self.own, self.all = (tf.Variable(draw.normal(size=(vocab, 5)).astype(np.float32)) for _ in range(2))
         self.model = self
         self.weights = [self.own, self.all]
+        self.tokenizer = SimpleNamespace(inputs=BERT_INPUTS)
 
     def __call__(self, batch, training=False):
         import tensorflow as tf
@@ -112,7 +115,7 @@ def test_the_teachers_file_answers_for_words(tagger_tokenizer, tmp_path, batch):
     assert LiteRT(path).batch == batch
     some = tagging.teacher_windows(Reader(tagger_tokenizer), rows, 10)
     assert len(some) % 4 and int(some.ids.lengths.max()) == 10
-    got = tagging.file_logits(path, some, 10, "test")
+    got = tagging.file_logits(path, some, tagger_tokenizer, 10, "test")
     assert got.lengths.tolist() == [len(t.split(" ")) if t else 0 for t in ODD]
     own, near = teacher.own.numpy(), teacher.all.numpy()
     want = np.zeros_like(got.flat())

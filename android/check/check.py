@@ -20,6 +20,7 @@ from pathlib import Path
 import compiler
 import texts
 
+from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout
 from kd_keras.deploy import bundle, encoder_card, tagger_card
 from kd_keras.tasks import TaskSettings, load_data
@@ -173,4 +174,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -5,7 +5,7 @@ The names are those of transformers' PyTorch models behind a prefix. No TensorFl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kd_keras.text.base import BERT_INPUTS
@@ -106,15 +106,26 @@ def _embeddings(width: int, types: bool = True) -> Shapes:
     return {**{name: (None, width) for name in names}, **_norm("embeddings.LayerNorm", width)}
 
 
+def _layer(
+    at: str, sizes: Mapping[str, int], attention: Sequence[str], inner: tuple[str, str], norms: tuple[str, str]
+) -> Shapes:
+    """A layer of any Transformer: attention's matrices, those that widen and narrow, two norms."""
+    width, wide, found = sizes["hidden_size"], sizes["intermediate_size"], {}
+    for name in attention:
+        found |= _dense(at + name, width, width)
+    found |= _dense(at + inner[0], wide, width) | _dense(at + inner[1], width, wide)
+    for name in norms:
+        found |= _norm(at + name, width)
+    return found
+
+
 def _layers(sizes: Mapping[str, int]) -> Shapes:
     """BERT's, which RoBERTa and ELECTRA have too."""
-    width, inner, found = sizes["hidden_size"], sizes["intermediate_size"], {}
+    attention = [f"attention.{name}" for name in ("self.query", "self.key", "self.value", "output.dense")]
+    inner, norms = ("intermediate.dense", "output.dense"), ("attention.output.LayerNorm", "output.LayerNorm")
+    found: Shapes = {}
     for n in range(sizes["num_hidden_layers"]):
-        at = f"encoder.layer.{n}."
-        for name in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
-            found |= _dense(at + name, width, width)
-        found |= _dense(f"{at}intermediate.dense", inner, width) | _dense(f"{at}output.dense", width, inner)
-        found |= _norm(f"{at}attention.output.LayerNorm", width) | _norm(f"{at}output.LayerNorm", width)
+        found |= _layer(f"encoder.layer.{n}.", sizes, attention, inner, norms)
     return found
 
 
@@ -129,40 +140,33 @@ def _electra(sizes: Mapping[str, int]) -> Shapes:
 
 
 def _distilbert(sizes: Mapping[str, int]) -> Shapes:
-    width, inner = sizes["hidden_size"], sizes["intermediate_size"]
-    found = _embeddings(width, types=False)
+    attention = [f"attention.{name}" for name in ("q_lin", "k_lin", "v_lin", "out_lin")]
+    inner, norms = ("ffn.lin1", "ffn.lin2"), ("sa_layer_norm", "output_layer_norm")
+    found = _embeddings(sizes["hidden_size"], types=False)
     for n in range(sizes["num_hidden_layers"]):
-        at = f"transformer.layer.{n}."
-        for name in ("q_lin", "k_lin", "v_lin", "out_lin"):
-            found |= _dense(f"{at}attention.{name}", width, width)
-        found |= _dense(f"{at}ffn.lin1", inner, width) | _dense(f"{at}ffn.lin2", width, inner)
-        found |= _norm(f"{at}sa_layer_norm", width) | _norm(f"{at}output_layer_norm", width)
+        found |= _layer(f"transformer.layer.{n}.", sizes, attention, inner, norms)
     return found
 
 
 def _mpnet(sizes: Mapping[str, int]) -> Shapes:
-    width, inner = sizes["hidden_size"], sizes["intermediate_size"]
+    attention = [f"attention.attn.{name}" for name in "qkvo"]
+    inner, norms = ("intermediate.dense", "output.dense"), ("attention.LayerNorm", "output.LayerNorm")
     bias = (sizes["relative_attention_num_buckets"], sizes["num_attention_heads"])
-    found = _embeddings(width, types=False) | {"encoder.relative_attention_bias.weight": bias}
+    found = _embeddings(sizes["hidden_size"], types=False) | {"encoder.relative_attention_bias.weight": bias}
     for n in range(sizes["num_hidden_layers"]):
-        at = f"encoder.layer.{n}."
-        for name in "qkvo":
-            found |= _dense(f"{at}attention.attn.{name}", width, width)
-        found |= _dense(f"{at}intermediate.dense", inner, width) | _dense(f"{at}output.dense", width, inner)
-        found |= _norm(f"{at}attention.LayerNorm", width) | _norm(f"{at}output.LayerNorm", width)
+        found |= _layer(f"encoder.layer.{n}.", sizes, attention, inner, norms)
     return found
 
 
 def _albert(sizes: Mapping[str, int]) -> Shapes:
-    width, inner, small = sizes["hidden_size"], sizes["intermediate_size"], sizes["embedding_size"]
+    attention = [f"attention.{name}" for name in ("query", "key", "value", "dense")]
+    inner, norms = ("ffn", "ffn_output"), ("attention.LayerNorm", "full_layer_layer_norm")
+    width, small = sizes["hidden_size"], sizes["embedding_size"]
     found = _embeddings(small) | _dense("encoder.embedding_hidden_mapping_in", width, small)
     for group in range(sizes["num_hidden_groups"]):
         for n in range(sizes["inner_group_num"]):
             at = f"encoder.albert_layer_groups.{group}.albert_layers.{n}."
-            for name in ("query", "key", "value", "dense"):
-                found |= _dense(f"{at}attention.{name}", width, width)
-            found |= _dense(f"{at}ffn", inner, width) | _dense(f"{at}ffn_output", width, inner)
-            found |= _norm(f"{at}attention.LayerNorm", width) | _norm(f"{at}full_layer_layer_norm", width)
+            found |= _layer(at, sizes, attention, inner, norms)
     return found
 
 

@@ -102,7 +102,7 @@ class TokenizerFiles:
         if self.own is not None:
             if not self.is_cut:
                 return self
-            kept = self.own.used(texts)
+            kept = used_pieces(self.own, texts)
             own = FileTokenizer(cut_content(self.own.content, kept), self.own.names, 1 << 30)
             return replace(self, pieces=tuple(own.vocab), own=own, rows=kept if self.rows is None else self.rows[kept])
         if self.unigram is None or self.rows is None:

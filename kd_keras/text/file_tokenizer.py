@@ -9,20 +9,19 @@ from __future__ import annotations
 import copy
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kd_keras.common import files
-from kd_keras.common.columns import batched
 from kd_keras.common.errors import UserError
-from kd_keras.text.base import CHUNK, CLS, MASK, PAD, SEP, SPECIAL, UNK, BackedTokenizer
+from kd_keras.text.base import CLS, MASK, PAD, SEP, SPECIAL, UNK, BackedTokenizer
 from kd_keras.text.tokenizers import WordPiece
 from kd_keras.text.truncation import HEAD, ends
+from kd_keras.text.unigram import SPACE
 from kd_keras.text.windows import without_space
 
-SPACE = "\u2581"
 # No text has this character, so what begins with it is never found in one.
 _NOWHERE = "\x00"
 # Of a WordPiece that a student can have too.
@@ -124,18 +123,6 @@ class FileTokenizer(BackedTokenizer):
 
     def extra_config(self) -> dict[str, Any]:
         return super().extra_config() | self.splitting()
-
-    def used(self, texts: Iterable[str]) -> np.ndarray:
-        """Of a Unigram: the numbers of pieces that ``texts`` use, of special ones, and of single characters, sorted."""
-        wanted = np.zeros(len(self), bool)
-        wanted[[self.index[name] for name in self.names]] = True
-        uncut = self.like(1 << 30)
-        # Pieces never reach over a space, so each word is split once.
-        words = dict.fromkeys(word for text in texts for word in text.split(" "))
-        for chunk in batched(words, CHUNK):
-            wanted[uncut.encode(chunk).values] = True
-        wanted |= np.fromiter((len(p.removeprefix(SPACE)) <= 1 for p in self.vocab), bool, len(self))
-        return np.flatnonzero(wanted)
 
 
 def cut_content(content: Mapping[str, Any], kept: np.ndarray) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from kd_keras.common.columns import batched
 from kd_keras.common.errors import UserError
+from kd_keras.text.base import CHUNK
 from kd_keras.text.tokenizers import CLS, MASK, PAD, SEP, SPECIAL, UNK, BackedTokenizer
 from kd_keras.text.truncation import HEAD
 from kd_keras.text.windows import without_space
@@ -23,7 +24,6 @@ SPACE = "\u2581"
 _NAMES = {PAD: ("<pad>", PAD), UNK: ("<unk>", UNK), CLS: ("<s>", CLS), SEP: ("</s>", SEP), MASK: ("<mask>", MASK)}
 # No text has this character behind the normalizer, so a special piece is never found in one.
 _NOWHERE = "\x00"
-_CHUNK = 20_000
 
 
 class Unigram(BackedTokenizer):
@@ -147,18 +147,19 @@ def read_unigram(where: str, backend: Mapping) -> tuple[list[str], list[float], 
     return pieces, scores, parts, np.array([*(at for _, at in special), *rest], np.int64)
 
 
-def used_pieces(tokenizer: Unigram, texts: Iterable[str]) -> np.ndarray:
-    """The ids that ``texts`` use, the special ones, and those of single characters, in their order.
+def used_pieces(tokenizer: BackedTokenizer, texts: Iterable[str]) -> np.ndarray:
+    """Of a Unigram, whoever reads it: the ids that ``texts`` use, the special ones, and those of single characters, in
+    their order.
 
     A vocabulary cut to these splits ``texts`` as the whole one does: the likeliest pieces are all there, and what is
     gone was less likely. Other text is still spelled, in smaller pieces.
     """
     wanted = np.zeros(len(tokenizer), bool)
-    wanted[: tokenizer._specials()] = True
+    wanted[[tokenizer.index[name] for name in SPECIAL if name in tokenizer.index]] = True
     uncut = tokenizer.like(1 << 30)
     # Pieces never reach over a space, so each word is split once.
     words = dict.fromkeys(word for text in texts for word in text.split(" "))
-    for chunk in batched(words, _CHUNK):
+    for chunk in batched(words, CHUNK):
         wanted[uncut.encode(chunk).values] = True
     wanted |= np.fromiter((len(p.removeprefix(SPACE)) <= 1 for p in tokenizer.vocab), bool, len(tokenizer))
     return np.flatnonzero(wanted)

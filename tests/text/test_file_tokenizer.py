@@ -90,11 +90,12 @@ def test_pieces_of_words_of_a_bpe_are_those_behind_a_space(tmp_path):
 
 def test_a_cut_unigram_splits_as_before(tmp_path):
     from kd_keras.text.file_tokenizer import cut_content
+    from kd_keras.text.unigram import used_pieces
 
     for kind in ("xlm-roberta", "albert"):
         (tmp_path / kind).mkdir()
         whole = made(kind, tmp_path / kind, 30)
-        kept = whole.used(TEXTS[:2])
+        kept = used_pieces(whole, TEXTS[:2])
         cut = FileTokenizer(cut_content(whole.content, kept), whole.names, 30)
         assert len(cut) < len(whole) and cut.pad_id == whole.pad_id
         assert [cut.tokenize(t) for t in TEXTS[:2]] == [whole.tokenize(t) for t in TEXTS[:2]]

@@ -1,4 +1,4 @@
-"""A student's training that is stopped in each of its stages."""
+"""A student's training that is stopped in each of its stages, and a teacher's that dies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from kd_keras.distill import loop
+from kd_keras.teachers import fine_tuner
 
 
 def stopped_in_every_stage(monkeypatch: pytest.MonkeyPatch, train: Callable[[], object]) -> None:
@@ -22,3 +23,24 @@ def stopped_in_every_stage(monkeypatch: pytest.MonkeyPatch, train: Callable[[], 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop.Loop, "on_epoch_end", die)
             train()
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, updates: int, error: type[BaseException] = Killed) -> None:
+    """The next fine-tuning dies before its update number ``updates`` + 1 of this process."""
+    real = fine_tuner.FineTuner._update_function
+
+    def build(self, targets):
+        update, count = real(self, targets), iter(range(updates))
+
+        def step(*batch):
+            if next(count, None) is None:
+                raise error
+            return update(*batch)
+
+        return step
+
+    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", build)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from killing import Killed, kill_after
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
@@ -28,10 +29,6 @@ from kd_keras.teachers.signals import SignalStore
 from kd_keras.text import embeddings
 
 LABEL = LabelSettings(shard_rows=8, label_batch_tokens=48)
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.fixture(autouse=True)
@@ -165,20 +162,8 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
     whole = run(make_job(tmp_path / "a" / "whole", teacher_seeds=2))
     broken = tmp_path / "b" / "broken"
     run(make_job(broken, checkpoint_seconds=0.0))
-    real = fine_tuner.FineTuner._update_function
-
-    def build(self, targets):
-        update, count = real(self, targets), iter(range(3))
-
-        def step(*batch):
-            if next(count, None) is None:
-                raise Killed
-            return update(*batch)
-
-        return step
-
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuner.FineTuner, "_update_function", build)
+        kill_after(patch, 3)
         with pytest.raises(Killed):
             run(make_job(broken, teacher_seeds=2, checkpoint_seconds=0.0))
     assert [p.name for p in RunLayout(broken).every_teacher()] == ["teacher"], "half a teacher must not be found"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import Killed, kill_after
 
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows, Task, TaskData, has_label
@@ -34,27 +35,6 @@ def weights(teacher: Teacher) -> list[np.ndarray]:
 
 def leftovers(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir() if p.name != "teacher"]
-
-
-class Killed(BaseException):
-    pass
-
-
-def kill_after(monkeypatch, updates: int) -> None:
-    """The next fine-tuning dies before its update number ``updates`` + 1 of this process."""
-    real = fine_tuner.FineTuner._update_function
-
-    def build(self, targets):
-        update, count = real(self, targets), iter(range(updates))
-
-        def step(*batch):
-            if next(count, None) is None:
-                raise Killed
-            return update(*batch)
-
-        return step
-
-    monkeypatch.setattr(fine_tuner.FineTuner, "_update_function", build)
 
 
 def test_it_learns_what_can_be_learned(checkpoint, toy_data, tmp_path):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from killing import kill_after
 
 from kd_keras.common import devices, machine
 from kd_keras.common.errors import UserError
@@ -88,20 +89,8 @@ def test_float16_learns_and_goes_on_after_a_kill_with_its_scale(bert_folder, toy
     losses, plain = ([h["loss"] for h in history] for history in told)
     assert losses[-1] < losses[0]
     np.testing.assert_allclose(losses, plain, rtol=0.02)
-    real = FineTuner._update_function
-
-    def killed(self, targets):
-        update, count = real(self, targets), iter(range(20))
-
-        def step(*batch):
-            if next(count, None) is None:
-                raise KeyboardInterrupt
-            return update(*batch)
-
-        return step
-
     with monkeypatch.context() as patch:
-        patch.setattr(FineTuner, "_update_function", killed)
+        kill_after(patch, 20, KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
             fine_tune(checkpoint, data, how, tmp_path / "killed" / "teacher")
     again = fine_tune(checkpoint, data, how, tmp_path / "killed" / "teacher")

@@ -17,12 +17,15 @@ from kd_keras.common.errors import did_you_mean
 _HELP = ("-h", "-?", "-help", "--help", "help")
 
 
+def _files() -> dict[str, Path]:
+    folder = Path(__file__).parent
+    found = {path.stem: path for path in folder.glob("[!_]*.py")}
+    return found | {path.parent.name: path for path in folder.glob("*/__main__.py")}
+
+
 def commands() -> dict[str, str]:
     """Name → first line of its docstring. The files are read, not imported."""
-    folder = Path(__file__).parent
-    files = {path.stem: path for path in folder.glob("[!_]*.py")}
-    files |= {path.parent.name: path for path in folder.glob("*/__main__.py")}
-    docs = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for name, path in files.items()}
+    docs = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for name, path in _files().items()}
     return {name: (docs[name] or "").partition("\n")[0] for name in sorted(docs)}
 
 
@@ -42,7 +45,7 @@ def main() -> None:
     if name in _HELP:
         print(overview("python -m kd_keras" if Path(sys.argv[0]).name == "__main__.py" else Path(sys.argv[0]).name))
         return
-    known = commands()
+    known = sorted(_files())
     if name not in known:
         hint = did_you_mean(name, known) or f" There are {', '.join(known)}."
         print(f"error: {name}: no such command.{hint}", file=sys.stderr)

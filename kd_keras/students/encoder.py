@@ -40,7 +40,7 @@ class Encoder:
         self._mean = keras.layers.Dot(axes=(1, 1), name=MEAN) if self._pooling == MEAN else None
         size = 0 if states else settings.sentence_size
         self._vector = keras.layers.Dense(size, name=VECTOR) if size else None
-        self._unit = keras.layers.UnitNormalization(name=UNIT)
+        self._unit = keras.layers.UnitNormalization(name=UNIT) if size else None
 
     def __call__(self, ids: keras.KerasTensor) -> keras.KerasTensor:
         """int32[batch, time], 0 is padding → float32[batch, 2 · hidden_size, or sentence_size], or [batch, time, 2 ·

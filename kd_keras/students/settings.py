@@ -130,8 +130,8 @@ class WarmSettings(Checked):
 
     group = "student"
     student_from: str | None = path_setting(
-        None, "run folder of pretrain, or of train: the student starts with its vocabulary, embeddings and BiLSTM, in "
-        "its shape and, if you give none, with its dropout of embeddings and words.",
+        None, "run folder of pretrain, or of train: the student starts with its vocabulary, embeddings, BiLSTM and "
+        "sentence vector, in its shape and, if you give none, with its dropout of embeddings and words.",
     )  # fmt: skip
     student_rate: float = setting(
         _SLOW,

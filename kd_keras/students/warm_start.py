@@ -10,7 +10,8 @@ from kd_keras.students.settings import ENCODER
 
 
 def warm_start(student: keras.Model, source: keras.Model) -> keras.Model:
-    """``student``, whose embeddings and BiLSTM are now those of ``source``, whatever both were made for.
+    """``student``, whose embeddings, BiLSTM and, if it has one, layer of the sentence vector are now those of
+    ``source``, whatever both were made for.
 
     >>> from kd_keras import StudentSettings, build_student
     >>> shape, matrix = StudentSettings(embedding_size=4, hidden_size=3), np.ones((9, 4), np.float32)

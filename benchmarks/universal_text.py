@@ -3,7 +3,7 @@
     python benchmarks/universal_text.py --data_dir=DIR --output=mix.txt --held_out=dev.txt
 
 DIR holds GLUE and the other data sets in their official layouts, as in RESULTS.md; what is not there is left out, and
-said. --held_out gets the texts of dev splits, for pretrain's --held_out_files.
+said. --held_out gets the dev texts of tasks of pairs, for pretrain's --held_out_files.
 """
 
 from __future__ import annotations
@@ -12,76 +12,58 @@ import argparse
 import csv
 import gzip
 import random
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from kd_keras import tasks
+from kd_keras.augment.sentences import sentences
 from kd_keras.common import files
 
-PAIRS = {
-    "glue/STS-B": ("sentence1", "sentence2"),
-    "pairs/SICK": ("sentence_A", "sentence_B"),
-    "glue/MRPC": ("#1 String", "#2 String"),
-    "glue/RTE": ("sentence1", "sentence2"),
-    "glue_subset/MNLI": ("sentence1", "sentence2"),
-    "glue_subset/SNLI": ("sentence1", "sentence2"),
-    "glue_subset/QNLI": ("question", "sentence"),
-    "glue_subset/QQP": ("question1", "question2"),
-}
-# Of these tasks dev is a file; pretrain --tasks knows what is drawn from train as dev of the others.
-HELD_OUT = ("glue/MRPC", "glue/RTE", "glue_subset/MNLI", "glue_subset/SNLI", "glue_subset/QNLI", "glue_subset/QQP")
-MOST = {"glue_subset/QQP": 40_000, "glue/SST-2": 25_000, "ag_news_subset": 25_000, "dbpedia_subset": 10_000,
-        "imdb": 25_000, "unlabeled": 130_000}  # fmt: skip
+PAIRS = {"stsb": "glue/STS-B", "sick": "pairs/SICK", "mrpc": "glue/MRPC", "rte": "glue/RTE", "mnli": "glue_subset/MNLI",
+         "snli": "glue_subset/SNLI", "qnli": "glue_subset/QNLI", "qqp": "glue_subset/QQP"}  # fmt: skip
+SINGLE = {"sst2": "glue/SST-2", "cola": "glue/CoLA"}
+FILES = ("subj", "cr", "mpqa", "trec")
+MOST = {"qqp": 40_000, "sst2": 25_000, "ag_news": 25_000, "dbpedia": 10_000, "imdb": 25_000, "english": 130_000}
 
 
-def columns(path: Path, *names: str) -> Iterator[str]:
-    with files.disk_errors(path), open(path, encoding="utf-8") as file:
-        head = file.readline().rstrip("\n").split("\t")
-        places = [head.index(name) for name in names]
-        for line in file:
-            row = line.rstrip("\n").split("\t")
-            yield from (row[i] for i in places if i < len(row))
+def sources(data: Path, draw: random.Random) -> dict[str, tuple[Path, Callable[[], Iterable[str]]]]:
+    """Name → what must be there, and its texts."""
 
+    def task(name: str) -> Callable[[], Iterable[str]]:
+        return lambda: texts(tasks.load(tasks.get(name), str(data / (PAIRS | SINGLE)[name])).train)
 
-def sentences(documents: Iterable[str]) -> Iterator[str]:
-    for document in documents:
-        for sentence in re.split(r"(?<=[.!?])\s+", document.replace("<br />", " ").strip()):
-            if 4 <= len(sentence.split()) <= 50:
-                yield sentence
+    def own(name: str) -> Callable[[], Iterable[str]]:
+        path = str(data / "sentence" / name / "train.tsv")
+        return lambda: tasks.load(tasks.custom(path), on_bad_row="skip").train.text
 
-
-def sources(data: Path, draw: random.Random) -> dict[str, Callable[[], Iterable[str]]]:
-    def reviews() -> Iterator[str]:
-        with gzip.open(data / "imdb" / "unlabeled.txt.gz", "rt", encoding="utf-8") as file:
-            yield from sentences(draw.sample(list(file), 6_000))
+    def lines(path: Path) -> Iterator[str]:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+            yield from file
 
     def news() -> Iterator[str]:
-        with open(data / "ag_news_subset" / "train.csv", encoding="utf-8") as file:
-            yield from sentences(row[2] for row in csv.reader(file))
+        with open(data / "ag_news_subset" / "train.csv", encoding="utf-8", newline="") as file:
+            yield from of_sentences(row[2] for row in csv.reader(file))
 
-    def things() -> Iterator[str]:
-        yield from sentences((data / "dbpedia_subset" / "unlabeled.txt").read_text(encoding="utf-8").splitlines())
-
-    def english() -> Iterator[str]:
-        with gzip.open(data / "unlabeled" / "english_sentences.txt.gz", "rt", encoding="utf-8") as file:
-            yield from (line for line in file if len(line.split()) <= 40)
-
-    def cola() -> Iterator[str]:
-        lines = (data / "glue" / "CoLA" / "train.tsv").read_text(encoding="utf-8").splitlines()
-        yield from (line.split("\t")[3] for line in lines)
-
-    pairs = {name: lambda n=name, c=cols: columns(data / n / "train.tsv", *c) for name, cols in PAIRS.items()}
-    single = {f"sentence/{n}": lambda n=n: columns(data / "sentence" / n / "train.tsv", "text")
-              for n in ("subj", "cr", "mpqa", "trec")}  # fmt: skip
-    return pairs | single | {
-        "glue/SST-2": lambda: columns(data / "glue" / "SST-2" / "train.tsv", "sentence"),
-        "glue/CoLA": cola,
-        "ag_news_subset": news,
-        "dbpedia_subset": things,
-        "own/banking77": lambda: (data / "own/banking77/unlabeled.txt").read_text(encoding="utf-8").splitlines(),
-        "imdb": reviews,
-        "unlabeled": english,
+    reviews, things = data / "imdb" / "unlabeled.txt.gz", data / "dbpedia_subset" / "unlabeled.txt"
+    intents, english = data / "own" / "banking77" / "unlabeled.txt", data / "unlabeled" / "english_sentences.txt.gz"
+    return {
+        **{name: (data / place, task(name)) for name, place in (PAIRS | SINGLE).items()},
+        **{name: (data / "sentence" / name, own(name)) for name in FILES},
+        "ag_news": (data / "ag_news_subset", news),
+        "dbpedia": (things, lambda: of_sentences(lines(things))),
+        "banking77": (intents, lambda: lines(intents)),
+        "imdb": (reviews, lambda: of_sentences(draw.sample(list(lines(reviews)), 6_000))),
+        "english": (english, lambda: (line for line in lines(english) if len(line.split()) <= 40)),
     }  # fmt: skip
+
+
+def texts(rows: tasks.Rows) -> list[str]:
+    return [*rows.text, *(rows.text_b or [])]
+
+
+def of_sentences(documents: Iterable[str]) -> Iterator[str]:
+    found = (s for document in documents for s in sentences(document.replace("<br />", " ")))
+    return (s for s in found if 4 <= len(s.split()) <= 50)
 
 
 def main() -> None:
@@ -91,21 +73,20 @@ def main() -> None:
     parser.add_argument("--held_out", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    draw, lines = random.Random(args.seed), []
-    for name, read in sources(args.data_dir, draw).items():
-        if not (args.data_dir / name).is_dir():
-            print(f"{name}: is not there")
+    draw, every = random.Random(args.seed), []
+    for name, (place, read) in sources(args.data_dir, draw).items():
+        if not place.exists():
+            print(f"{name}: {place} is not there")
             continue
-        texts = sorted({" ".join(text.split()) for text in read()} - {""})
-        most = MOST.get(name, len(texts))
-        some = draw.sample(texts, most) if len(texts) > most else texts
-        print(f"{name}: {len(some):,} of {len(texts):,}")
-        lines += some
-    files.write_text(args.output, "\n".join(lines) + "\n")
-    print(f"{len(lines):,} texts in {args.output}")
+        distinct = sorted({" ".join(text.split()) for text in read()} - {""})
+        some = draw.sample(distinct, min(len(distinct), MOST.get(name, len(distinct))))
+        print(f"{name}: {len(some):,} of {len(distinct):,}", flush=True)
+        every += some
+    files.write_text(args.output, "\n".join(every) + "\n")
+    print(f"{len(every):,} texts in {args.output}")
     if args.held_out:
-        names = [n for n in HELD_OUT if (args.data_dir / n).is_dir()]
-        dev = [text for n in names for text in columns(next((args.data_dir / n).glob("dev*.tsv")), *PAIRS[n])]
+        there = {name: args.data_dir / place for name, place in PAIRS.items() if (args.data_dir / place).exists()}
+        dev = [text for name, place in there.items() for text in texts(tasks.load(tasks.get(name), str(place)).dev)]
         files.write_text(args.held_out, "\n".join(dev) + "\n")
 
 

@@ -12,6 +12,7 @@ import argparse
 import csv
 import gzip
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -82,6 +83,8 @@ def main() -> None:
         some = draw.sample(distinct, min(len(distinct), MOST.get(name, len(distinct))))
         print(f"{name}: {len(some):,} of {len(distinct):,}", flush=True)
         every += some
+    if not every:
+        sys.exit(f"--data_dir={args.data_dir}: none of these is there")
     files.write_text(args.output, "\n".join(every) + "\n")
     print(f"{len(every):,} texts in {args.output}")
     if args.held_out:

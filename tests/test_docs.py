@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -96,3 +97,25 @@ def faults(verb: str, asked: list[tuple[str, str, str | None]]) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def python_blocks() -> list:
+    """Each ```python block of the pages, under its page and line."""
+    found = []
+    for page in (p for p in PAGES if p.suffix == ".md"):
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            name = f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}"
+            found.append(pytest.param(match[1], id=name))
+    return found
+
+
+@pytest.mark.parametrize("code", python_blocks())
+def test_python_that_is_shown_runs(code: str, tmp_path: Path) -> None:
+    place = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=place)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_python_that_is_shown_is_found() -> None:
+    assert {p.id.partition(":")[0] for p in python_blocks()} >= {"docs/guide/notebooks.md", "docs/guide/given-signals.md"}

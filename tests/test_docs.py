@@ -118,4 +118,7 @@ def test_python_that_is_shown_runs(code: str, tmp_path: Path) -> None:
 
 
 def test_python_that_is_shown_is_found() -> None:
-    assert {p.id.partition(":")[0] for p in python_blocks()} >= {"docs/guide/notebooks.md", "docs/guide/given-signals.md"}
+    assert {p.id.partition(":")[0] for p in python_blocks()} >= {
+        "docs/guide/notebooks.md",
+        "docs/guide/given-signals.md",
+    }

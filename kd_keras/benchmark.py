@@ -3,11 +3,11 @@
 python -m kd_keras.benchmark --model_dir=RUN
 python -m kd_keras.benchmark --model_dir=RUN --formats=tflite_int8
 
-The teacher is converted the same way. Measured are size, dev score, load time,
-memory, and latency at batch 1 on real text (p50, p90, p99). The screen gets a
-table; RUN/benchmark/ gets benchmark.md, benchmark.json and a plot. The lines
-that time each file on a phone are printed too. Models take turns, so that
-ratios hold on a busy machine; for milliseconds, let it run alone.
+The teacher is converted the same way. The command measures size, dev score,
+load time, memory, and latency at batch 1 on real text (p50, p90, p99). It
+prints a table and the lines that time each file on a phone. RUN/benchmark/
+gets benchmark.md, benchmark.json and a plot. Models take turns, so ratios hold
+on a busy machine; for milliseconds, let it run alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kd_keras.timing.settings import BenchmarkSettings
 
 FLAGS = flags.FLAGS
 define_flags(BenchmarkSettings)
-define_own("model_dir", None, "run folder of train, exported.", "model", Path)
+define_own("model_dir", None, "run folder of train that was exported.", "model", Path)
 
 
 def main(argv: list[str]) -> None:

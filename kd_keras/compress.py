@@ -3,11 +3,11 @@
 python -m kd_keras.compress --model_dir=RUN --output_dir=RUN2 --sparsity=0.5
 python -m kd_keras.compress --model_dir=RUN --output_dir=RUN3 --method=cluster
 
-The student follows its teacher's signals in RUN meanwhile. Every command takes
-the new folder. What is gained is bytes once packed: a download, or an .apk
-that packs its assets, packs zeros and repeated values. The files themselves
-stay as large, and TensorFlow Lite computes with zeros as with other numbers:
-expect no speed. What was stopped begins anew.
+The student goes on following the signals in RUN. Every command takes the new
+folder. It saves bytes once packed: a download, or an .apk that packs its
+assets. The files themselves stay as large and as fast, because TensorFlow Lite
+computes with zeros as with other numbers. A command that was stopped begins
+anew.
 """
 
 from __future__ import annotations

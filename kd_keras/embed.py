@@ -6,8 +6,8 @@ python -m kd_keras.embed --model=FILE.tflite --input=- --output=FILE.jsonl
 
 The cosine of two vectors says how alike the texts are. RUN is a run folder of
 pretrain. FILE.tflite is a file of export, which needs no TensorFlow, or
-RUN/student.keras. FILE.npy has float32[rows, numbers] in the order of the
-rows; else each line is a JSON object: text, vector.
+RUN/student.keras. FILE.npy has float32[rows, dim] in the order of the rows;
+other files have a JSON object a line: text, vector.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ FLAGS = flags.FLAGS
 define_flags(FileSettings)
 define_flags(DeviceSettings)
 define_own("model_dir", None, "run folder of pretrain.", "model", Path)
-define_own("model", None, "instead of --model_dir: a .tflite file of export, or a run's student.keras.", "model", Path)
-define_own("input", None, "text, one a line, or .csv, .tsv, .jsonl; or a pipe; - is standard input.", "data", Path)
+define_own("model", None, ".tflite file of export, or a run's student.keras, instead of --model_dir.", "model", Path)
+define_own(
+    "input", None, "reads this text: one a line, or .csv, .tsv, .jsonl; or a pipe; -: standard input.", "data", Path
+)
 define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
 define_own(
     "output",
     "-",
-    "file for the vectors: .npy, else JSON lines; - is standard output, which gets JSON lines.",
+    "writes the vectors here: .npy, else JSON lines; -: standard output, in JSON lines.",
     "output",
     Path,
 )

@@ -1,12 +1,12 @@
-"""Scores a trained student on a labelled file.
+"""Scores a trained student on a labeled file.
 
 python -m kd_keras.evaluate --model_dir=DIR --data_file=FILE.tsv
 python -m kd_keras.evaluate --model_dir=DIR --similarity=FILE.tsv
 
-It prints one JSON object for each of --formats. Scores of a tagging are also
-by type, by language and their mean; standard error has these as tables. Of a
-universal student --similarity gives Spearman's correlation of cosines with
-gold scores of pairs.
+It prints a JSON object for each of --formats. A tagging has scores by type, by
+language and their mean too; standard error has these as tables. For a
+universal student, --similarity gives Spearman's correlation of cosines with
+the gold scores of pairs.
 """
 
 from __future__ import annotations
@@ -33,20 +33,18 @@ define_own("model_dir", None, "run folder of train.", "model", Path)
 define_own(
     "data_file",
     None,
-    "labelled .csv, .tsv or .jsonl with the task's columns; of a tagging CoNLL columns or JSON lines.",
+    "labeled .csv, .tsv or .jsonl file with the run's own columns; for a tagging, CoNLL columns or JSON lines.",
     "data",
     Path,
 )
 define_own(
-    "similarity", None, "of a run of pretrain: pairs of texts with gold scores, as .csv, .tsv or .jsonl.", "data", Path
+    "similarity", None, "pairs of texts with gold scores, for a run of pretrain: .csv, .tsv or .jsonl.", "data", Path
 )
-define_own("text_column", "sentence1", "--similarity: column of the first text.", "data")
-define_own("text_b_column", "sentence2", "--similarity: column of the second text.", "data")
-define_own("score_column", "score", "--similarity: column of the score, more being more alike.", "data")
-define_own(
-    "formats", "keras", f"formats to score, with commas: {', '.join(FORMATS)} (export makes the others).", "model"
-)
-define_own("on_bad_row", "stop", "what a row that cannot be used does.", "data")
+define_own("text_column", "sentence1", "column of the first text in --similarity.", "data")
+define_own("text_b_column", "sentence2", "column of the second text in --similarity.", "data")
+define_own("score_column", "score", "column of the score in --similarity; a higher one means more alike.", "data")
+define_own("formats", "keras", f"scores these formats: {', '.join(FORMATS)} (export makes the others).", "model")
+define_own("on_bad_row", "stop", "what to do with a row that cannot be used: stop, or skip and list it.", "data")
 
 
 def main(argv: list[str]) -> None:

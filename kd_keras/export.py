@@ -4,17 +4,15 @@ python -m kd_keras.export --model_dir=RUN
 python -m kd_keras.export --model_dir=RUN --formats=tflite_int8
 python -m kd_keras.export --model_dir=RUN --arm=baseline-seed1
 
-Each file is compared with Keras at once, on the run's dev split. Ranges of
-int8 come from its training rows. Two flags name files instead.
+Each file is compared with Keras on the run's dev split, and is removed if it
+differs by more than its tolerance.
 
 RUN/saved_model/ has the signatures "text" (strings → labels, scores, logits)
-and "ids" (ids → logits). A tagger's has "ids" alone, as words and windows of
-long texts are made outside the graph. RUN/tflite/ has a .tflite file for each
-format with labels.txt, vocab.txt and metadata.json. The unrolled ones hold
-labels, vocabulary and tokenizer inside too, which is all that MediaPipe needs.
-Copy the folder: python -m kd_keras.predict --model=FILE.tflite "text" works
-from it. With --arm, another student than the one that the run kept, both
-folders are in RUN/arms/ARM.
+and "ids" (ids → logits); a tagger has "ids" alone. RUN/tflite/ has a .tflite
+file for each format, with labels.txt, vocab.txt and metadata.json. The
+unrolled files hold labels, vocabulary and tokenizer inside, as MediaPipe needs
+them. The folder may be copied: python -m kd_keras.predict --model=FILE.tflite
+"text" works from it. With --arm both folders are in RUN/arms/ARM.
 """
 
 from __future__ import annotations

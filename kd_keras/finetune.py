@@ -2,7 +2,7 @@
 
 python -m kd_keras.finetune --output_dir=DIR [--task=NAME] [--teacher=NAME]
 
-train finds the teacher again, or takes it as --teacher=DIR.
+train takes it by --teacher=DIR. A killed command goes on where it was.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ define_flags(TaskSettings)
 define_flags(TeacherSettings)
 define_flags(TeamSettings)
 define_flags(DeviceSettings)
-define_own("output_dir", None, "folder for the fine-tuned teacher.", "output", Path)
+define_own("output_dir", None, "writes the fine-tuned teacher into this folder.", "output", Path)
 
 
 def main(argv: list[str]) -> None:

@@ -3,7 +3,7 @@
 python -m kd_keras.label --teacher_dir=DIR --input=FILE --output_dir=DIR
 python -m kd_keras.label --teacher_dir=DIR --input=FILE --output=FILE.jsonl
 
-An interrupted run resumes.
+A killed command goes on where it was.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ define_flags(DeviceSettings)
 define_own(
     "teacher_dir",
     None,
-    "folder of one fine-tuned teacher: finetune's, or RUN/teacher, RUN/teacher-2, ….",
+    "folder of one fine-tuned teacher: that of finetune, or RUN/teacher, RUN/teacher-2, ….",
     "teacher",
     Path,
 )
 define_own(
-    "input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.", "data", Path
+    "input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; -: standard input.", "data", Path
 )
 define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
 define_own("text_b_column", None, "column of a pair's second text.", "data")
@@ -47,8 +47,8 @@ define_own("output_dir", None, "folder for the signals (Parquet shards and a man
 define_own(
     "output",
     None,
-    "also, or instead, one file: a JSON object a row, its text and the logit of each class (of a regression its "
-    "score), as train --teacher_signals reads it. Shards lie in FILE.signals until it is written.",
+    "also, or instead, writes one file, as train --teacher_signals reads it: a JSON object a row with its text "
+    "and the logit of each class (or the score of a regression). Shards lie in FILE.signals until it is written.",
     "output",
     Path,
 )

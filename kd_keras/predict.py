@@ -6,13 +6,14 @@ python -m kd_keras.predict --model_dir=DIR --input=FILE|- [--output=FILE|-]
 python -m kd_keras.predict --model=FILE.tflite "a gorgeous film"
 python -m kd_keras.predict --model_dir=DIR --input=A.conll --output=B.conll
 
-A line has text, label and scores; of a regression text and score; of several
-labels a text text, labels (those whose score is over 0.5) and scores. Of a
-tagging it has text and entities, or of a file of words (CoNLL columns, JSON
-lines with tokens) tokens and tags, or columns again.
+Each line is a JSON object with the text and:
+  classes: label, scores
+  several labels a text: labels (those whose score is over 0.5), scores
+  a regression: score
+  names: entities; for a file of words tokens and tags, or columns again
 
---model is a file of export, with the files beside it that export wrote;
-TensorFlow is not imported. Of more than 10 labels "scores" lists the best 5;
+--model is a file of export, with the files beside it that export wrote; it
+needs no TensorFlow. With more than 10 labels, "scores" lists the best 5;
 --top_k asks for another number.
 """
 
@@ -35,20 +36,26 @@ FLAGS = flags.FLAGS
 define_flags(FileSettings)
 define_flags(DeviceSettings)
 define_own("model_dir", None, "run folder of train.", "model", Path)
-define_own("model", None, "instead of --model_dir: a .tflite file of export.", "model", Path)
+define_own("model", None, ".tflite file of export, instead of --model_dir.", "model", Path)
 define_own(
-    "input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; - is standard input.", "data", Path
+    "input",
+    None,
+    "reads this text: one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; -: standard input.",
+    "data",
+    Path,
 )
 define_own("text_b", None, "second text of a pair whose first is the argument.", "data")
 define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
-define_own("text_b_column", None, "column of a pair's second text; in plain text a tab stands between the two.", "data")
 define_own(
-    "output", "-", "file for the JSON lines, or columns if it ends in .conll; - is standard output.", "output", Path
+    "text_b_column", None, "column of a pair's second text; in plain text, a tab stands between the two.", "data"
+)
+define_own(
+    "output", "-", "writes the JSON lines here, or columns if it ends in .conll; -: standard output.", "output", Path
 )
 define_own(
     "top_k",
     None,
-    'how many labels "scores" lists, the best first; 0 is all, in the order of the task. If not given: all where the '
+    'lists this many labels in "scores", the best first; 0: all, in the order of the task; if not given, all if the '
     f"task has {ALL} labels or fewer, else the {BEST} best.",
     "output",
     int,

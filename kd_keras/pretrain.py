@@ -2,10 +2,10 @@
 
 python -m kd_keras.pretrain --unlabeled_files=TEXT[,TEXT] [--tasks=sst2,stsb]
 
-The student learns the teacher's vector of any sentence. What it leaves is a
-run folder: python -m kd_keras.embed gives vectors, export the files for a
-phone, and python -m kd_keras.train --student_from=RUN starts a student of any
-task from it.
+The student learns the teacher's vector of any sentence, and goes into a run
+folder. From it, python -m kd_keras.embed gives vectors, export makes files for
+a phone, and python -m kd_keras.train --student_from=RUN starts a student of
+any task.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from kd_keras.teachers.settings import TargetSettings
 _SETTINGS = (UniversalSettings, UniversalLabels, TargetSettings, UniversalShape, UniversalTraining, UnlabeledSettings)
 for _cls in (*_SETTINGS, FileSettings, ClusterSettings, DeviceSettings):
     define_flags(_cls)
-define_own("on_bad_row", "stop", "what a row that cannot be used does.", "data", main=False)
+define_own(
+    "on_bad_row",
+    "stop",
+    "what to do with a row that cannot be used: stop, or skip and list it.",
+    "data",
+    main=False,
+)
 
 
 def main(argv: list[str]) -> None:

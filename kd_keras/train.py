@@ -1,6 +1,7 @@
 """The whole job: from text to a distilled BiLSTM and its report.
 
 python -m kd_keras.train [--task=NAME] [--data_dir=DIR] [--teacher=NAME]
+python -m kd_keras.train --task=custom --train_file=FILE.csv
 python -m kd_keras.train --flagfile=FILE [--output_dir=DIR]
 """
 
@@ -21,12 +22,21 @@ from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 _SETTINGS = (
-    TaskSettings, TeacherSettings, LabelSettings, StudentSettings, TrainSettings, JobSettings, RecipeSettings,
-    AugmentSettings, UnlabeledSettings, WarmSettings, ClusterSettings,
-)  # fmt: skip
+    TaskSettings,
+    TeacherSettings,
+    LabelSettings,
+    StudentSettings,
+    TrainSettings,
+    JobSettings,
+    RecipeSettings,
+    AugmentSettings,
+    UnlabeledSettings,
+    WarmSettings,
+    ClusterSettings,
+)
 for _cls in (*_SETTINGS, TeamSettings, DeviceSettings):
     define_flags(_cls)
-define_own("print_recipe", False, "print the ordered stages of --recipe and end.", "training", bool, main=False)
+define_own("print_recipe", False, "prints the ordered stages of --recipe and ends.", "training", bool, main=False)
 
 
 def main(argv: list[str]) -> None:
@@ -52,9 +62,16 @@ def main(argv: list[str]) -> None:
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)
     job = Job(
-        data, test, *settings, data_dir=tasks.data_dir, flags_text=said, on_bad_row=tasks.on_bad_row,
-        files=tasks.file_settings(), warm=warm, cluster=cluster,
-    )  # fmt: skip
+        data,
+        test,
+        *settings,
+        data_dir=tasks.data_dir,
+        flags_text=said,
+        on_bad_row=tasks.on_bad_row,
+        files=tasks.file_settings(),
+        warm=warm,
+        cluster=cluster,
+    )
     run = check(job)  # before TensorFlow is imported, which takes seconds
 
     cli.import_tensorflow()

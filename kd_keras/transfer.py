@@ -3,7 +3,7 @@
 python -m kd_keras.transfer --task=NAME --augment=all --output=FILE.jsonl
 python -m kd_keras.transfer --task=NAME --unlabeled=task --output=FILE.jsonl
 
-Its rows are made from the training text by rules, or are unlabelled text.
+Its rows are made from the training text by rules, or they are unlabeled text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLAGS = flags.FLAGS
 for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings):
     define_flags(_cls)
 define_own(
-    "output", None, "file for the rows, .jsonl: id, text (text_b), source, rule; label reads it.", "output", Path
+    "output", None, "writes the rows here, .jsonl: id, text (text_b), source, rule; label reads it.", "output", Path
 )
 
 

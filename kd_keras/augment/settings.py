@@ -24,25 +24,33 @@ class AugmentSettings(Checked):
     group = "text"
     augment: str = setting(
         AUTO,
-        "rules that make more text from the training text: one of them, or all; the teacher labels what they make; "
-        "auto: all for labels of your own single texts where there is no unlabeled text, else none.",
+        "makes more text of the training text, by one of these rules or by all; auto: all for labels of your own "
+        "single texts if there is no unlabeled text, else none.",
         choices=(AUTO, "none", *RULES, "all"),
         main=True,
     )
     n_iter: float | str = setting(
-        AUTO, "new rows drawn from each training row, before repeats are dropped; auto: 20, of --augment=auto so many "
-        "that there are some 12,000.", low=1,
-    )  # fmt: skip
-    p_mask: float = setting(0.1, "chance of a word to become [MASK].", low=0.0, high=1.0)
-    p_pos: float = setting(0.1, "chance of a word to become another of its part of speech.", low=0.0, high=1.0)
-    p_ng: float = setting(0.25, "chance of a new row to keep only an n-gram of its words.", low=0.0, high=1.0)
-    max_ngram: int = setting(5, "longest n-gram; its length is drawn uniformly from 1 on.", low=1)
-    tagger: str = setting(
-        "hanta", "part-of-speech tagger: hanta (English), or spacy where it is installed.", choices=("hanta", "spacy")
+        AUTO,
+        "draws this many new rows from each training row, before repeats are dropped; auto: 20, or with "
+        "--augment=auto as many as make some 12,000.",
+        low=1,
     )
-    augment_seed: int = setting(1, "seed of the new rows.", low=0)
+    p_mask: float = setting(0.1, "probability that --augment=mask replaces a word by [MASK].", low=0.0, high=1.0)
+    p_pos: float = setting(
+        0.1, "probability that --augment=pos replaces a word by another of its part of speech.", low=0.0, high=1.0
+    )
+    p_ng: float = setting(0.25, "probability that --augment=ngram keeps only an n-gram of a row.", low=0.0, high=1.0)
+    max_ngram: int = setting(
+        5, "longest n-gram that --augment=ngram keeps; its length is drawn uniformly from 1 on.", low=1
+    )
+    tagger: str = setting(
+        "hanta",
+        "tags parts of speech for --augment=pos: hanta (English), or spacy if it is installed.",
+        choices=("hanta", "spacy"),
+    )
+    augment_seed: int = setting(1, "seed of the augmented rows.", low=0)
     augment_workers: int | None = setting(
-        None, "processes; one a CPU if not given. They change no row.", low=1, group="machines"
+        None, "processes that augment; if not given, one for each CPU. They change no row.", low=1, group="machines"
     )
 
     def __post_init__(self) -> None:
@@ -83,27 +91,37 @@ class UnlabeledSettings(Checked):
 
     group = "text"
     unlabeled: str = setting(
-        AUTO, "unlabelled text: task is what the task knows of (sentences of the packaged IMDB reviews for "
-        "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb), general is any English, sentences of "
-        "the packaged IMDB reviews; auto: 15,000 of general for labels of your own single texts where you name no "
-        "text and the package is installed, else none.",
+        AUTO,
+        "adds unlabeled text: task is what the task knows of (sentences of the packaged IMDB reviews for "
+        "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb), general is any English, "
+        "sentences of the packaged IMDB reviews; auto: 15,000 of general for labels of your own single "
+        "texts if you name no text and the package is installed, else none.",
         choices=(AUTO, "none", "task", "general"),
-    )  # fmt: skip
-    unlabeled_files: str | None = path_setting(
-        None, "your own unlabelled text: files with commas between, * allowed; one document or sentence a line, or "
-        ".csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.", many=True, main=True,
-    )  # fmt: skip
-    unlabeled_column: str = setting("text", "column of the text in .csv, .tsv and .jsonl.")
-    split_sentences: bool | None = setting(
-        None, "whether documents are split into sentences; if not given, for all tasks but those of whole texts "
-        f"({', '.join(WHOLE_TEXTS)}), and for your own files unless a tenth of the rows have several sentences.",
-    )  # fmt: skip
-    min_words: int = setting(3, "shortest unlabelled text.", low=1)
-    max_words: int | None = setting(
-        None, "longest unlabelled text; if not given, 60 for sentences, 2,500 for whole texts.", low=1
     )
-    max_unlabeled: int | None = setting(None, "most unlabelled texts; a seeded draw of them.", low=1)
-    unlabeled_seed: int = setting(1, "seed of that draw.", low=0)
+    unlabeled_files: str | None = path_setting(
+        None,
+        "your own unlabeled text: files with commas between, * allowed; one document or sentence a line, "
+        "or .csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.",
+        many=True,
+        main=True,
+    )
+    unlabeled_column: str = setting("text", "column of the text in unlabeled .csv, .tsv and .jsonl files.")
+    split_sentences: bool | None = setting(
+        None,
+        "splits documents into sentences; if not given, for all tasks but those of whole texts "
+        f"({', '.join(WHOLE_TEXTS)}), and for your own files unless a tenth of the rows have several sentences.",
+    )
+    min_words: int = setting(3, "leaves out shorter unlabeled texts.", low=1)
+    max_words: int | None = setting(
+        None,
+        "leaves out longer unlabeled texts; if not given, those of over 60 words for sentences and 2,500 "
+        "for whole texts.",
+        low=1,
+    )
+    max_unlabeled: int | None = setting(
+        None, "uses at most this many unlabeled texts, drawn at random by --unlabeled_seed.", low=1
+    )
+    unlabeled_seed: int = setting(1, "seed of the draw of --max_unlabeled.", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,6 +144,9 @@ class UnlabeledSettings(Checked):
         if self.unlabeled != AUTO or self.unlabeled_files or not automatic:
             return replace(self, unlabeled="none") if self.unlabeled == AUTO else self
         return replace(
-            self, unlabeled="general", max_unlabeled=self.max_unlabeled or _GENERAL, max_words=self.max_words or 20,
+            self,
+            unlabeled="general",
+            max_unlabeled=self.max_unlabeled or _GENERAL,
+            max_words=self.max_words or 20,
             split_sentences=True,
-        )  # fmt: skip
+        )

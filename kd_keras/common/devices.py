@@ -24,9 +24,11 @@ class DeviceSettings(Checked):
 
     group = "machines"
     device: str = setting(
-        AUTO, "what works: cpu, gpu (refused if TensorFlow sees none), or auto, a GPU if there is one. Of several the "
-        f"first is used; {_VISIBLE} in the environment names another.", choices=(AUTO, CPU, GPU),
-    )  # fmt: skip
+        AUTO,
+        "computes on cpu, on gpu (refused if TensorFlow sees none), or on auto: a GPU if there is one. Of several, "
+        f"the first is used; {_VISIBLE} in the environment names another.",
+        choices=(AUTO, CPU, GPU),
+    )
 
     def take(self, on_cpus: str | None = None) -> None:
         """Before anything is read: hides GPUs from this process and those it starts, or sees that there is one.

@@ -17,7 +17,7 @@ def page(values: Any, about: str, full: bool) -> str:
     Args:
       values: ``absl.flags.FLAGS`` with the flags of ``config.define_flags`` and ``define_own``.
       about: the command's docstring.
-      full: whether all flags are shown, absl's own at the end, or the main ones alone.
+      full: whether all flags are shown, or the main ones alone.
     """
     ours = {group: values.get_flags_for_module(group) for group in GROUPS}
     shown = {group: [f for f in mine if full or f.main] for group, mine in ours.items()}
@@ -25,10 +25,11 @@ def page(values: Any, about: str, full: bool) -> str:
         _filed({g: mine}).module_help(g) for g, mine in shown.items() if mine
     )
     if full:
-        others = {m: theirs for m, theirs in values.flags_by_module_dict().items() if m not in GROUPS}
-        return f"{text}\n{_filed(others).get_help()}\n"
+        # absl's others are a screen of logging and profiling.
+        absls = {"absl.app": [values[name] for name in ("help", "helpfull", "helpxml")]}
+        return f"{text}\n{_filed(absls).get_help()}\n\n--helpxml lists absl's other flags too.\n"
     few, all_ = (sum(map(len, groups.values())) for groups in (shown, ours))
-    last = f"{few} of {all_} flags; --helpfull shows all." if few < all_ else "--helpfull shows absl's own flags too."
+    last = f"{few} of {all_} flags; --helpfull shows all." if few < all_ else "--helpfull shows absl's --flagfile too."
     return f"{text}\n\n{last}\n"
 
 

@@ -9,8 +9,8 @@ from kd_keras.common.errors import UserError
 
 METHODS = ("prune", "cluster", "prune_cluster")
 NO_QAT = (
-    "quantisation-aware training (QAT) is not among them: tensorflow-model-optimization has it for Dense layers only, "
-    "not for embeddings and LSTMs, which are nearly all of a student; quantise after training instead: "
+    "quantization-aware training (QAT) is not among them: tensorflow-model-optimization has it for Dense layers only, "
+    "not for embeddings and LSTMs, which are nearly all of a student; quantize after training instead: "
     "python -m kd_keras.export --formats=tflite_dynamic (or tflite_int8)"
 )
 
@@ -22,14 +22,18 @@ class CompressSettings(Checked):
     group = "compression"
     method: str = setting(
         "prune",
-        "prune sets the smallest values of each kernel to zero, cluster leaves each kernel a few distinct values, "
+        "prune sets the smallest values of each kernel to zero; cluster leaves each kernel a few distinct values; "
         f"prune_cluster does one after the other and keeps the zeros; {NO_QAT}.",
         choices=METHODS,
         main=True,
     )
-    sparsity: float = setting(0.5, "prune: share of zeros in each kernel.", low=0.01, high=0.99, main=True)
+    sparsity: float = setting(0.5, "share of zeros in each kernel (prune).", low=0.01, high=0.99, main=True)
     clusters: int = setting(
-        16, "cluster: most distinct values of a kernel, a zero among them.", low=3, high=256, main=True
+        16,
+        "leaves each kernel at most this many distinct values, a zero among them (cluster).",
+        low=3,
+        high=256,
+        main=True,
     )
     updates: int = setting(
         500,
@@ -39,10 +43,13 @@ class CompressSettings(Checked):
         group="training",
     )
     rounds: int = setting(
-        10, "dev scores, evenly over the updates; pruning reaches its sparsity half-way and is scored from there on.",
-        low=2, group="training",
-    )  # fmt: skip
-    batch_size: int = setting(128, "rows an update.", low=1, group="training")
+        10,
+        "scores dev this many times, evenly over the updates; pruning reaches its sparsity half-way and "
+        "is scored from there on.",
+        low=2,
+        group="training",
+    )
+    batch_size: int = setting(128, "rows in an update.", low=1, group="training")
     learning_rate: float = setting(
         5e-4, "first learning rate of Adam; it falls to 0.", low=1e-8, high=1.0, group="training"
     )

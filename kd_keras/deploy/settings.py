@@ -16,16 +16,16 @@ class ExportSettings(FileSettings):
     group = "output"
     formats: str | None = setting(
         None,
-        f"formats to write, with commas: {', '.join(EXPORTS)}. All of them if not given, tflite_int8 only with "
-        "text for its ranges. tflite_… are unrolled to --tflite_length tokens (one subgraph, for MediaPipe), "
+        f"writes these formats, with commas between: {', '.join(EXPORTS)}; if not given, all, and tflite_int8 only "
+        "with text for its ranges. tflite_… are unrolled to --tflite_length tokens (one subgraph, for MediaPipe); "
         "tflite_loop_… take any length, and any number of texts at once.",
         main=True,
         group="model",
     )
     arm: str | None = setting(
         None,
-        "the student to export, a folder of RUN/arms (baseline-seed1); the one that the run kept if not given. The "
-        "files of another one go to that folder.",
+        "exports this student, a folder of RUN/arms (baseline-seed1), into that folder; if not given, the "
+        "one that the run kept.",
         main=True,
         group="model",
     )
@@ -39,15 +39,15 @@ class ExportSettings(FileSettings):
     )
     calibration_file: str | None = path_setting(
         None,
-        "text like that of the app, for tflite_int8's ranges: a line a text, or .csv, .tsv, .jsonl (labels are not "
-        "looked at). The run's training rows if not given.",
+        "text like that of the app, for the ranges of tflite_int8: one text a line, or .csv, .tsv, .jsonl "
+        "(labels are not read); if not given, the run's training rows.",
         main=True,
         group="data",
     )
     check_file: str | None = path_setting(
         None,
-        "text to compare every file with Keras on, labelled or not. The run's dev split if not given; where that is "
-        "not found, --calibration_file, else a list of invented sentences.",
+        "compares every file with Keras on this text, labeled or not; if not given, on the run's dev "
+        "split, or if that is not found on --calibration_file, else on invented sentences.",
         main=True,
         group="data",
     )

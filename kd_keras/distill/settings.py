@@ -19,27 +19,34 @@ class TrainSettings(Checked):
 
     group = "training"
     epochs: float | str = setting(
-        AUTO, "passes over the transfer set: the training text and what is made from it; auto: 15, but at least 1,200 "
-        "updates and at most 2,500 (or one pass), with 12 dev scores and --patience=5.", low=0.01, high=10000.0,
+        AUTO,
+        "passes over the transfer set: the training text and what is made from it; auto: 15, but at least "
+        "1,200 updates and at most 2,500 (or one pass), with 12 dev scores and --patience=5.",
+        low=0.01,
+        high=10000.0,
         main=True,
-    )  # fmt: skip
-    batch_size: int = setting(128, "rows an update.", low=1)
-    optimizer: str = setting("adam", "optimizer (adadelta with ρ 0.95).", choices=("adam", "adamw", "adadelta"))
+    )
+    batch_size: int = setting(128, "rows in an update.", low=1)
+    optimizer: str = setting(
+        "adam", "optimizer of the student (adadelta with ρ 0.95).", choices=("adam", "adamw", "adadelta")
+    )
     learning_rate: float | str = setting(
         AUTO, "peak learning rate; auto: 3e-3, with adadelta 1.0 (Tang et al.).", low=1e-8, high=10.0
     )
     schedule: str = setting("cosine", "learning rate over time.", choices=("cosine", "constant"))
-    warmup: float = setting(0.02, "part of the updates in which the rate rises.", low=0.0, high=1.0)
+    warmup: float = setting(0.02, "share of the updates in which the rate rises.", low=0.0, high=1.0)
     weight_decay: float = setting(0.01, "decay of adamw.", low=0.0)
     clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
     ema: float = setting(
         0.998,
-        "momentum of the averaged weights that are scored and kept (less in short runs); 0 averages nothing.",
+        "momentum of the averaged weights that are scored and kept, less in short runs; 0: no average.",
         low=0.0,
         high=0.99999,
     )
-    patience: int = setting(0, "stop after this many dev scores without a better one; 0 trains to the end.", low=0)
-    evals_per_epoch: float = setting(1.0, "dev scores, and checkpoints, an epoch.", low=0.01, high=100.0)
+    patience: int = setting(0, "stops after this many dev scores without a better one; 0: trains to the end.", low=0)
+    evals_per_epoch: float = setting(
+        1.0, "scores dev, and saves a checkpoint, this many times an epoch.", low=0.01, high=100.0
+    )
 
 
 @dataclass(frozen=True)
@@ -48,17 +55,19 @@ class RecipeSettings(Checked):
 
     group = "training"
     alpha: float | str = setting(
-        AUTO, "weight of the gold labels; 1 − alpha goes to the teacher's logits; auto: 0, or as --recipe=auto finds.",
-        low=0.0, high=1.0,
-    )  # fmt: skip
+        AUTO,
+        "weight of the gold labels; 1 − alpha goes to the teacher's logits; auto: 0, or as --recipe=auto finds.",
+        low=0.0,
+        high=1.0,
+    )
     soft: str = setting("mse", "how the student follows the logits.", choices=("mse", "kl"))
     temperature: float = setting(2.0, "temperature of --soft=kl.", low=0.01, high=100.0)
     recipe: str = setting(
         AUTO,
-        "what is learnt in which order: soft logits, hard the teacher's labels, joint logits, labels and vectors at "
-        "once, two_stage vectors first, staged one after the other, …_unfreeze from the top layer down; auto: joint "
-        "for labels of single texts, else soft (half gold labels if the teacher barely beats a linear model); "
-        "--print_recipe shows the stages.",
+        "what is learned in which order: soft logits, hard the teacher's labels, joint logits, labels and vectors at "
+        "once, two_stage vectors first, staged one after the other, …_unfreeze from the top down; auto: joint for "
+        "labels of single texts, else soft (half gold labels if the teacher barely beats a linear model). --print_recipe "
+        "shows the stages.",
         choices=(AUTO, *RECIPES),
         late=True,
         before="soft",
@@ -66,7 +75,7 @@ class RecipeSettings(Checked):
     )
     confidence: float = setting(
         0.0,
-        "--recipe=hard: rows whose label has a lower probability with the teacher count nothing.",
+        "leaves out rows whose label has a lower probability with the teacher (--recipe=hard).",
         low=0.0,
         high=0.999,
         late=True,
@@ -79,8 +88,8 @@ class RecipeSettings(Checked):
     )
     representation_weight: float | str = setting(
         AUTO,
-        "--recipe=joint: weight of the representation's loss beside the logits' and the labels'; auto: 1, of "
-        "--recipe=auto 5.",
+        "weight of the representation's loss beside those of logits and labels (--recipe=joint); auto: 1, "
+        "or 5 with --recipe=auto.",
         low=0.0,
         high=1e4,
         late=True,
@@ -88,8 +97,8 @@ class RecipeSettings(Checked):
     )
     logit_head: str = setting(
         "shared",
-        "recipes with labels and logits: shared, one last layer learns both; own, the logits have a layer of their own "
-        "that is thrown away.",
+        "for recipes with labels and logits: shared (one last layer learns both), or own (the logits have "
+        "a layer of their own that is thrown away).",
         choices=("shared", "own"),
         late=True,
     )

@@ -21,10 +21,14 @@ class TeamSettings(Checked):
 
     group = "machines"
     workers: int = setting(
-        1, "processes that train one teacher, or one student, together: each takes a part of every batch, and the "
-        "updates are those of one. So many are started on this machine; on several machines start the command on each, "
-        "with TF_CONFIG and one shared --output_dir.", low=1, high=1024, late=True,
-    )  # fmt: skip
+        1,
+        "processes that train one teacher, or one student, together: each takes a part of every batch, "
+        "and the updates are those of one. They are started on this machine; on several machines, start "
+        "the command on each, with TF_CONFIG and one shared --output_dir.",
+        low=1,
+        high=1024,
+        late=True,
+    )
 
     @property
     def on_cpus(self) -> str | None:
@@ -49,15 +53,19 @@ class ClusterSettings(Checked):
 
     group = "machines"
     cluster: str = setting(
-        NONE, "who labels: none is this process; ray is a cluster of Ray that is started here for the time of the "
-        "command, or that of RAY_ADDRESS; ray://HOST:10001 is one that is there. Needs pip install kd_keras[ray].",
+        NONE,
+        "who labels: none (this process), ray (a Ray that is started here for the time of the command, or "
+        "that of RAY_ADDRESS), or ray://HOST:10001 (one that is there). Needs pip install kd_keras[ray].",
         late=True,
-    )  # fmt: skip
+    )
     cluster_workers: int = setting(
-        0, "processes that label, each with a teacher of its own; 0: as many as the CPUs make.", low=0, high=10_000,
+        0,
+        "processes that label, each with a teacher of its own; 0: as many as the CPUs make.",
+        low=0,
+        high=10_000,
         late=True,
-    )  # fmt: skip
-    worker_cpus: int = setting(1, "CPUs of each of these.", low=1, high=1024, late=True)
+    )
+    worker_cpus: int = setting(1, "CPUs of each of these processes.", low=1, high=1024, late=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

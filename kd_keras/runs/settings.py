@@ -9,8 +9,17 @@ from kd_keras.common.errors import UserError
 
 ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
 # Where to write, what to find and how many to train change no student.
-NOT_IN_KEY = ("output_dir", "signals", "seed", "seeds", "baseline", "tensorboard", "parallel_students",
-              "allow_weak_teacher", "teacher_signals")  # fmt: skip
+NOT_IN_KEY = (
+    "output_dir",
+    "signals",
+    "seed",
+    "seeds",
+    "baseline",
+    "tensorboard",
+    "parallel_students",
+    "allow_weak_teacher",
+    "teacher_signals",
+)
 
 
 @dataclass(frozen=True)
@@ -19,52 +28,63 @@ class JobSettings(Checked):
 
     group = "training"
     output_dir: str | None = path_setting(
-        None, "run folder; saved_models/TASK/RUN if not given, RUN being made from the settings, so that the same "
-        "command finds its own run again.", main=True, group="output",
-    )  # fmt: skip
+        None,
+        "run folder; if not given, saved_models/TASK/RUN, with RUN made from the settings, so that the "
+        "same command finds its own run again.",
+        main=True,
+        group="output",
+    )
     signals: str | None = path_setting(
         None,
-        "folder with train/ and dev/ signals that another run made (RUN/signals); --teacher must be the teacher that "
-        "made them (RUN/teacher).",
+        "uses the train/ and dev/ signals in this folder, RUN/signals of another run; --teacher must be "
+        "the teacher that made them, RUN/teacher.",
         group="teacher",
     )
     teacher_signals: str | None = path_setting(
         None,
-        "instead of a teacher: what any other model answered, in .csv, .tsv, .jsonl or .parquet files with commas "
-        "between. Beside the text they have logits (a list, or logit_CLASS columns), probabilities (a list, or p_CLASS "
-        "columns; of several labels a text each by itself), label and confidence (the other classes share the rest "
-        "evenly), or of a regression score. Probabilities become log(p), centred; those under 1e-5, 0 above all, "
-        "count as 1e-5. A text that comes twice has the mean of its logits. Texts that no split has are transfer text; "
-        "training rows without a signal learn their labels.",
+        "takes what any other model answered, in place of a teacher: .csv, .tsv, .jsonl or .parquet files "
+        "with commas between. Beside the text they have logits (a list, or logit_CLASS columns), "
+        "probabilities (a list, or p_CLASS columns), label and confidence (the other classes share the "
+        "rest evenly), or score for a regression. Probabilities become log(p), centered; those under 1e-5 "
+        "count as 1e-5. A text that comes twice has the mean of its logits. Texts that no split has are "
+        "transfer text; training rows without a signal learn their labels.",
         many=True,
     )
     seed: int = setting(1, "seed of the first student.", low=0)
     seeds: int = setting(
-        1, "students per arm, with seeds from --seed on; the report gives mean and spread.", low=1, main=True
+        1,
+        "trains this many students of each arm, with seeds from --seed on; the report gives mean and spread.",
+        low=1,
+        main=True,
     )
     parallel_students: int = setting(
-        1, "students trained at the same time, each in a process of its own with its share of the CPUs. Small matrices "
-        "keep few CPUs busy, so N CPUs train N students in less time than one after the other; each takes 1 to 2 GB.",
-        low=1, high=64, late=True, group="machines",
-    )  # fmt: skip
-    baseline: bool = setting(True, "also train the same student without distillation.")
+        1,
+        "trains this many students at the same time, each in a process of its own with its share of the "
+        "CPUs. Small matrices keep few CPUs busy, so N CPUs train N students in less time than one after "
+        "the other. Each takes 1 to 2 GB.",
+        low=1,
+        high=64,
+        late=True,
+        group="machines",
+    )
+    baseline: bool = setting(True, "also trains the same student without distillation.")
     ablate: str = setting(
         "none",
-        "instead of one student and its baseline, train a whole grid and tabulate it: augmentation is "
-        "{no distillation, distillation} × {no augmentation, mask, pos, ngram, all}; recipes is {no distillation, "
-        "every --recipe} × --transfer_sizes; transfer_sizes is the same for --recipe alone.",
+        "trains a whole grid and tabulates it: augmentation is {no distillation, distillation} × {no "
+        "augmentation, mask, pos, ngram, all}; recipes is {no distillation, every --recipe} × "
+        "--transfer_sizes; transfer_sizes is the same for --recipe alone.",
         choices=ABLATIONS,
     )
     transfer_sizes: str = setting(
         "all",
-        "with --ablate=recipes or transfer_sizes: how many rows beyond the training rows, as 0,30000,all; each holds "
-        "the smaller.",
+        "how many rows beyond the training rows each size of the grid has, as 0,30000,all; each holds the "
+        "smaller (--ablate=recipes or transfer_sizes).",
         late=True,
     )
     allow_weak_teacher: bool = setting(
-        False, "go on with a teacher that is worse on dev than a linear model, instead of stopping.", late=True
+        False, "goes on with a teacher that is worse on dev than a linear model, instead of stopping.", late=True
     )
-    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.", group="output")
+    tensorboard: bool = setting(False, "writes TensorBoard logs to the run folder.", group="output")
 
     def __post_init__(self) -> None:
         super().__post_init__()

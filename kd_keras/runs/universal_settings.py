@@ -82,9 +82,12 @@ class UniversalSettings(Checked):
 
     group = "training"
     output_dir: str | None = path_setting(
-        None, "run folder; saved_models/universal/RUN if not given, RUN being made from the settings, so that the same "
-        "command finds its own run again.", main=True, group="output",
-    )  # fmt: skip
+        None,
+        "run folder; saved_models/universal/RUN if not given, RUN being made from the settings, so that the same "
+        "command finds its own run again.",
+        main=True,
+        group="output",
+    )
     teacher: str = path_setting(
         "minilm-l6", "packaged teacher, folder of a checkpoint, or hub name.", main=True, group="teacher"
     )
@@ -92,28 +95,36 @@ class UniversalSettings(Checked):
         128, "longest text in the teacher's pieces, [CLS] and [SEP] included.", low=3, group="teacher"
     )
     updates: int = setting(20_000, "updates of the student.", low=1, main=True)
-    evals: int = setting(20, "dev scores, and checkpoints, in all.", low=1)
+    evals: int = setting(20, "scores dev, and saves a checkpoint, this many times in all.", low=1)
     dev_rows: int = setting(2_000, "texts that choose the best weights, at most a tenth of all.", low=2)
     losses: str = setting(
-        AUTO, "what draws the student to the teacher's vectors, with commas, and weights after a colon: mse and cosine "
-        "each vector by itself, similarities the cosines of a batch's texts with one another, contrast which of a "
-        "batch's texts a vector belongs to (InfoNCE), tokens each word's state; auto: "
-        "cosine,similarities:10,contrast:0.1, with --nounit mse.", main=True,
-    )  # fmt: skip
-    token_size: int = setting(64, "--losses=…,tokens: numbers that a word's state is told in, by a PCA.", low=1)
-    contrast_temperature: float = setting(0.05, "what contrast divides cosines by.", low=1e-3, high=100.0)
+        AUTO,
+        "what draws the student to the teacher's vectors, with commas between, and weights after a colon: "
+        "mse, cosine (each vector by itself), similarities (the cosines of a batch's texts with one "
+        "another), contrast (which of a batch's texts a vector belongs to; InfoNCE), tokens (each word's "
+        "state); auto: cosine,similarities:10,contrast:0.1, or mse with --nounit.",
+        main=True,
+    )
+    token_size: int = setting(64, "size of a word's state in the loss tokens, by a PCA.", low=1)
+    contrast_temperature: float = setting(0.05, "divides the cosines of the loss contrast.", low=1e-3, high=100.0)
     tasks: str | None = setting(
-        None, "tasks that will be tried, as sst2,stsb or sst2=DIR,stsb=DIR where their data are (else --data_dir, or "
-        "packages), or NAME=FILE with columns text and label: no text of their dev and test splits is learnt from, and "
-        "the report says what the vectors are worth on them.", main=True, group="data",
-    )  # fmt: skip
+        None,
+        "tries the vectors on these tasks, as sst2,stsb or sst2=DIR,stsb=DIR (else --data_dir, or "
+        "packages), or NAME=FILE with columns text and label. Texts of their dev and test splits are not "
+        "learned from, and the report has the scores.",
+        main=True,
+        group="data",
+    )
     data_dir: str | None = path_setting(None, "where the data of --tasks are.", main=True, group="data")
     held_out_files: str | None = path_setting(
-        None, "your own dev and test texts, from which nothing may be learnt: files with commas between, as "
-        "--unlabeled_files.", many=True, main=True, group="data",
-    )  # fmt: skip
+        None,
+        "your own dev and test texts, which are not learned from: files with commas between, as --unlabeled_files.",
+        many=True,
+        main=True,
+        group="data",
+    )
     seed: int = setting(1, "seed of the student's weights and of the order of batches.", low=0)
-    tensorboard: bool = setting(False, "write TensorBoard logs to the run folder.", group="output")
+    tensorboard: bool = setting(False, "writes TensorBoard logs to the run folder.", group="output")
 
     def __post_init__(self) -> None:
         super().__post_init__()

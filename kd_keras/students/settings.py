@@ -34,24 +34,26 @@ class StudentSettings(Checked):
     group = "student"
     student: str | None = setting(
         None,
-        "kind of student: bilstm (sentences), siamese (pairs), tagger (tags of words) or universal (vectors of "
-        "sentences, which pretrain makes); the one that fits the task if not given.",
+        "kind of student: bilstm (sentences), siamese (pairs), tagger (tags of words) or universal "
+        "(vectors of sentences, which pretrain makes); if not given, the one that fits the task.",
     )
     tokenizer: str = setting(
         "wordpiece",
-        "how the student sees text: pieces (a tagger's own, where the teacher has no capitals), or words.",
+        "how the student sees text: pieces (a tagger's own, if the teacher has no capitals), or words.",
         choices=("wordpiece", "words"),
     )
     vocab_size: int | None = setting(
-        None, "most vocabulary entries; all that the training text uses if not given.", low=8
+        None, "keeps at most this many vocabulary entries; if not given, all that the training text uses.", low=8
     )
     student_max_length: int | None = setting(
         None, "longest text in the student's tokens; the task's own length if not given.", low=1
     )
     student_truncation: str = setting(
-        "head", "what the student, and the exported student, reads of longer texts, as --teacher_truncation.",
-        choices=TRUNCATIONS, late=True,
-    )  # fmt: skip
+        "head",
+        "what the student, and its exported files, read of a longer text, as --teacher_truncation.",
+        choices=TRUNCATIONS,
+        late=True,
+    )
     embeddings: str = setting(
         "teacher",
         "first values of the embeddings: the fine-tuned teacher's by SVD (wordpiece only), random, or --vectors.",
@@ -59,31 +61,35 @@ class StudentSettings(Checked):
     )
     vectors: str | None = path_setting(
         None,
-        "word vectors, with --tokenizer=words --embeddings=vectors: a GloVe, fastText (.vec) or word2vec file (text; "
-        "binary if named .bin), packed or not, or glove-6b-50d, an installed package.",
+        "word vectors, with --tokenizer=words --embeddings=vectors: a GloVe, fastText (.vec) or word2vec "
+        "file (text; binary if named .bin), packed or not, or glove-6b-50d, an installed package.",
     )
     channels: str = setting(
         "nonstatic",
-        "embeddings that learn, embeddings that keep their first values, or both side by side (Kim 2014).",
+        "embeddings that learn (nonstatic), that keep their first values (static), or both side by side "
+        "(multichannel; Kim 2014).",
         choices=("nonstatic", "static", "multichannel"),
     )
     embedding_size: int | None = setting(
         None, f"width of the embeddings; if not given, that of --vectors, else {DEFAULT_WIDTH}.", low=1
     )
-    hidden_size: int = setting(150, "LSTM units per direction.", low=1, main=True)
+    hidden_size: int = setting(150, "LSTM units of each direction.", low=1, main=True)
     sentence_size: int = setting(
-        0, "numbers of the sentence vector, of one length, that a linear layer makes of the pooled states; 0: the "
-        "states are that vector. --student_from=RUN of pretrain brings its own.", low=0, late=True,
-    )  # fmt: skip
+        0,
+        "size of the sentence vector, of fixed length, that a linear layer makes of the pooled states; 0: "
+        "the states are that vector. --student_from=RUN of pretrain brings its own.",
+        low=0,
+        late=True,
+    )
     dense_size: int = setting(200, "units of the fully connected layer; 0: no such layer, a linear head.", low=0)
     pooling: str = setting(
         LAST,
-        "sentence vector: last states of both directions, or the maximum or the mean of the states over time.",
+        "makes the sentence vector of the states: last (of both directions), max or mean over time.",
         choices=POOLINGS,
     )
-    embedding_dropout: float = setting(0.4, "part of the embeddings' values dropped in training.", low=0.0, high=0.95)
-    word_dropout: float = setting(0.1, "part of the tokens dropped whole in training.", low=0.0, high=0.95)
-    dropout: float = setting(0.4, "part of the sentence vector dropped in training.", low=0.0, high=0.95)
+    embedding_dropout: float = setting(0.4, "share of the embeddings' values dropped in training.", low=0.0, high=0.95)
+    word_dropout: float = setting(0.1, "share of the tokens dropped whole in training.", low=0.0, high=0.95)
+    dropout: float = setting(0.4, "share of the sentence vector dropped in training.", low=0.0, high=0.95)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,17 +136,19 @@ class WarmSettings(Checked):
 
     group = "student"
     student_from: str | None = path_setting(
-        None, "run folder of pretrain, or of train: the student starts with its vocabulary, embeddings, BiLSTM and "
+        None,
+        "run folder of pretrain or train: the student starts with its vocabulary, embeddings, BiLSTM and "
         "sentence vector, in its shape and, if you give none, with its dropout of embeddings and words.",
-    )  # fmt: skip
+    )
     student_rate: float = setting(
         _SLOW,
-        "--student_from: factor of the learning rate of these layers; 0: they stay as they are.",
+        "multiplies the learning rate of the layers that --student_from brought; 0: they stay as they are.",
         low=0.0,
         high=1.0,
     )
     student_unfreeze: bool = setting(
-        False, "--student_from: the layers learn one after the other, from the top down: head, BiLSTM, embeddings."
+        False,
+        "lets the layers of --student_from learn one after the other, from the top down: head, BiLSTM, embeddings.",
     )
 
     def __post_init__(self) -> None:

@@ -26,30 +26,38 @@ class FileSettings(Checked):
 
     group = "data"
     encoding: str = setting(
-        "auto", "encoding of your files: auto (UTF-8, or what a byte-order mark says) or a name, such as cp1252.",
+        "auto",
+        "names the encoding of your files, such as cp1252; auto: UTF-8, or what a byte-order mark says.",
         late=True,
-    )  # fmt: skip
+    )
     delimiter: str | None = setting(
-        None, "what stands between the fields of your tables: one character, or tab; if not given, a comma in .csv and "
-        "a tab in .tsv.",
+        None,
+        "separates the fields of your tables: one character, or tab; if not given, a comma in .csv and a tab in .tsv.",
         late=True,
-    )  # fmt: skip
+    )
     quoting: str = setting(
-        "auto", 'quotes in your tables: minimal ("…" is one field, "" inside it one quote), none (quotes are text), or '
-        "auto: minimal in .csv, and in .tsv what the file looks like.",
-        choices=("auto", "minimal", "none"), late=True,
-    )  # fmt: skip
+        "auto",
+        'says what quotes are in your tables: minimal ("…" is one field, "" inside it one quote), none '
+        "(quotes are text), or auto (minimal in .csv; in .tsv what the file looks like).",
+        choices=("auto", "minimal", "none"),
+        late=True,
+    )
     format: str = setting(
-        "auto", "format of your files; auto: what the name ends in, and of a pipe what its first line looks like. "
-        "conll is for taggings: a word and its tag in each line, a blank line behind each sentence.",
-        choices=("auto", "csv", "tsv", "jsonl", "text", "conll"), late=True,
-    )  # fmt: skip
+        "auto",
+        "names the format of your files; auto: what the name ends in; for a pipe, what its first line "
+        "looks like. conll is for taggings: a word and its tag in each line, a blank line behind each "
+        "sentence.",
+        choices=("auto", "csv", "tsv", "jsonl", "text", "conll"),
+        late=True,
+    )
     word_column: int | None = setting(
-        None, "taggings: number of the column of the words, from 1 on; if not given, the first, of .conllu the second.",
-        low=1, late=True,
-    )  # fmt: skip
+        None,
+        "number of the column of the words in taggings, from 1 on; if not given, the first, and in .conllu the second.",
+        low=1,
+        late=True,
+    )
     tag_column: int | None = setting(
-        None, "taggings: number of the column of the tags; if not given, the last.", low=1, late=True
+        None, "number of the column of the tags in taggings; if not given, the last.", low=1, late=True
     )
 
     def __post_init__(self) -> None:

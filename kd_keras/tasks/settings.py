@@ -30,52 +30,61 @@ class TaskSettings(TaggingSettings):
     group = "data"
     task: str = setting(
         "rotten_tomatoes",
-        "what to learn (python -m kd_keras.tasks lists them), or custom for your own files",
+        "what to learn (python -m kd_keras.tasks lists them), or custom for your own files.",
         main=True,
     )
-    data_dir: str | None = path_setting(None, "folder with the data set in its official file layout", main=True)
+    data_dir: str | None = path_setting(None, "folder with the data set in its official file layout.", main=True)
     train_file: str | None = path_setting(
-        None, "task custom: .csv, .tsv or .jsonl file, or a pipe, to learn from", main=True
+        None, "what task custom learns from: a .csv, .tsv or .jsonl file, or a pipe.", main=True
     )
-    dev_file: str | None = path_setting(None, "task custom: dev split; without it a tenth of train is drawn", main=True)
-    test_file: str | None = path_setting(None, "task custom: test split, scored once at the end")
-    text_column: str = setting("text", "task custom: column of the text", main=True)
-    text_b_column: str | None = setting(None, "task custom: column of the second text (makes it a pair task)")
-    label_column: str = setting("label", "task custom: column of the label", main=True)
+    dev_file: str | None = path_setting(
+        None, "dev split of task custom; without it, a tenth of train is drawn.", main=True
+    )
+    test_file: str | None = path_setting(None, "test split of task custom, scored once at the end.")
+    text_column: str = setting("text", "column of the text in your files.", main=True)
+    text_b_column: str | None = setting(None, "column of the second text in your files; makes the task one of pairs.")
+    label_column: str = setting("label", "column of the label in your files.", main=True)
     labels: str | None = setting(
         None,
-        'task custom: labels in order, with commas; "a, b",c where one has a comma; default: sorted. With '
-        "--tagging types of entities, such as LOC,PER",
+        'names your labels in order, with commas between; "a, b",c if one has a comma; if not given, they '
+        "are sorted. With --tagging, names types of entities, such as LOC,PER.",
     )
-    regression: bool = setting(False, "task custom: the label column holds a number, which is learned as such")
-    multilabel: bool = setting(False, "task custom: a text has any number of labels, each decided by itself")
+    regression: bool = setting(False, "reads the label column of task custom as a number, which is learned as such.")
+    multilabel: bool = setting(False, "gives a text of task custom any number of labels, each decided by itself.")
     label_separator: str | None = setting(
         None,
-        "with --multilabel: what stands between labels in the label column (default a comma); JSON lists need none",
+        "separates the labels in the label column, with --multilabel (default: a comma); JSON lists need none.",
     )
     label_columns: str | None = setting(
-        None, "task custom: columns of 0 and 1, one for each label, with commas between (makes it --multilabel)"
+        None, "columns of 0 and 1 in your files, one for each label, with commas between; makes the task --multilabel."
     )
     metric: str | None = setting(
-        None, "dev metric that chooses weights: accuracy, f1, macro_f1, mcc, micro_f1, exact_match, pearson, spearman; "
-        "of taggings entity_f1, conlleval_f1, entity_precision, entity_recall; if not given the task's own, and for "
-        "your own files macro_f1 where a class has over 70 % of the rows, micro_f1 with --multilabel, else accuracy.",
+        None,
+        "chooses weights on dev; if not given, the task's own; for your own files macro_f1 if a class has "
+        "over 70 % of the rows, micro_f1 with --multilabel, else accuracy. Taggings have entity_f1, "
+        "conlleval_f1, entity_precision and entity_recall.",
         choices=("accuracy", "f1", "macro_f1", "mcc", "micro_f1", "exact_match", "pearson", "spearman", *METRICS),
-    )  # fmt: skip
+    )
     class_weights: str = setting(
-        "none", "what rows of each class count in the loss of gold labels: none (all the same), balanced (rare classes "
-        "more), or a number for each label with commas between; with --multilabel rows that have the label.",
-    )  # fmt: skip
-    on_bad_row: str = setting("stop", "a row that cannot be used stops the run, or is counted and listed.",
-                              choices=("stop", "skip"))  # fmt: skip
+        "none",
+        "weights rows of each class in the loss of gold labels: none (all the same), balanced (rare "
+        "classes more), or a number for each label with commas between; with --multilabel, of rows that "
+        "have the label.",
+    )
+    on_bad_row: str = setting(
+        "stop",
+        "what to do with a row that cannot be used: stop, or skip and list it.",
+        choices=("stop", "skip"),
+    )
     labels_per_class: int | None = setting(
-        None, "learn from the labels of so many training rows of each class only, a seeded draw; the teacher labels "
-        "the other rows for the student (transfer set 'rest'). --augment makes rows from the labelled ones only, as "
-        "the rest is real text already.",
+        None,
+        "learns from the labels of this many training rows of each class, drawn at random; the teacher "
+        "labels the other rows for the student (transfer set 'rest'). --augment makes rows from the "
+        "labeled ones alone.",
         low=1,
-    )  # fmt: skip
+    )
     labels_seed: int = setting(1, "seed of that draw; a larger number of labels keeps what a smaller one drew.", low=0)
-    task_module: str | None = setting(None, "Python module to import first: it may register tasks")
+    task_module: str | None = setting(None, "imports this Python module first; it may register tasks.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,9 +102,14 @@ def load_data(settings: TaskSettings, task: Task | None = None) -> TaskData:
       UserError: the settings do not fit together, or a file or a row cannot be read.
     """
     data = load(
-        task or resolve(settings), settings.data_dir, settings.on_bad_row, settings.labels_per_class,
-        settings.labels_seed, settings.metric, settings.class_weights,
-    )  # fmt: skip
+        task or resolve(settings),
+        settings.data_dir,
+        settings.on_bad_row,
+        settings.labels_per_class,
+        settings.labels_seed,
+        settings.metric,
+        settings.class_weights,
+    )
     return per_language(data, settings, settings.labels_seed) if data.task.is_tagging else data
 
 

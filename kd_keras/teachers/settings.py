@@ -25,63 +25,97 @@ class TeacherSettings(Checked):
     group = "teacher"
     teacher: str = path_setting("minilm-l6", "packaged teacher, folder of a checkpoint, or hub name.", main=True)
     teacher_epochs: float | str = setting(
-        AUTO, "passes over the training set; auto: so many that there are enough updates, see --teacher_patience; 0 "
-        "uses the checkpoint's classifier as it is.", low=0.0, high=1000.0,
-    )  # fmt: skip
+        AUTO,
+        "passes over the training set; auto: enough for the updates that are needed, see "
+        "--teacher_patience; 0: the checkpoint's own classifier is used as it is.",
+        low=0.0,
+        high=1000.0,
+    )
     teacher_learning_rate: float | str = setting(
-        AUTO, "peak learning rate of AdamW; auto: by the checkpoint's width, small ones learn at higher rates.",
-        low=1e-8, high=1.0,
-    )  # fmt: skip
+        AUTO,
+        "peak learning rate of AdamW; auto: by the checkpoint's width, as small ones learn at higher rates.",
+        low=1e-8,
+        high=1.0,
+    )
     teacher_pooling: str = setting(
-        AUTO, "what the classifier reads of a text: cls is BERT's pooler, mean the mean of the tokens; auto: mean for "
-        "a sentence encoder, as its folder says, else cls.", choices=(AUTO, *POOLINGS), late=True,
-        before=CLS,
-    )  # fmt: skip
-    teacher_start: str = setting(
-        AUTO, "first weights of the classifier: a linear probe (logistic regression on the vectors of the encoder as "
-        "it is), or random; auto: probe for classes and --teacher_pooling=mean, else random.",
-        choices=(AUTO, *STARTS), late=True, before=RANDOM,
-    )  # fmt: skip
-    teacher_evals: float | str = setting(
-        AUTO, "dev scores in all; auto: ten, or with --teacher_epochs by hand one an epoch at least.", low=0, high=1000,
-        late=True, before=0,
-    )  # fmt: skip
-    teacher_patience: float | str = setting(
-        AUTO, "stop after so many dev scores without a better one, 0 never; auto: 4, or 0 with --teacher_epochs by "
-        "hand.", low=0, high=1000, late=True, before=0,
-    )  # fmt: skip
-    teacher_batch_size: int = setting(32, "rows an update.", low=1)
-    teacher_warmup: float = setting(0.06, "part of the updates in which the rate rises.", low=0.0, high=1.0)
-    teacher_weight_decay: float = setting(0.01, "AdamW's decay (not on biases and norms).", low=0.0)
-    teacher_clip: float = setting(1.0, "largest global gradient norm.", low=1e-6)
-    teacher_precision: str = setting(
-        FLOAT32, "arithmetic of the products in fine-tuning; weights and sums stay float32. bfloat16 is faster on a "
-        "processor that has it, and on a GPU; float16, whose loss is scaled, is for a GPU.", choices=PRECISIONS,
+        AUTO,
+        "what the classifier reads: cls is BERT's pooler, mean is the mean of the tokens; auto: mean for "
+        "a sentence encoder, as its folder says, else cls.",
+        choices=(AUTO, *POOLINGS),
         late=True,
-    )  # fmt: skip
+        before=CLS,
+    )
+    teacher_start: str = setting(
+        AUTO,
+        "first weights of the classifier: probe (logistic regression on the vectors of the encoder as it "
+        "is), or random; auto: probe for classes with --teacher_pooling=mean, else random.",
+        choices=(AUTO, *STARTS),
+        late=True,
+        before=RANDOM,
+    )
+    teacher_evals: float | str = setting(
+        AUTO,
+        "scores dev this many times in all; auto: ten, or at least once an epoch if --teacher_epochs is given.",
+        low=0,
+        high=1000,
+        late=True,
+        before=0,
+    )
+    teacher_patience: float | str = setting(
+        AUTO,
+        "stops after this many dev scores without a better one; 0: never; auto: 4, or 0 if --teacher_epochs is given.",
+        low=0,
+        high=1000,
+        late=True,
+        before=0,
+    )
+    teacher_batch_size: int = setting(32, "rows in an update of the teacher.", low=1)
+    teacher_warmup: float = setting(0.06, "share of the updates in which the teacher's rate rises.", low=0.0, high=1.0)
+    teacher_weight_decay: float = setting(0.01, "decay of the teacher's AdamW (not on biases and norms).", low=0.0)
+    teacher_clip: float = setting(1.0, "largest global gradient norm of the teacher.", low=1e-6)
+    teacher_precision: str = setting(
+        FLOAT32,
+        "arithmetic of the products in fine-tuning; weights and sums stay float32. bfloat16 is faster on "
+        "a processor that has it, and on a GPU; float16, whose loss is scaled, is for a GPU.",
+        choices=PRECISIONS,
+        late=True,
+    )
     teacher_freeze: str = setting(
-        NOTHING, "what does not learn: the embeddings of a multilingual teacher are two thirds of its weights.",
-        choices=FROZEN, late=True,
-    )  # fmt: skip
+        NOTHING,
+        "keeps these weights as they are. The embeddings of a multilingual teacher are two thirds of its weights.",
+        choices=FROZEN,
+        late=True,
+    )
     teacher_dropout: float | str = setting(
-        AUTO, "part of the encoder's values dropped in fine-tuning; auto: as the checkpoint says, mostly 0.1. Text "
-        "that is read once needs none, which also takes less time.", low=0.0, high=0.9, late=True,
-    )  # fmt: skip
+        AUTO,
+        "share of the encoder's values dropped in fine-tuning; auto: as the checkpoint says, mostly 0.1. "
+        "Text that is read once needs none, and then takes less time.",
+        low=0.0,
+        high=0.9,
+        late=True,
+    )
     teacher_max_length: int | None = setting(
         None,
         "longest text in pieces, [CLS] and [SEP] included; the task's own length if not given.",
         low=3,
     )
     teacher_truncation: str = setting(
-        "head", "what the teacher reads of longer texts: their head, their tail, or a quarter of the length from the "
-        "head and the rest from the tail (Sun et al. 2019: 128 + 382 pieces).", choices=TRUNCATIONS, late=True,
-    )  # fmt: skip
-    checkpoint_seconds: float = setting(60.0, "time between checkpoints: what a kill can cost.", low=0.0)
+        "head",
+        "what the teacher reads of a longer text: its head, its tail, or a quarter of the length from the "
+        "head and the rest from the tail (Sun et al. 2019: 128 + 382 pieces).",
+        choices=TRUNCATIONS,
+        late=True,
+    )
+    checkpoint_seconds: float = setting(60.0, "seconds between checkpoints, which is what a kill can cost.", low=0.0)
     teacher_seed: int = setting(1, "seed of the teacher's classifier, dropout and order of batches.", low=0)
     teacher_seeds: int = setting(
-        1, "teachers, with seeds from --teacher_seed on: the student learns the mean of their logits; its first "
-        "embeddings, and --hidden, are those of the first.", low=1, high=99, late=True,
-    )  # fmt: skip
+        1,
+        "fine-tunes this many teachers, with seeds from --teacher_seed on: the student learns the mean of "
+        "their logits. Its first embeddings and --hidden come from the first.",
+        low=1,
+        high=99,
+        late=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,19 +135,26 @@ class LabelSettings(Checked):
 
     group = "teacher"
     hidden: str = setting(
-        "none", "what to store beside the logits: a sentence vector (cls, mean); of a tagging each word's state.",
+        "none",
+        "stores this beside the logits: a sentence vector (cls, mean), or each word's state (word, of a tagger).",
         choices=("none", "cls", "mean", WORD),
-    )  # fmt: skip
-    hidden_layer: int = setting(-1, "layer of these; -1 is the last, 0 the embeddings.", low=-1)
-    hidden_width: int = setting(
-        128, "--hidden=word: numbers that a state is told in, by a PCA that is fitted once.", low=1, late=True
     )
-    label_batch_tokens: int = setting(2048, "tokens in one forward pass.", low=16)
-    shard_rows: int = setting(4096, "distinct texts in one Parquet shard: what a kill can cost.", low=1)
+    hidden_layer: int = setting(-1, "layer of the stored vectors or states; -1: the last, 0: the embeddings.", low=-1)
+    hidden_width: int = setting(
+        128,
+        "stores a word's state as this many numbers, by a PCA that is fitted once (--hidden=word).",
+        low=1,
+        late=True,
+    )
+    label_batch_tokens: int = setting(2048, "labels this many tokens in one forward pass.", low=16)
+    shard_rows: int = setting(4096, "distinct texts in one Parquet shard, which is what a kill can cost.", low=1)
     label_precision: str = setting(
-        FLOAT32, "arithmetic of labelling; bfloat16 needs a processor that has it, or a GPU, float16 a GPU. Both are "
-        "refused where they move labels: first a sample is labelled both ways.", choices=PRECISIONS, late=True,
-    )  # fmt: skip
+        FLOAT32,
+        "arithmetic of labeling; bfloat16 needs a processor that has it, or a GPU, and float16 a GPU. A "
+        "sample is labeled both ways first, and a precision that moves labels is refused.",
+        choices=PRECISIONS,
+        late=True,
+    )
 
     def check_layer(self, layers: int) -> None:
         """UserError where the teacher, of so many ``layers``, has no ``hidden_layer``."""
@@ -131,13 +172,15 @@ class TargetSettings(Checked):
 
     group = "teacher"
     vector_size: int = setting(
-        256, "numbers of a vector; with --reduction=none the teacher's own width.", low=2, main=True
+        256, "size of a vector; with --reduction=none, the teacher's own width.", low=2, main=True
     )
     reduction: str = setting(
-        PCA, "how the teacher's numbers become these: the first axes of a PCA that is fitted once, the same with all "
-        "axes scaled alike, or none.", choices=(PCA, WHITEN, NOTHING),
-    )  # fmt: skip
-    unit: bool = setting(True, "whether vectors are brought to length 1, so that their products are cosines.")
+        PCA,
+        "how the teacher's vector is made smaller: pca (the first axes of a PCA that is fitted once), "
+        "whiten (the same, with all axes scaled alike), or none.",
+        choices=(PCA, WHITEN, NOTHING),
+    )
+    unit: bool = setting(True, "brings vectors to length 1, so that their products are cosines.")
 
     def of_teacher(self, width: int) -> TargetSettings:
         """With the size that vectors of a teacher of ``width`` numbers have; UserError where it has fewer."""

@@ -21,29 +21,31 @@ class BenchmarkSettings(FileSettings):
     group = "timing"
     formats: str | None = setting(
         None,
-        f"formats to measure, with commas: {', '.join(FORMATS)}. keras and all that were exported if not given.",
+        f"measures these formats, with commas between: {', '.join(FORMATS)}; if not given, keras and all that were "
+        "exported.",
         main=True,
         group="model",
     )
     teacher_formats: str = setting(
         "float32,dynamic",
-        f"the teacher's precisions, with commas: {', '.join(TEACHER_PRECISIONS)}; none leaves the teacher out.",
+        f"measures the teacher in these precisions, with commas between: {', '.join(TEACHER_PRECISIONS)}; none: not at "
+        "all.",
         main=True,
     )
     lengths: str | None = setting(
         None,
-        "tokens of the texts to time, with commas, of a pair in both together; 8,16,32 if not given, as far as the "
-        "models read so many. Text as it comes is timed as well.",
+        "times texts of these numbers of tokens, with commas between, of a pair both together; if not "
+        "given, 8,16,32 as far as the models read so many. Text as it comes is timed as well.",
         main=True,
     )
-    threads: str = setting("1,2", "threads, with commas.", main=True)
-    texts: int = setting(500, "texts timed for each format, length and number of threads.", low=10, main=True)
+    threads: str = setting("1,2", "numbers of threads, with commas between.", main=True)
+    texts: int = setting(500, "times this many texts for each format, length and number of threads.", low=10, main=True)
     rounds: int = setting(10, "rounds in which the formats take turns.", low=2, high=1000, main=True)
     data_dir: str | None = path_setting(
         None, "where the run's data is now, if not where the run found it.", main=True, group="data"
     )
     data_file: str | None = path_setting(
-        None, "labelled file to measure on instead of the run's dev split.", main=True, group="data"
+        None, "measures on this labeled file instead of the run's dev split.", main=True, group="data"
     )
 
     def __post_init__(self) -> None:

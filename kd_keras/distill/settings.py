@@ -66,8 +66,8 @@ class RecipeSettings(Checked):
         AUTO,
         "what is learned in which order: soft logits, hard the teacher's labels, joint logits, labels and vectors at "
         "once, two_stage vectors first, staged one after the other, …_unfreeze from the top down; auto: joint for "
-        "labels of single texts, else soft (half gold labels if the teacher barely beats a linear model). --print_recipe "
-        "shows the stages.",
+        "labels of single texts, else soft (half gold labels if the teacher barely beats a linear model). "
+        "--print_recipe shows the stages.",
         choices=(AUTO, *RECIPES),
         late=True,
         before="soft",

@@ -3,7 +3,7 @@
     python benchmarks/universal_million.py --files=a.txt.gz,b.txt.gz [--rows=100000,1000000] [--kill]
 
 Files have one sentence a line. The teacher is a tiny random BERT with the vocabulary of --teacher, so that a million
-sentences take minutes; how fast a real one labels is in "Labelling throughput". With --kill the last size is run once
+sentences take minutes; docs/results/speed.md has how fast a real one labels. With --kill the last size is run once
 more, killed when half of its shards are there and again after half of its updates; its vectors must then be those of
 the first run.
 """

@@ -2,8 +2,8 @@
 
     python benchmarks/universal_text.py --data_dir=DIR --output=mix.txt --held_out=dev.txt
 
-DIR holds GLUE and the other data sets in their official layouts, as in RESULTS.md; what is not there is left out, and
-said. --held_out gets the dev texts of tasks of pairs, for pretrain's --held_out_files.
+DIR holds GLUE and the other data sets in their official layouts; what is not there is left out, and said. --held_out
+gets the dev texts of tasks of pairs, for pretrain's --held_out_files.
 """
 
 from __future__ import annotations

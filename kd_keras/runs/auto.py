@@ -1,7 +1,7 @@
 """What ``auto`` means for a student: recipe, rate and length, by the task, its text and its teacher.
 
 The papers' recipes name their own settings, and what is given by hand is followed. The numbers are measured, see
-benchmarks/RESULTS.md, "Own data".
+docs/results/own-data.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What ``auto`` means for a teacher: how long, how fast and from where it learns, by rows, classes and checkpoint.
 
-The numbers are measured, see benchmarks/RESULTS.md, "Own data". What is given by hand is followed.
+The numbers are measured, see docs/results/own-data.md. What is given by hand is followed.
 """
 
 from __future__ import annotations

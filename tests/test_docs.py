@@ -1,22 +1,32 @@
-"""Every command that the documents show exists, with the flags and the kind of values that they show."""
+"""Every command that the documents show exists, with the flags and the kind of values that they show; every link resolves."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "saved_models/**/*.md", "flags/*.txt", "browser/*.html")
     for path in ROOT.glob(pattern)
+)
+LINKED = sorted(
+    path
+    for pattern in ("*.md", "[!.]*/*.md", "docs/**/*.md", "saved_models/**/*.md", "kd_keras/**/*.md")
+    for path in set(ROOT.glob(pattern))
 )
 # Stands for something: "…", FILE, RUN/tflite, [--seeds=N], <name>.
 STANDS_FOR = re.compile(r"…|\.\.\.|^[A-Z]$|[A-Z]{2,}|[\[\]<>]")
@@ -122,3 +132,57 @@ def test_python_that_is_shown_is_found() -> None:
         "docs/guide/notebooks.md",
         "docs/guide/given-signals.md",
     }
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of a page's headings; a heading that comes again gets a number."""
+    tokens, found = MarkdownIt().parse(text), set()
+    for opening, inline in itertools.pairwise(tokens):
+        if opening.type == "heading_open":
+            words = "".join(t.content for t in inline.children)
+            slug = re.sub(r"[^\w\- ]", "", words.strip().lower()).replace(" ", "-")
+            found.add(next(a for n in itertools.count() if (a := f"{slug}-{n}" if n else slug) not in found))
+    return found
+
+
+def links(text: str) -> list[str]:
+    """Where a page's links and images lead, outside of code."""
+
+    def of(tokens: list[Token]) -> Iterator[str]:
+        for token in tokens:
+            if where := token.attrGet("href") or token.attrGet("src"):
+                yield unquote(where)
+            yield from of(token.children or [])
+
+    return [*of(MarkdownIt().enable("table").parse(text))]
+
+
+def broken(page: Path) -> list[str]:
+    """The links of ``page`` to a file that is not there, or to an anchor that its page does not have."""
+    wrong = []
+    for link in links(page.read_text(encoding="utf-8")):
+        place, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", place):  # https:, mailto:
+            continue
+        to = page.parent / place if place else page
+        if not to.exists() or (anchor and to.suffix == ".md" and anchor not in anchors(to.read_text(encoding="utf-8"))):
+            wrong.append(link)
+    return wrong
+
+
+@pytest.mark.parametrize("page", [str(p.relative_to(ROOT)) for p in LINKED])
+def test_links_resolve(page: str) -> None:
+    assert broken(ROOT / page) == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "to.md").write_text("# A title: `train.py`, it's\n\n## Again\n\n## Again\n")
+    good = ["to.md", "to.md#a-title-trainpy-its", "to.md#again-1", "#here", "https://example.org/x#y"]
+    bad = ["gone.md", "to.md#gone", "to.md#again-2", "#there"]
+    lines = [f"| [a]({link}) |" for link in [*good, *bad]]
+    (tmp_path / "from.md").write_text(
+        "\n".join(
+            ["# Here", "", "| a |", "| --- |", *lines, "", "`[code](gone)` ![image](gone.png)", "", "    [code](gone)"]
+        )
+    )
+    assert broken(tmp_path / "from.md") == [*bad, "gone.png"]

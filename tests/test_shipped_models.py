@@ -22,6 +22,7 @@ TAGGER = ROOT / "saved_models" / "conll2003" / "mobile" / "tflite"
 LANGUAGES = ROOT / "saved_models" / "panx" / "mobile" / "tflite"
 TAGGERS = [TAGGER, LANGUAGES]
 UNIVERSAL = ROOT / "saved_models" / "universal" / "mobile" / "tflite"
+# The universal student's own folder is a run's: other students start from it.
 SHIPPED = [*BUNDLES, *TAGGERS, UNIVERSAL]
 FILES = [pytest.param(b / "dynamic.tflite", id=b.parts[-3]) for b in BUNDLES]
 SAID = {"a gorgeous, witty and moving film": "positive", "a dull mess of a movie": "negative"}
@@ -42,7 +43,7 @@ def test_what_is_committed_is_the_bundles_and_no_more():
     if listed.returncode:
         pytest.skip("not a git work tree")
     folders = {str((ROOT / p).parent) for p in listed.stdout.split()}
-    assert folders == {str(ROOT / "saved_models"), *map(str, SHIPPED)}
+    assert folders == {str(ROOT / "saved_models"), *map(str, SHIPPED), str(UNIVERSAL.parent)}
 
 
 @pytest.mark.parametrize("bundle", SHIPPED, ids=[b.parts[-3] for b in SHIPPED])
@@ -109,3 +110,15 @@ def test_sentences_that_mean_alike_have_near_vectors(run_verb, name):
     a, b, c = (np.array(json.loads(line)["vector"]) for line in answer["out"].splitlines())
     assert a.shape == (256,) and abs(a @ a - 1) < 1e-3
     assert a @ b > 0.6 and a @ c < 0.3
+
+
+def test_a_student_can_start_from_the_universal_one():
+    folder = UNIVERSAL.parent
+    run = json.loads((folder / "run.json").read_text())
+    assert {"student", "vocab_size", "embedding_size", "hidden_size", "pooling"} <= run["student"].keys()
+    assert (folder / "student.keras").stat().st_size < 6e6
+    texts = ["a gorgeous, witty and moving film", "how do I reset my password?", "naïve cafés", "."]
+    rows = Rows([str(i) for i in range(4)], texts, None, np.full(4, -1, np.int32))
+    keras, phone = Runner.load(folder).scores(rows), Runner.load_file(UNIVERSAL / "loop_dynamic.tflite").scores(rows)
+    cosines = (keras * phone).sum(-1) / np.linalg.norm(keras, axis=-1) / np.linalg.norm(phone, axis=-1)
+    assert cosines.min() > 0.998

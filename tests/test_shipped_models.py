@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kd_keras.common.layout import BundleLayout
+from kd_keras.deploy import model_card
 from kd_keras.deploy.runner import Runner
 from kd_keras.tasks import Rows
 
@@ -62,6 +63,20 @@ def test_the_bundle_is_whole(bundle):
         assert entry["verification"]["agreement"] >= 0.995
         assert entry["checked_on"] == ("the text of the run" if bundle == UNIVERSAL else "dev split")
     assert ("student, distilled" in card or bundle == UNIVERSAL) and "Apache License 2.0" in card
+
+
+@pytest.mark.parametrize("bundle", SHIPPED, ids=[b.parts[-3] for b in SHIPPED])
+def test_its_card_says_what_an_export_would_write(bundle):
+    # What depends on the run's scores and flags cannot be made again: metrics.json is not shipped.
+    card = BundleLayout(bundle).card.read_text(encoding="utf-8")
+    about = json.loads(BundleLayout(bundle).metadata.read_text())
+    made = model_card.page(about, about["models"], {}, "", None)
+    for title in ("Use", "Limits", "Licence"):
+        assert section(card, title) == section(made, title)
+
+
+def section(card: str, title: str) -> str:
+    return card.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -1,6 +1,6 @@
 """README.md of an exported bundle: what the files are, how good, where from, how to run them.
 
-Every number is read from metrics.json or metadata.json; what these do not say is left out.
+Every number comes from metrics.json or metadata.json. What these do not say is left out.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, fl
         files=_files(task, models),
         same=_same(task),
         scores="\n\n".join(filter(None, (_scores(task, metrics, arm), tagger_card.by_language(task, metrics)))),
-        unit="words" if task.is_tagging else "them",
-        longer="read in windows of" if task.is_tagging else "cut to",
+        unit="words" if task.is_tagging else "texts",
+        longer="read in windows" if task.is_tagging else "cut",
         data=_data(metrics, arm),
         **_use(task, models, about["tokenizer"]["max_length"]),
         limits=_limits(task, about, models),
         made=made_by(task, models, flags, arm if arm != kept else None),
     )
-    return re.sub(r"\n{3,}", "\n\n", text)  # of parts that there are not
+    return re.sub(r"\n{3,}", "\n\n", text)  # empty parts leave empty lines
 
 
 def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> ModelCardData:
@@ -101,13 +101,14 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
     many = len(teacher.get("seeds", ()))
     by = "distilled from BERT"
     if "name" in teacher:
-        by = f"distilled from {f'{many} teachers' if many else 'the teacher'} {public(teacher['name'])}"
+        name = public(teacher["name"])
+        by = f"distilled from {many} teachers ({name})" if many else f"distilled from the teacher {name}"
     if is_given(teacher):
-        by = f"distilled from what another model answered ({GIVEN})"
+        by = f'distilled from another model\'s answers ("{GIVEN}" in the tables)'
     if is_baseline(arm):
         by, teacher = "trained on the labels alone, without distillation", {}
     texts = "pairs of texts" if task.is_pair else "single texts"
-    gives = "predicts a score" if task.is_regression else f"tells apart: {', '.join(task.labels)}"
+    gives = "predicts a score" if task.is_regression else f"tells these apart: {', '.join(task.labels)}"
     if task.is_text:
         gives = encoder_card.gives(task)
     elif task.is_tagging:
@@ -122,7 +123,7 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
     vocabulary = f"{about['vocab_size']:,} {'words' if about['tokenizer']['kind'] == 'words' else 'word pieces'}"
     return f"# {task.name}: a small BiLSTM for TFLite\n\n" + " ".join(
         [
-            f"A BiLSTM, {by}, that reads {texts} and {gives}. Its vocabulary has {vocabulary}.",
+            f"This BiLSTM is {by}. It reads {texts} and {gives}. Its vocabulary has {vocabulary}.",
             *sizes,
             *_which(arm, kept, metrics),
         ]
@@ -134,14 +135,14 @@ def _which(arm: str | None, kept: str | None, metrics: dict) -> list[str]:
     if arm is None:
         return []
     if arm != kept:
-        other = f"; the student that it kept is {kept}" if kept else ""
-        return [f"These files are made of the run's {arm}{other}."]
+        other = [f"The student that it kept is {kept}."] if kept else []
+        return [f"These files are made of the run's {arm}.", *other]
     why = public(metrics.get("kept", {}).get("why", ""))
     return [f"These files are made of {arm}, the student that the run kept.", *([why] if why else [])]
 
 
 def _files(task: Task, models: Mapping[str, dict]) -> str:
-    scored = [] if task.is_text else [_titled(task.metric), "of Keras"]
+    scored = [] if task.is_text else [_titled(task.metric), "Keras"]
     what = "words" if task.is_tagging else "texts"
     head = ["file", "bytes", "tokens", _same(task), *scored, what, "checked on", "allowed"]
     lines = []
@@ -168,7 +169,7 @@ def _same(task: Task) -> str:
 
 
 def _allowed(bounds: Mapping[str, float]) -> str:
-    """Of older files, nothing."""
+    """Empty if metadata.json is older than the bounds."""
     share = [f"{100 * bounds['agreement']:.4g}%"] if "agreement" in bounds else []
     return ", ".join(share + [f"± {bounds[k]:g}" for k in ("max_score_difference",) if k in bounds])
 
@@ -199,12 +200,13 @@ def _scores(task: Task, metrics: dict, arm: str | None) -> str:
     if not rows:
         return ""
     head = ["", *(f"{s} {_titled(m)}" for s in splits for m in task.metrics)]
-    over = f", means of {len(seeds)} seeds ± standard deviation" if len(seeds) > 1 else ""
+    over = f": means of {len(seeds)} seeds ± standard deviation" if len(seeds) > 1 else ""
     return f"""## Scores
 
 {markdown_table(head, [[title, *cells] for title, cells in rows.items()])}
 
-Of the Keras models{over}. Weights were chosen by dev {task.metric}, so dev scores are a little high."""
+These are the Keras models' scores{over}.
+Dev {task.metric} chose the weights, so dev scores are a little high."""
 
 
 def _cell(part: Mapping[str, dict], spread: Mapping[str, dict], split: str, metric: str) -> str:
@@ -229,7 +231,7 @@ def _percent(metric: str) -> bool:
 def _data(metrics: dict, arm: str | None) -> str:
     lines = [f"- Source: {public(metrics['source'])}"] if "source" in metrics else []
     more = {} if is_baseline(arm) else _more(metrics)
-    for title, rows in (("Rows", metrics.get("rows")), ("More text, which the teacher labelled", more)):
+    for title, rows in (("Rows", metrics.get("rows")), ("More text, which the teacher labeled", more)):
         if rows:
             lines.append(f"- {title}: {', '.join(f'{name} {count:,}' for name, count in rows.items())}")
     return "\n".join(["## Data", "", *lines]) if lines else ""
@@ -255,7 +257,7 @@ def _use(task: Task, models: Mapping[str, dict], max_length: int) -> dict[str, s
         + second,
         "mediapipe": tagger_card.MEDIAPIPE
         if task.is_tagging
-        else f"MediaPipe Tasks' `{server(task)}` takes as they are: {', '.join(mediapipe)}." * bool(mediapipe),
+        else f"MediaPipe Tasks' `{server(task)}` takes these as they are: {', '.join(mediapipe)}." * bool(mediapipe),
         "inputs": inputs,
         "kotlin": tagger_card.usage(models.values(), max_length)
         if task.is_tagging
@@ -267,23 +269,23 @@ def _limits(task: Task, about: Mapping[str, Any], models: Mapping[str, dict]) ->
     integers = [name for name, entry in models.items() if entry["precision"] in ("dynamic", "int8")]
     errors = "its data's errors" if is_baseline(about.get("arm")) else "its teacher's errors, and its data's"
     length = about["tokenizer"]["max_length"]
-    reads = [f"Reads at most {length} tokens of a text, fewer where the table says so."]
+    reads = [f"It reads at most {length} tokens of a text. The table says which files read fewer."]
     reads = tagger_card.limits(task, length) if task.is_tagging else reads
     lines = [
-        "Made for texts like those it was trained on; others were not measured.",
+        "It is for texts like those it was trained on. Others were not measured.",
         *reads,
-        "What is not in the vocabulary is [UNK] to it, other languages above all.",
-        f"It has {errors}.",
+        "It reads [UNK] for all that its vocabulary lacks, above all for other languages.",
+        f"It repeats {errors}.",
     ]
     if task.is_multilabel:
         lines.append(
-            "A text has the labels over 0.5: each label's scores are moved so that this is the threshold with the "
-            "best F1 on dev. They are not calibrated: 0.9 does not mean right nine times of ten."
+            "A text has the labels with a score over 0.5. Each label's scores are moved, so that 0.5 is the threshold "
+            "with the best F1 on dev. Scores are not calibrated: 0.9 does not mean nine right answers of ten."
         )
     elif task.is_text:
         lines += encoder_card.limits()
     elif not task.is_regression and not task.is_tagging:
-        lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean right nine times of ten.")
+        lines.append("Scores add up to 1 but are not calibrated: 0.9 does not mean nine right answers of ten.")
     if integers:
-        lines.append(f"8-bit weights move scores a little, and with them close calls: {', '.join(integers)}.")
+        lines.append(f"8-bit weights move scores a little, so close calls may change: {', '.join(integers)}.")
     return "\n".join(f"- {line}" for line in lines)

@@ -8,8 +8,8 @@ from typing import Any
 from kd_keras.common.markdown import markdown_table
 from kd_keras.tasks import Task
 
-MEDIAPIPE = "MediaPipe Tasks has no task that tags words: these files are for a plain interpreter."
-KOTLIN = """On Android, with the Kotlin files of `android/` in kd_keras' repository:
+MEDIAPIPE = "MediaPipe Tasks has no task that tags words. These files are for a plain interpreter."
+KOTLIN = """On Android, take the Kotlin files of `android/` from kd_keras' repository:
 
 ```kotlin
 Tagger(context, room = {room}).use {{ tagger ->
@@ -20,18 +20,18 @@ Tagger(context, room = {room}).use {{ tagger ->
 
 
 def languages(metrics: Mapping[str, Any]) -> list[str]:
-    """The languages that metrics.json has scores of; none of data whose language nobody said."""
+    """The languages that metrics.json has scores of; none if nobody said the data's language."""
     return sorted({name for found in _splits(metrics).values() for name in found})
 
 
 def _splits(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """split → language → scores of the kept student, where there are languages."""
+    """split → language → scores of the kept student, if there are languages."""
     found = {split: each.get("student", {}) for split, each in metrics.get("tagging", {}).items()}
     return {split: each["by_language"] for split, each in found.items() if "by_language" in each}
 
 
 def gives(task: Task) -> str:
-    return f"finds {', '.join(task.types)}: it gives each word a tag (IOB2)"
+    return f"finds {', '.join(task.types)}. It gives each word a tag (IOB2)"
 
 
 def usage(models: Iterable[Mapping[str, Any]], max_length: int) -> str:
@@ -42,15 +42,16 @@ def usage(models: Iterable[Mapping[str, Any]], max_length: int) -> str:
 
 def limits(task: Task, max_length: int) -> list[str]:
     return [
-        f"Reads windows of at most {max_length} pieces, fewer where the table says so; of a longer text each word has "
-        "the answer of the window in which it is farthest from a cut.",
-        "A word is tagged by its first piece. Words are the app's to find: other words than in training cost entities.",
-        "Logits are not calibrated: a probability of 0.9 does not mean right nine times of ten.",
+        f"It reads windows of at most {max_length} pieces. The table says which files read fewer. A longer text has "
+        "several windows. A word's answer comes from the window in which it is farthest from a cut.",
+        "A word is tagged by its first piece. The app splits texts into words. If it splits them otherwise than "
+        "training did, entities are lost.",
+        "Logits are not calibrated: a probability of 0.9 does not mean nine right answers of ten.",
     ]
 
 
 def by_language(task: Task, metrics: Mapping[str, Any]) -> str:
-    """A table of the last split that was scored; nothing where there are no languages."""
+    """A table of the last split that was scored; empty if there are no languages."""
     splits = _splits(metrics)
     if not splits:
         return ""

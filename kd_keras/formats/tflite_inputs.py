@@ -12,10 +12,10 @@ from kd_keras.text.token_ids import TokenIds
 MEDIAPIPE_INPUTS = ("ids", "mask", "segment_ids")
 # For metadata.json.
 READS = {
-    "ids": "int32, right-padded with 0; no [CLS], no [SEP]; an empty text is all 0; any number of texts where the "
-    "first size is -1, else one",
-    "bert": "int32; ids: [CLS] text [SEP], then 0 (any id will do for [CLS] and [SEP], they are left out inside); "
-    "mask: 1 from [CLS] to [SEP], then 0; segment_ids: 0",
+    "ids": "The ids are padded with 0 on the right, without [CLS] and [SEP]. An empty text is all 0. If the first size "
+    "is -1, a call reads many texts, else one",
+    "bert": "The ids are [CLS], the text and [SEP], then 0. Any id will do for [CLS] and [SEP], as the graph leaves "
+    "them out. The mask is 1 from [CLS] to [SEP], then 0. The segment_ids are 0",
 }
 # Where [CLS] and [SEP] stand, any id will do, as the graph leaves it out. A 0 would hide it if it did not.
 _CLS_OR_SEP = 1

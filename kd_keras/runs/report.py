@@ -28,7 +28,7 @@ TITLES = {
 }
 GIVEN = "teacher (given)"
 # What rows of transfer sets are; those of other names were made by augmentation.
-SETS = {"unlabeled": "unlabelled", "rest": "training rows without their labels", "given": "texts of the given signals"}
+SETS = {"unlabeled": "unlabeled", "rest": "training rows without their labels", "given": "texts of the given signals"}
 # How far a student goes with its teacher, by kinds of tasks that are not of one label a row.
 _SIZES = ("parameters", "parameters_without_embeddings")
 _AGREES = {
@@ -128,7 +128,7 @@ def summary(metrics: dict) -> str:
 def verdict_in_words(metrics: dict) -> str:
     """For report and screen: what went wrong, if anything, and which student is kept."""
     kept = metrics["kept"]
-    return "\n\n".join([*metrics["warnings"], f"Kept: {kept['arm']} ({kept['why']})."])
+    return "\n\n".join([*metrics["warnings"], f"Kept: {kept['arm']}. {kept['why']}"])
 
 
 def _cell(value: float, spread: float | None) -> str:

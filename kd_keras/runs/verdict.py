@@ -14,21 +14,17 @@ from kd_keras.runs.students import Arm
 
 # Fewer rows than this beyond the training rows are little to distil on.
 _LITTLE_TEXT = 20_000
-NAMES = {BASELINE: "no distillation", DISTILLED: "distilled"}
 
 
 def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str]:
     """metrics.json's "kept": the arm that is handed over, in words and as a folder's name."""
     metric = job.task.metric
     other = [a.history["best"] for a in arms if a.kind != chosen.kind]
-    beside = f"; the best of {NAMES[_other(chosen.kind)]} has {100 * max(other):.2f}" if other else ""
-    count = f" of the {len(arms)} students trained" if len(arms) > 1 else ""
-    why = f"best dev {metric}{count}: {100 * chosen.history['best']:.2f}{beside}"
+    without = "with" if chosen.kind == BASELINE else "without"
+    beside = f" The best student {without} distillation has {100 * max(other):.2f}." if other else ""
+    count = f", the best of the {len(arms)} students trained" if len(arms) > 1 else ""
+    why = f"Its dev {metric} is {100 * chosen.history['best']:.2f}{count}.{beside}"
     return {"arm": chosen.name, "kind": chosen.kind, "why": why}
-
-
-def _other(kind: str) -> str:
-    return DISTILLED if kind == BASELINE else BASELINE
 
 
 def warnings(job: Job, inputs: Inputs, arms: Sequence[Arm], chosen: Arm, metrics: dict) -> list[str]:

@@ -95,7 +95,7 @@ def test_another_student_of_the_run(answers, run, run_verb, tmp_path):
     assert json.loads((arm / "saved_model" / "assets.extra" / "metadata.json").read_text())["arm"] == "baseline-seed2"
     card = (arm / "tflite" / "README.md").read_text()
     assert "distilled from" not in card and "without distillation" in card
-    assert f"made of the run's baseline-seed2; the student that it kept is {kept}." in card
+    assert f"made of the run's baseline-seed2. The student that it kept is {kept}." in card
     assert "in these files: no distillation, seed 2" in card and "--arm=baseline-seed2 --formats=" in card
     assert f"made of {kept}, the student that the run kept." in (copy / "tflite" / "README.md").read_text()
     (answer,) = run_verb("predict", [f"--model={arm / 'tflite' / 'loop_float32.tflite'}", "good film"])

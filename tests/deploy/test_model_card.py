@@ -68,7 +68,7 @@ def test_its_numbers_are_those_of_the_json_files(exported):
     assert row(text, "student, no distillation")[1:] == ["70.11 ± 1.33", "69.22"]
     assert row(text, "student, distilled")[1:] == ["80.44 ± 1.66", "79.55 ± 1.77"]
     assert row(text, "in these files: distilled, seed 2")[1:] == ["81.88", ""]
-    for said in ("98,765", "7,654,321", "train 4,321, dev 87, test 65", "augmented (all) 1,234, unlabelled 5,678"):
+    for said in ("98,765", "7,654,321", "train 4,321, dev 87, test 65", "augmented (all) 1,234, unlabeled 5,678"):
         assert said in text
     entry = json.loads((exported.tflite / "metadata.json").read_text())["models"]["float32.tflite"]
     v = entry["verification"]
@@ -79,7 +79,7 @@ def test_its_numbers_are_those_of_the_json_files(exported):
     assert v["allowed"] == {"max_score_difference": 1e-4, "clear_agreement": 0.98, "agreement": 0.95}
     for tensor in entry["inputs"]:
         assert f"`{tensor['name']}` int32 {tensor['shape']}" in text
-    assert entry["reads"] in text and "`TextClassifier` takes as they are: float32.tflite." in text
+    assert entry["reads"] in text and "`TextClassifier` takes these as they are: float32.tflite." in text
 
 
 def test_it_says_nothing_of_the_machine_or_of_the_texts(exported):
@@ -119,7 +119,7 @@ def test_several_teachers_are_said_to_be_several(run):
     model_card.write(FinishedRun.open(run.root), about, about["models"])
     text = card(run)
     assert row(text, "2 teachers together")[1] == "91.23"
-    assert "distilled from 2 teachers my-bert" in text and "Each teacher has 7,654,321 parameters." in text
+    assert "distilled from 2 teachers (my-bert)" in text and "Each teacher has 7,654,321 parameters." in text
 
 
 def test_the_kept_student_may_be_the_baseline(run):
@@ -132,11 +132,11 @@ def test_the_kept_student_may_be_the_baseline(run):
     model_card.write(FinishedRun.open(run.root), about | {"arm": "baseline-seed1"}, about["models"])
     text = card(run)
     assert f"made of baseline-seed1, the student that the run kept. {why}" in text
-    assert "distilled from" not in text and "teacher labelled" not in text and "teacher's errors" not in text
+    assert "distilled from" not in text and "teacher labeled" not in text and "teacher's errors" not in text
     assert row(text, "in these files: no distillation, seed 1")[1:] == ["71.23", ""] and "--arm" not in text
     model_card.write(FinishedRun.open(run.root), about | {"arm": "distilled-seed2"}, about["models"])
     text = card(run)
-    assert "the run's distilled-seed2; the student that it kept is baseline-seed1." in text and why not in text
+    assert "the run's distilled-seed2. The student that it kept is baseline-seed1." in text and why not in text
     assert "distilled from the teacher my-bert" in text and "--arm=distilled-seed2 --formats=" in text
 
 
@@ -164,5 +164,5 @@ def test_regressions_of_pairs(make_run):
     layout = RunLayout(make_run(replace(small, student="siamese"), regression=True).folder)
     assert not export(layout.root, ExportSettings(formats="tflite_loop_float32")).failures
     text = card(layout)
-    assert "reads pairs of texts and predicts a score" in text and '--text_b="second text"' in text
+    assert "It reads pairs of texts and predicts a score." in text and '--text_b="second text"' in text
     assert "MediaPipe" not in text and "`ids_b` int32 [-1, -1]" in text and "| pearson" in text

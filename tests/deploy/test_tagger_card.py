@@ -45,10 +45,10 @@ def page(tagger_tokenizer) -> str:
 
 def test_it_says_what_a_tagger_is(page):
     assert "pipeline_tag: token-classification" in page and "text-classification" not in page
-    assert "that reads single texts and finds LOC, ORG, PER: it gives each word a tag" in page
+    assert "It reads single texts and finds LOC, ORG, PER. It gives each word a tag" in page
     head = page.split("---")[1]
     assert "language:\n- de\n- sw\n" in head
-    assert "same tag: share of words on which" in page and "read in windows of the tokens" in page
+    assert "same tag: the share of words on which" in page and "A longer text is read in windows." in page
     assert "Scores add up to 1" not in page and "first piece" in page and "at most 12 pieces" in page
 
 

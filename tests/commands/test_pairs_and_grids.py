@@ -224,4 +224,4 @@ def test_unlabelled_text_is_read_once_and_apart_from_dev(files, runs):
     assert not set(texts) & (dev | train) and "good" not in texts
     history = json.loads((files / "unlabelled" / "history.json").read_text())
     assert history["distilled-seed1"]["recipe"][0]["rows"] == 64 + len(texts)
-    assert "unlabelled" in (files / "unlabelled" / "report.md").read_text()
+    assert f", unlabeled {len(texts)}" in (files / "unlabelled" / "report.md").read_text()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kd_keras.runs.verdict import _cause
+from kd_keras.runs.verdict import _cause, kept
 
 JOB = SimpleNamespace(
     task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False),
@@ -40,3 +40,19 @@ def test_the_likeliest_cause_comes_with_two_sets_of_flags(distilled, teacher, be
     said, tries = _cause(JOB, inputs, [arm(best_step)], metrics, 0.90)
     assert said.startswith(cause)
     assert len(tries) == 2 and tries[0] == [first] and tries[0] != tries[1]
+
+
+def trained(kind: str, best: float) -> SimpleNamespace:
+    return SimpleNamespace(kind=kind, name=f"{kind}-seed1", history={"best": best})
+
+
+def test_the_kept_student_comes_with_its_score_and_the_other_kinds_best():
+    arms = [trained("baseline", 0.81), trained("distilled", 0.9)]
+    assert kept(JOB, arms, arms[1]) == {
+        "arm": "distilled-seed1",
+        "kind": "distilled",
+        "why": "Its dev accuracy is 90.00, the best of the 2 students trained. "
+        "The best student without distillation has 81.00.",
+    }
+    assert kept(JOB, arms, arms[0])["why"].endswith("The best student with distillation has 90.00.")
+    assert kept(JOB, arms[1:], arms[1])["why"] == "Its dev accuracy is 90.00."

@@ -51,7 +51,9 @@ export async function open({ about, entry, tokenizer, room }) {
     return { headline: given.join(", ") || "no label is over 0.5", nodes: [bars(rows, several ? 0.5 : undefined)], note };
   }
 
+  const what = { regression: "a number", multilabel: `any of ${about.labels.length} labels` }[kind] ?? `one of ${about.labels.length} labels`;
   return {
+    does: `Gives ${pair ? "two texts" : "a text"} ${what}.`,
     second: pair ? { label: "and a second one", value: "" } : null,
     examples: pair ? PAIRS : TEXTS.map(text => [text]),
     answer: async (text, second) => ({ scores: await scores(text, second) }),

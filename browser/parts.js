@@ -14,22 +14,26 @@ export function bars(rows, line) {
     fill.style.width = `${100 * Math.min(1, Math.max(0, value))}%`;
     if (hue !== undefined) fill.style.setProperty("--hue", hue);
     const bar = element("div", { className: "bar", ariaHidden: true }, fill);
-    if (line !== undefined) bar.append(element("b"));
-    if (line !== undefined) bar.lastChild.style.left = `${100 * line}%`;
-    const label = element("span", { className: "name", dir: "auto", textContent: name });
-    const number = element("span", { className: "number", textContent: shown });
-    list.append(element("li", { className: best ? "best" : "" }, label, number, bar));
+    if (line !== undefined) {
+      bar.append(element("b"));
+      bar.lastChild.style.insetInlineStart = `${100 * line}%`;
+    }
+    const label = element("span", { className: "name", textContent: name });
+    const number = element("span", { className: "number", dir: "ltr", textContent: shown });
+    list.append(element("li", { className: best ? "best" : "", dir: "auto" }, label, number, bar));
   }
   return list;
 }
 
-// Pieces as chips; what goes on with a word stands close to it.
+// Pieces as chips, those of a word side by side.
 export function chips(pieces) {
-  return pieces.map(({ text, unknown }) => {
-    const inside = text.startsWith("##") && !unknown;
-    const chip = element("span", { dir: "auto", textContent: inside ? text.slice(2) : text });
-    chip.className = `chip${inside ? " inside" : ""}${unknown ? " unknown" : ""}`;
-    if (unknown) chip.title = "not in the vocabulary: the student reads [UNK]";
-    return chip;
-  });
+  const words = [];
+  for (const { text, unknown } of pieces) {
+    const inside = !unknown && text.startsWith("##") && text.length > 2 && words.length;
+    const piece = element("span", { textContent: inside ? text.slice(2) : text, className: unknown ? "unknown" : "" });
+    if (unknown) piece.title = "not in the vocabulary: the student reads [UNK]";
+    if (inside) words.at(-1).append(piece);
+    else words.push(element("span", { className: "word" }, piece));
+  }
+  return words;
 }

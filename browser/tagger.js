@@ -4,20 +4,22 @@ import { bars, element } from "./parts.js";
 import { entities, windows } from "./tagging.js";
 import { splitWords } from "./words.js";
 
-const NAMES = { PER: "person", LOC: "place", ORG: "organisation", MISC: "other name" };
+// Type → what it is called, and its colour; other types have colours of their own.
+const KNOWN = { PER: ["person", 25], LOC: ["place", 210], ORG: ["organisation", 130], MISC: ["other name", 285] };
 const EXAMPLES = [
   "Marta Nowak left the Rosewood Institute in Oslo for Siemens in Munich.",
   "On Friday the Danish harbour of Esbjerg beat Real Sociedad 2-1, said coach O'Neill.",
-  "Наталья Белова работает в университете Новосибирска.",
-  "تعمل سلمى حداد في جامعة القاهرة منذ عام 2010.",
-  "山田花子は大阪大学で働いています。",
-  "प्रिया शर्मा मुंबई में रहती हैं।",
+  "O poeta Rui Teixeira nasceu no Porto.",
+  "ولد يوسف إبراهيم في دمشق.",
+  "鈴木健太は京都市に住んでいる。",
+  "दिल्ली विश्वविद्यालय भारत में है।",
 ];
 
 export async function open({ about, entry, tokenizer, room }) {
   const run = await openLiteRT(["ids"], entry.length);
   const { labels } = about, types = labels.filter((_, n) => n % 2).map(label => label.slice(2));
-  const hues = new Map(types.map((type, n) => [type, Math.round(210 + n * 137.5) % 360]));
+  const called = type => KNOWN[type]?.[0] ?? "";
+  const hues = new Map(types.map((type, n) => [type, KNOWN[type]?.[1] ?? Math.round(60 + n * 137.5) % 360]));
 
   function wordsOf(text) {
     const chars = Array.from(text), words = splitWords(chars);
@@ -46,14 +48,14 @@ export async function open({ about, entry, tokenizer, room }) {
     const chars = Array.from(text), tagged = element("p", { className: "tagged", dir: "auto" });
     let end = 0;
     for (const e of entities) {
-      const mark = colored("mark", e.type, { title: `${NAMES[e.type] ?? e.type}, ${e.score.toFixed(4)}` });
+      const mark = colored("mark", e.type, { title: `${called(e.type) || e.type}, ${e.score.toFixed(4)}` });
       mark.append(chars.slice(e.start, e.end).join(""), element("small", { textContent: e.type }));
       tagged.append(chars.slice(end, e.start).join(""), mark);
       end = e.end;
     }
     tagged.append(chars.slice(end).join(""));
     const legend = element("ul", { className: "legend" }, ...types.map(type =>
-      element("li", {}, colored("mark", type, { textContent: type }), NAMES[type] ? ` ${NAMES[type]}` : "")));
+      element("li", {}, colored("mark", type, { textContent: type }), ` ${called(type)}`)));
     const rows = entities.map(({ type, start, end, score }) => (
       { name: chars.slice(start, end).join(""), value: score, shown: `${type} ${score.toFixed(3)}`, hue: hues.get(type) }));
     const none = element("p", { className: "hint", textContent: "No entity is found." });
@@ -61,6 +63,7 @@ export async function open({ about, entry, tokenizer, room }) {
   }
 
   return {
+    does: "Finds names in a text.",
     examples: EXAMPLES.map(text => [text]),
     answer,
     pieces(text) { const read = wordsOf(text).pieces.flat(); return { all: read.length, read }; },

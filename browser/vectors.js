@@ -5,15 +5,16 @@ import { cut, forMediaPipe } from "./text.js";
 const MOST = 20;
 
 const LINES = [
-  "the display went black and does not turn on",
+  "the screen of my phone is black",
   "where can I get good coffee around here",
   "the train to the coast leaves at noon",
   "how do I change my password",
   "she won the race in the last second",
   "our dog is afraid of thunder",
   "the soup needs more salt",
-  "prices of apartments rose again this year",
+  "rents in the city rose again this year",
 ];
+const EXAMPLES = ["the mobile does not turn on", "I cannot log in to my account", "a runner finished first", "the puppy hides when it storms"];
 
 function cosine(a, b) {
   const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
@@ -49,9 +50,10 @@ export async function open({ about, entry, tokenizer, room }) {
   }
 
   return {
+    does: "Finds the sentences that mean nearly the same.",
     label: "Search for",
     second: { label: "in these sentences, one a line", value: LINES.join("\n"), list: true },
-    examples: ["my phone is broken", "I forgot my login", "rents are too high", "a storm is coming"].map(text => [text]),
+    examples: EXAMPLES.map(text => [text]),
     answer: async text => ({ vector: await embed(text) }),
     pieces: text => ({ all: tokenizer.ofText(text).length, read: read(text) }),
     show,

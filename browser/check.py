@@ -144,44 +144,41 @@ def compare(runner: Runner, rows: Rows, got: dict) -> int:
 
 
 def _vectors(runner: Runner, rows: Rows, got: dict) -> bool:
-    want = runner.scores(rows)
-    found, typed = np.array([a["vector"] for a in got["answers"]]), got["typed"]
-    alike = cosines(found, want)
-    plain = _plain(rows)
-    number = rows.text.index(typed["text"])
-    near = cosines(np.broadcast_to(want[number], want.shape), want)
+    want, typed = runner.scores(rows), got["typed"]
+    alike, plain = cosines(np.array([a["vector"] for a in got["answers"]]), want), _plain(rows)
+    text = rows.text[typed["number"]]
+    near = cosines(np.broadcast_to(want[typed["number"]], want.shape), want)
     # Blank lines are no lines to be found.
-    near[[text == typed["text"] or not text.strip() for text in rows.text]] = -2
-    right = typed["shown"][0] == rows.text[int(near.argmax())]
-    _print_typed(typed, typed["shown"][0], right, "embed")
+    near[[other == text or not other.strip() for other in rows.text]] = -2
+    first = [rows.text[int(near.argmax())]] if near.max() > -2 else []
+    right = typed["shown"][:1] == first
+    _print_typed(text, typed["shown"][:1], right, "embed")
     print(f"cosine with embed's vectors: mean {alike.mean():.6f}, least {alike.min():.6f}")
-    print(f"of plain ASCII: least {alike[plain].min():.6f} of {plain.sum():,}")
-    return right and alike[plain].min() >= COSINE and alike.mean() >= AGREEMENT
+    print(f"of plain ASCII: least {alike[plain].min(initial=1):.6f} of {plain.sum():,}")
+    return right and alike[plain].min(initial=1) >= COSINE and alike.mean() >= AGREEMENT
 
 
 def _scores(runner: Runner, rows: Rows, got: dict) -> bool:
     """Of classes, of several labels a text (all have to be the same), or of a regression."""
     task, typed = runner.task, got["typed"]
+    names = np.array(task.labels)
     want, scores = runner.scores(rows), np.array([a["scores"] for a in got["answers"]])
-    number = rows.text.index(typed["text"])
-    print(f"largest difference of a score {np.abs(scores - want).max():.2g}")
+    asked = want[typed["number"]]
     if task.is_regression:
-        shown = f"{scores[number, 0]:.3f}"
-        right = typed["headline"] == shown
-        same = np.abs(scores - want)[:, 0] <= SCORE
+        same = (np.abs(scores - want) <= SCORE)[:, 0]
+        right = abs(float(typed["headline"]) - asked[0]) <= SCORE
     elif task.is_multilabel:
-        given = want[number] > 0.5
-        right = typed["headline"] == (", ".join(np.array(task.labels)[given]) or "no label is over 0.5")
         same = ((scores > 0.5) == (want > 0.5)).all(1)
+        right = typed["headline"] == (", ".join(names[asked > 0.5]) or "no label is over 0.5")
     else:
-        right = typed["headline"] == task.labels[want[number].argmax()]
         same = scores.argmax(1) == want.argmax(1)
-    best = {task.labels[i] for i in np.argsort(-want[number])[:MOST]} if not task.is_regression else set()
-    right = right and (len(task.labels) > MOST or set(typed["shown"]) == best)
+        right = typed["headline"] == names[asked.argmax()]
+    right = right and len(typed["shown"]) == min(MOST, len(names)) and set(typed["shown"]) <= set(names)
     plain = _plain(rows)
-    _print_typed(typed, typed["headline"], right, "predict")
+    _print_typed(rows.text[typed["number"]], [typed["headline"]], right, "predict")
     print(f"{'scores' if task.is_regression else 'labels'} agree on {_share(same)}")
     print(f"of plain ASCII on {same[plain].sum():,} of {plain.sum():,}")
+    print(f"largest difference of a score {np.abs(scores - want).max():.2g}")
     return right and same.mean() >= AGREEMENT and same[plain].all()
 
 
@@ -195,8 +192,8 @@ def _entities(runner: Runner, rows: Rows, got: dict) -> bool:
     scores = [
         abs(x["score"] - y["score"]) for a, b in pairs if places(a) == places(b) for x, y in zip(a, b, strict=True)
     ]
-    right = typed["marks"] == [e["surface"] for e in want[rows.text.index(typed["text"])]]
-    _print_typed(typed, ", ".join(typed["marks"]) or "no entity", right, "predict")
+    right = typed["marks"] == [e["surface"] for e in want[typed["number"]]]
+    _print_typed(rows.text[typed["number"]], typed["marks"], right, "predict")
     print(f"entities agree on {_share(same)}; predict has {sum(map(len, want)):,}")
     print(f"largest difference of a score {max(scores, default=0):.2g}")
     return right and same.mean() >= AGREEMENT
@@ -223,8 +220,8 @@ def _share(same: np.ndarray) -> str:
     return f"{same.sum():,} of {len(same):,} texts ({same.mean():.2%})"
 
 
-def _print_typed(typed: dict, shown: str, right: bool, command: str) -> None:
-    print(f"typed: {typed['text']!r} → {shown!r} ({'as' if right else 'NOT as'} {command})")
+def _print_typed(text: str, shown: list[str], right: bool, command: str) -> None:
+    print(f"typed: {text!r} → {', '.join(shown) or 'nothing'} ({'as' if right else 'NOT as'} {command})")
 
 
 def _rows(path: str | None, runner: Runner) -> Rows:
@@ -249,6 +246,8 @@ def main() -> int:
     if not runner.student.length:
         raise UserError(f"{asked.model}: takes any length, which browsers cannot run; give an unrolled file of export")
     rows = _rows(asked.input, runner)
+    if not any(map(str.strip, rows.text)):
+        raise UserError(f"--input={asked.input}: has no text but blank lines")
     answers: queue.Queue = queue.Queue()
     texts = {"model": asked.model.name, "texts": rows.text, "seconds": rows.text_b}
     pages = partial(Pages, model=asked.model.resolve(), asked=texts, answers=answers)

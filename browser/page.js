@@ -107,18 +107,19 @@ function ready(about, asked, entry) {
 
 // For check.py: the same page, asked by itself, one text typed and all answered.
 async function check({ texts, seconds }) {
-  const typed = texts.findIndex((text, n) => text.trim() && (!seconds || seconds[n].trim()));
-  find("text").value = texts[typed];
-  find("second").value = seconds ? seconds[typed] : texts.filter(text => text !== texts[typed]).join("\n");
+  const number = texts.findIndex((text, n) => text.trim() && (!seconds || seconds[n].trim()));
+  find("text").value = texts[number];
+  find("second").value = seconds ? seconds[number] : texts.filter(text => text !== texts[number]).join("\n");
   await ask();
   const shown = [...find("answer").querySelectorAll(".name")].map(name => name.textContent);
   const marks = [...find("answer").querySelectorAll(".tagged mark")].map(mark => mark.firstChild.textContent);
   const answers = [];
   for (const [n, text] of texts.entries()) {
-    const ids = student.pieces(text).read.map(piece => piece.id);
-    answers.push({ ...await timed(text, seconds?.[n] ?? ""), ids });
+    const both = seconds ? [text, seconds[n]] : [text];
+    const ids = both.flatMap(each => student.pieces(each).read.map(piece => piece.id));
+    answers.push({ ...await timed(...both), ids });
   }
-  await post({ typed: { text: texts[typed], headline: find("headline").textContent, shown, marks }, answers });
+  await post({ typed: { number, headline: find("headline").textContent, shown, marks }, answers });
 }
 
 const post = body => fetch("answers", { method: "POST", body: JSON.stringify(body) });

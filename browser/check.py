@@ -244,7 +244,9 @@ def main() -> int:
         raise UserError(f"{missing[0]}: not there; run npm install --ignore-scripts --no-package-lock in {HERE.name}/")
     runner = Runner.load_file(asked.model)
     if not runner.student.length:
-        raise UserError(f"{asked.model}: takes any length, which browsers cannot run; give an unrolled file of export")
+        raise UserError(
+            f"{asked.model}: takes texts of any length, and the page wants a fixed one; give an unrolled file of export"
+        )
     rows = _rows(asked.input, runner)
     if not any(map(str.strip, rows.text)):
         raise UserError(f"--input={asked.input}: has no text but blank lines")

@@ -136,7 +136,9 @@ try {
   if (checked) await check(asked);
   else {
     await warmUp();
-    find("examples").querySelector("button")?.click();
+    const example = find("examples").querySelector("button");
+    if (example && !find("text").value) example.click();
+    else await ask();
     find("text").focus();
   }
 } catch (error) {

@@ -186,3 +186,22 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
         )
     )
     assert broken(tmp_path / "from.md") == [*bad, "gone.png"]
+
+
+def sentences(page: Path) -> list[list[str]]:
+    """Words of each sentence outside tables, headings and code; inline code and a link count as one word."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    lines = [
+        line for line in text.splitlines() if not re.match(r"\s*(\||#|<!--)|    ", line) or re.match(r"\s*[-*] ", line)
+    ]
+    text = "\n".join(re.sub(r"^\s*(?:[-*]|\d+\.) ", "\n\n", line) for line in lines)
+    text = re.sub(r"`[^`]*`|\[[^\]]*\]\([^)]*\)", "x", text)
+    parts = [part for block in re.split(r"\n\s*\n", text) for part in re.split(r"(?<=[.:!?])\s+", block)]
+    return [words for part in parts if len(words := part.split()) > 1]
+
+
+def test_sentences_are_short() -> None:
+    pages = [p for p in PAGES if p.suffix == ".md" and "saved_models" not in p.parts]
+    lengths = sorted(len(words) for page in pages for words in sentences(page))
+    assert len(lengths) > 1000
+    assert lengths[len(lengths) // 2] <= 14 and lengths[int(0.9 * len(lengths))] <= 25

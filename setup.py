@@ -17,32 +17,48 @@ def version() -> str:
     return found.group(1)
 
 
-# Lower bound: what requirements.txt pins. Upper bound: the next version that may break (BUILD.md says which did).
+# Lower bounds: what passed the tests. Upper bounds: the next version that may break. docs/install.md says more.
+# What `predict`, `embed` and `evaluate` need of a .tflite file, TensorFlow not being needed. Everybody gets this.
 INSTALL_REQUIRES = [
-    "tensorflow>=2.21,<2.22",
-    "tensorflow-text>=2.21.1,<2.22",
-    "keras>=3.15.1,<4",
-    "tf-keras>=2.21,<2.22",
-    "transformers>=4.54.1,<4.55",
-    "tokenizers>=0.21.4,<0.22",
-    "safetensors>=0.8,<1",
-    "h5py>=3.14,<4",
-    "huggingface_hub>=0.36.2,<0.37",
-    "tensorflow-datasets>=4.9.10,<5",
-    "importlib_resources>=7.1,<8",
-    "tensorflow-model-optimization>=0.8.1,<0.9",
-    "absl-py>=1.4,<2",
-    "ai-edge-litert>=2.3,<3",
-    "flatbuffers>=25.12.19,<26",
-    "HanTa>=1.2.1,<2",
-    "charset-normalizer>=3.5.2,<4",
-    "scikit-learn>=1.9,<2",
-    "numpy>=2.4,<3",
-    "pyarrow>=26,<27",
-    "matplotlib>=3.11,<4",
-    "tqdm>=4.70,<5",
-    "tensorboard>=2.21,<2.22",
+    "ai-edge-litert>=1.4,<3",
+    "numpy>=2.0,<3",
+    "tokenizers>=0.21,<0.24",
+    "charset-normalizer>=3.2,<4",
+    "absl-py>=1.2,<3",
+    "tqdm>=4.64,<5",
 ]
+TRAIN = [
+    "tensorflow>=2.19,<2.22",
+    "keras>=3.10,<4",
+    "safetensors>=0.4.3,<1",
+    "pyarrow>=17,<27",
+]
+TF_KERAS = ["tf-keras>=2.19,<2.22"]
+HUB = ["huggingface_hub>=0.34,<3"]
+# transformers narrows tokenizers to 0.21 and huggingface_hub to 0.
+TEACHER = [
+    *TRAIN, *TF_KERAS, *HUB,
+    "transformers>=4.54.1,<4.55",
+    "h5py>=3.11,<4",
+    "scikit-learn>=1.5,<2",
+]  # fmt: skip
+# Extra → what it needs beyond that. kd_keras/common/packages.py says which part of the project needs which extra.
+EXTRAS = {
+    "litert": [],
+    "train": TRAIN,
+    "teacher": TEACHER,
+    # There is no wheel of tensorflow-text for Windows.
+    "text": [*TRAIN, "tensorflow-text>=2.19,<2.22; platform_system != 'Windows'"],
+    "tfds": [*TRAIN, "tensorflow-datasets>=4.9.7,<5", "importlib_resources>=6.4,<8"],
+    "augment": ["pyarrow>=17,<27", "HanTa>=1.1.2,<2"],
+    "compress": [*TRAIN, *TF_KERAS, "tensorflow-model-optimization>=0.8.1,<0.9"],
+    "plots": ["matplotlib>=3.9,<4", "tensorboard>=2.19,<2.22"],
+    "export": [*TRAIN, *HUB, "flatbuffers>=24.3.25,<26"],
+    "ray": [*TEACHER, "ray>=2.60,<3"],
+}
+EXTRAS["all"] = sorted({requirement for needs in EXTRAS.values() for requirement in needs})
+# CUDA's libraries, several GB: not part of "all".
+EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.19,<2.22"]
 
 setup(
     name="kd_keras",
@@ -53,7 +69,7 @@ setup(
     packages=find_packages(include=["kd_keras", "kd_keras.*"]),
     package_data={"kd_keras": ["**/*.txt", "**/*.json", "**/*.md"]},
     entry_points={"console_scripts": ["kd-keras=kd_keras.__main__:main"]},
-    python_requires=">=3.11,<3.13",
+    python_requires=">=3.11,<3.14",
     install_requires=INSTALL_REQUIRES,
-    extras_require={"ray": ["ray>=2.60,<3"], "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"]},
+    extras_require=EXTRAS,
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.common.progress import say
@@ -34,6 +34,9 @@ def main(argv: list[str]) -> None:
     hide_gpus()
     settings = from_flags(BenchmarkSettings)
     cli.required(model_dir="a run folder of train that export was called on")
+    packages.require("benchmark", "export")
+    if settings.teacher_formats != "none":
+        packages.require(f"--teacher_formats={settings.teacher_formats}", "teacher")
 
     from kd_keras.timing import measure
 

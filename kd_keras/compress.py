@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.compression.settings import CompressSettings
@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     hide_gpus()
     settings = from_flags(CompressSettings)
     cli.required(model_dir="a run folder of train", output_dir="the run folder to write")
+    packages.require("compress", "compress")
 
     from kd_keras.compression import compressor
     from kd_keras.compression.report import table

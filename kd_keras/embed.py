@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
@@ -57,6 +57,8 @@ def main(argv: list[str]) -> None:
             raise UserError(f"--model={file}: expected a run's {opened.layout.student.name}, or a .tflite file")
     else:
         opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
+    if not isinstance(opened, Runner):
+        packages.require(FLAGS.model or FLAGS.model_dir, "train")
     from_flags(DeviceSettings).take(f"--model={file}" if isinstance(opened, Runner) else None)
     vectors.require_encoder(opened.task, FLAGS.model or FLAGS.model_dir)
     if texts:

@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import flags
 
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
@@ -58,6 +58,8 @@ def main(argv: list[str]) -> None:
     from kd_keras.deploy.runner import Runner, always_answers, only_label, require_export
     from kd_keras.runs.finished import FinishedRun
 
+    if not all(fmt.is_tflite for fmt in formats):
+        packages.require(f"--formats={FLAGS.formats}", "train")
     run = FinishedRun.open(FLAGS.model_dir)
     from_flags(DeviceSettings).take(f"--formats={FLAGS.formats}" if all(fmt.is_tflite for fmt in formats) else None)
     task = run.task

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.common.errors import UserError
@@ -38,6 +38,7 @@ def main(argv: list[str]) -> None:
     hide_gpus()
     settings = from_flags(ExportSettings)
     cli.required(model_dir="a run folder of train")
+    packages.require("export", "export")
     settings.chosen()
     for name in ("calibration_file", "check_file"):
         if FLAGS[name].value:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from kd_keras.common import cli, files
+from kd_keras.common import cli, files, packages
 from kd_keras.common.config import define_flags, define_own, from_flags, set_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
@@ -36,6 +36,7 @@ def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks, settings = from_flags(TaskSettings), from_flags(TeacherSettings)
     cli.required(output_dir="where the fine-tuned teacher goes")
+    packages.require("finetune", "teacher")
     folder = Path(flags.FLAGS.output_dir)
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
         raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
@@ -60,6 +60,7 @@ def main(argv: list[str]) -> None:
     cli.required(teacher_dir="a fine-tuned teacher", input="the text to label")
     if not FLAGS.output_dir and not FLAGS.output:
         raise UserError("--output_dir=DIR or --output=FILE.jsonl is needed: where the signals go")
+    packages.require("label", "teacher")
     cluster = from_flags(ClusterSettings)
     cluster.check()
     from_flags(DeviceSettings).take(cluster.on_cpus)

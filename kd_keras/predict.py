@@ -24,7 +24,7 @@ from pathlib import Path
 
 from absl import flags
 
-from kd_keras.common import cli, files
+from kd_keras.common import cli, files, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
@@ -73,6 +73,8 @@ def main(argv: list[str]) -> None:
 
     # A run is opened before TensorFlow is imported, which takes seconds.
     opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
+    if not FLAGS.model:
+        packages.require(f"--model_dir={FLAGS.model_dir}", "train")
     from_flags(DeviceSettings).take(f"--model={FLAGS.model}" if FLAGS.model else None)
     task = opened.task
     if task.is_text:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from absl import flags
 
 from kd_keras.augment.settings import UnlabeledSettings
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, flags_text, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.pipelines.settings import ClusterSettings
@@ -38,6 +38,7 @@ def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     settings = [from_flags(c) for c in _SETTINGS]
     how, cluster = from_flags(FileSettings), from_flags(ClusterSettings)
+    packages.require("pretrain", "teacher")
     from_flags(DeviceSettings).take(cluster.on_cpus)
 
     from kd_keras.runs.universal_job import UniversalJob, check

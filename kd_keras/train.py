@@ -10,7 +10,7 @@ from __future__ import annotations
 from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
-from kd_keras.common import cli
+from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, flags_text, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
@@ -44,6 +44,9 @@ def main(argv: list[str]) -> None:
     tasks = from_flags(TaskSettings)
     *settings, warm, cluster = (from_flags(c) for c in _SETTINGS[1:])
     task = resolve(tasks)
+    if flags.FLAGS.teacher_signals is None:
+        packages.require(f"--teacher={flags.FLAGS.teacher}", "teacher")
+    packages.require("train", "train")
     if flags.FLAGS.print_recipe:
         print_recipe(
             task, from_flags(TeacherSettings), from_flags(RecipeSettings), from_flags(JobSettings).ablate, warm

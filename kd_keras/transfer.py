@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
-from kd_keras.common import cli, files
+from kd_keras.common import cli, files, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
@@ -44,6 +44,7 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--output={FLAGS.output or ''}: expected a name that ends in .jsonl")
     read = {f"--{name}": getattr(tasks, name) for name in ("train_file", "dev_file", "test_file")}
     check_output(FLAGS.output, "--output", read)
+    packages.require("transfer", "augment", "pyarrow")
     if settings.chance("pos"):
         from kd_keras.augment.tagging import check_tagger
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 
+from kd_keras.common import packages
 from kd_keras.common.errors import UserError
 
 Tagger = Callable[[Sequence[str]], list[str]]
@@ -39,7 +39,10 @@ _TAGGERS = {"hanta": (hanta, ("HanTa",)), "spacy": (spacy, ("spacy", "en_core_we
 
 def check_tagger(name: str) -> None:
     """UserError where the tagger's packages are not installed; imports nothing."""
-    missing = [package for package in _TAGGERS[name][1] if importlib.util.find_spec(package) is None]
+    needs = _TAGGERS[name][1]
+    if name == "hanta":
+        packages.require("the tags of words", "augment", *needs)
+    missing = [package for package in needs if not packages.installed(package)]
     if missing:
         raise UserError(f"--tagger={name}: needs the package{'s'[: len(missing) - 1]} {', '.join(missing)}")
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
-from kd_keras.common import flagfiles, help_pages, stopping
+from kd_keras.common import flagfiles, help_pages, packages, stopping
 from kd_keras.common.devices import import_tensorflow as import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output, check_utf8
@@ -113,8 +113,9 @@ def run(main: Callable[[list[str]], None]) -> None:
         except Exception as e:
             if stopping.asked():  # then it is what a library made of the interrupt
                 raise KeyboardInterrupt from None
-            if isinstance(e, UserError):
-                print(f"error: {e}", file=sys.stderr)
+            said = packages.lacking(e.name) if isinstance(e, ModuleNotFoundError) else None
+            if said or isinstance(e, UserError):
+                print(f"error: {said or e}", file=sys.stderr)
                 return 2
             if isinstance(e, OSError) and e.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 return _failed_write(e)

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from kd_keras.common import packages
 from kd_keras.common.config import AUTO, Checked, setting
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
@@ -61,9 +62,13 @@ def import_tensorflow() -> None:
 
     It gets one GPU, whose memory it takes as it needs it, and whose float32 is float32: by default a GPU of today
     rounds products to ten bits.
+
+    Raises:
+      UserError: it is not installed.
     """
     if "tensorflow" in sys.modules:
         return
+    packages.require("TensorFlow's part", "train")
     with native_notes_held():
         import tensorflow as tf
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_keras.common import files
+from kd_keras.common import files, packages
 from kd_keras.common.cli import command, import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
@@ -145,6 +145,8 @@ def require_export(run: FinishedRun, fmt: Format) -> None:
     """UserError where the run's student was not exported in this format, or another one was."""
     if fmt == KERAS:
         return
+    if fmt == SAVED_MODEL and not run.task.is_tagging:
+        packages.require(f"--formats={fmt.name}", "text")
     home, root = run.home, run.layout.root
     again = command("export", model_dir=root, formats=fmt.name, **({"arm": run.arm} if run.arm else {}))
     there = home.tflite / fmt.file if fmt.is_tflite else home.saved_model_metadata

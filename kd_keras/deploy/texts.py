@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kd_keras.augment.transfer import load
-from kd_keras.common import files
+from kd_keras.common import files, packages
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.deploy import invented
 from kd_keras.deploy.settings import ExportSettings
-from kd_keras.formats.format import Format
+from kd_keras.formats.format import SAVED_MODEL, Format
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task, TaskData, read_labelled, read_texts
 from kd_keras.tasks.columns import Columns
@@ -48,7 +48,7 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
     Raises:
       UserError: a file that cannot be read, or int8 without text.
     """
-    task, formats = run.task, settings.chosen()
+    task, formats = run.task, _formats(run.task, settings)
     if task.is_text:
         return _of_plain_text(run, settings, formats)
     int8 = [f for f in formats if f.precision == "int8"]
@@ -78,6 +78,18 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
     return Texts(
         formats, source, _ready(task, check, MOST_CHECKS), calibration and _ready(task, calibration, MOST_CALIBRATION)
     )
+
+
+def _formats(task: Task, settings: ExportSettings) -> list[Format]:
+    """Those of ``settings`` that can be written: a SavedModel that reads strings needs tensorflow-text."""
+    formats = settings.chosen()
+    if task.is_tagging or SAVED_MODEL not in formats:
+        return formats
+    if settings.formats:
+        packages.require(f"--formats={SAVED_MODEL.name}", "text")
+    elif packages.say_left_out(SAVED_MODEL.name, "text", "tensorflow_text"):
+        formats.remove(SAVED_MODEL)
+    return formats
 
 
 def _of_plain_text(run: FinishedRun, settings: ExportSettings, formats: Sequence[Format]) -> Texts:

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kd_keras.common import packages
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import without_pattern
-from kd_keras.formats.graph_tokenizer import InGraphTokenizer
 from kd_keras.students.inference import answer_of
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.token_ids import TokenIds
@@ -52,6 +52,8 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
     if task.is_tagging:
         tf.saved_model.save(module, str(folder), signatures={"ids": from_ids})
         return
+    from kd_keras.formats.graph_tokenizer import InGraphTokenizer  # tensorflow-text is an extra
+
     module.tokenizer = InGraphTokenizer(tokenizer)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, n) for n in texts])
@@ -80,7 +82,8 @@ class LoadedModel:
     """A SavedModel of :func:`write_saved_model`."""
 
     def __init__(self, folder: Path):
-        import tensorflow_text  # noqa: F401  its ops are in the graph
+        if packages.installed("tensorflow_text"):
+            import tensorflow_text  # noqa: F401  its ops are in the graph, but in a tagger's
 
         try:
             with without_pattern(Path(folder)) as place:

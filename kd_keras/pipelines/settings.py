@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from dataclasses import dataclass
 
-from kd_keras.common import team
+from kd_keras.common import packages, team
 from kd_keras.common.config import Checked, setting
 from kd_keras.common.errors import UserError
 
@@ -90,5 +89,5 @@ class ClusterSettings(Checked):
 
     def check(self) -> None:
         """UserError where Ray is asked for and not installed; before anything is read."""
-        if self.wanted and importlib.util.find_spec("ray") is None:
-            raise UserError(f"--cluster={self.cluster}: Ray is not installed; pip install 'kd_keras[ray]'")
+        if self.wanted:
+            packages.require(f"--cluster={self.cluster}", "ray", "ray")

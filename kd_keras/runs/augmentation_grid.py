@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kd_keras.augment.settings import RULES
 from kd_keras.common import files
+from kd_keras.common.figures import as_drawn, can_draw
 from kd_keras.common.markdown import markdown_table
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import spread_cell
@@ -56,9 +57,10 @@ def run_augmentation_grid(run: Run) -> dict:
         (_ROW[r], [[100 * e[metric] for e in scores[f"{k}-{r}"]["per_seed"][split]] for k in (BASELINE, DISTILLED)])
         for r in GRID
     ]
-    figure = plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
-    plots.save(figure, layout.plots / "ablation.png")
-    files.write_text(layout.report, _markdown(job, result, table))
+    if can_draw():
+        figure = plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
+        plots.save(figure, layout.plots / "ablation.png")
+    files.write_text(layout.report, as_drawn(_markdown(job, result, table)))
     return result | {"table": table}
 
 

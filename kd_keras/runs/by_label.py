@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from kd_keras.common.figures import Figure
 from kd_keras.common.markdown import markdown_table
 from kd_keras.runs.plots import BARS, BLUE, WORST, bars, shortened
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
+from kd_keras.common.figures import Figure
 from kd_keras.common.markdown import markdown_table
 from kd_keras.runs.plots import BLUE, GREY, ORANGE, shortened
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kd_keras.augment.tagging import check_tagger
 from kd_keras.augment.unlabeled import check_unlabeled
-from kd_keras.common import files
+from kd_keras.common import files, packages
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.places import check_output_dir
@@ -44,13 +44,16 @@ def check(job: Job) -> Run:
         job.checkpoint.check_length(job.teacher.teacher_max_length or job.task.max_length)
         settings = for_data(job.teacher, job.checkpoint, job.data)
         job.checkpoint.check_start(settings, job.task.num_outputs, job.task.is_tagging)
+    packages.say_left_out("plots", "plots", "matplotlib")
     return run
 
 
 def _check_flags(job: Job) -> None:
-    job.cluster.check()
     """What cannot go together, or not with the task."""
+    job.cluster.check()
     task, recipe, ablate = job.task, job.recipe, job.job.ablate
+    if job.job.tensorboard:
+        packages.require("--tensorboard", "plots", "tensorboard")
     job.label.check_machine()
     job.teacher.check_machine()
     if recipe.logit_head == "own" and ablate == "none" and recipe.recipe in ("soft", "hard"):

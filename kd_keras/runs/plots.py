@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from kd_keras import metrics
 from kd_keras.common import files, seeds
+from kd_keras.common.figures import Figure
 from kd_keras.distill.settings import BASELINE
 
 BLUE, ORANGE, GREY = "#1f6fb4", "#e07b26", "#777777"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kd_keras.common import files
+from kd_keras.common.figures import as_drawn, can_draw
 from kd_keras.common.markdown import markdown_table
 from kd_keras.common.progress import say
 from kd_keras.distill.settings import BASELINE
@@ -78,9 +79,10 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
         for name in recipes
     }
     base = [100 * e[metric] for e in scores[BASELINE, 0]["per_seed"][split]]
-    figure = plots.transfer_curves(curves, base, 100 * result["teacher"][split][metric], f"{split} {metric}, %")
-    plots.save(figure, layout.plots / "ablation.png")
-    files.write_text(layout.report, _markdown(job, result, tables))
+    if can_draw():
+        figure = plots.transfer_curves(curves, base, 100 * result["teacher"][split][metric], f"{split} {metric}, %")
+        plots.save(figure, layout.plots / "ablation.png")
+    files.write_text(layout.report, as_drawn(_markdown(job, result, tables)))
     return result | {"table": tables}
 
 

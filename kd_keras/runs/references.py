@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_keras.common import files
+from kd_keras.common import files, packages
 from kd_keras.common.artifacts import find_or_make
 from kd_keras.common.npz import open_npz
 from kd_keras.common.progress import say
@@ -50,12 +50,14 @@ class References:
 
 
 def references(run: Run) -> References:
-    """Found in this run or another of the task, or made; none for a regression.
+    """Found in this run or another of the task, or made; none for a regression, or without scikit-learn.
 
     Of several labels a text, the logit over which a label is given is chosen on dev, as for every model.
     """
     job = run.job
     if job.task.is_regression or job.task.is_tagging:
+        return References()
+    if packages.say_left_out("linear models", "teacher", "sklearn"):
         return References()
     splits = {split: rows for split, rows in run.splits.items() if split != "train"}
     with run.timings.step("linear models"):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from kd_keras.common import files
+from kd_keras.common.figures import Figure, as_drawn, can_draw
 from kd_keras.common.machine import cpus
 from kd_keras.common.markdown import markdown_table
 from kd_keras.common.ragged import flat
@@ -42,8 +41,9 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
     """Writes metrics.json, report.md and its plots; returns the first, and "table" and "verdict" as text."""
     metrics = results(run, inputs, arms, chosen)
     files.write_json(run.layout.metrics, metrics)
-    _draw(run, inputs, arms, chosen, metrics)
-    files.write_text(run.layout.report, _markdown(run.job, metrics))
+    if can_draw():
+        _draw(run, inputs, arms, chosen, metrics)
+    files.write_text(run.layout.report, as_drawn(_markdown(run.job, metrics)))
     return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from kd_keras.common.figures import Figure
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics.answers import answers
 from kd_keras.metrics.tagging import tagging_scores

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, documents, named_files
-from kd_keras.common import files
+from kd_keras.common import files, packages
 from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
@@ -164,6 +164,9 @@ def check(job: UniversalJob) -> UniversalRun:
     if tagging := [name for name, task in tasks.items() if task.is_tagging]:
         raise UserError(f"--tasks={tagging[0]}: tags words, of which a text's vector knows nothing; leave it out")
     job.cluster.check()
+    if job.universal.tensorboard:
+        packages.require("--tensorboard", "plots", "tensorboard")
+    packages.say_left_out("plots", "plots", "matplotlib")
     job.label.check_machine()
     job.label.check_layer(job.checkpoint.layers)
     job.checkpoint.check_length(job.universal.teacher_max_length)

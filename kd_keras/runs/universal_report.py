@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from kd_keras.common import files
+from kd_keras.common.figures import Figure, can_draw
 from kd_keras.common.machine import cpus
 from kd_keras.runs import plots, probing
 from kd_keras.runs.probing import STUDENT, TEACHER, table
@@ -39,8 +39,10 @@ def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
         "cpus": cpus(),
     }
     files.write_json(run.layout.metrics, metrics)
-    plots.save(_learning(made.history["epochs"]), run.layout.plots / "learning_curves.png")
-    if few := {name: found for name, found in worth.items() if "rows" in found}:
+    few = {name: found for name, found in worth.items() if "rows" in found}
+    if can_draw():
+        plots.save(_learning(made.history["epochs"]), run.layout.plots / "learning_curves.png")
+    if few and can_draw():
         plots.save(label_efficiency(few, (STUDENT, TEACHER)), run.layout.plots / "label_efficiency.png")
     files.write_text(run.layout.report, _markdown(run, made, metrics))
     return metrics | {"table": table(metrics)}

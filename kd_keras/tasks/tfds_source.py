@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_keras.common import packages
 from kd_keras.common.devices import import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import tail
@@ -55,10 +55,6 @@ def tfds_dir() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
 
 
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
 def _version(path: Path) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r"\d+", path.name))
 
@@ -91,11 +87,11 @@ class Tfds:
         return max(found, key=_version, default=None)
 
     def here(self, task: Task, data_dir: str | None) -> str | None:
-        path = self._prepared() if _is_installed("tensorflow_datasets") else None
+        path = self._prepared() if packages.installed("tensorflow_datasets") else None
         return f"tensorflow-datasets {self.name}, prepared in {path}" if path else None
 
     def _can_download(self) -> bool:
-        return _is_installed("tensorflow_datasets") and (not self.needs or _is_installed(self.needs))
+        return packages.installed("tensorflow_datasets") and (not self.needs or packages.installed(self.needs))
 
     def reachable(self, task: Task, data_dir: str | None) -> str | None:
         prepared = self.here(task, data_dir)
@@ -105,7 +101,7 @@ class Tfds:
 
     def hint(self, task: Task) -> str:
         name = self.download or self.name
-        install = "" if self._can_download() else f"pip install tensorflow-datasets {self.needs or ''}".strip()
+        install = "" if self._can_download() else f"{packages.pip_command('tfds')} {self.needs or ''}".strip()
         # The tfds command does not know the data sets of other hubs.
         load = f"python -c \"import tensorflow_datasets as tfds; tfds.load('{name}')\""
         steps = [

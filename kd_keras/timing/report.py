@@ -7,10 +7,10 @@ from pathlib import Path
 
 from kd_keras import metrics
 from kd_keras.common import files
+from kd_keras.common.figures import Figure, can_draw
 from kd_keras.common.markdown import markdown_table
 from kd_keras.deploy.runner import always_answers
 from kd_keras.runs import plots
-from kd_keras.timing.plot import pareto
 
 JSON, PAGE, PLOT = "benchmark.json", "benchmark.md", "pareto.png"
 
@@ -201,8 +201,12 @@ def _phone(report: dict) -> str:
     return "\n\n".join(parts)
 
 
-def _figure(report: dict):
-    """None where fewer than two files can be set beside each other."""
+def _figure(report: dict) -> Figure | None:
+    """None where fewer than two files can be set beside each other, or there is no matplotlib."""
+    if not can_draw():
+        return None
+    from kd_keras.timing.plot import pareto
+
     last, threads, metric = _longest(report), _threads(report)[0], report["metric"]
     percent = metrics.get(metric).percent
     points = [

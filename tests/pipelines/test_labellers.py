@@ -133,6 +133,8 @@ def test_an_address_comes_from_the_environment(monkeypatch):
 
 def test_without_ray_it_is_one_line(monkeypatch, trained_run, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"--cluster=ray: Ray is not installed; pip install 'kd_keras\[ray\]'"):
+    with pytest.raises(
+        UserError, match=r"--cluster=ray: needs ray, which is not installed; pip install 'kd_keras\[ray\]'"
+    ):
         ClusterSettings(cluster="ray").check()
     ClusterSettings().check()

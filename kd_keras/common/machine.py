@@ -27,7 +27,7 @@ def has_bfloat16() -> bool:
 
 
 def memory_mb() -> dict[str, float]:
-    """{"now", "peak"}: resident memory of this process in MB (10⁶ bytes).
+    """{"now", "peak"}: resident memory of this process in MB (10⁶ bytes); 0 on Windows, which tells otherwise.
 
     The kernel's VmHWM belongs to this program's memory alone; getrusage's ru_maxrss, the way out where there is no
     /proc, also remembers the process that started this one.
@@ -35,8 +35,10 @@ def memory_mb() -> dict[str, float]:
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
-        import resource
-
+        try:
+            import resource
+        except ImportError:
+            return {"now": 0.0, "peak": 0.0}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
         return {"now": peak, "peak": peak}
     fields = dict(line.split(":", 1) for line in lines if ":" in line)

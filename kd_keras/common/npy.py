@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+_BLOCK = 1 << 20
 
 
 class NpyWriter:
@@ -58,6 +61,19 @@ def put_rows(path: Path, where: np.ndarray, values: np.ndarray, rows: int) -> No
         array = np.load(path, mmap_mode="r+")
     else:
         array = np.lib.format.open_memmap(path, "w+", values.dtype, (rows, *values.shape[1:]))
-        with open(path, "rb+") as file:  # a mapped page that finds no room on the disk would kill the process
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        with open(path, "rb+") as file:
+            _reserve(file, array.offset, path.stat().st_size)
     array[where] = values
+
+
+def _reserve(file: BinaryIO, start: int, size: int) -> None:
+    """Takes room on the disk for a file: a mapped page that finds none would kill the process.
+
+    macOS and Windows have no posix_fallocate; there zeros are written from ``start`` on.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    file.seek(start)
+    for place in range(start, size, _BLOCK):
+        file.write(bytes(min(_BLOCK, size - place)))

@@ -85,7 +85,11 @@ class _Again(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = os.pread(self._file.fileno(), len(buffer), self._at)
+        if hasattr(os, "pread"):
+            data = os.pread(self._file.fileno(), len(buffer), self._at)
+        else:  # Windows: the file's own place is moved, which nobody else looks at
+            self._file.seek(self._at)
+            data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

@@ -37,7 +37,8 @@ def listen() -> None:
         return
     _screen = os.dup(2)
     read, write = os.pipe()
-    os.set_blocking(write, False)
+    if hasattr(os, "set_blocking"):  # Windows: from Python 3.12 on, and signals do not ask for it
+        os.set_blocking(write, False)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup and its like keep what they asked for
@@ -52,13 +53,16 @@ def held() -> Iterator[None]:
     This one ends the others; a signal that comes meanwhile is answered at the end.
     """
     global _held
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a process takes over from its parent
+    masks = hasattr(signal, "pthread_sigmask")  # on Windows the processes hear a Ctrl-C too
+    if masks:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a process takes over from its parent
     _held = True
     try:
         yield
     finally:
         _held = False
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _tell()
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from kd_keras import __version__
-from kd_keras.common import packages
 from kd_keras.common.cli import command
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
@@ -124,7 +123,6 @@ def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
     if teacher and teacher.positions < longest:
         longest, whose = teacher.positions, "the teacher"
     lengths = settings.length_list(longest, whose)
-    packages.say_left_out("plot", "plots", "matplotlib")
     source, rows = run.dev_rows(settings.data_dir, settings.data_file, settings)
     return Plan(run, settings, lengths, formats, source, rows, teacher)
 

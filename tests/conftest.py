@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,7 @@ def toy_sentences():
 # Standard input: JSON list of {"argv": [...], "stdin": "..."}; standard output: JSON list of what came out.
 _DRIVER = """
 import contextlib, importlib, io, json, sys
+sys.modules.update(dict.fromkeys(sys.argv[3:]))  # Python finds none of these now
 from absl import flags
 from kd_keras.common import cli
 verb, eager, cases = sys.argv[1], sys.argv[2] == "eager", json.load(sys.stdin)
@@ -169,16 +171,17 @@ def run_verb(run_python, tmp_path_factory):
     """(verb, *cases) → [{"code", "out", "err", "tf"}, …]; a case is a list of arguments, or (arguments, stdin).
 
     With ``eager=True`` no graph is traced: for many students of a few updates each, whose tracing takes longest.
+    The modules of ``without`` are as if they were not installed.
     """
     import json
 
     away = tmp_path_factory.mktemp("cwd")  # so that nothing finds, or writes, the project's own saved_models
 
-    def run(verb: str, *cases: list | tuple[list, str], eager: bool = False) -> list[dict]:
+    def run(verb: str, *cases: list | tuple[list, str], eager: bool = False, without: Sequence[str] = ()) -> list[dict]:
         asked = [{"argv": c, "stdin": ""} if isinstance(c, list) else {"argv": c[0], "stdin": c[1]} for c in cases]
         asked = [c | {"argv": [str(a) for a in c["argv"]]} for c in asked]
         mode = "eager" if eager else "graph"
-        done = run_python("-c", _DRIVER, f"kd_keras.{verb}", mode, input=json.dumps(asked), cwd=away)
+        done = run_python("-c", _DRIVER, f"kd_keras.{verb}", mode, *without, input=json.dumps(asked), cwd=away)
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from kd_keras.common import packages
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICKSTART = ROOT / "flags" / "quickstart.txt"
@@ -45,12 +52,29 @@ def pins(name: str) -> dict[str, str]:
     return found
 
 
-def setup_requirements() -> dict[str, Requirement]:
-    source = (ROOT / "setup.py").read_text(encoding="utf-8")
-    block = re.search(r"INSTALL_REQUIRES = \[(.*?)\]", source, re.DOTALL)
-    assert block
-    found = [Requirement(text) for text in re.findall(r'"([^"]+)"', block[1])]
-    return {canonicalize_name(r.name): r for r in found}
+@cache
+def setup_arguments() -> dict[str, Any]:
+    """What setup.py gives to setuptools; nothing is built."""
+    given: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("setuptools.setup", lambda **how: given.update(how))
+        runpy.run_path(str(ROOT / "setup.py"))
+    return given
+
+
+def by_name(requirements: Iterable[str]) -> dict[str, Requirement]:
+    """Canonical name → requirement; two ranges of one package fail."""
+    found: dict[str, Requirement] = {}
+    for requirement in map(Requirement, requirements):
+        key = canonicalize_name(requirement.name)
+        assert found.setdefault(key, requirement) == requirement, f"{key} has two ranges"
+    return found
+
+
+def setup_requirements(*extras: str) -> dict[str, Requirement]:
+    """What everybody gets, and some extras."""
+    given = setup_arguments()
+    return by_name([*given["install_requires"], *(text for extra in extras for text in given["extras_require"][extra])])
 
 
 def direct(name: str) -> set[str]:
@@ -61,11 +85,87 @@ def direct(name: str) -> set[str]:
 
 
 def test_setup_and_pins_name_the_same_direct_dependencies() -> None:
-    wanted, pinned = setup_requirements(), pins("requirements.txt")
+    wanted, pinned = setup_requirements("all"), pins("requirements.txt")
+    wanted.pop("ray")  # requirements-ray.txt
     assert set(wanted) == direct("requirements.txt")
     for name, requirement in wanted.items():
         assert requirement.specifier.contains(pinned[name]), f"{requirement} does not take {pinned[name]}"
         assert "<" in str(requirement.specifier), f"{requirement} has no upper bound"
+
+
+# Called otherwise on the index than in Python, or brought by another package that is named.
+DISTRIBUTIONS = {"absl": "absl-py", "sklearn": "scikit-learn", "scipy": "scikit-learn"}
+# What the user chooses to have: a flag's value names it, and the error has no extra of ours.
+OWN_CHOICE = {"spacy"}
+
+
+def imported_modules() -> dict[str, set[str]]:
+    """Top module that is neither Python's nor ours → files of kd_keras/ that import it, in functions too."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "kd_keras").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for top in {name.partition(".")[0] for name in names} - {*sys.stdlib_module_names, "kd_keras"}:
+                found.setdefault(top, set()).add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def distribution(module: str) -> str:
+    return canonicalize_name(DISTRIBUTIONS.get(module, module))
+
+
+def test_each_import_belongs_to_everybody_or_to_an_extra() -> None:
+    everything = set(setup_requirements("all"))
+    strangers = {module: files for module, files in imported_modules().items()
+                 if module not in OWN_CHOICE and distribution(module) not in everything}  # fmt: skip
+    assert not strangers
+    unused = everything - {distribution(module) for module in imported_modules()}
+    # tensorflow-datasets imports it undeclared; Keras writes logs by it.
+    assert unused == {"importlib-resources", "tensorboard"}
+
+
+def test_what_everybody_gets_is_small_and_pure_of_tensorflow() -> None:
+    assert set(setup_requirements()) == {"ai-edge-litert", "numpy", "tokenizers", "charset-normalizer", "absl-py", "tqdm"}
+    assert set(setup_requirements("litert")) == set(setup_requirements())
+    assert set(setup_requirements("train")) - set(setup_requirements()) == {"tensorflow", "keras", "safetensors", "pyarrow"}
+
+
+def test_extras_and_the_table_of_errors_are_one() -> None:
+    """common/packages.py names extras and packages; both are setup.py's."""
+    extras = set(setup_arguments()["extras_require"])
+    assert set(packages.EXTRAS) == extras - {"all", "gpu"}
+    for extra, modules in packages.EXTRAS.items():
+        own = set(setup_requirements(extra)) - set(setup_requirements())
+        names = {canonicalize_name(packages.pip_name(module)) for module in modules}
+        assert names <= own, extra
+        assert own - names <= {"importlib-resources"}, extra
+        # What an extra has is all that its own line of the table is found for.
+        assert all(packages.lacking(module) for module in modules)
+    assert set(setup_requirements("all")) == set(setup_requirements(*packages.EXTRAS))
+
+
+def test_every_import_of_an_extra_is_told_in_one_line() -> None:
+    """Whatever is imported and is not everybody's has a line of ``packages.lacking``."""
+    own = set(setup_requirements())
+    for module in imported_modules():
+        if distribution(module) not in own and module not in OWN_CHOICE | {"scipy"}:
+            assert packages.lacking(module), module
+
+
+@pytest.mark.parametrize("extra", sorted(packages.EXTRAS))
+def test_each_extra_is_documented(extra: str) -> None:
+    assert f"| `[{extra}]`" in (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_lowest_versions_are_setups() -> None:
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^\| ([\w.-]+) \| ([\d.]+) \|", text, re.MULTILINE))
+    lowest = {name: next(s.version for s in r.specifier if s.operator == ">=") for name, r in setup_requirements("all").items()}
+    assert {canonicalize_name(name): version for name, version in said.items()} == lowest
 
 
 @pytest.mark.parametrize("names", [("requirements.txt",), ("requirements.txt", "requirements-dev.txt")])
@@ -105,9 +205,7 @@ def test_ray_moves_no_other_pin() -> None:
     ours, others = pins("requirements-ray.txt"), pins("requirements.txt") | pins("requirements-dev.txt")
     assert {name: v for name, v in ours.items() if others.get(name, v) != v} == {}
     assert direct("requirements-ray.txt") == {"ray"} and not set(ours) & set(pins("requirements.txt"))
-    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
-    (wanted,) = re.findall(r'"(ray>=[^"]+)"', setup)
-    assert Requirement(wanted).specifier.contains(ours["ray"])
+    assert setup_requirements("ray")["ray"].specifier.contains(ours["ray"])
 
 
 def test_the_libraries_of_a_gpu_are_those_that_tensorflow_names() -> None:
@@ -118,8 +216,8 @@ def test_the_libraries_of_a_gpu_are_those_that_tensorflow_names() -> None:
     assert {canonicalize_name(r.name) for r in wanted} == set(ours) and len(ours) > 10 and not set(ours) & set(others)
     for requirement in wanted:
         assert requirement.specifier.contains(ours[canonicalize_name(requirement.name)]), requirement
-    (extra,) = re.findall(r'"tensorflow\[and-cuda\](.+?)"', (ROOT / "setup.py").read_text(encoding="utf-8"))
-    assert Requirement(f"tensorflow{extra}").specifier == setup_requirements()["tensorflow"].specifier
+    (extra,) = map(Requirement, setup_arguments()["extras_require"]["gpu"])
+    assert extra.extras == {"and-cuda"} and extra.specifier == setup_requirements("train")["tensorflow"].specifier
 
 
 @pytest.mark.parametrize(

@@ -132,8 +132,10 @@ def _check_text(job: Job) -> None:
 def _check_models(job: Job) -> None:
     """Teacher, vocabulary, vectors, and signals that are given."""
     job.student.width()  # looks into --vectors
-    if job.given is not None and not job.lends:
-        return
+    if job.given is not None:
+        if not job.lends:
+            return
+        packages.require(f"--tokenizer={job.student.tokenizer} (the pieces of {job.checkpoint.name})", "teacher")
     checkpoint, task, data = job.checkpoint, job.task.name, job.data.fingerprint
     job.label.check_layer(checkpoint.layers)
     if job.student.tokenizer == "wordpiece" and checkpoint.text.is_wordpiece:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +24,6 @@ from kd_keras.runs.taught import about_confidence, taught
 from kd_keras.students.inputs import student_ids, student_windows
 from kd_keras.students.settings import StudentSettings
 from kd_keras.tasks import Rows, is_gold
-from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.signals import Signals
 from kd_keras.text import embeddings
 from kd_keras.text.token_ids import TokenIds
@@ -31,6 +31,9 @@ from kd_keras.text.tokenizers import Tokenizer, WordPiece, cut_wordpiece, word_v
 from kd_keras.text.truncation import of_longer
 from kd_keras.text.windows import Windows
 from kd_keras.text.wordpiece import trained_wordpiece
+
+if TYPE_CHECKING:
+    from kd_keras.teachers.bert import Teacher
 
 # Most pieces of a student's own vocabulary, where the teacher's is none that phones have.
 _OWN_VOCAB = 30_000

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,21 +15,20 @@ from kd_keras.common.layout import signals_in
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
-from kd_keras.pipelines.labelling import on_cluster
 from kd_keras.runs.given import about_given, answered, given_signals
 from kd_keras.runs.job import Run
 from kd_keras.runs.references import References
 from kd_keras.runs.teacher_check import check_teacher
 from kd_keras.tasks import Rows, Task
 from kd_keras.teachers import ensemble
-from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import from_folder
-from kd_keras.teachers.finetune import fine_tune
-from kd_keras.teachers.labelling import label, layer_of, manifest
-from kd_keras.teachers.projection import fitted
 from kd_keras.teachers.settings import WORD
 from kd_keras.teachers.signals import Signals, SignalStore
-from kd_keras.teachers.tagger import TaggingTeacher, opened
+
+# A run of given signals has no teacher, and need not have the packages of one: they are imported where one is asked.
+if TYPE_CHECKING:
+    from kd_keras.teachers.bert import Teacher
+    from kd_keras.teachers.tagger import TaggingTeacher
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,9 @@ def _given(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
 
 def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
     """Gives the teacher the axes that its states are told in; a note on them."""
+    from kd_keras.teachers.labelling import layer_of
+    from kd_keras.teachers.projection import fitted
+
     label, known = run.job.label, [s.projection for s in run.siblings]
     if given := run.job.job.signals:  # they are told in these
         known.insert(0, Path(given) / run.layout.projection.name)
@@ -120,6 +123,10 @@ def _about_teacher(run: Run, dev: Signals, to_beat: References, rows: np.ndarray
 
 
 def _teacher(run: Run, number: int, to_beat: References) -> Teacher:
+    from kd_keras.pipelines.labelling import on_cluster
+    from kd_keras.teachers.finetune import fine_tune
+    from kd_keras.teachers.tagger import opened
+
     job = run.job
     with run.timings.step("teacher" if number == 1 else f"teacher {number}"):
         count = job.teacher.teacher_seeds
@@ -171,6 +178,8 @@ def about_confidence(
 
 
 def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
+    from kd_keras.teachers.labelling import label, manifest
+
     settings = ensemble.label_settings(run.job.label, number)
     known = [place for s in run.siblings for place in s.every_signals(split)]
     folder = run.layout.signals(split, number)

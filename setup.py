@@ -29,7 +29,7 @@ INSTALL_REQUIRES = [
 ]
 TRAIN = [
     "tensorflow>=2.19,<2.22",
-    "keras>=3.10,<4",
+    "keras>=3.12,<4",
     "safetensors>=0.4.3,<1",
     "pyarrow>=17,<27",
 ]

@@ -129,9 +129,21 @@ def test_each_import_belongs_to_everybody_or_to_an_extra() -> None:
 
 
 def test_what_everybody_gets_is_small_and_pure_of_tensorflow() -> None:
-    assert set(setup_requirements()) == {"ai-edge-litert", "numpy", "tokenizers", "charset-normalizer", "absl-py", "tqdm"}
+    assert set(setup_requirements()) == {
+        "ai-edge-litert",
+        "numpy",
+        "tokenizers",
+        "charset-normalizer",
+        "absl-py",
+        "tqdm",
+    }
     assert set(setup_requirements("litert")) == set(setup_requirements())
-    assert set(setup_requirements("train")) - set(setup_requirements()) == {"tensorflow", "keras", "safetensors", "pyarrow"}
+    assert set(setup_requirements("train")) - set(setup_requirements()) == {
+        "tensorflow",
+        "keras",
+        "safetensors",
+        "pyarrow",
+    }
 
 
 def test_extras_and_the_table_of_errors_are_one() -> None:
@@ -164,7 +176,10 @@ def test_each_extra_is_documented(extra: str) -> None:
 def test_the_documented_lowest_versions_are_setups() -> None:
     text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     said = dict(re.findall(r"^\| ([\w.-]+) \| ([\d.]+) \|", text, re.MULTILINE))
-    lowest = {name: next(s.version for s in r.specifier if s.operator == ">=") for name, r in setup_requirements("all").items()}
+    lowest = {
+        name: next(s.version for s in r.specifier if s.operator == ">=")
+        for name, r in setup_requirements("all").items()
+    }
     assert {canonicalize_name(name): version for name, version in said.items()} == lowest
 
 

@@ -48,7 +48,12 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'kd_keras' has no attribute {name!r}; it hands on {', '.join(_PUBLIC)}")
     module, _, inside = _PUBLIC[name].partition(":")
-    found = import_module(f"kd_keras.{module}")
+    try:
+        found = import_module(f"kd_keras.{module}")
+    except ModuleNotFoundError as e:
+        from kd_keras.common.packages import lacking
+
+        raise ModuleNotFoundError(f"kd_keras.{name}: {lacking(e.name) or e}", name=e.name) from e
     globals()[name] = getattr(found, inside) if inside else found
     return globals()[name]
 

@@ -136,6 +136,18 @@ def test_what_no_command_looks_for_is_one_line_too(run_verb):
     assert packages.lacking("torch") is packages.lacking(None) is None
 
 
+def test_a_notebook_is_told_the_extra_too(run_python):
+    code = (
+        "import sys\nsys.modules.update(dict.fromkeys(('tf_keras', 'transformers')))\nimport kd_keras as kd\n"
+        "kd.StudentSettings\n"
+        "try:\n    kd.Teacher\nexcept ImportError as e:\n    print(e)\n"
+    )
+    done = run_python("-c", code)
+    assert done.stdout.strip() == "kd_keras.Teacher: tf-keras is not installed; pip install 'kd_keras[teacher]'", (
+        done.stderr
+    )
+
+
 def test_up_to_three_packages_are_named(monkeypatch):
     monkeypatch.setattr(packages, "installed", lambda module: module == "there")
     for count, want in ((1, "a, which is not"), (2, "a and b, which are not"), (3, "a, b and c, which are not"),

@@ -259,7 +259,7 @@ class FakeTfds:
 def tfds(monkeypatch):
     def use(**splits):
         monkeypatch.setitem(sys.modules, "tensorflow_datasets", FakeTfds(splits))
-        monkeypatch.setattr(tfds_source, "_is_installed", lambda name: True)
+        monkeypatch.setattr(tfds_source.packages, "installed", lambda name: True)
         monkeypatch.setattr(tfds_source, "network", lambda: True)
 
     return use

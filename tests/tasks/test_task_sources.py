@@ -235,7 +235,7 @@ GLUE = {
 def test_prepared_on_disk_is_read_without_a_network(monkeypatch, tmp_path):
     fake = FakeTfds(GLUE)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
-    monkeypatch.setattr(tfds_source, "_is_installed", lambda name: True)
+    monkeypatch.setattr(tfds_source.packages, "installed", lambda name: True)
     monkeypatch.setattr(tfds_source, "network", lambda: pytest.fail("looked for a network"))
     for version in ("2.0.0", "10.0.0"):
         write(tmp_path / "tfds/glue/sst2" / version / "dataset_info.json", "{}")
@@ -251,7 +251,7 @@ def test_prepared_on_disk_is_read_without_a_network(monkeypatch, tmp_path):
 def test_download_where_there_is_a_network(monkeypatch):
     fake = FakeTfds(GLUE)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake)
-    monkeypatch.setattr(tfds_source, "_is_installed", lambda name: True)
+    monkeypatch.setattr(tfds_source.packages, "installed", lambda name: True)
     monkeypatch.setattr(tfds_source, "network", lambda: True)
     assert "downloaded to" in tasks.load(tasks.get("sst2")).source
     assert fake.asked[0] == ("load", "glue/sst2")
@@ -264,7 +264,7 @@ def test_a_bad_example_of_tensorflow_datasets(monkeypatch):
     monkeypatch.setitem(
         sys.modules, "tensorflow_datasets", FakeTfds(GLUE | {"train": [{"sentence": b"x", "label": -1}]})
     )
-    monkeypatch.setattr(tfds_source, "_is_installed", lambda name: True)
+    monkeypatch.setattr(tfds_source.packages, "installed", lambda name: True)
     monkeypatch.setattr(tfds_source, "network", lambda: True)
     with pytest.raises(UserError, match="train example 0: label -1"):
         tasks.load(tasks.get("sst2"))

@@ -41,7 +41,7 @@ def check_tagger(name: str) -> None:
     """UserError where the tagger's packages are not installed; imports nothing."""
     needs = _TAGGERS[name][1]
     if name == "hanta":
-        packages.require("the tags of words", "augment", *needs)
+        packages.require(f"--tagger={name}", "augment", *needs)
     missing = [package for package in needs if not packages.installed(package)]
     if missing:
         raise UserError(f"--tagger={name}: needs the package{'s'[: len(missing) - 1]} {', '.join(missing)}")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import importlib.util
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
@@ -42,7 +42,7 @@ def pip_name(module: str) -> str:
 
 def installed(*modules: str) -> bool:
     """Whether all of them can be imported; none is."""
-    return all(find_spec(module) is not None for module in modules)
+    return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
 def require(what: str, extra: str, *modules: str) -> None:

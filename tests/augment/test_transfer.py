@@ -164,9 +164,13 @@ def test_settings_that_cannot_be(change, message):
 
 
 def test_a_tagger_that_is_not_installed_is_named(monkeypatch, toy_rows):
-    monkeypatch.setattr(tagging.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="--tagger=spacy: needs the packages spacy, en_core_web_sm"):
         augment(toy_rows(4), replace(ALL, tagger="spacy"))
+    with pytest.raises(
+        UserError, match=r"--tagger=hanta: needs HanTa, which is not installed; pip .*kd_keras\[augment\]"
+    ):
+        augment(toy_rows(4), ALL)
     augment(toy_rows(4), replace(ALL, tagger="spacy", augment="mask"))  # which asks for no tag
 
 

@@ -23,7 +23,7 @@ INSTALL_REQUIRES = [
     "ai-edge-litert>=1.4,<3",
     "numpy>=2.0,<3",
     "tokenizers>=0.21,<0.24",
-    "charset-normalizer>=3.2,<4",
+    "charset-normalizer>=3.4.7,<4",
     "absl-py>=1.2,<3",
     "tqdm>=4.64,<5",
 ]

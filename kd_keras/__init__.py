@@ -51,9 +51,8 @@ def __getattr__(name: str) -> Any:
     try:
         found = import_module(f"kd_keras.{module}")
     except ModuleNotFoundError as e:
-        from kd_keras.common.packages import lacking
-
-        raise ModuleNotFoundError(f"kd_keras.{name}: {lacking(e.name) or e}", name=e.name) from e
+        said = import_module(f"{__name__}.common.packages").lacking(e.name)
+        raise ModuleNotFoundError(f"{__name__}.{name}: {said or e}", name=e.name) from e
     globals()[name] = getattr(found, inside) if inside else found
     return globals()[name]
 

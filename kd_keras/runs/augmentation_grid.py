@@ -12,7 +12,7 @@ from kd_keras.common import files
 from kd_keras.common.markdown import markdown_table
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import spread_cell
-from kd_keras.runs import plots, report
+from kd_keras.runs import grid_plots, plots, report
 from kd_keras.runs.inputs import Inputs, prepare, transfer_sets
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.plans import distilled, undistilled
@@ -56,7 +56,7 @@ def run_augmentation_grid(run: Run) -> dict:
         (_ROW[r], [[100 * e[metric] for e in scores[f"{k}-{r}"]["per_seed"][split]] for k in (BASELINE, DISTILLED)])
         for r in GRID
     ]
-    figure = plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
+    figure = grid_plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
     plots.save(figure, layout.plots / "ablation.png")
     files.write_text(layout.report, _markdown(job, result, table))
     return result | {"table": table}

@@ -12,7 +12,7 @@ from kd_keras.common.machine import cpus
 from kd_keras.common.markdown import markdown_table
 from kd_keras.common.ragged import flat
 from kd_keras.metrics import confusion_matrix, score
-from kd_keras.runs import by_label, plots, references, tagging
+from kd_keras.runs import by_label, error_plots, plots, references, tagging
 from kd_keras.runs.given import answered, is_given
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
@@ -81,7 +81,7 @@ def _errors(task: Task, scored: Mapping[str, Rows], chosen: Arm, metrics: dict) 
         return plots.score_scatter(label, logits[:, 0], title)
     if task.is_multilabel:
         return by_label.picture(scores_by_label(task, label, logits), title)
-    return plots.errors(confusion_matrix(label, logits.argmax(-1), len(task.labels)), list(task.labels), title)
+    return error_plots.errors(confusion_matrix(label, logits.argmax(-1), len(task.labels)), list(task.labels), title)
 
 
 def _last(splits: Collection[str]) -> str:

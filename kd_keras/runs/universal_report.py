@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 from kd_keras.common import files
 from kd_keras.common.machine import cpus
 from kd_keras.runs import plots, probing
+from kd_keras.runs.drawn_names import shortened
 from kd_keras.runs.probing import STUDENT, TEACHER, table
 from kd_keras.runs.universal import ARM, Pretrained
 from kd_keras.runs.universal_job import UniversalRun
@@ -65,9 +68,13 @@ def _learning(epochs: list[dict]) -> Figure:
     steps, panels = [e["step"] for e in epochs], ("dev_neighbours", "dev_cosine", "loss")
     titles = ("10 nearest in common, dev, %", "cosine with the teacher, dev", "training loss")
     for ax, name, title in zip(figure.subplots(1, 3), panels, titles, strict=True):
-        ax.plot(steps, [e[name] * (100 if "neighbours" in name else 1) for e in epochs], color=plots.BLUE)
-        ax.set(title=title, xlabel="updates")
+        whole = 100 if "neighbours" in name else 1
+        found = [e[name] * whole for e in epochs]
+        plots.curve(ax, steps, found, color=plots.BLUE)
+        ax.set_title(title)
+        ax.set_ylim(plots.score_range(found, whole) if name != "loss" else (0, None))
         plots.clean(ax)
+        plots.count_updates(ax)
     return figure
 
 
@@ -79,17 +86,20 @@ def label_efficiency(found: dict[str, dict[str, Any]], names: tuple[str, ...]) -
     """
     columns = min(4, len(found))
     rows = -(-len(found) // columns)
-    figure = Figure(figsize=(0.6 + 3.1 * columns, 0.5 + 2.7 * rows), layout="constrained")
+    figure = Figure(figsize=(0.6 + 3.3 * columns, 0.5 + 2.7 * rows), layout="constrained")
     axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
-    colors = dict(zip(names, (plots.BLUE, plots.GREY, plots.ORANGE, "#3a9c6d", "#a23b72"), strict=False))
-    for ax, (task, of) in zip(axes, found.items(), strict=False):
+    colors = dict(zip(names, (plots.BLUE, plots.GREY, plots.ORANGE, plots.GREEN, plots.PURPLE), strict=False))
+    for ax, of, title in zip(axes, found.values(), shortened(list(found), 30), strict=False):
         for name, color in colors.items():
             if name in of:
                 ax.plot(of["rows"], [100 * v for v in of[name]], marker="o", ms=4, color=color, label=name)
         ax.set_xscale("log")
-        ax.set_xticks(of["rows"], [f"{n:,}" for n in of["rows"]], fontsize=8)
+        counts = [f"{n:,}" if more > 1.5 * n else "" for n, more in pairwise([*of["rows"], math.inf])]
+        ax.set_xticks(of["rows"], counts, fontsize=8)
         ax.minorticks_off()
-        ax.set_title(f"{task}: dev {of['metric']}, %", fontsize=10)
+        ax.set_ylim(plots.score_range([100 * v for name in names for v in of.get(name, ())], 100))
+        ax.set_title(title, fontsize=10, parse_math=False)
+        ax.set_ylabel(f"dev {of['metric']}, %", fontsize=9)
         ax.set_xlabel("labels", fontsize=9)
         plots.clean(ax)
     for ax in axes[len(found) :]:

@@ -59,7 +59,7 @@ def run_augmentation_grid(run: Run) -> dict:
     figure = grid_plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
     plots.save(figure, layout.plots / "ablation.png")
     files.write_text(layout.report, _markdown(job, result, table))
-    return result | {"table": table}
+    return result | {"screen": table}
 
 
 def _reported(inputs: Inputs, job: Job) -> tuple[str, str]:

@@ -81,7 +81,7 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
     figure = grid_plots.transfer_curves(curves, base, 100 * result["teacher"][split][metric], f"{split} {metric}, %")
     plots.save(figure, layout.plots / "ablation.png")
     files.write_text(layout.report, _markdown(job, result, tables))
-    return result | {"table": tables}
+    return result | {"screen": tables}
 
 
 def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: str) -> str:

@@ -9,28 +9,22 @@ from matplotlib.figure import Figure
 
 from kd_keras.common import files
 from kd_keras.common.machine import cpus
-from kd_keras.common.markdown import markdown_table
 from kd_keras.common.ragged import flat
 from kd_keras.metrics import confusion_matrix, score
 from kd_keras.runs import by_label, error_plots, plots, references, tagging
 from kd_keras.runs.given import answered, is_given
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.next_steps import for_report, for_screen
 from kd_keras.runs.results import results, scored_splits, scores_by_label
+from kd_keras.runs.score_table import SIZES, TITLES, summary, titles
 from kd_keras.runs.students import Arm
 from kd_keras.students.settings import student_name
 from kd_keras.tasks import Rows, Task, has_label
 
-TITLES = {
-    "teacher": "teacher",
-    "baseline": "student, no distillation",
-    "student": "student, distilled",
-}
-GIVEN = "teacher (given)"
 # What rows of transfer sets are; those of other names were made by augmentation.
 SETS = {"unlabeled": "unlabeled", "rest": "training rows without their labels", "given": "texts of the given signals"}
 # How far a student goes with its teacher, by kinds of tasks that are not of one label a row.
-_SIZES = ("parameters", "parameters_without_embeddings")
 _AGREES = {
     "tagging": " gives the teacher's tag to words of",
     "multilabel": " gives the teacher's labels, and no other, on",
@@ -39,12 +33,13 @@ _AGREES = {
 
 
 def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
-    """Writes metrics.json, report.md and its plots; returns the first, and "table" and "verdict" as text."""
+    """Writes metrics.json, report.md and its plots; returns the first, and "screen", what to say at the end."""
     metrics = results(run, inputs, arms, chosen)
     files.write_json(run.layout.metrics, metrics)
     _draw(run, inputs, arms, chosen, metrics)
     files.write_text(run.layout.report, _markdown(run.job, metrics))
-    return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
+    said = [verdict_in_words(metrics), for_screen(metrics["next"]), summary(metrics)]
+    return metrics | {"screen": "\n\n".join(said)}
 
 
 def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict) -> None:
@@ -89,50 +84,10 @@ def _last(splits: Collection[str]) -> str:
     return "test" if "test" in splits else "dev"
 
 
-def titles(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """``TITLES``, which say so where the teacher was given as signals."""
-    return TITLES | ({"teacher": GIVEN} if is_given(metrics.get("teacher", {})) else {})
-
-
-def summary(metrics: dict) -> str:
-    """The final table, for the screen and the report: Markdown that also reads well as text."""
-    splits = [s for s in metrics["rows"] if s in metrics["student"]]
-    names = list(metrics["student"][splits[0]])
-    head = ["", *(f"{s} {m}" for s in splits for m in names), "parameters", "without embeddings"]
-    lines: list[list[str]] = []
-    for name, part in metrics.get("references", {}).items():
-        lines.append([references.TITLES[name], *(_cell(part[s][m], None) for s in splits for m in names), "", ""])
-    for kind, title in titles(metrics).items():
-        if kind not in metrics:
-            continue
-        part = metrics[kind]
-        sizes = [f"{part[p] / 1e6:.2f} M" if p in part else "" for p in _SIZES]
-        if alone := part.get("ensemble"):
-            count = len(part["seeds"])
-            cells = [_cell(alone["mean"][s][m], alone["spread"][s][m]) for s in splits for m in names]
-            lines.append([f"one of {count} teachers", *cells, *sizes])
-            title, sizes = f"{count} teachers together", [f"{count} × {size}" for size in sizes]
-        many = kind != "teacher" and len(metrics["seeds"]) > 1
-        cells = [
-            _cell(part[s][m], part["spread"][s][m] if many else None) if s in part else ""
-            for s in splits
-            for m in names
-        ]
-        lines.append([title, *cells, *sizes])
-    if "baseline" in metrics:
-        gain = [f"{100 * (metrics['student'][s][m] - metrics['baseline'][s][m]):+.2f}" for s in splits for m in names]
-        lines.append(["gain of distillation", *gain, "", ""])
-    return markdown_table(head, lines)
-
-
 def verdict_in_words(metrics: dict) -> str:
-    """For report and screen: what went wrong, if anything, and which student is kept."""
+    """For report and screen: whether distillation helped, what else went wrong, and which student is kept."""
     kept = metrics["kept"]
-    return "\n\n".join([*metrics["warnings"], f"Kept: {kept['arm']}. {kept['why']}"])
-
-
-def _cell(value: float, spread: float | None) -> str:
-    return f"{100 * value:.2f}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
+    return "\n\n".join([metrics["verdict"], *metrics["warnings"], f"Kept: {kept['arm']}. {kept['why']}"])
 
 
 def teacher_in_words(result: dict, metric: str) -> str:
@@ -204,7 +159,7 @@ def _about_teacher(teacher: Mapping[str, Any]) -> str:
 def _fewer(teacher: Mapping[str, Any], student: Mapping[str, Any]) -> str:
     if is_given(teacher):
         return ""
-    whole, bare = (teacher[count] / student[count] for count in _SIZES)
+    whole, bare = (teacher[count] / student[count] for count in SIZES)
     which = "one" if len(teacher.get("seeds", ())) else "the"
     return f"- Fewer parameters than {which} teacher: {whole:.1f}×, without\n  embeddings {bare:.1f}×.\n"
 
@@ -255,6 +210,10 @@ def _markdown(job: Job, metrics: dict) -> str:
     return f"""# {job.task.name}: {" / ".join(names)}
 
 {verdict_in_words(metrics)}
+
+{for_report(metrics["next"])}
+
+## Scores
 
 {summary(metrics)}
 

@@ -13,6 +13,7 @@ from kd_keras.common import files
 from kd_keras.common.machine import cpus
 from kd_keras.runs import plots, probing
 from kd_keras.runs.drawn_names import shortened
+from kd_keras.runs.next_steps import for_report, for_screen, with_vectors
 from kd_keras.runs.probing import STUDENT, TEACHER, table
 from kd_keras.runs.universal import ARM, Pretrained
 from kd_keras.runs.universal_job import UniversalRun
@@ -24,7 +25,7 @@ from kd_keras.teachers.signals import HIDDEN
 
 
 def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
-    """Writes all of it; returns what metrics.json holds, and "table" for people."""
+    """Writes all of it; returns what metrics.json holds, and "screen", what to say at the end."""
     with run.timings.step("probing"):
         worth = _worth(run, made)
     best = next(e for e in made.history["epochs"] if e["step"] == made.history["best_step"])
@@ -41,12 +42,20 @@ def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
         "seconds": run.timings.seconds,
         "cpus": cpus(),
     }
+    metrics |= {"verdict": _verdict(metrics["dev"]), "next": with_vectors(run.layout.root)}
     files.write_json(run.layout.metrics, metrics)
     plots.save(_learning(made.history["epochs"]), run.layout.plots / "learning_curves.png")
     if few := {name: found for name, found in worth.items() if "rows" in found}:
         plots.save(label_efficiency(few, (STUDENT, TEACHER)), run.layout.plots / "label_efficiency.png")
     files.write_text(run.layout.report, _markdown(run, made, metrics))
-    return metrics | {"table": table(metrics)}
+    return metrics | {"screen": "\n\n".join([metrics["verdict"], for_screen(metrics["next"]), table(metrics)])}
+
+
+def _verdict(dev: dict[str, float]) -> str:
+    return (
+        f"The student finds {100 * dev['neighbours']:.2f} % of the teacher's 10 nearest texts on dev; its vectors have "
+        f"cosine {dev['cosine']:.4f} with the teacher's."
+    )
 
 
 def _worth(run: UniversalRun, made: Pretrained) -> dict[str, dict[str, Any]]:
@@ -114,10 +123,13 @@ def _markdown(run: UniversalRun, made: Pretrained, metrics: dict[str, Any]) -> s
     weights = ", ".join(f"{w:g} × {name}" for name, w in job.universal.loss_weights(job.target.unit).items())
     parts = [
         "# A universal student",
+        metrics["verdict"],
+        for_report(metrics["next"]),
+        "## Scores",
+        table(metrics),
         f"Distilled without a task (Wu et al. 2020) from {job.checkpoint.name}: {metrics['rows']['train']:,} texts, "
         f"{metrics['updates']:,} updates of {job.train.batch_size} texts; {metrics['rows']['dev']:,} other texts chose "
         "the weights.",
-        table(metrics),
     ]
     if metrics["tasks"]:
         parts.append(

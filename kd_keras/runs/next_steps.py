@@ -13,7 +13,7 @@ Step = tuple[str, str]
 
 
 def for_report(steps: Sequence[Step]) -> str:
-    """A section of Markdown.
+    """A section of Markdown; nothing if there is nothing to do.
 
     Example:
       >>> print(for_report([("try it", "python -m kd_keras.predict --model_dir=RUN 'a text'")]))
@@ -24,12 +24,12 @@ def for_report(steps: Sequence[Step]) -> str:
       python -m kd_keras.predict --model_dir=RUN 'a text'
       ```
     """
-    return "\n".join(["## Next", "", "```", *_lines(steps), "```"])
+    return "\n".join(["## Next", "", "```", *_lines(steps), "```"]) if steps else ""
 
 
 def for_screen(steps: Sequence[Step]) -> str:
     """The same for the screen; the space before a command keeps it in one piece (``screen.fitted``)."""
-    return "\n".join(["next:", *(f"  {line}" for line in _lines(steps))])
+    return "\n".join(["next:", *(f"  {line}" for line in _lines(steps))]) if steps else ""
 
 
 def _lines(steps: Sequence[Step]) -> list[str]:

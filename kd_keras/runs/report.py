@@ -108,13 +108,13 @@ def ending(seconds: dict[str, float]) -> str:
     took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in seconds.items())
     return f"""## Wall time, seconds ({cpus()} CPUs)
 
-What was found again, in this folder or another run's, took no time here.
+A step whose result was found, here or in another run's folder, took no time.
 
 | step | s |
 | --- | ---: |
 {took}
 
-## Again
+## Make it again
 
 ```
 python -m kd_keras.train --flagfile=flags.txt
@@ -130,7 +130,7 @@ def _by_label(metrics: dict) -> str:
         moved = ", ".join(f"{name} {p:.2f}" for name, p in thresholds.items())
         said = (
             "\n\nA label is given where its score is over 0.5: scores were moved so that this is the threshold of the "
-            f"best F1 on dev. Where it was before: {moved}."
+            f"best F1 on dev. Before, these were the thresholds: {moved}."
         )
     return (
         f"\nThe kept student on {split}, label by label, in percent:\n\n"
@@ -183,7 +183,7 @@ def _markdown(job: Job, metrics: dict) -> str:
     if more:
         text = "the whole transfer set" + ("" if alone else ", the baseline from the training rows")
     same = "The student" if alone else (
-        "The two students have the same shape, first weights, budget of updates and seeds; the distilled one"
+        "The two students have the same shape, first weights, budget of updates and seeds. The distilled one"
     )  # fmt: skip
     test = "; the test split was read for this table only" if "test" in student else ""
     learns = "learns from the teacher's logits"
@@ -205,7 +205,7 @@ def _markdown(job: Job, metrics: dict) -> str:
         taught = "Teacher: one, as it is." if seed is None else f"Teacher: one, seed {seed}."
     else:
         each = ", ".join(map(str, teacher["seeds"]))
-        taught = f"Teachers: {many}, seeds {each}; what they say together is the mean of their logits."
+        taught = f"Teachers: {many}, seeds {each}; the mean of their logits is what the student follows."
 
     return f"""# {job.task.name}: {" / ".join(names)}
 
@@ -217,11 +217,11 @@ def _markdown(job: Job, metrics: dict) -> str:
 
 {summary(metrics)}
 
-Percent; {seeds_in_words(seeds)}. {taught}
+Scores are in percent, {seeds_in_words(seeds)}. {taught}
 {same} {learns} on {text}.
 Updates, at most {metrics["most_updates"]:,} (--patience ends each student by itself): {made}.
-Best weights, and the student that was kept ({metrics["kept"]["arm"]}), were chosen by dev {job.task.metric},
-so dev scores are a little high for every row alike{test}.
+Dev {job.task.metric} chose the best weights and the kept student ({metrics["kept"]["arm"]}).
+So dev scores are a little high in every row{test}.
 
 ## Data
 
@@ -244,7 +244,7 @@ so dev scores are a little high for every row alike{test}.
 
 ![dev score and loss over updates](plots/learning_curves.png)
 
-## Where it errs
+## Where it is wrong
 
 ![errors by class, or by score](plots/errors.png)
 {_by_label(metrics)}{_by_type(metrics)}

@@ -116,8 +116,7 @@ def page(report: dict, command: str, drawn: bool = True) -> str:
     percent = " in percent" if metrics.get(metric).percent else ""
     return f"""# {report["task"]}: size, accuracy and latency
 
-{begin}
-## Results
+{begin}## Results
 
     {command}
 

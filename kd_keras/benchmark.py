@@ -22,6 +22,7 @@ from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.common.progress import say
+from kd_keras.common.screen import show
 from kd_keras.timing.settings import BenchmarkSettings
 
 FLAGS = flags.FLAGS
@@ -49,11 +50,8 @@ def main(argv: list[str]) -> None:
     report = measure.run(plan)
     folder = plan.layout.benchmark
     pages.write(report, folder, shlex.join(["python", "-m", "kd_keras.benchmark", *sys.argv[1:]]))
-    print(pages.summary(report), flush=True)
-    print(f"\n{pages.speedups(report)}\n\n{pages.phone_lines(report)}", flush=True)
-    for said in (pages.warnings(report), pages.noise(report)):
-        if said:
-            say(f"\n{said}")
+    show(pages.screen(report), sys.stdout)
+    print(f"\n{pages.phone_lines(report)}", flush=True)
     say(f"\nall of it: {folder / pages.PAGE}")
 
 

@@ -12,6 +12,7 @@ anew.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -19,6 +20,7 @@ from absl import flags
 from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
+from kd_keras.common.screen import show
 from kd_keras.compression.settings import CompressSettings
 
 FLAGS = flags.FLAGS
@@ -35,12 +37,15 @@ def main(argv: list[str]) -> None:
     packages.require("compress", "compress")
 
     from kd_keras.compression import compressor
-    from kd_keras.compression.report import table
+    from kd_keras.compression.report import table, verdict
+    from kd_keras.runs.next_steps import for_screen, with_student
 
     plan = compressor.check(FLAGS.model_dir, FLAGS.output_dir, settings)
     cli.import_tensorflow()
-    print(table(compressor.run(plan)), flush=True)
-    print(f"\nexport it: {cli.command('export', model_dir=FLAGS.output_dir)}")
+    results, steps = compressor.run(plan), with_student(FLAGS.output_dir, plan.run.task)
+    show(f"{verdict(results)}\n\n{for_screen(steps)}\n", sys.stdout)
+    print(table(results), flush=True)  # in columns of its own
+    show(f"\nreport: {plan.out.report}", sys.stdout)
 
 
 if __name__ == "__main__":

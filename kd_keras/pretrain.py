@@ -10,12 +10,15 @@ any task.
 
 from __future__ import annotations
 
+import sys
+
 from absl import flags
 
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, flags_text, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
+from kd_keras.common.screen import show
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.universal_settings import UniversalLabels, UniversalSettings, UniversalShape, UniversalTraining
 from kd_keras.tasks import FileSettings
@@ -53,9 +56,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.runs.universal_report import write_report
 
     metrics = write_report(run, pretrain(run))
-    folder = run.layout.root
-    print(f"\n{metrics['table']}\n\nreport: {run.layout.report}")
-    print(f'try it: {cli.command("embed", model_dir=folder)} "…" "…"')
+    show(f"\n{metrics['screen']}\n\nreport: {run.layout.report}", sys.stdout)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ python -m kd_keras.train --flagfile=FILE [--output_dir=DIR]
 
 from __future__ import annotations
 
+import sys
+
 from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli, packages
 from kd_keras.common.config import define_flags, define_own, flags_text, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
+from kd_keras.common.screen import show
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.pipelines.settings import ClusterSettings, TeamSettings
 from kd_keras.runs.settings import JobSettings
@@ -86,11 +89,7 @@ def main(argv: list[str]) -> None:
         metrics = distil(run)
     if not metrics:  # this process has helped another one
         return
-    folder = run.layout.root
-    print(f"\n{metrics['table']}\n\n{metrics.get('verdict', '')}\nreport: {run.layout.report}")
-    if job.job.ablate == "none":
-        second = ' --text_b="…"' if task.is_pair else ""
-        print(f'try it: {cli.command("predict", model_dir=folder)} "…"{second}')
+    show(f"\n{metrics['screen']}\n\nreport: {run.layout.report}", sys.stdout)
 
 
 def print_recipe(

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+
+def width(text: str) -> int:
+    """Columns of a text on a terminal: Chinese, Japanese and Korean letters and emoji take two, marks on letters none.
+
+    Example:
+      >>> width("abc"), width("退款")
+      (3, 4)
+    """
+    return sum(
+        0 if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
+        else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )  # fmt: skip
+
 
 def markdown_table(head: list[str], lines: list[list[str]]) -> str:
     """Aligned columns, the first to the left and numbers to the right."""
-    widths = [max(len(r[i]) for r in [head, *lines]) for i in range(len(head))]
+    widths = [max(width(r[i]) for r in [head, *lines]) for i in range(len(head))]
     rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
-    rows = [head, rule, *lines]
-    return "\n".join(
-        "| "
-        + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
-        + " |"
-        for r in rows
-    )
+
+    def line(cells: list[str]) -> str:
+        spaces = [" " * (w - width(c)) for c, w in zip(cells, widths, strict=True)]
+        return (
+            "| "
+            + " | ".join(c + s if i == 0 else s + c for i, (c, s) in enumerate(zip(cells, spaces, strict=True)))
+            + " |"
+        )
+
+    return "\n".join(map(line, [head, rule, *lines]))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from tqdm import tqdm
 
+from kd_keras.common.screen import show
+
+# Between two lines of a log.
+SECONDS = 10.0
 # The line of this process's bars, where several processes share a terminal.
 _line: int | None = None
 
@@ -25,53 +30,82 @@ def share(lock: Any, line: int) -> None:
     _line = line
 
 
+class _Bar(tqdm):
+    """One line: what, how far, for how long, how fast, and what was found."""
+
+    @staticmethod
+    def format_meter(**bar: Any) -> str:
+        """Called by tqdm. Parts that a terminal has no room for are left out whole."""
+        done, total, elapsed, unit, room = (bar[key] for key in ("n", "total", "elapsed", "unit", "ncols"))
+        rate = bar["rate"] or ((done - bar["initial"]) / elapsed if elapsed else 0)
+        count = f"{done:,} of {total:,}{unit}" if total else f"{done:,}{unit}"
+        took = tqdm.format_interval(elapsed)
+        if total and rate and done < total:
+            took += f", {tqdm.format_interval((total - done) / rate)} left"
+        speed = f"{rate:,.1f}{unit}/s" if rate >= 1 else f"{60 * rate:.1f}{unit}/min"
+        score, _, rest = (bar["postfix"] or "").partition(", ")
+        parts = [f"{100 * done // total}%" if total else "", count, took, speed if elapsed >= 1 else "", score, rest]
+        for least in (3, 5, 1, 2):
+            if room is None or len(_joined(bar["prefix"], parts)) <= room:
+                break
+            parts[least] = ""
+        return _joined(bar["prefix"], parts)[:room]
+
+
+def _joined(what: str, parts: list[str]) -> str:
+    return f"{what.removesuffix(': ')}: " + ", ".join(part for part in parts if part)
+
+
 class _Lines:
-    """A log file's view of tqdm: one line an update instead of carriage returns."""
+    """A log file's view of a bar: its first line, its last, and between them one each 10 s, fewer as hours go by."""
 
     def __init__(self, stream: Any):
         self._stream = stream
-        self._last = ""
+        self._line = ""
+        self._begun = self._next = time.monotonic()
 
     def write(self, text: str) -> None:
-        line = text.strip("\r\n \x1b[A")
-        if line and line != self._last:
-            self._last = line
-            self._stream.write(line + "\n")
+        line, now = text.strip("\r\n \x1b[A"), time.monotonic()
+        self._line = line or self._line
+        if self._line and (now >= self._next or text == "\n"):  # tqdm ends a bar with it
+            self._stream.write(self._line + "\n")
+            self._line, self._next = "", now + max(SECONDS, (now - self._begun) / 20)
 
     def flush(self) -> None:
         self._stream.flush()
 
 
 def progress(total: int | None, what: str, unit: str = "examples", initial: int = 0, **kwargs: Any) -> tqdm:
-    """A progress bar on standard error: a live bar on a terminal, a line every 10 s in a log.
+    """A progress bar on standard error: one live line on a terminal, a line now and then in a log.
 
     Args:
-      total: how many ``unit`` there are; None where nobody knows.
+      total: how many ``unit`` there are; None if nobody knows.
       what: what is being done, in a word or two.
       initial: how many were done by an earlier run.
     """
     live = sys.stderr.isatty()
-    return tqdm(
+    # A bar within another one goes when it ends, and so does that of one process of several.
+    leave = None if _line is None else False
+    return _Bar(
         total=total,
         desc=what,
         unit=f" {unit}",
         initial=initial,
         file=sys.stderr if live else _Lines(sys.stderr),
-        mininterval=0.2 if live else 10.0,
-        maxinterval=1.0 if live else 10.0,
+        mininterval=0.2 if live else SECONDS,
+        maxinterval=1.0 if live else SECONDS,
         smoothing=0.1,
         dynamic_ncols=live,
-        # In a log the line is as long as it needs to be: a cut one would hide the dev score at its end.
         ncols=None,
-        leave=_line is None or not live,
-        position=_line if live else None,
+        leave=leave if live else True,
+        position=_line if live else 0,
         **kwargs,
     )
 
 
 def say(text: str) -> None:
     """A line for the person who watches; standard output stays free for results."""
-    print(text, file=sys.stderr, flush=True)
+    show(text, sys.stderr)
 
 
 def say_above(text: str) -> None:

@@ -15,10 +15,11 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.places import check_output_dir, local
 from kd_keras.common.progress import say
-from kd_keras.compression.report import measured, table
+from kd_keras.compression.report import measured, page
 from kd_keras.compression.settings import CompressSettings
 from kd_keras.metrics import score
 from kd_keras.runs.finished import FinishedRun
+from kd_keras.runs.next_steps import with_student
 from kd_keras.students.inputs import join_ids, student_ids
 from kd_keras.tasks import Rows, has_label
 
@@ -136,7 +137,7 @@ def run(plan: Plan) -> dict:
             "steps": history,
         }
         files.write_json(made.compression, results)
-        files.write_text(made.report, f"# {task.name}, compressed\n\n```\n{table(results)}\n```\n")
+        files.write_text(made.report, page(results, task, with_student(plan.out.root, task)))
     return results
 
 

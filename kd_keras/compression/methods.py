@@ -176,4 +176,4 @@ class _Best(tf_keras.callbacks.Callback):
         entry["dev"] = self._dev_score(predict(self._student, self._ids))
         if self.score is None or entry["dev"] > self.score:
             self.score, self.update, self.weights = entry["dev"], entry["update"], weights
-        self.bar.set_postfix_str(f"loss {entry['loss']:.4f}, dev {entry['dev']:.4f}")
+        self.bar.set_postfix_str(f"dev {entry['dev']:.4f}, loss {entry['loss']:.4f}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from kd_keras.runs.next_steps import Step, for_report
 from kd_keras.students.weights import student_weights
+from kd_keras.tasks import Task
 
 
 def kernels(student) -> dict[str, np.ndarray]:
@@ -29,6 +32,22 @@ def measured(student, path: Path) -> dict:
     }
     content = path.read_bytes()
     return {"bytes": len(content), "gzip_bytes": len(gzip.compress(content, 6)), "kernels": about}
+
+
+def verdict(results: dict) -> str:
+    """In one line what it cost and what it saved."""
+    before, after, metric = results["before"], results["after"], results["metric"]
+    done = {"prune": "Pruned", "cluster": "Clustered"}.get(results["key"]["method"], "Pruned and clustered")
+    return (
+        f"{done}: dev {metric} {100 * before['dev'][metric]:.2f} before, {100 * after['dev'][metric]:.2f} after; "
+        f"gzipped, the student has {after['gzip_bytes']:,} bytes instead of {before['gzip_bytes']:,}."
+    )
+
+
+def page(results: dict, task: Task, steps: Sequence[Step]) -> str:
+    """report.md."""
+    parts = [f"# {task.name}, compressed", verdict(results), for_report(steps), "## Before and after"]
+    return "\n\n".join([*parts, f"```\n{table(results)}\n```"]) + "\n"
 
 
 def table(results: dict) -> str:

@@ -22,7 +22,8 @@ from kd_keras.deploy.card_commands import made_by, public
 from kd_keras.formats.mediapipe import server
 from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.given import is_given
-from kd_keras.runs.report import GIVEN, SETS, titles
+from kd_keras.runs.report import SETS
+from kd_keras.runs.score_table import GIVEN, titles
 from kd_keras.tasks import Task
 
 _TEMPLATE = Path(__file__).with_name("model_card_template.md")

@@ -180,7 +180,7 @@ class Loop(keras.callbacks.Callback):
         _assign(self._weights(), raw)
         if self.bar is not None:
             name = next(iter(scores))
-            self.bar.set_postfix_str(f"loss {entry['loss']:.4f}, dev {name} {scores[name]:.4f}")
+            self.bar.set_postfix_str(f"dev {name} {scores[name]:.4f}, loss {entry['loss']:.4f}")
         self.info["seconds"] = time.monotonic() - self._started
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self._save()

@@ -13,7 +13,7 @@ from kd_keras.common.figures import as_drawn, can_draw
 from kd_keras.common.markdown import markdown_table
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import spread_cell
-from kd_keras.runs import plots, report
+from kd_keras.runs import grid_plots, plots, report
 from kd_keras.runs.inputs import Inputs, prepare, transfer_sets
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.plans import distilled, undistilled
@@ -58,10 +58,10 @@ def run_augmentation_grid(run: Run) -> dict:
         for r in GRID
     ]
     if can_draw():
-        figure = plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
+        figure = grid_plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
         plots.save(figure, layout.plots / "ablation.png")
     files.write_text(layout.report, as_drawn(_markdown(job, result, table)))
-    return result | {"table": table}
+    return result | {"screen": table}
 
 
 def _reported(inputs: Inputs, job: Job) -> tuple[str, str]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kd_keras.common.figures import Figure
-from kd_keras.common.markdown import markdown_table
-from kd_keras.runs.plots import BLUE, GREY, ORANGE, shortened
+from kd_keras.common.markdown import markdown_table, width
+from kd_keras.runs.drawn_names import INCHES, look, numbered, shortened
+from kd_keras.runs.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
 
-_COLORS = (GREY, BLUE, ORANGE, "#3a9c6d", "#a23b72")
+_COLORS = {"teacher": GREY, "student": BLUE, "no distillation": ORANGE}
 _METRICS = {
     "entity_f1": "F1", "conlleval_f1": "conlleval F1", "entity_precision": "precision", "entity_recall": "recall",
 }  # fmt: skip
-# Languages beside one another in one row of bars.
-_ROW = 24
+# Languages beside one another in one row of bars, and columns of a name under its bars.
+_ROW, _NAME = 24, 18
+NUMBERED = "The picture calls some of them by their number (#)."
 
 
 def picture(scores: Mapping[str, Mapping[str, float]]) -> Figure:
@@ -33,30 +35,34 @@ def picture(scores: Mapping[str, Mapping[str, float]]) -> Figure:
     )
     rows = -(-len(languages) // _ROW)
     wide = -(-len(languages) // rows)
-    figure = Figure(
-        figsize=(max(4.5, 1.2 + wide * (0.16 + 0.14 * len(titles))), 0.6 + 2.8 * rows), layout="constrained"
-    )
-    names = dict(zip(languages, shortened(languages, 14), strict=True))
-    slant = max(map(len, names.values())) > 3
+    names = dict(zip(sorted(languages), shortened(sorted(languages), _NAME), strict=True))
+    across = max(4.5, 1.2 + wide * (0.16 + 0.14 * len(titles)))
+    longest = INCHES * max(map(width, names.values()))
+    turned, high = {}, 2.8
+    if longest > 0.9 * (across - 0.9) / wide:
+        turned, high = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}, 2.6 + 0.7 * longest
+    figure = Figure(figsize=(across, 0.6 + high * rows), layout="constrained")
     for row, ax in enumerate(np.atleast_1d(figure.subplots(rows, 1))):
         shown = languages[row * wide : (row + 1) * wide]
-        _bars(ax, [names[name] for name in shown], scores, shown)
-        ax.set_xlim(-0.6, wide - 0.4)  # a bar is as thick in every row
+        _bars(ax, scores, shown)
+        under = [names[name] for name in shown]
+        ax.set_xticks(range(len(shown)), under, fontsize=9, **look(under), **turned)
+        side = max(0, 3 - wide) / 2  # or one bar alone is a wall
+        ax.set_xlim(-0.6 - side, wide - 0.4 + side)  # a bar is as thick in every row
         ax.set_ylim(0, 100)
-        ax.tick_params(axis="x", length=0, rotation=45 if slant else 0)
+        ax.tick_params(axis="x", length=0)
         ax.set_ylabel("entity F1, %")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=len(titles))
     return figure
 
 
-def _bars(ax: Any, names: Sequence[str], scores: Mapping[str, Mapping[str, float]], shown: Sequence[str]) -> None:
-    width = 0.8 / len(scores)
+def _bars(ax: Any, scores: Mapping[str, Mapping[str, float]], shown: Sequence[str]) -> None:
+    thick, others = 0.8 / len(scores), iter((GREEN, PURPLE, GREY, BLUE, ORANGE))
     for n, (title, found) in enumerate(scores.items()):
-        x = np.arange(len(shown)) + width * (n - (len(scores) - 1) / 2)
+        x = np.arange(len(shown)) + thick * (n - (len(scores) - 1) / 2)
         values = [100 * found.get(name, np.nan) for name in shown]
-        ax.bar(x, values, width, color=_COLORS[n % len(_COLORS)], label=title)
-    ax.set_xticks(range(len(shown)), names, fontsize=9, parse_math=False)
+        ax.bar(x, values, thick, color=_COLORS.get(title) or next(others), label=title)
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)
     ax.grid(axis="y", alpha=0.25)
@@ -74,28 +80,44 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     else:
         (only,) = found.values()
         columns = {title: (only, metric) for metric, title in _METRICS.items()}
-    lines = []
+    lines, numbers = [], _numbers(languages)
     for name in languages:
         rows = next(each[name]["rows"] for each in found.values() if name in each)
         cells = [_cell(each[name][metric] if name in each else None) for each, metric in columns.values()]
-        lines.append([_name(name), f"{rows:,}", *cells])
+        lines.append([_name(name), *numbers.get(name, []), f"{rows:,}", *cells])
     means = [[each[name][metric] for name in each] for each, metric in columns.values()]
-    lines.append(["mean", "", *(_cell(float(np.mean(values)) if values else None) for values in means)])
-    return markdown_table(["language", "sentences", *columns], lines)
+    number = ["#"] if numbers else []
+    lines.append(
+        ["mean", *[""] * len(number), "", *(_cell(float(np.mean(values)) if values else None) for values in means)]
+    )
+    return markdown_table(["language", *number, "sentences", *columns], lines) + _about(numbers)
 
 
 def type_table(found: Mapping[str, Mapping[str, float]]) -> str:
     """Markdown of type → "rows" (gold entities), "given", "precision", "recall", "f1"."""
+    numbers = _numbers(found)
     lines = [
         [
             _name(name),
+            *numbers.get(name, []),
             f"{each['rows']:,}",
             f"{each['given']:,}",
             *(_cell(each[p]) for p in ("precision", "recall", "f1")),
         ]
         for name, each in found.items()
     ]
-    return markdown_table(["type", "entities", "given", "precision", "recall", "F1"], lines)
+    head = ["type", *(["#"] if numbers else []), "entities", "given", "precision", "recall", "F1"]
+    return markdown_table(head, lines) + _about(numbers)
+
+
+def _numbers(names: Collection[str]) -> dict[str, list[str]]:
+    """A cell for each name where the picture needs its number, else nothing."""
+    ordered = sorted(names)
+    return {name: [str(n)] for n, name in enumerate(ordered, 1)} if numbered(ordered, _NAME) else {}
+
+
+def _about(numbers: Mapping[str, Any]) -> str:
+    return f"\n\n{NUMBERED}" if numbers else ""
 
 
 def _name(name: str) -> str:

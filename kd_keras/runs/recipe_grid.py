@@ -17,7 +17,7 @@ from kd_keras.common.markdown import markdown_table
 from kd_keras.common.progress import say
 from kd_keras.distill.settings import BASELINE
 from kd_keras.metrics import spread_cell
-from kd_keras.runs import plots, report
+from kd_keras.runs import grid_plots, plots, report
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.plans import Drawn, distilled, training_set, undistilled
@@ -80,10 +80,11 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
     }
     base = [100 * e[metric] for e in scores[BASELINE, 0]["per_seed"][split]]
     if can_draw():
-        figure = plots.transfer_curves(curves, base, 100 * result["teacher"][split][metric], f"{split} {metric}, %")
+        teacher = 100 * result["teacher"][split][metric]
+        figure = grid_plots.transfer_curves(curves, base, teacher, f"{split} {metric}, %")
         plots.save(figure, layout.plots / "ablation.png")
     files.write_text(layout.report, as_drawn(_markdown(job, result, tables)))
-    return result | {"table": tables}
+    return result | {"screen": tables}
 
 
 def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: str) -> str:

@@ -8,28 +8,22 @@ from typing import Any
 from kd_keras.common import files
 from kd_keras.common.figures import Figure, as_drawn, can_draw
 from kd_keras.common.machine import cpus
-from kd_keras.common.markdown import markdown_table
 from kd_keras.common.ragged import flat
 from kd_keras.metrics import confusion_matrix, score
-from kd_keras.runs import by_label, plots, references, tagging
+from kd_keras.runs import by_label, error_plots, plots, references, tagging
 from kd_keras.runs.given import answered, is_given
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.next_steps import for_report, for_screen
 from kd_keras.runs.results import results, scored_splits, scores_by_label
+from kd_keras.runs.score_table import SIZES, TITLES, summary, titles
 from kd_keras.runs.students import Arm
 from kd_keras.students.settings import student_name
 from kd_keras.tasks import Rows, Task, has_label
 
-TITLES = {
-    "teacher": "teacher",
-    "baseline": "student, no distillation",
-    "student": "student, distilled",
-}
-GIVEN = "teacher (given)"
 # What rows of transfer sets are; those of other names were made by augmentation.
 SETS = {"unlabeled": "unlabeled", "rest": "training rows without their labels", "given": "texts of the given signals"}
 # How far a student goes with its teacher, by kinds of tasks that are not of one label a row.
-_SIZES = ("parameters", "parameters_without_embeddings")
 _AGREES = {
     "tagging": " gives the teacher's tag to words of",
     "multilabel": " gives the teacher's labels, and no other, on",
@@ -38,13 +32,14 @@ _AGREES = {
 
 
 def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
-    """Writes metrics.json, report.md and its plots; returns the first, and "table" and "verdict" as text."""
+    """Writes metrics.json, report.md and its plots; returns the first, and "screen", what to say at the end."""
     metrics = results(run, inputs, arms, chosen)
     files.write_json(run.layout.metrics, metrics)
     if can_draw():
         _draw(run, inputs, arms, chosen, metrics)
     files.write_text(run.layout.report, as_drawn(_markdown(run.job, metrics)))
-    return metrics | {"table": summary(metrics), "verdict": verdict_in_words(metrics)}
+    said = [verdict_in_words(metrics), for_screen(metrics["next"]), summary(metrics)]
+    return metrics | {"screen": "\n\n".join(said)}
 
 
 def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict) -> None:
@@ -81,7 +76,7 @@ def _errors(task: Task, scored: Mapping[str, Rows], chosen: Arm, metrics: dict) 
         return plots.score_scatter(label, logits[:, 0], title)
     if task.is_multilabel:
         return by_label.picture(scores_by_label(task, label, logits), title)
-    return plots.errors(confusion_matrix(label, logits.argmax(-1), len(task.labels)), list(task.labels), title)
+    return error_plots.errors(confusion_matrix(label, logits.argmax(-1), len(task.labels)), list(task.labels), title)
 
 
 def _last(splits: Collection[str]) -> str:
@@ -89,50 +84,10 @@ def _last(splits: Collection[str]) -> str:
     return "test" if "test" in splits else "dev"
 
 
-def titles(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """``TITLES``, which say so where the teacher was given as signals."""
-    return TITLES | ({"teacher": GIVEN} if is_given(metrics.get("teacher", {})) else {})
-
-
-def summary(metrics: dict) -> str:
-    """The final table, for the screen and the report: Markdown that also reads well as text."""
-    splits = [s for s in metrics["rows"] if s in metrics["student"]]
-    names = list(metrics["student"][splits[0]])
-    head = ["", *(f"{s} {m}" for s in splits for m in names), "parameters", "without embeddings"]
-    lines: list[list[str]] = []
-    for name, part in metrics.get("references", {}).items():
-        lines.append([references.TITLES[name], *(_cell(part[s][m], None) for s in splits for m in names), "", ""])
-    for kind, title in titles(metrics).items():
-        if kind not in metrics:
-            continue
-        part = metrics[kind]
-        sizes = [f"{part[p] / 1e6:.2f} M" if p in part else "" for p in _SIZES]
-        if alone := part.get("ensemble"):
-            count = len(part["seeds"])
-            cells = [_cell(alone["mean"][s][m], alone["spread"][s][m]) for s in splits for m in names]
-            lines.append([f"one of {count} teachers", *cells, *sizes])
-            title, sizes = f"{count} teachers together", [f"{count} × {size}" for size in sizes]
-        many = kind != "teacher" and len(metrics["seeds"]) > 1
-        cells = [
-            _cell(part[s][m], part["spread"][s][m] if many else None) if s in part else ""
-            for s in splits
-            for m in names
-        ]
-        lines.append([title, *cells, *sizes])
-    if "baseline" in metrics:
-        gain = [f"{100 * (metrics['student'][s][m] - metrics['baseline'][s][m]):+.2f}" for s in splits for m in names]
-        lines.append(["gain of distillation", *gain, "", ""])
-    return markdown_table(head, lines)
-
-
 def verdict_in_words(metrics: dict) -> str:
-    """For report and screen: what went wrong, if anything, and which student is kept."""
+    """For report and screen: whether distillation helped, what else went wrong, and which student is kept."""
     kept = metrics["kept"]
-    return "\n\n".join([*metrics["warnings"], f"Kept: {kept['arm']}. {kept['why']}"])
-
-
-def _cell(value: float, spread: float | None) -> str:
-    return f"{100 * value:.2f}" + (f" ± {100 * spread:.2f}" if spread is not None else "")
+    return "\n\n".join([metrics["verdict"], *metrics["warnings"], f"Kept: {kept['arm']}. {kept['why']}"])
 
 
 def teacher_in_words(result: dict, metric: str) -> str:
@@ -153,13 +108,13 @@ def ending(seconds: dict[str, float]) -> str:
     took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in seconds.items())
     return f"""## Wall time, seconds ({cpus()} CPUs)
 
-What was found again, in this folder or another run's, took no time here.
+A step whose result was found, here or in another run's folder, took no time.
 
 | step | s |
 | --- | ---: |
 {took}
 
-## Again
+## Make it again
 
 ```
 python -m kd_keras.train --flagfile=flags.txt
@@ -175,7 +130,7 @@ def _by_label(metrics: dict) -> str:
         moved = ", ".join(f"{name} {p:.2f}" for name, p in thresholds.items())
         said = (
             "\n\nA label is given where its score is over 0.5: scores were moved so that this is the threshold of the "
-            f"best F1 on dev. Where it was before: {moved}."
+            f"best F1 on dev. Before, these were the thresholds: {moved}."
         )
     return (
         f"\nThe kept student on {split}, label by label, in percent:\n\n"
@@ -204,7 +159,7 @@ def _about_teacher(teacher: Mapping[str, Any]) -> str:
 def _fewer(teacher: Mapping[str, Any], student: Mapping[str, Any]) -> str:
     if is_given(teacher):
         return ""
-    whole, bare = (teacher[count] / student[count] for count in _SIZES)
+    whole, bare = (teacher[count] / student[count] for count in SIZES)
     which = "one" if len(teacher.get("seeds", ())) else "the"
     return f"- Fewer parameters than {which} teacher: {whole:.1f}×, without\n  embeddings {bare:.1f}×.\n"
 
@@ -228,7 +183,7 @@ def _markdown(job: Job, metrics: dict) -> str:
     if more:
         text = "the whole transfer set" + ("" if alone else ", the baseline from the training rows")
     same = "The student" if alone else (
-        "The two students have the same shape, first weights, budget of updates and seeds; the distilled one"
+        "The two students have the same shape, first weights, budget of updates and seeds. The distilled one"
     )  # fmt: skip
     test = "; the test split was read for this table only" if "test" in student else ""
     learns = "learns from the teacher's logits"
@@ -250,19 +205,23 @@ def _markdown(job: Job, metrics: dict) -> str:
         taught = "Teacher: one, as it is." if seed is None else f"Teacher: one, seed {seed}."
     else:
         each = ", ".join(map(str, teacher["seeds"]))
-        taught = f"Teachers: {many}, seeds {each}; what they say together is the mean of their logits."
+        taught = f"Teachers: {many}, seeds {each}; the mean of their logits is what the student follows."
 
     return f"""# {job.task.name}: {" / ".join(names)}
 
 {verdict_in_words(metrics)}
 
+{for_report(metrics["next"])}
+
+## Scores
+
 {summary(metrics)}
 
-Percent; {seeds_in_words(seeds)}. {taught}
+Scores are in percent, {seeds_in_words(seeds)}. {taught}
 {same} {learns} on {text}.
 Updates, at most {metrics["most_updates"]:,} (--patience ends each student by itself): {made}.
-Best weights, and the student that was kept ({metrics["kept"]["arm"]}), were chosen by dev {job.task.metric},
-so dev scores are a little high for every row alike{test}.
+Dev {job.task.metric} chose the best weights and the kept student ({metrics["kept"]["arm"]}).
+So dev scores are a little high in every row{test}.
 
 ## Data
 
@@ -285,7 +244,7 @@ so dev scores are a little high for every row alike{test}.
 
 ![dev score and loss over updates](plots/learning_curves.png)
 
-## Where it errs
+## Where it is wrong
 
 ![errors by class, or by score](plots/errors.png)
 {_by_label(metrics)}{_by_type(metrics)}

@@ -16,6 +16,7 @@ from kd_keras.runs import tagging, verdict
 from kd_keras.runs.given import answered
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.next_steps import with_student
 from kd_keras.runs.students import Arm
 from kd_keras.students.bilstm import flops_per_token
 from kd_keras.students.cudnn import LOOP
@@ -79,7 +80,10 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         metrics["by_label"] = {s: scores_by_label(task, r.label, chosen.logits[s]) for s, r in scored.items()}
     if "thresholds" in chosen.history:
         metrics["thresholds"] = dict(zip(task.labels, chosen.history["thresholds"], strict=True))
-    metrics["warnings"] = verdict.warnings(job, inputs, arms, chosen, metrics)
+    metrics["verdict"], tries = verdict.verdict(job, inputs, arms, metrics)
+    metrics["warnings"] = verdict.warnings(job, chosen, metrics)
+    use = with_student(layout.root, task)
+    metrics["next"] = [*tries, *(use[:2] if tries else use)]
     return metrics
 
 

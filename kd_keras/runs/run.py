@@ -20,7 +20,7 @@ from kd_keras.tasks.custom import keep_pipes
 
 
 def distil(run: Run) -> dict:
-    """Everything that ``check`` let pass; returns what ``metrics.json`` holds, "table" and "verdict" for people.
+    """Everything that ``check`` let pass; returns what ``metrics.json`` holds, and "screen" for people.
 
     Raises:
       UserError: a full disk; a teacher that is worse than a linear model; signals that do not fit.

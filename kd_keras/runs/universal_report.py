@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from kd_keras.common import files
 from kd_keras.common.figures import Figure, can_draw
 from kd_keras.common.machine import cpus
 from kd_keras.runs import plots, probing
+from kd_keras.runs.drawn_names import shortened
+from kd_keras.runs.next_steps import for_report, for_screen, with_vectors
 from kd_keras.runs.probing import STUDENT, TEACHER, table
 from kd_keras.runs.universal import ARM, Pretrained
 from kd_keras.runs.universal_job import UniversalRun
@@ -21,7 +25,7 @@ from kd_keras.teachers.signals import HIDDEN
 
 
 def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
-    """Writes all of it; returns what metrics.json holds, and "table" for people."""
+    """Writes all of it; returns what metrics.json holds, and "screen", what to say at the end."""
     with run.timings.step("probing"):
         worth = _worth(run, made)
     best = next(e for e in made.history["epochs"] if e["step"] == made.history["best_step"])
@@ -38,6 +42,7 @@ def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
         "seconds": run.timings.seconds,
         "cpus": cpus(),
     }
+    metrics |= {"verdict": _verdict(metrics["dev"]), "next": with_vectors(run.layout.root)}
     files.write_json(run.layout.metrics, metrics)
     few = {name: found for name, found in worth.items() if "rows" in found}
     if can_draw():
@@ -45,7 +50,14 @@ def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
     if few and can_draw():
         plots.save(label_efficiency(few, (STUDENT, TEACHER)), run.layout.plots / "label_efficiency.png")
     files.write_text(run.layout.report, _markdown(run, made, metrics))
-    return metrics | {"table": table(metrics)}
+    return metrics | {"screen": "\n\n".join([metrics["verdict"], for_screen(metrics["next"]), table(metrics)])}
+
+
+def _verdict(dev: dict[str, float]) -> str:
+    return (
+        f"The student finds {100 * dev['neighbours']:.2f} % of the teacher's 10 nearest texts on dev; its vectors have "
+        f"cosine {dev['cosine']:.4f} with the teacher's."
+    )
 
 
 def _worth(run: UniversalRun, made: Pretrained) -> dict[str, dict[str, Any]]:
@@ -67,9 +79,13 @@ def _learning(epochs: list[dict]) -> Figure:
     steps, panels = [e["step"] for e in epochs], ("dev_neighbours", "dev_cosine", "loss")
     titles = ("10 nearest in common, dev, %", "cosine with the teacher, dev", "training loss")
     for ax, name, title in zip(figure.subplots(1, 3), panels, titles, strict=True):
-        ax.plot(steps, [e[name] * (100 if "neighbours" in name else 1) for e in epochs], color=plots.BLUE)
-        ax.set(title=title, xlabel="updates")
+        whole = 100 if "neighbours" in name else 1
+        found = [e[name] * whole for e in epochs]
+        plots.curve(ax, steps, found, color=plots.BLUE)
+        ax.set_title(title)
+        ax.set_ylim(plots.score_range(found, whole) if name != "loss" else (0, None))
         plots.clean(ax)
+        plots.count_updates(ax)
     return figure
 
 
@@ -81,17 +97,20 @@ def label_efficiency(found: dict[str, dict[str, Any]], names: tuple[str, ...]) -
     """
     columns = min(4, len(found))
     rows = -(-len(found) // columns)
-    figure = Figure(figsize=(0.6 + 3.1 * columns, 0.5 + 2.7 * rows), layout="constrained")
+    figure = Figure(figsize=(0.6 + 3.3 * columns, 0.5 + 2.7 * rows), layout="constrained")
     axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
-    colors = dict(zip(names, (plots.BLUE, plots.GREY, plots.ORANGE, "#3a9c6d", "#a23b72"), strict=False))
-    for ax, (task, of) in zip(axes, found.items(), strict=False):
+    colors = dict(zip(names, (plots.BLUE, plots.GREY, plots.ORANGE, plots.GREEN, plots.PURPLE), strict=False))
+    for ax, of, title in zip(axes, found.values(), shortened(list(found), 30), strict=False):
         for name, color in colors.items():
             if name in of:
                 ax.plot(of["rows"], [100 * v for v in of[name]], marker="o", ms=4, color=color, label=name)
         ax.set_xscale("log")
-        ax.set_xticks(of["rows"], [f"{n:,}" for n in of["rows"]], fontsize=8)
+        counts = [f"{n:,}" if more > 1.5 * n else "" for n, more in pairwise([*of["rows"], math.inf])]
+        ax.set_xticks(of["rows"], counts, fontsize=8)
         ax.minorticks_off()
-        ax.set_title(f"{task}: dev {of['metric']}, %", fontsize=10)
+        ax.set_ylim(plots.score_range([100 * v for name in names for v in of.get(name, ())], 100))
+        ax.set_title(title, fontsize=10, parse_math=False)
+        ax.set_ylabel(f"dev {of['metric']}, %", fontsize=9)
         ax.set_xlabel("labels", fontsize=9)
         plots.clean(ax)
     for ax in axes[len(found) :]:
@@ -106,10 +125,13 @@ def _markdown(run: UniversalRun, made: Pretrained, metrics: dict[str, Any]) -> s
     weights = ", ".join(f"{w:g} × {name}" for name, w in job.universal.loss_weights(job.target.unit).items())
     parts = [
         "# A universal student",
+        metrics["verdict"],
+        for_report(metrics["next"]),
+        "## Scores",
+        table(metrics),
         f"Distilled without a task (Wu et al. 2020) from {job.checkpoint.name}: {metrics['rows']['train']:,} texts, "
         f"{metrics['updates']:,} updates of {job.train.batch_size} texts; {metrics['rows']['dev']:,} other texts chose "
         "the weights.",
-        table(metrics),
     ]
     if metrics["tasks"]:
         parts.append(

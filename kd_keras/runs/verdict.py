@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 
+from kd_keras.common.cli import command
+from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics.answers import only_answer
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
+from kd_keras.runs.next_steps import Step
 from kd_keras.runs.students import Arm
 
 # Fewer rows than this beyond the training rows are little to distil on.
@@ -27,8 +29,30 @@ def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str]:
     return {"arm": chosen.name, "kind": chosen.kind, "why": why}
 
 
-def warnings(job: Job, inputs: Inputs, arms: Sequence[Arm], chosen: Arm, metrics: dict) -> list[str]:
-    """What comes first in report and screen: distillation that did not help, a student that always says the same."""
+def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tuple[str, list[Step]]:
+    """The first line of report and screen, and, if distillation did not help, two commands that may."""
+    metric = job.task.metric
+    score = metrics["student"]["dev"][metric]
+    teacher = metrics["teacher"].get("dev", {}).get(metric)  # given signals may have none of dev
+    beside = f"; the teacher has {100 * teacher:.2f}" if teacher is not None else ""
+    if "baseline" not in metrics:
+        return f"The distilled student has dev {metric} {100 * score:.2f}{beside}.", []
+    without = metrics["baseline"]["dev"][metric]
+    found = f"dev {metric} {100 * score:.2f} with it, {100 * without:.2f} without it{beside}."
+    if score > without:
+        seeds = [metrics[kind]["spread"]["dev"][metric] for kind in ("student", "baseline")]
+        clearly = ", but by less than seeds differ" if score - without < max(seeds) else ""
+        return f"Distillation helped{clearly}: {found}", []
+    cause, tries = _cause(job, inputs, arms, metrics, without)
+    steps = [
+        (what, _again(job, flags))
+        for what, flags in zip(("this is most likely to help", "or this"), tries, strict=True)
+    ]
+    return f"Distillation did not help: {found} Likely cause: {cause}.", steps
+
+
+def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
+    """What comes next in report and screen: a student that always says the same, or less than a linear model."""
     task, out = job.task, []
     if (answer := only_answer(task, chosen.logits["dev"])) is not None and task.is_tagging:
         out.append(
@@ -40,19 +64,12 @@ def warnings(job: Job, inputs: Inputs, arms: Sequence[Arm], chosen: Arm, metrics
             f"The kept student always says {answer!r} on dev. Do not use it: give it more rows of the "
             "other labels, --class_weights=balanced, or more --epochs."
         )
-    if "baseline" in metrics:
-        with_it, without = (metrics[k]["dev"][task.metric] for k in ("student", "baseline"))
-        if with_it <= without:
-            cause, tries = _cause(job, inputs, arms, metrics, without)
-            found = f"dev {task.metric} {100 * with_it:.2f} with it, {100 * without:.2f} without it"
-            following = ", then ".join(f"`{_again(job, t)}`" for t in tries)
-            out.append(f"Distillation did not help: {found}. Likely cause: {cause}. Next: {following}")
     floor = metrics.get("references", {}).get("linear", {}).get("dev", {}).get(task.metric)
     mine = chosen.history["best"]
     if floor is not None and mine < floor:
         out.append(
-            f"The kept student has dev {task.metric} {100 * mine:.2f}, a linear model (TF-IDF) {100 * floor:.2f}: "
-            "more text (--unlabeled_files), a better teacher or more --epochs are what it lacks."
+            f"A linear model (TF-IDF) is better than the kept student: dev {task.metric} {100 * floor:.2f} against "
+            f"{100 * mine:.2f}. Give the student more text (--unlabeled_files), a better teacher or more --epochs."
         )
     return out
 
@@ -82,7 +99,9 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
 
 
 def _again(job: Job, flags: Sequence[str]) -> str:
-    asked = [line for line in job.flags_text.splitlines() if line.startswith("--")]
-    dropped = ("--output_dir=", *(flag.partition("=")[0] + "=" for flag in flags))
-    asked = [line for line in asked if not line.startswith(dropped)]
-    return shlex.join(["python", "-m", "kd_keras.train", *asked, *flags])
+    """The command of this run with other flags, which stand after those of its flags.txt and so count."""
+    folder = job.folder()
+    given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
+    if job.job.output_dir:
+        given["output_dir"] = f"{folder}-{'-'.join(given)}"
+    return command("train", flagfile=RunLayout(folder).flags, **given)

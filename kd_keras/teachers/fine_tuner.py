@@ -144,7 +144,7 @@ class FineTuner:
                         )
                     losses = []
                     dev_score = self._score(info, dev, step, loss)
-                    bar.set_postfix_str(f"loss {loss:.3f}, dev {metric} {dev_score:.4f}")
+                    bar.set_postfix_str(f"dev {metric} {dev_score:.4f}, loss {loss:.3f}")
                     bar.refresh()
                 if scored or step == self.steps or time.monotonic() - saved > s.checkpoint_seconds:
                     info |= {"step": step, "seconds": before + time.monotonic() - started}

@@ -12,12 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
 
-from kd_keras.runs.plots import BLUE, GREY, ORANGE
+from kd_keras.runs.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, score_range
 
-COLORS = {"float32": BLUE, "float16": "#3a9c6d", "dynamic": ORANGE, "int8": "#a23b72"}
+COLORS = {"float32": BLUE, "float16": GREEN, "dynamic": ORANGE, "int8": PURPLE}
 MARKERS = {"student, unrolled": "o", "student, any length": "s", "teacher": "^"}
 PRECISIONS = {"dynamic": "dynamic range"}
-LEAST = 0.04  # of a whole score, on the y axis: two tenths of a point are no mountain
 # Where a name may stand, in points from its dot, nearest first: at its right or left, above it, below it.
 SPOTS = sorted(
     [(side * 8, dy) for side in (1, -1) for dy in range(-121, 122, 11)] + [(0, dy) for dy in (11, -11, 22, -22)],
@@ -33,14 +32,6 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
             best = points[i][1]
             kept.append(i)
     return kept
-
-
-def score_range(scores: Sequence[float], whole: float) -> tuple[float, float]:
-    """Limits of an axis: air around the scores, ``LEAST`` of ``whole`` or more apart, and neither above ``whole``."""
-    low, high = min(scores), max(scores)
-    air = max(0.12 * (high - low), (LEAST * whole - (high - low)) / 2)
-    over = max(high + air - whole, 0)
-    return low - air - over, high + air - over
 
 
 def pareto(models: Sequence[dict], latency_title: str, metric_title: str, whole: float = 100) -> Figure:
@@ -96,15 +87,17 @@ def _name(ax: Any, dots: Sequence[tuple[str, str, float, float]], line: Sequence
     half = 7 * ax.figure.dpi / 72  # of a marker, in pixels, and a little air
     taken = [Bbox.from_extents(*(p - half), *(p + half)) for p in ax.transData.transform([d[2:] for d in dots])]
     path = [a + (b - a) * t for a, b in pairwise(ax.transData.transform(line)) for t in np.linspace(0, 1, 50)]
-    frame = ax.get_window_extent()
+    frame, names, leads = ax.get_window_extent(), [], []
     for text, color, x, y in sorted(dots, key=lambda d: (-d[3], d[2])):
         look = {"textcoords": "offset points", "color": color, "fontsize": 8, "va": "center", "parse_math": False}
-        note, best = ax.annotate(text, (x, y), (0, 0), **look), None
+        note, best, at = ax.annotate(text, (x, y), (0, 0), **look), None, ax.transData.transform((x, y))
         for dx, dy in SPOTS:
             _put(note, dx, dy)
             box = note.get_window_extent()
             outside = not (frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1)
-            covered = sum(box.overlaps(t) for t in taken) + 0.5 * any(box.contains(*p) for p in path)
+            covered = 9 * sum(box.overlaps(t) for t in taken) + 0.5 * any(box.contains(*p) for p in path)
+            covered += any(box.contains(*p) for p in leads)
+            covered += any(t.contains(*p) for p in _lead(box, *at, dx, dy) for t in names)
             if best is None or (outside, covered) < best[0]:
                 best = (outside, covered), box, dx, dy
             if best[0] == (False, 0):
@@ -112,10 +105,20 @@ def _name(ax: Any, dots: Sequence[tuple[str, str, float, float]], line: Sequence
         _, box, dx, dy = best
         _put(note, dx, dy)
         taken.append(box)
+        names.append(box)
+        leads += _lead(box, *at, dx, dy)
         if abs(dy) > 11:
             end = dx, dy - (0 if dx else 5 * np.sign(dy))  # at the name's side, or below or above it
             lead = {"arrowstyle": "-", "color": color, "lw": 0.6, "shrinkA": 0, "shrinkB": 5}
             ax.annotate("", (x, y), end, textcoords="offset points", arrowprops=lead, zorder=1)
+
+
+def _lead(box: Bbox, x: float, y: float, dx: float, dy: float) -> list[tuple[float, float]]:
+    """Points of the line from a dot, at x and y, to its name's box; none where the name is beside its dot."""
+    if abs(dy) <= 11:
+        return []
+    end = (np.clip(x, box.x0, box.x1), box.y0 if dy > 0 and not dx else box.y1 if not dx else (box.y0 + box.y1) / 2)
+    return [(x + (end[0] - x) * t, y + (end[1] - y) * t) for t in np.linspace(0, 0.95, 20)]
 
 
 def _put(note: Any, dx: float, dy: float) -> None:

@@ -11,6 +11,23 @@ from kd_keras.common.figures import Figure, can_draw
 from kd_keras.common.markdown import markdown_table
 from kd_keras.deploy.runner import always_answers
 from kd_keras.runs import plots
+from kd_keras.runs.next_steps import for_report, for_screen
+from kd_keras.timing.choice import next_steps, verdict
+from kd_keras.timing.numbers import (
+    batch_of,
+    batches_of,
+    is_ratio_of,
+    latency_of,
+    length_text,
+    lengths_of,
+    longest_of,
+    named,
+    ratio_text,
+    score_text,
+    texts_text,
+    threads_of,
+    threads_text,
+)
 
 JSON, PAGE, PLOT = "benchmark.json", "benchmark.md", "pareto.png"
 
@@ -24,19 +41,25 @@ def write(report: dict, folder: Path, command: str) -> None:
     files.write_json(folder / JSON, report)
 
 
+def screen(report: dict) -> str:
+    """What the command says at its end; the phone's lines come after it."""
+    parts = (verdict(report), for_screen(next_steps(report)), summary(report), speedups(report), noise(report))
+    return "\n\n".join(part for part in (*parts, warnings(report)) if part)
+
+
 def summary(report: dict) -> str:
-    """The table for the screen: one line a model, median milliseconds of the fewest threads."""
-    lengths, threads, metric = _lengths(report), _threads(report)[0], report["metric"]
-    last = _longest(report)
-    head = ["model", "MB", f"dev {metric}", "load ms", "memory MB", *(f"{_of(n)} ms" for n in lengths)]
+    """The table: one line a model, median milliseconds of the fewest threads."""
+    lengths, threads, metric = lengths_of(report), threads_of(report)[0], report["metric"]
+    last = longest_of(report)
+    head = ["model", "MB", f"dev {metric}", "load ms", "memory MB", *(f"{length_text(n)} ms" for n in lengths)]
     lines = []
     for m in report["models"]:
-        size, found = f"{m['bytes'] / 1e6:.2f}", _score(metric, m["metrics"][metric])
-        p50 = [f"{_latency(m, n, threads)['p50']:.2f}" for n in lengths]
-        faster = [_ratio(r) for r in report["ratios"] if _is(r, m["name"], last, threads)]
+        size, found = f"{m['bytes'] / 1e6:.2f}", score_text(metric, m["metrics"][metric])
+        p50 = [f"{latency_of(m, n, threads)['p50']:.2f}" for n in lengths]
+        faster = [ratio_text(r) for r in report["ratios"] if is_ratio_of(r, m["name"], last, threads)]
         line = [m["name"], size, found, f"{m['load_ms']:.1f}", f"{m['model_mb']:.0f}", *p50]
         lines.append([*line, *(faster or [""])])
-    return markdown_table([*head, f"× teacher, {_of(last)}"], lines)
+    return markdown_table([*head, f"× teacher, {length_text(last)}"], lines)
 
 
 def warnings(report: dict) -> str:
@@ -58,10 +81,11 @@ def speedups(report: dict) -> str:
     None for a model that gives all texts one label, however fast it is.
     """
     learnt = {m["name"] for m in report["models"] if m.get("always") is None}
-    last, threads = _longest(report), _threads(report)[0]
+    last, threads = longest_of(report), threads_of(report)[0]
     return "\n".join(
-        f"{r['fast']}: {_ratio(r)}× faster than {r['slow']} ({r['min']:.1f} to {r['max']:.1f} in {r['rounds']} rounds; "
-        f"p50 of {_texts(_batch(r))}, {_of(last)}, batch {_batch(r)}, {_threads_text(threads)})"
+        f"{r['fast']}: {ratio_text(r)}× as fast as {r['slow']} "
+        f"({r['min']:.1f} to {r['max']:.1f} in {r['rounds']} rounds; "
+        f"p50 of {texts_text(batch_of(r))}, {length_text(last)}, batch {batch_of(r)}, {threads_text(threads)})"
         for r in report["ratios"]
         if (r["length"], r["threads"]) == (last, threads) and r["fast"] in learnt
     )
@@ -79,22 +103,26 @@ def phone_lines(report: dict) -> str:
 def page(report: dict, command: str, drawn: bool = True) -> str:
     """benchmark.md."""
     machine, text, settings = report["machine"], report["text"], report["settings"]
-    metric, threads, last = report["metric"], _threads(report)[0], _of(_longest(report))
+    metric, threads, last = report["metric"], threads_of(report)[0], length_text(longest_of(report))
     before, after = machine["load_average"]
     plot = f"![accuracy against latency and size]({PLOT})\n\n" if drawn else ""
     timed = "; ".join(
-        f"{_of(t['length'])}: {t['different']:,} different" + (f", {t['joined']:,} of several rows" * (t["joined"] > 0))
+        f"{length_text(t['length'])}: {t['different']:,} different"
+        + (f", {t['joined']:,} of several rows" * (t["joined"] > 0))
         for t in text["timed"]
     )
     notes = "\n\n".join(note for note in (noise(report), *warnings(report).splitlines()) if note)
+    begin = "".join(f"{part}\n\n" for part in (verdict(report), for_report(next_steps(report))) if part)
     percent = " in percent" if metrics.get(metric).percent else ""
     return f"""# {report["task"]}: size, accuracy and latency
+
+{begin}## Results
 
     {command}
 
 {summary(report)}
 
-Median milliseconds of one text, batch 1, {_threads_text(threads)}; dev {metric}{percent}; MB are millions of bytes.
+Median milliseconds of one text, batch 1, {threads_text(threads)}; dev {metric}{percent}; MB are millions of bytes.
 {notes}
 
 {plot}{speedups(report)}
@@ -146,23 +174,23 @@ own. Compare files of one length: those in `models/` are made for {last}, too. R
 
 
 def _of_batches(report: dict) -> str:
-    if len(_batches(report)) == 1:
+    if len(batches_of(report)) == 1:
         return ""
-    many = _batches(report)[-1]
+    many = batches_of(report)[-1]
     return f"""- "{many} texts": the time of {many} together, padded to the longest. The teacher's file is made for as
   many, a file of any length takes them at once, an unrolled student one after the other.
 """
 
 
 def _percentiles(report: dict) -> str:
-    head = ["model", "threads", *(f"{_of(n)}: p50 / p90 / p99" for n in _lengths(report))]
+    head = ["model", "threads", *(f"{length_text(n)}: p50 / p90 / p99" for n in lengths_of(report))]
     lines = []
     for m in report["models"]:
-        for t, batch in itertools.product(_threads(report), _batches(report)):
-            found = [_latency(m, n, t, batch) for n in _lengths(report)]
+        for t, batch in itertools.product(threads_of(report), batches_of(report)):
+            found = [latency_of(m, n, t, batch) for n in lengths_of(report)]
             lines.append(
                 [
-                    _named(m["name"], batch),
+                    named(m["name"], batch),
                     str(t),
                     *(f"{f['p50']:.2f} / {f['p90']:.2f} / {f['p99']:.2f}" for f in found),
                 ]
@@ -173,10 +201,12 @@ def _percentiles(report: dict) -> str:
 def _ratios(report: dict) -> str:
     if not report["ratios"]:
         return "The teacher was not measured."
-    head = ["student", "teacher", "threads", *(_of(n) for n in _lengths(report))]
-    found = {(_named(r["fast"], _batch(r)), r["slow"], r["threads"], r["length"]): _ratio(r) for r in report["ratios"]}
+    head = ["student", "teacher", "threads", *(length_text(n) for n in lengths_of(report))]
+    found = {
+        (named(r["fast"], batch_of(r)), r["slow"], r["threads"], r["length"]): ratio_text(r) for r in report["ratios"]
+    }
     rows = dict.fromkeys((fast, slow, t) for fast, slow, t, _ in found)
-    return markdown_table(head, [[f, s, str(t), *(found[f, s, t, n] for n in _lengths(report))] for f, s, t in rows])
+    return markdown_table(head, [[f, s, str(t), *(found[f, s, t, n] for n in lengths_of(report))] for f, s, t in rows])
 
 
 def _inputs(report: dict) -> str:
@@ -190,7 +220,7 @@ def _inputs(report: dict) -> str:
     first = report["inputs"][0] if report["inputs"] else None
     if first is None:
         return "No TFLite file was measured."
-    return markdown_table(head, lines) + f"\n\n{_of(first['length'])}, {_threads_text(first['threads'])}."
+    return markdown_table(head, lines) + f"\n\n{length_text(first['length'])}, {threads_text(first['threads'])}."
 
 
 def _phone(report: dict) -> str:
@@ -207,7 +237,7 @@ def _figure(report: dict) -> Figure | None:
         return None
     from kd_keras.timing.plot import pareto
 
-    last, threads, metric = _longest(report), _threads(report)[0], report["metric"]
+    last, threads, metric = longest_of(report), threads_of(report)[0], report["metric"]
     percent = metrics.get(metric).percent
     points = [
         {
@@ -216,7 +246,7 @@ def _figure(report: dict) -> Figure | None:
             "form": m["form"],
             "precision": m["precision"],
             "score": m["metrics"][metric] * (100 if percent else 1),
-            "ms": _latency(m, last, threads)["p50"],
+            "ms": latency_of(m, last, threads)["p50"],
             "mb": m["bytes"] / 1e6,
         }
         for m in report["models"]
@@ -224,58 +254,5 @@ def _figure(report: dict) -> Figure | None:
     ]
     if len(points) < 2:
         return None
-    latency = f"median ms of a text ({_of(last)}, {_threads_text(threads)}, batch 1)"
+    latency = f"median ms of a text ({length_text(last)}, {threads_text(threads)}, batch 1)"
     return pareto(points, latency, f"dev {metric}" + (", %" if percent else ""), 100 if percent else 1)
-
-
-def _lengths(report: dict) -> list[int | None]:
-    return [t["length"] for t in report["text"]["timed"]]
-
-
-def _longest(report: dict) -> int:
-    return max(n for n in _lengths(report) if n)
-
-
-def _threads(report: dict) -> list[int]:
-    return sorted({entry["threads"] for m in report["models"] for entry in m["latency"]})
-
-
-def _batches(report: dict) -> list[int]:
-    return sorted({_batch(entry) for m in report["models"] for entry in m["latency"]})
-
-
-def _batch(entry: dict) -> int:
-    """Texts a call; entries of one text do not say."""
-    return entry.get("batch", 1)
-
-
-def _named(model: str, batch: int) -> str:
-    return model if batch == 1 else f"{model}, {batch} texts"
-
-
-def _texts(batch: int) -> str:
-    return "a text" if batch == 1 else f"{batch} texts"
-
-
-def _latency(m: dict, length: int | None, threads: int, batch: int = 1) -> dict:
-    return next(e for e in m["latency"] if (e["length"], e["threads"], _batch(e)) == (length, threads, batch))
-
-
-def _is(r: dict, name: str, length: int | None, threads: int) -> bool:
-    return (r["fast"], r["length"], r["threads"], _batch(r)) == (name, length, threads, 1)
-
-
-def _ratio(r: dict) -> str:
-    return f"{r['median']:.1f}"
-
-
-def _of(length: int | None) -> str:
-    return "as it comes" if length is None else f"{length} tokens"
-
-
-def _threads_text(threads: int) -> str:
-    return f"{threads} thread" + "s" * (threads > 1)
-
-
-def _score(metric: str, value: float) -> str:
-    return f"{100 * value:.2f}" if metrics.get(metric).percent else f"{value:.4f}"

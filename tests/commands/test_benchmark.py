@@ -143,8 +143,10 @@ def test_what_a_benchmark_feeds(done):
 def test_the_screen_and_the_folder(done, run):
     answer, _ = done
     lines = answer["out"].splitlines()
-    assert [line.split()[1] for line in lines[2:7]] == [*FORMATS, "teacher_float32", "teacher_dynamic"]
-    assert "tflite_dynamic: " in answer["out"] and "× faster than teacher_dynamic" in answer["out"]
+    assert lines[0].startswith("Take tflite_") and lines[2] == "next:" and "adb push" in lines[4]
+    rows = [line for line in lines if line.startswith("| ")]
+    assert [line.split()[1] for line in rows[2:7]] == [*FORMATS, "teacher_float32", "teacher_dynamic"]
+    assert "tflite_dynamic: " in answer["out"] and "× as fast as teacher_dynamic" in answer["out"]
     (app,) = [line for line in lines if "BenchmarkModelActivity" in line and "/loop_float32.tflite" in line]
     vocab = len((run / "vocab.txt").read_text().splitlines())
     assert f"--input_layer=ids --input_layer_shape=1,12 --input_layer_value_range=ids,1,{vocab - 1}" in app

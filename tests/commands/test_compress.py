@@ -82,6 +82,15 @@ def test_the_table_is_what_numpy_counts(done, away, trained_run):
         k: v for k, v in metrics["student"]["per_seed"]["dev"][chosen].items() if k != "seed"
     }
     assert results["steps"][0]["best"] == results["after"]["dev"]["accuracy"]
+    report = (away / "run" / "report.md").read_text().splitlines()
+    said = (
+        f"Clustered: dev accuracy {100 * results['before']['dev']['accuracy']:.2f} before, "
+        f"{100 * results['after']['dev']['accuracy']:.2f} after; gzipped, the student has {packed:,} bytes instead of "
+        f"{results['before']['gzip_bytes']:,}."
+    )
+    assert first["out"].splitlines()[0] == report[2] == said
+    assert f"  python -m kd_keras.export --model_dir={away / 'run'}" in first["out"].splitlines()
+    assert report[4] == "## Next" and f"python -m kd_keras.export --model_dir={away / 'run'}" in report
 
 
 def test_a_finished_run_is_found_again_and_another_refused(done, away):

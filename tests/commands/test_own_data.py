@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from itertools import permutations
 
 import numpy as np
@@ -93,8 +94,17 @@ def test_the_best_student_is_kept_and_distillation_that_did_not_help_is_said_fir
     report = (folder / "report.md").read_text().splitlines()
     assert report[2].startswith("Distillation did not help: dev accuracy ")
     assert "Likely cause: the teacher is no better than the student without it" in report[2]
-    assert report[2].count("`python -m kd_keras.train ") == 2
-    assert "Distillation did not help" in runs["allowed"]["out"] and "Kept: baseline-seed1" in runs["allowed"]["out"]
+    said = runs["allowed"]["out"].strip().splitlines()
+    assert said[0] == report[2] == found["verdict"], "the first line of both"
+    commands = [command for _, command in found["next"]]
+    first = report.index("## Next")
+    assert [line for line in report[first : first + 11] if line.startswith("python")] == commands
+    assert [line.strip() for line in said if line.startswith("  python")] == commands
+    assert [shlex.split(c)[2] for c in commands] == [f"kd_keras.{v}" for v in ("train", "train", "predict", "export")]
+    for command in commands[:2]:
+        again = shlex.split(command)[3:]
+        assert again[0] == f"--flagfile={folder / 'flags.txt'}" and again[-1].startswith(f"--output_dir={folder}-")
+    assert "Kept: baseline-seed1. Its dev accuracy is " in runs["allowed"]["out"]
 
 
 def test_a_flag_that_does_not_touch_a_student_does_not_train_it_again(files, runs):

@@ -71,6 +71,10 @@ def test_a_run_of_pretrain(away, runs):
     report = (away / "one" / "report.md").read_text()
     assert "1 with 13 words in a row of dev or test, or with a whole text of theirs" in report
     assert "cosine, 10 × similarities, 0.1 × contrast" in report.replace("1 × cosine", "cosine")
+    said = runs["one"]["out"].strip().splitlines()
+    assert report.splitlines()[2] == said[0] == found["verdict"]
+    assert f"finds {100 * found['dev']['neighbours']:.2f} % of the teacher's 10 nearest texts" in said[0]
+    assert report.index("## Next") < report.index("kd_keras.embed --model_dir=") < report.index("| student | teacher |")
     assert "| student | teacher |" in runs["one"]["out"] and "kd_keras.embed --model_dir=" in runs["one"]["out"]
     assert (away / "one" / "plots" / "learning_curves.png").stat().st_size > 5000
     said = runs["again"]["err"]
@@ -211,7 +215,7 @@ def test_benchmark_puts_it_beside_the_teacher(exported, run_verb):
     assert scores["teacher_float32"]["cosine"] > 0.9999 and scores["teacher_float32"]["neighbours"] > 0.97
     assert scores["keras"]["cosine"] == pytest.approx(metrics(folder)["dev"]["cosine"], abs=1e-4)
     assert scores["tflite_float32"]["cosine"] == pytest.approx(scores["keras"]["cosine"], abs=1e-4)
-    assert found["ratios"] and "faster than teacher_float32" in done["out"]
+    assert found["ratios"] and "as fast as teacher_float32" in done["out"]
 
 
 BAD = {

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from kd_keras.runs import plots
+from kd_keras.runs import error_plots, grid_plots, plots
+from kd_keras.runs.drawn_names import shortened
 
 HEADS = ("card", "account", "transfer", "refund", "exchange_rate", "beneficiary", "direct_debit", "balance", "top_up")
 TAILS = ("not_recognised", "pending_after_a_long_holiday", "declined", "fee_charged_twice", "reverted_unexpectedly",
@@ -52,9 +53,9 @@ def test_a_few_classes_are_a_matrix(classes):
     labels = LABELS[:classes]
     gold, predicted = called(classes, 4000)
     want = confusion_matrix(gold, predicted)
-    figure = plots.errors(want, labels, "student")
+    figure = error_plots.errors(want, labels, "student")
     (ax,) = figure.axes
-    assert [t.get_text() for t in ax.get_yticklabels()] == plots.shortened(labels), "in the task's order"
+    assert [t.get_text() for t in ax.get_yticklabels()] == shortened(labels), "in the task's order"
     cells = {tuple(map(int, t.get_position()[::-1])): int(t.get_text()) for t in ax.texts}
     assert cells == {(i, j): n for (i, j), n in np.ndenumerate(want) if n or classes <= 4}
     found = boxes(figure, [*ax.texts, *ax.get_yticklabels(), ax.yaxis.label, ax.xaxis.label, ax.title])
@@ -71,9 +72,9 @@ def test_many_classes_are_their_worst(classes):
     labels = LABELS[:classes]
     gold, predicted = called(classes, 40 * classes)
     matrix = confusion_matrix(gold, predicted)
-    figure = plots.errors(matrix, labels, "distilled student, test")
+    figure = error_plots.errors(matrix, labels, "distilled student, test")
     left, right = figure.axes
-    short = plots.shortened(labels)
+    short = shortened(labels)
 
     counts = {(short[i], short[j]): n for (i, j), n in np.ndenumerate(matrix) if i != j}
     got = {tuple(name.split(" → ")): n for name, n in bars(left).items()}
@@ -102,25 +103,41 @@ def test_what_is_worst_of_classes_that_nobody_confuses_or_has():
     matrix = np.diag([9] * 20)
     matrix[3, 3] = 0  # neither gold nor predicted
     matrix[5, 6] = 2
-    left, right = plots.worst(matrix, LABELS[:20], "t").axes
+    left, right = error_plots.worst(matrix, LABELS[:20], "t").axes
     assert list(bars(left).values()) == [2] and left.get_title() == "all confused pairs, gold → predicted"
-    assert len(right.patches) == 19 and np.isnan(plots.class_f1(matrix)[3])
-    assert list(bars(right))[:2] == plots.shortened(LABELS[:20])[5:7]
-    left, right = plots.worst(np.diag([9] * 20), LABELS[:20], "t").axes
+    assert len(right.patches) == 19 and np.isnan(error_plots.class_f1(matrix)[3])
+    assert list(bars(right))[:2] == shortened(LABELS[:20])[5:7]
+    left, right = error_plots.worst(np.diag([9] * 20), LABELS[:20], "t").axes
     assert not left.patches and set(bars(right).values()) == {100}
     assert left.get_title() == "no confused pairs, gold → predicted"
 
 
-def test_long_names_are_cut_in_the_middle_and_stay_different():
-    names = ["short", "a" * 20 + "b" * 20, "x" * 30 + "1" + "x" * 30, "x" * 30 + "2" + "x" * 30, "two\nlines\tof  it"]
-    short = plots.shortened(names, 16)
-    assert short == ["short", "aaaaaaaa…bbbbbbb", "xxxxxx…xxxxxx #2", "xxxxxx…xxxxxx #3", "two lines of it"]
-    assert max(map(len, short)) == 16
-    assert len(set(plots.shortened(LABELS))) == len(LABELS)
+@pytest.mark.parametrize("draw", ["curves", "ablation", "sizes"])
+def test_two_tenths_of_a_point_are_no_mountain(draw):
+    if draw == "curves":
+        epochs = [{"step": n, "loss": 1.0, "dev_accuracy": 0.93 + 0.0005 * n} for n in range(4)]
+        figure = plots.learning_curves([("distilled", 1, epochs)], "accuracy", {"teacher": 0.932})
+    elif draw == "ablation":
+        figure = grid_plots.ablation([("none", [[93.0, 93.1], [93.1, 93.2]])], "accuracy", 93.2)
+    else:
+        figure = grid_plots.transfer_curves({"soft": [(0, [93.0]), (9, [93.2])]}, [93.1], 93.2, "accuracy")
+    low, high = figure.axes[0].get_ylim()
+    assert high - low == pytest.approx(4) and low < 93 and high > 93.2
+
+
+def test_one_round_is_a_dot():
+    figure = plots.learning_curves([("distilled", 1, [{"step": 50, "loss": 1.0, "dev_accuracy": 0.9}])], "accuracy")
+    assert [ax.lines[0].get_marker() for ax in figure.axes] == ["o", "o"]
+
+
+def test_each_recipe_has_a_shape_of_its_own():
+    curves = {f"recipe {n}": [(0, [90.0 + n])] for n in range(7)}
+    lines = grid_plots.transfer_curves(curves, [89.0], 98.0, "accuracy").axes[0].lines[2:]
+    assert len({line.get_marker() for line in lines}) == len({line.get_color() for line in lines}) == 7
 
 
 def test_dollars_of_a_label_are_no_formula():
-    figure = plots.errors(np.eye(2, dtype=int), ["$1 to $5", "$\\over$"], "t")
+    figure = error_plots.errors(np.eye(2, dtype=int), ["$1 to $5", "$\\over$"], "t")
     figure.draw_without_rendering()
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["$1 to $5", "$\\over$"]
 
@@ -152,7 +169,7 @@ def test_learning_curves_are_set_beside_lines(metric, scale):
     figure.draw_without_rendering()
     (legend,) = figure.legends
     texts = [t.get_text() for t in legend.get_texts()]
-    assert texts == plots.shortened(["no distillation", "distilled", *lines], 40)
+    assert texts == shortened(["no distillation", "distilled", *lines], 40)
     box = legend.get_window_extent()
     assert not any(ax.get_tightbbox().overlaps(box) for ax in figure.axes) and inside(figure, [box])
 

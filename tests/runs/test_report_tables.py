@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kd_keras.metrics import mean_and_spread
-from kd_keras.runs.report import summary
+from kd_keras.runs.score_table import summary
 
 
 def metrics(seeds=(1, 2, 3), baseline=True, splits=("dev", "test")) -> dict:

@@ -48,7 +48,7 @@ def test_a_killed_one_is_said_and_trained_again(trained_run, tmp_path):
     log = tmp_path / "log"
     with open(log, "w") as f:
         run = subprocess.Popen(command, cwd=tmp_path, stdout=f, stderr=f, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    while "updates/s" not in log.read_text():
+    while " updates" not in log.read_text():
         assert run.poll() is None, log.read_text()[-2000:]
         time.sleep(0.2)
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()

@@ -180,7 +180,9 @@ def test_killed_in_the_second_teacher_it_goes_on_there(make_job, tmp_path, work,
         patch.setattr(SignalStore, "write_shard", die)
         with pytest.raises(Killed):
             run(make_job(broken, teacher_seeds=2, checkpoint_seconds=0.0))
-    kept = {p: p.stat().st_mtime_ns for p in RunLayout(broken).signals("dev", 2).glob("*.parquet")}  # dev is labeled first
+    kept = {
+        p: p.stat().st_mtime_ns for p in RunLayout(broken).signals("dev", 2).glob("*.parquet")
+    }  # dev is labeled first
     assert len(kept) == 2 and work["tuned"] == [2]
     work["tuned"].clear(), work["labelled"].clear()
     resumed = run(make_job(broken, teacher_seeds=2, checkpoint_seconds=0.0))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from kd_keras.runs.verdict import _cause, kept
+from kd_keras.common import screen
+from kd_keras.runs import next_steps
+from kd_keras.runs.verdict import _cause, kept, verdict
 
 JOB = SimpleNamespace(
     task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False),
     data=SimpleNamespace(dev=range(114)),
     train=SimpleNamespace(batch_size=100),
     given=None,
+    job=SimpleNamespace(output_dir="my runs/one"),
+    folder=lambda: Path("my runs/one"),
 )
 
 
@@ -56,3 +62,52 @@ def test_the_kept_student_comes_with_its_score_and_the_other_kinds_best():
     }
     assert kept(JOB, arms, arms[0])["why"].endswith("The best student with distillation has 90.00.")
     assert kept(JOB, arms[1:], arms[1])["why"] == "Its dev accuracy is 90.00."
+
+
+def scores(student: float, baseline: float | None = None, teacher: float | None = None, spread: float = 0.0) -> dict:
+    def of(value: float) -> dict:
+        return {"dev": {"accuracy": value}, "spread": {"dev": {"accuracy": spread}}}
+
+    made = {"student": of(student), "teacher": {} if teacher is None else of(teacher)}
+    return made | ({} if baseline is None else {"baseline": of(baseline)})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "line"),
+    [
+        (scores(0.91, 0.9, 0.95), "Distillation helped: dev accuracy 91.00 with it, 90.00 without it; the teacher has 95.00."),
+        (scores(0.91, 0.9, 0.95, 0.02), "Distillation helped, but by less than seeds differ: dev accuracy 91.00 with it, 90.00 "
+         "without it; the teacher has 95.00."),
+        (scores(0.91, teacher=0.95), "The distilled student has dev accuracy 91.00; the teacher has 95.00."),
+        (scores(0.91), "The distilled student has dev accuracy 91.00."),
+    ],
+)  # fmt: skip
+def test_one_line_says_how_the_student_did(metrics, line):
+    assert verdict(JOB, SimpleNamespace(transfer={}), [arm()], metrics) == (line, [])
+
+
+def test_what_may_help_is_the_same_command_with_one_flag_more():
+    line, steps = verdict(JOB, SimpleNamespace(transfer={}), [arm()], scores(0.8, 0.9, 0.95))
+    assert line == (
+        "Distillation did not help: dev accuracy 80.00 with it, 90.00 without it; the teacher has 95.00. Likely cause: "
+        "little text: 0 rows beyond the training rows."
+    )
+    assert [shlex.split(command)[3:] for _, command in steps] == [
+        ["--flagfile=my runs/one/flags.txt", "--augment=all", "--output_dir=my runs/one-augment"],
+        ["--flagfile=my runs/one/flags.txt", "--epochs=40", "--output_dir=my runs/one-epochs"],
+    ]
+    there = SimpleNamespace(**vars(JOB) | {"job": SimpleNamespace(output_dir=None)})
+    _, steps = verdict(there, SimpleNamespace(transfer={}), [arm()], scores(0.8, 0.9, 0.95))
+    assert not any("output_dir" in command for _, command in steps), "a run names its own folder"
+
+
+def test_commands_are_never_folded():
+    steps = next_steps.with_student(
+        Path("saved_models/a task/run-with-a-very-long-name-of-its-own"), SimpleNamespace(is_pair=True)
+    )
+    said = screen.fitted(next_steps.for_screen(steps), 40).splitlines()
+    assert said[0] == "next:" and [line.strip() for line in said[2::2]] == [command for _, command in steps]
+    assert '--text_b="…"' in said[2] and "'--model_dir=saved_models/a task/run" in said[2]
+    report = next_steps.for_report(steps).splitlines()
+    assert report[:3] == ["## Next", "", "```"] and report[4:-1:2] == [command for _, command in steps]
+    assert next_steps.for_report([]) == next_steps.for_screen([]) == ""

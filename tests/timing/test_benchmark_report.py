@@ -92,9 +92,27 @@ def test_the_table(report):
     assert cells(table, "teacher_dynamic")[-1] == "", "nothing is faster than itself"
 
 
+def test_the_file_to_take_comes_first(report):
+    first, _, rest = pages.page(report, "again").partition("\n\n")[2].partition("\n\n")
+    assert first == (
+        "Take tflite_dynamic, the fastest file within a point of the best dev accuracy: it answers a text of 32 tokens in "
+        "0.30 ms, 21.3× as fast as teacher_dynamic, has dev accuracy 88.07 and 4.87 MB."
+    )
+    assert rest.startswith(
+        "## Next\n\n```\n# push it to a phone\npush tflite_dynamic\n# time it there\nbinary tflite_dynamic\n```"
+    )
+    assert pages.screen(report).splitlines()[:3] == [first, "", "next:"]
+    report["models"][1]["metrics"]["accuracy"] = 0.86
+    assert pages.screen(report).startswith("Take tflite_loop_float32, "), "two points are too much"
+    report["models"][2]["always"] = "ham"
+    assert pages.screen(report).startswith("Take tflite_dynamic, "), "nobody wants what always says the same"
+    report["models"][1]["always"] = "ham"
+    assert pages.screen(report).startswith("| model ")
+
+
 def test_ratios_name_unit_and_setting(report):
     assert pages.speedups(report) == (
-        "tflite_dynamic: 21.3× faster than teacher_dynamic (20.0 to 22.0 in 10 rounds; p50 of a text, 32 tokens, batch 1, "
+        "tflite_dynamic: 21.3× as fast as teacher_dynamic (20.0 to 22.0 in 10 rounds; p50 of a text, 32 tokens, batch 1, "
         "1 thread)"
     )
 
@@ -126,12 +144,12 @@ def test_a_busy_machine_is_told(report, tmp_path):
 
 
 def test_no_praise_for_a_model_that_always_answers_alike(report):
-    assert pages.warnings(report) == "" and "faster than" in pages.page(report, "again")
+    assert pages.warnings(report) == "" and "× as fast as" in pages.page(report, "again")
     for m in report["models"]:
         m["always"] = "ham" if m["name"] == "tflite_dynamic" else None
     page = pages.page(report, "again")
     assert "tflite_dynamic: always answers 'ham'" in pages.warnings(report) and "always answers 'ham'" in page
-    assert pages.speedups(report) == "" and "faster than" not in page
+    assert pages.speedups(report) == "" and "× as fast as" not in page
 
 
 def test_without_a_teacher(report, tmp_path):

@@ -1,0 +1,39 @@
+"""Which file of a benchmark to take, and what to do with it."""
+
+from __future__ import annotations
+
+from kd_keras.runs.next_steps import Step
+from kd_keras.timing.numbers import is_ratio_of, latency_of, length_text, longest_of, ratio_text, score_text, threads_of
+
+# A score this much below the best counts as well as it.
+NEAR = 0.01
+
+
+def verdict(report: dict) -> str:
+    """In one line the file to take: the fastest of those near the best score. Nothing if no file has learnt."""
+    found = _choice(report)
+    if found is None:
+        return ""
+    metric, last, threads = report["metric"], longest_of(report), threads_of(report)[0]
+    beside = [r for r in report["ratios"] if is_ratio_of(r, found["name"], last, threads)]
+    times = f", {ratio_text(beside[0])}× as fast as {beside[0]['slow']}" if beside else ""
+    return (
+        f"Take {found['name']}, the fastest file within a point of the best dev {metric}: it answers a text of "
+        f"{length_text(last)} in {latency_of(found, last, threads)['p50']:.2f} ms{times}, has dev {metric} "
+        f"{score_text(metric, found['metrics'][metric])} and {found['bytes'] / 1e6:.2f} MB."
+    )
+
+
+def next_steps(report: dict) -> list[Step]:
+    """Commands for the file that :func:`verdict` names."""
+    found = _choice(report)
+    said = [c for c in report["commands"] if found is not None and c["model"] == found["name"] and c["exported"]]
+    return [step for c in said[:1] for step in (("push it to a phone", c["push"]), ("time it there", c["binary"]))]
+
+
+def _choice(report: dict) -> dict | None:
+    files = [m for m in report["models"] if m["who"] == "student" and m["form"] and m.get("always") is None]
+    metric, last, threads = report["metric"], longest_of(report), threads_of(report)[0]
+    best = max((m["metrics"][metric] for m in files), default=0)
+    near = [m for m in files if m["metrics"][metric] >= best - NEAR]
+    return min(near, key=lambda m: latency_of(m, last, threads)["p50"], default=None)

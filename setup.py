@@ -63,7 +63,7 @@ EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.19,<2.22"]
 setup(
     name="kd_keras",
     version=version(),
-    description="Distils BERT into BiLSTMs small enough for a phone, in TensorFlow and Keras.",
+    description="Distills BERT into BiLSTMs small enough for a phone, in TensorFlow and Keras.",
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["kd_keras", "kd_keras.*"]),

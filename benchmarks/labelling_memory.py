@@ -1,4 +1,4 @@
-"""Peak memory of labelling few and many made-up rows, whose text lies on disk: of who plans, and of a worker.
+"""Peak memory of labeling few and many made-up rows, whose text lies on disk: of who plans, and of a worker.
 
     python benchmarks/labelling_memory.py --rows=100000,1000000
     python benchmarks/labelling_memory.py --rows=1000000,10000000 --stub

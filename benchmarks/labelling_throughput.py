@@ -1,4 +1,4 @@
-"""Labelling throughput of one teacher: as `label` works, in batches of 32 × 64, and with a plain forward pass.
+"""Labeling throughput of one teacher: as `label` works, in batches of 32 × 64, and with a plain forward pass.
 
     python benchmarks/labelling_throughput.py --rows=2000
     python benchmarks/labelling_throughput.py --data_dir=DIR/SST-2 --teacher=saved_models/sst2/RUN/teacher

@@ -29,7 +29,7 @@ HEAD = ["data", "rows", "classes", "metric", "linear", "linear probe", "teacher"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--file", action="append", required=True, help="NAME=FILE, a labelled .csv, .tsv or .jsonl")
+    parser.add_argument("--file", action="append", required=True, help="NAME=FILE, a labeled .csv, .tsv or .jsonl")
     parser.add_argument("--text_column", default="text")
     parser.add_argument("--label_column", default="label")
     parser.add_argument("--unlabeled", action="append", default=[], help="NAME=FILE, more text of that file's domain")

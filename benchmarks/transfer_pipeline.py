@@ -1,4 +1,4 @@
-"""Rows a second and peak memory of each step that unlabelled text goes through, each step in a process of its own.
+"""Rows a second and peak memory of each step that unlabeled text goes through, each step in a process of its own.
 
     python benchmarks/transfer_pipeline.py --files=a.txt.gz,b.txt.gz [--rows=1000000] [--teacher=DIR] [--kill]
 

@@ -4,8 +4,8 @@ import { bars, element } from "./parts.js";
 import { entities, windows } from "./tagging.js";
 import { splitWords } from "./words.js";
 
-// Type → what it is called, and its colour; other types have colours of their own.
-const KNOWN = { PER: ["person", 25], LOC: ["place", 210], ORG: ["organisation", 130], MISC: ["other name", 285] };
+// Type → what it is called, and its color; other types have colors of their own.
+const KNOWN = { PER: ["person", 25], LOC: ["place", 210], ORG: ["organization", 130], MISC: ["other name", 285] };
 const EXAMPLES = [
   "Marta Nowak left the Rosewood Institute in Oslo for Siemens in Munich.",
   "On Friday the Danish harbour of Esbjerg beat Real Sociedad 2-1, said coach O'Neill.",

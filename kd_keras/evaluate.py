@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     cli.required(model_dir="a run folder of train or pretrain")
     if not FLAGS.similarity:
-        cli.required(data_file="labelled rows to score it on")
+        cli.required(data_file="labeled rows to score it on")
     cli.require_stream("stdout", "send it to a file")
     formats, how = parse_formats(FLAGS.formats, FORMATS), from_flags(FileSettings)
 

@@ -106,7 +106,7 @@ def main(argv: list[str]) -> None:
         if not FLAGS.output_dir:
             shutil.rmtree(folder)
     size = abs(flat(signals.logits)).mean()
-    print(f"{len(rows):,} rows labelled in {FLAGS.output_dir or FLAGS.output} (mean |logit| {size:.3f})")
+    print(f"{len(rows):,} rows labeled in {FLAGS.output_dir or FLAGS.output} (mean |logit| {size:.3f})")
 
 
 def _check_output(path: str, settings: LabelSettings, made: dict) -> None:

@@ -14,7 +14,7 @@ from kd_keras.students.settings import READS_PAIRS, StudentSettings
 from kd_keras.tasks import Columns, Rows, Task
 from kd_keras.text.tokenizers import WordPiece, Words
 
-# Above 1,024 values a matrix is quantised by dynamic range.
+# Above 1,024 values a matrix is quantized by dynamic range.
 SMALL = StudentSettings(student="bilstm", embedding_size=12, hidden_size=17, dense_size=9)
 LENGTH = 9
 

@@ -1,4 +1,4 @@
-"""The main job on real data, killed with SIGKILL in fine-tuning, labelling and training, of sentences and of names: the same command
+"""The main job on real data, killed with SIGKILL in fine-tuning, labeling and training, of sentences and of names: the same command
 finishes, and its labels are bit for bit those of a run that nobody killed."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "kd_keras.train", "--teacher_max_length=32", "--checkpoint_seconds=5",
            "--shard_rows=512", "--evals_per_epoch=2", "--embedding_size=64", "--hidden_size=64"]  # fmt: skip
-# What is learnt: the flags, and what the last score is called. Names in text are learnt in three stages.
+# What is learned: the flags, and what the last score is called. Names in text are learned in three stages.
 JOBS = {
     "sentences": (
         ["--task=rotten_tomatoes", "--teacher_epochs=0.3", "--epochs=12", "--batch_size=32"], "test", "accuracy",

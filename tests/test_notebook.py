@@ -64,7 +64,7 @@ def test_it_runs_to_its_summary(executed: nbformat.NotebookNode) -> None:
     assert summary["live_equal"] is True
     assert set(summary["history"]) == LOGS | PARTS
     assert set(summary["baseline_history"]) == LOGS
-    # The made-up sentences can be learnt whole: less means that something in the chain is broken.
+    # The made-up sentences can be learned whole: less means that something in the chain is broken.
     assert summary["accuracy"]["teacher"] >= 0.9
     assert summary["accuracy"]["distilled student"] >= 0.9
 

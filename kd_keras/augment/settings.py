@@ -13,7 +13,7 @@ WHOLE_TEXTS = ("ag_news", "dbpedia", "imdb")
 
 # What --augment=auto makes in all.
 _ENOUGH = 12_000
-# Sentences of --unlabeled=auto: some minutes of labelling and learning.
+# Sentences of --unlabeled=auto: some minutes of labeling and learning.
 _GENERAL = 15_000
 
 

@@ -1,4 +1,4 @@
-"""Unlabelled text as transfer rows: split into sentences, repeats and what dev and test hold removed, cut to a cap.
+"""Unlabeled text as transfer rows: split into sentences, repeats and what dev and test hold removed, cut to a cap.
 
 Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks with Unlabeled Transfer Data".
 """
@@ -41,7 +41,7 @@ from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
 _DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
 # Of the training rows, to tell whether they are whole texts.
 _LOOKED_AT, _SEVERAL = 2_000, 0.1
-_READING = "reading unlabelled text"
+_READING = "reading unlabeled text"
 _FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
 
 
@@ -135,16 +135,16 @@ def check_unlabeled(text: UnlabeledText) -> None:
     """Raises the UserError that :func:`read_unlabeled` would raise for missing files or text; reads nothing whole."""
     wanted, task = text.settings.wanted, text.task
     if wanted and task.is_pair:
-        raise UserError(f"--unlabeled…: task {task.name} reads pairs; unlabelled text is for single-sentence tasks")
+        raise UserError(f"--unlabeled…: task {task.name} reads pairs; unlabeled text is for single-sentence tasks")
     about, found = documents(text, BadRows(text.on_bad_row, SKIP_HINT))
     if wanted and next(found, None) is None:
-        raise UserError(f"unlabelled text ({', '.join(about)}): holds no text")
+        raise UserError(f"unlabeled text ({', '.join(about)}): holds no text")
 
 
 def read_unlabeled(
     text: UnlabeledText, known: Iterable[Rows], held_out: Iterable[Rows], path: Path, key: dict | None = None
 ) -> None:
-    """Writes a transfer set of unlabelled text, which memory never holds: what grows is 16 bytes a text, and 16 a word
+    """Writes a transfer set of unlabeled text, which memory never holds: what grows is 16 bytes a text, and 16 a word
     of dev and test.
 
     Args:
@@ -176,7 +176,7 @@ def read_unlabeled(
         ranks, counts = np.concatenate([*texts.ranks, np.zeros(0, np.uint64)]), texts.counts
         if not len(ranks):
             raise UserError(
-                f"unlabelled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} have "
+                f"unlabeled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} have "
                 f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
                 f"{counts['repeats']:,} are repeats, {counts['overlaps']:,} overlap with dev or test"
             )
@@ -184,7 +184,7 @@ def read_unlabeled(
         count = min(len(ranks), settings.max_unlabeled or len(ranks))
         keep = ranks <= np.partition(ranks, count - 1)[count - 1]
         notes = [
-            f"unlabelled text: {', '.join(about)}: {counts['texts']:,} "
+            f"unlabeled text: {', '.join(about)}: {counts['texts']:,} "
             f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
             f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each "
             f"other or of train, dev or test, {counts['overlaps']:,} with {LONGEST} words in a row of dev or test, or "

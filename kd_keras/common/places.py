@@ -132,7 +132,7 @@ def _try_folder(path: PathLike, what: str, folder: Path) -> None:
     while not os.path.lexists(folder):
         folder = folder.parent
     if not folder.is_dir():
-        raise UserError(f"{what}={path}: {folder} is no folder")
+        raise UserError(f"{what}={path}: {folder} is not a folder")
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as e:

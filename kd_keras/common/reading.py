@@ -137,7 +137,7 @@ def _first_bytes(path: PathLike, count: int) -> bytes:
         head = f.read(count)
     for mark, what in _NO_TEXT.items():
         if head.startswith(mark):
-            raise UserError(f"{path}: is no text but {what}")
+            raise UserError(f"{path}: is not text but {what}")
     return head
 
 

@@ -32,7 +32,7 @@ class Plan:
       run: whose student is compressed.
       out: the run folder to write.
       key: what makes the result what it is.
-      rows: what the student learns from, as far as the run's teacher labelled it.
+      rows: what the student learns from, as far as the run's teacher labeled it.
       logits: float32[rows of all, outputs], what the teacher said.
       dev: what chooses.
       done: an earlier run of the same command ended.
@@ -67,7 +67,8 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
     done = out.compression.is_file()
     if done and (said := files.differences(files.read_json(out.compression)["key"], key)):
         raise UserError(
-            f"--output_dir={output_dir}: holds a student compressed otherwise ({'; '.join(said[:3])}); choose another"
+            f"--output_dir={output_dir}: holds a student that was compressed with other settings "
+            f"({'; '.join(said[:3])}); choose another"
         )
     if not done and (out.root.is_file() or (out.root.is_dir() and any(out.root.iterdir()))):
         raise UserError(f"--output_dir={output_dir}: is there and not empty; choose another folder")
@@ -110,7 +111,7 @@ def run(plan: Plan) -> dict:
     def dev_scores(logits: np.ndarray) -> dict[str, float]:
         return score(task.metrics, plan.dev.label[gold], logits[gold])
 
-    say(f"{len(plan.logits):,} labelled texts of {source.root}; dev: {len(plan.dev):,}")
+    say(f"{len(plan.logits):,} labeled texts of {source.root}; dev: {len(plan.dev):,}")
     methods.require_same_logits(student, methods.twin(student), dev_ids)
     before = measured(student, source.student) | {"dev": dev_scores(predict(student, dev_ids))}
     history = [

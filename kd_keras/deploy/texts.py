@@ -93,7 +93,7 @@ def _formats(task: Task, settings: ExportSettings) -> list[Format]:
 
 
 def _of_plain_text(run: FinishedRun, settings: ExportSettings, formats: Sequence[Format]) -> Texts:
-    """For a universal student: files that are named, or the text that it learnt from, or invented sentences."""
+    """For a universal student: files that are named, or the text that it learned from, or invented sentences."""
     task, own = run.task, run.layout.augmented("unlabeled")
     learnt = load(own, None, task.no_labels(0)) if own.is_file() else None
     named = {

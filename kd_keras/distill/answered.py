@@ -21,7 +21,7 @@ class Answered(Objective):
     The mean is over all rows of the batch, so that a row counts the same whichever of the two it is.
 
     Args:
-      objective: what is learnt of them.
+      objective: what is learned of them.
       answered: whether of the rows that the teacher answered, or of the others.
 
     >>> from kd_keras.distill.objectives import LogitMSE

@@ -1,7 +1,7 @@
 """Recipes: what a student learns from its teacher, in which order, by which layers.
 
 Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.3): the teacher's representation, then its logits, then labels, or
-these two at once; within a stage the layers thaw from the top down. A tagger's representation is learnt end to end, as
+these two at once; within a stage the layers thaw from the top down. A tagger's representation is learned end to end, as
 in the second paper, whose nine phases are ``staged_unfreeze``.
 
 A recipe is a tuple of :class:`Step`, to be printed, or changed in a notebook, before :func:`stages` turns it into what
@@ -39,7 +39,7 @@ ENCODER = BILSTM + EMBEDDINGS
 
 
 class _Part(NamedTuple):
-    """Layers that thaw together, and which share of all updates the phase has that thaws them, by what is learnt."""
+    """Layers that thaw together, and which share of all updates the phase has that thaws them, by what is learned."""
 
     name: str
     layers: tuple[str, ...]
@@ -159,7 +159,7 @@ def recipe(
         first = (Step("representation", (represent,), 0.35, trainable=ENCODER, select="loss"),)
     if name.startswith("two_stage"):
         return first + _phases("labels and logits", (*soft, gold), "both", tagging, unfreeze)
-    # With a head of the logits' own the student's has learnt nothing yet, unless from labels in the mixture.
+    # With a head of the logits' own the student's has learned nothing yet, unless from labels in the mixture.
     still, select = ("logits",) if own and not alpha else (), "loss" if own else "metric"
     logits = _phases("logits", soft, "logits", tagging, unfreeze, still, select=select)
     return first + logits + _phases("labels", (gold,), "labels", tagging, unfreeze, rows="labelled", rate=0.3)

@@ -10,7 +10,7 @@ from kd_keras.distill import shapes
 from kd_keras.distill.objective import Objective, register
 from kd_keras.distill.settings import DISTANCES
 
-# A student's outputs; the last is learnt as it is, the others by a projection.
+# A student's outputs; the last is learned as it is, the others by a projection.
 SENTENCE, HIDDEN, VECTOR = "sentence", "hidden", "vector"
 
 

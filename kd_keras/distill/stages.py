@@ -78,9 +78,9 @@ class Stage:
       trainable: names of the layers that learn; None means all. A layer that makes a sentence vector of the BiLSTM's
         states goes with the BiLSTM.
       rounds: dev scores, evenly over the updates; None: ``evals_per_epoch`` of ``data``.
-      slow: names of layers that learn at another rate, as they have learnt before.
+      slow: names of layers that learn at another rate, as they have learned before.
       slow_rate: theirs, as a part of ``learning_rate``.
-      select: the best weights have the highest dev "metric" or, while the head has learnt nothing yet, the lowest
+      select: the best weights have the highest dev "metric" or, while the head has learned nothing yet, the lowest
         "loss" on dev.
     """
 

@@ -1,4 +1,4 @@
-"""Labelling on a cluster: shards by numbers, the teacher opened once in each worker.
+"""Labeling on a cluster: shards by numbers, the teacher opened once in each worker.
 
 The shard is what :func:`kd_keras.teachers.labelling.make_shard` makes anywhere else, so the files are the same,
 whoever made which. Whoever asked writes the manifest first and the completion marker last.
@@ -55,7 +55,8 @@ class Labeller:
         host, order = socket.gethostname(), self.order
         if order.version != kd_keras.__version__:
             raise UserError(
-                f"{host}: has kd_keras {kd_keras.__version__}, whoever asks has {order.version}; install the same there"
+                f"{host}: has kd_keras {kd_keras.__version__}, but the command that asks has "
+                f"{order.version}; install the same there"
             )
         store = SignalStore(order.folder)
         if not (found := store.manifest()):

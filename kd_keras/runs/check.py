@@ -110,7 +110,7 @@ def _check_text(job: Job) -> None:
         if job.unlabeled.wanted:
             raise UserError(
                 "--unlabeled… with --ablate=augmentation: half of its students learn from labels alone, which "
-                "unlabelled text does not have; add --unlabeled=none, or take --ablate=transfer_sizes"
+                "unlabeled text does not have; add --unlabeled=none, or take --ablate=transfer_sizes"
             )
         if job.data.rest is not None:
             raise UserError(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # The signals of a universal student's text.
 SPLIT = "text"
 _ADVICE = "--data_dir=DIR says where the data is now"
-_FILE = "--data_file=FILE takes a labelled file instead"
+_FILE = "--data_file=FILE takes a labeled file instead"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class FinishedRun:
     def dev_rows(
         self, data_dir: str | None = None, data_file: str | None = None, how: FileSettings = AS_NAMED
     ) -> tuple[str, Rows]:
-        """Where the rows are from, and the rows: the dev split, or ``data_file``, a labelled file.
+        """Where the rows are from, and the rows: the dev split, or ``data_file``, a labeled file.
 
         Raises:
           UserError: as :meth:`data`; or they have no labels.
@@ -176,7 +176,7 @@ class FinishedRun:
         else:
             source, rows = "dev split", self.data(data_dir, f"{_ADVICE}, {_FILE}").dev
         if not has_label(rows).any() or not any(rows.text):
-            raise UserError(f"{source}: has no labelled text to measure on")
+            raise UserError(f"{source}: has no labeled text to measure on")
         return source, rows
 
     def _dev_text(self) -> Rows:
@@ -212,5 +212,5 @@ def apart(count: int, dev_rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_baseline(arm: str | None) -> bool:
-    """Whether the arm of this name learnt from gold labels alone."""
+    """Whether the arm of this name learned from gold labels alone."""
     return arm is not None and arm.startswith(f"{BASELINE}-")

@@ -56,13 +56,13 @@ def check_given(job: Job) -> None:
     asked[f"--unlabeled_files={job.unlabeled.unlabeled_files}"] = bool(job.unlabeled.unlabeled_files)
     for flag in (flag for flag, on in asked.items() if on):
         raise UserError(
-            f"{flag}: nobody is there to label this text; let your model answer it, and add the answers to {_FLAG}: "
+            f"{flag}: no teacher is there to label this text; ask your model, and add its answers to {_FLAG}: "
             "its texts that no split has are the transfer text"
         )
 
 
 def _by_hand(job: Job) -> Iterator[tuple[str, object]]:
-    """Flags about teachers and labelling that are not at their defaults."""
+    """Flags about teachers and labeling that are not at their defaults."""
     for settings, kind in ((job.teacher, TeacherSettings), (job.label, LabelSettings), (job.cluster, ClusterSettings)):
         for field in dataclasses.fields(kind):
             value = getattr(settings, field.name)
@@ -108,7 +108,7 @@ def given_set(run: Run) -> dict[str, Transfer]:
 
 
 def _write(others: Rows, held_out: list[Rows], path: Path, key: dict) -> None:
-    """The texts that hold nothing of dev and test, as of unlabelled text; pairs are compared whole, by their hashes."""
+    """The texts that hold nothing of dev and test, as of unlabeled text; pairs are compared whole, by their hashes."""
     dropped = np.zeros(len(others), bool)
     parts = [range(start, min(start + ROW_GROUP, len(others))) for start in range(0, len(others), ROW_GROUP)]
     if others.text_b is None:

@@ -43,7 +43,7 @@ _OWN_VOCAB = 30_000
 class Inputs:
     """Attributes:
     splits: "train", "dev", … → rows.
-    transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabelled text; "rest" →
+    transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabeled text; "rest" →
       training rows without their labels.
     signals: split, or name in ``transfer`` → the teacher's signals; of an ensemble their mean.
     teacher: what reports say of it.
@@ -94,9 +94,9 @@ def transfer_sets(run: Run, rules: Sequence[str]) -> dict[str, Transfer]:
 
 
 def unlabeled_set(run: Run) -> Transfer:
-    """The unlabelled text, none of which any split, or the training rows without labels, hold."""
+    """The unlabeled text, none of which any split, or the training rows without labels, hold."""
     job = run.job
-    with run.timings.step("unlabelled text"):
+    with run.timings.step("unlabeled text"):
         known = [s.augmented("unlabeled") for s in run.siblings]
         apart = [job.data.train, *(s.rows for s in rest_set(job).values())]
         held_out = [rows for split, rows in run.splits.items() if split != "train"]

@@ -129,7 +129,7 @@ class Job:
 
     @property
     def unlabeled_text(self) -> UnlabeledText:
-        """The unlabelled text that is asked for, if any is."""
+        """The unlabeled text that is asked for, if any is."""
         return UnlabeledText(self.task, self.unlabeled, self.data_dir, self.on_bad_row, self.files)
 
     def key(self) -> dict:
@@ -154,7 +154,7 @@ class Job:
         }
 
     def splits(self) -> dict[str, Rows]:
-        """Every labelled split by name; all but "train" are scored."""
+        """Every labeled split by name; all but "train" are scored."""
         test = {"test": self.test} if self.test is not None else {}
         return {"train": self.data.train, "dev": self.data.dev, **self.data.extra, **test}
 

@@ -77,7 +77,7 @@ def learning_curves(
     axes, scores = figure.subplots(1, 1 + len(kinds)), [scale * value for value in (lines or {}).values()]
     for kind, seed, epochs in curves:
         color = ORANGE if kind == BASELINE else BLUE
-        scored = [e for e in epochs if f"dev_{metric}" in e]  # not while a representation is learnt
+        scored = [e for e in epochs if f"dev_{metric}" in e]  # not while a representation is learned
         label = LABELS.get(kind, kind) if seed == curves[0][1] else None
         steps, found = [e["step"] for e in scored], [scale * e[f"dev_{metric}"] for e in scored]
         scores += found

@@ -30,7 +30,7 @@ Vectors = Callable[[Sequence[str]], np.ndarray]
 
 
 def similarity(vectors: Vectors, rows: Rows) -> float:
-    """Spearman's correlation of a pair's cosine with its gold score; what nobody has learnt from these scores."""
+    """Spearman's correlation of a pair's cosine with its gold score; what nobody has learned from these scores."""
     gold = np.flatnonzero(has_label(rows))
     pairs = rows.take(gold)
     both = vectors([*pairs.text, *pairs.text_b])

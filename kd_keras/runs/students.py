@@ -163,7 +163,7 @@ class Trainer:
 
 
 def keep(student: keras.Model, folder: Path, history: dict) -> dict:
-    """Writes a student that has learnt all it will, and its history, which is returned; then no state is needed."""
+    """Writes a student that has learned all it will, and its history, which is returned; then no state is needed."""
     with files.atomic_path(folder / "student.keras") as temp:
         student.save(temp)
     files.write_json(folder / "history.json", history)

@@ -68,7 +68,7 @@ def check_teacher(
             + ("" if given else ", --class_weights=balanced or more --teacher_epochs")
             + " may help"
         )
-    if task.is_multilabel:  # most labels of most texts are surely off, whatever a teacher has learnt
+    if task.is_multilabel:  # most labels of most texts are surely off, whatever a teacher has learned
         return notes
     sure = float(sureness(task, logits).mean())
     if (spread := (sure - 1 / len(labels)) / (1 - 1 / len(labels))) < _FLAT:

@@ -48,7 +48,7 @@ class Pretrained:
     student: with its best dev weights.
     tokenizer: the student's.
     history: see ``stages.run_stages``.
-    rows: how many texts it learnt from, and how many chose its weights.
+    rows: how many texts it learned from, and how many chose its weights.
     notes: what the report says of text, vectors and vocabulary.
     """
 

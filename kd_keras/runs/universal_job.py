@@ -112,7 +112,7 @@ class UniversalRun:
 
     Attributes:
       tried: the data of ``--tasks`` by name.
-      held_out: dev and test texts, from which nothing may be learnt.
+      held_out: dev and test texts, from which nothing may be learned.
     """
 
     job: UniversalJob

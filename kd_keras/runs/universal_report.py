@@ -145,7 +145,7 @@ def _markdown(run: UniversalRun, made: Pretrained, metrics: dict[str, Any]) -> s
         f"student: embeddings {shape.width()}, BiLSTM {shape.hidden_size} a direction, {shape.pooling} of the states, "
         f"{metrics['vector_size']} numbers" + (" of length 1" if job.target.unit else ""),
         f"its LSTM ran in {made.history.get('lstm', LOOP)}",
-        f"learnt: {weights}; peak rate {job.training().learning_rate:g}",
+        f"learned: {weights}; peak rate {job.training().learning_rate:g}",
         *made.notes,
         "seconds: "
         + ", ".join(f"{name} {s:,.0f}" for name, s in run.timings.seconds.items())

@@ -120,13 +120,13 @@ class StudentSettings(Checked):
         return found
 
 
-# The layers of an encoder, from the top down: what one student can begin with that another has learnt.
+# The layers of an encoder, from the top down: what one student can begin with that another has learned.
 ENCODER = (VECTOR, "bilstm", "embeddings", "embeddings_static")
 # The part of the learning rate that they have then.
 _SLOW = 0.3
 # What these layers must have in common.
 _OF_AN_ENCODER = ("tokenizer", "channels", "embedding_size", "hidden_size", "pooling")
-# What they learnt with, and go on with: embeddings that never missed a value lose much when two fifths go.
+# What they learned with, and go on with: embeddings that never missed a value lose much when two fifths go.
 _OF_ITS_TRAINING = ("embedding_dropout", "word_dropout")
 
 

@@ -28,7 +28,7 @@ def normalised(text: str, ascii_only: bool = False) -> bytes:
 def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[Rows, Rows]:
     """Splits off about ``fraction`` of each label's rows, of a tagging each language's; of several labels the rarest.
 
-    Rows of equal normalised text go to one side together, and so do a pair and the pair turned round.
+    Rows of equal normalized text go to one side together, and so do a pair and the pair turned round.
     The draw depends on ``task``, ``split`` and the rows alone.
 
     Returns:

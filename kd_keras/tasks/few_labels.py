@@ -28,7 +28,7 @@ def check_few_labels(task: Task, per_class: int | None) -> None:
 
 
 def few_labels(data: TaskData, per_class: int, seed: int) -> TaskData:
-    """``data`` with ``per_class`` labelled training rows of each class, and the other rows in ``rest``.
+    """``data`` with ``per_class`` labeled training rows of each class, and the other rows in ``rest``.
 
     Each class is drawn by itself, and a larger number keeps what a smaller one drew. Dev and extra splits stay as they
     are; both parts of train keep the file's order. Rows without a label are part of the rest.

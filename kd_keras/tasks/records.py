@@ -52,16 +52,16 @@ class Task:
     Attributes:
       name: its name in the registry, or "custom".
       kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or two; or "tagging"; or "text",
-        which is no task yet: the teacher's vectors of plain text are all that is learnt.
+        which is no task yet: the teacher's vectors of plain text are all that is learned.
       labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none;
         those of a tagging are O, then B and I of each type of entity (IOB2): "O", "B-LOC", "I-LOC", "B-ORG", …
       metric: name of the dev metric that selects weights.
       metrics: names of the metrics to report.
       sources: where its data may come from, in the order they are tried.
-      columns: where a labelled file keeps text and label.
+      columns: where a labeled file keeps text and label.
       dev_fraction: share of train that becomes dev where there is no official dev split.
       max_length: default length of the teacher's input, in word pieces; of a pair, both texts together.
-      extra_splits: further labelled splits to score, where the source has them ("dev_mismatched").
+      extra_splits: further labeled splits to score, where the source has them ("dev_mismatched").
       class_weights: what a row of each label counts in the loss of gold labels, 1 on average; of several labels a text,
         what a row that has the label counts, 1 being one that has not; None: all the same.
       chosen_metric: whether ``metric`` is another than the task's own, by hand or for uneven classes.
@@ -123,7 +123,7 @@ class Task:
 
     @property
     def is_text(self) -> bool:
-        """Whether vectors of plain text are learnt, for any task to come."""
+        """Whether vectors of plain text are learned, for any task to come."""
         return self.kind == "text"
 
     @property

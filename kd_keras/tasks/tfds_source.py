@@ -66,7 +66,7 @@ class Tfds:
     Attributes:
       name: its folder on disk: "glue/sst2".
       text: features that, joined by a space, are the text.
-      splits: pairs (our split, theirs); a split that is not listed is not there (GLUE's test is unlabelled).
+      splits: pairs (our split, theirs); a split that is not listed is not there (GLUE's test is unlabeled).
       download: its name for ``tfds.load``; default ``name``.
       needs: a package that this download needs beyond tensorflow-datasets.
       text_b: the feature that is the second text of a pair.

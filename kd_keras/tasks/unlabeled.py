@@ -1,4 +1,4 @@
-"""Unlabelled text that belongs to a task, as documents: the default of ``--unlabeled=task``."""
+"""Unlabeled text that belongs to a task, as documents: the default of ``--unlabeled=task``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kd_keras.tasks.records import Task
 
 @dataclass(frozen=True)
 class TaskText:
-    """Unlabelled text.
+    """Unlabeled text.
 
     Attributes:
       about: what it is, in words.
@@ -68,14 +68,14 @@ _DEFAULTS: dict[str, Callable[[str | None], TaskText]] = {
 
 
 def task_documents(task: Task, data_dir: str | None) -> TaskText:
-    """The task's own unlabelled text.
+    """The task's own unlabeled text.
 
     Raises:
       UserError: the task has none, or it is not on this machine.
     """
     if task.name not in _DEFAULTS:
         raise UserError(
-            f"--unlabeled=task: task {task.name} has no unlabelled text of its own "
+            f"--unlabeled=task: task {task.name} has no unlabeled text of its own "
             f"(those that have: {', '.join(sorted(_DEFAULTS))}); name files with --unlabeled_files"
         )
     return _DEFAULTS[task.name](data_dir)

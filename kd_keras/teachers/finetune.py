@@ -62,7 +62,7 @@ def fine_tune(
 
     Args:
       checkpoint: where the weights start.
-      data: train is learnt from, dev chooses the best weights.
+      data: train is learned from, dev chooses the best weights.
       settings: see TeacherSettings.
       folder: where the result goes; ``folder/../.teacher-checkpoint`` holds the state meanwhile.
       known: other folders that may hold the very same teacher already.

@@ -39,7 +39,7 @@ def logits_of(
 ) -> np.ndarray:
     """Logits for ``y["teacher_logits"]`` from what another model said.
 
-    Of one label a text log(p), centred, so that a row adds up to 0; of several log(p / (1 − p)) of each.
+    Of one label a text log(p), centered, so that a row adds up to 0; of several log(p / (1 − p)) of each.
 
     Args:
       labels: the class names, in the order of the student's outputs.

@@ -105,7 +105,7 @@ def _parquet(path: str) -> tuple[list[str], Iterator[tuple[int, dict]]]:
         with pa.OSFile(str(path)) as opened:
             names = pq.read_schema(opened).names
     except (pa.ArrowException, OSError) as e:
-        raise UserError(f"{path}: is no Parquet file ({files.tail(str(e), 90)})") from None
+        raise UserError(f"{path}: is not a Parquet file ({files.tail(str(e), 90)})") from None
     return names, rows()
 
 

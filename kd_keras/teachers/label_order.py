@@ -85,7 +85,7 @@ def settle(bert: Any, checkpoint: Checkpoint, task: Task, settings: TeacherSetti
     notes = []
     if not checkpoint.found.has_pooler and settings.teacher_pooling == CLS and not task.is_tagging:
         layer = checkpoint.found.family.features_name
-        notes.append(f"the checkpoint has no {layer}; a new one is drawn, and learnt by fine-tuning")
+        notes.append(f"the checkpoint has no {layer}; a new one is drawn, and learned by fine-tuning")
     if _keeps_classifier(checkpoint, task, settings):
         if task.labels:
             names = checkpoint.labels

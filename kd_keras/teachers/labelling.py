@@ -1,6 +1,6 @@
-"""Labelling text with a teacher: each distinct text once, in shards of consecutive texts, resumable shard by shard.
+"""Labeling text with a teacher: each distinct text once, in shards of consecutive texts, resumable shard by shard.
 
-A shard is read, labelled and written before the next is read, so memory does not grow with the number of texts.
+A shard is read, labeled and written before the next is read, so memory does not grow with the number of texts.
 :func:`label_shard` needs nothing but a shard's texts, so any process may do it.
 """
 
@@ -125,7 +125,7 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
         for n, where in enumerate(shards)
         if n not in done
     )
-    with progress(len(first), f"labelling {split}", "texts", initial=skipped) as bar:
+    with progress(len(first), f"labeling {split}", "texts", initial=skipped) as bar:
         (teacher.crew or _make_here)(teacher, store, missing, settings, bar.update)
     store.finish(len(shards))
     twice = len(rows) - len(first)

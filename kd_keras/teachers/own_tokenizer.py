@@ -45,7 +45,7 @@ def read_own(
     except UserError as e:
         raise UserError(f"{where}/{source} {e}") from None
     except (KeyError, TypeError, AttributeError) as e:
-        raise UserError(f"{where}/{source} is no tokenizer.json (lacks or mistakes {e})") from None
+        raise UserError(f"{where}/{source} is not a tokenizer.json (lacks or mistakes {e})") from None
     if family.first_position and made.pad_id != family.pads:
         raise UserError(
             f"{where}/{source} has {tokens[SPECIAL[0]]} as number {made.pad_id}, but positions of {family.kind} are "

@@ -23,7 +23,7 @@ DRIFT = 0.02  # mean absolute difference of a logit, in standard deviations of t
 
 
 def checked_labels(teacher: Teacher, encoded: Encoded, settings: LabelSettings, label_sets: bool = False) -> Teacher:
-    """``teacher`` as ``settings`` have its precision, after texts spread over all lengths were labelled both ways.
+    """``teacher`` as ``settings`` have its precision, after texts spread over all lengths were labeled both ways.
 
     With ``label_sets`` a text may have several labels, and keeps all of them.
 

@@ -77,7 +77,7 @@ def fit(teacher: TaggingTeacher, texts: Sequence[str], layer: int, width: int) -
 
 
 def principal(states: np.ndarray, width: int, whiten: bool = False) -> Projection:
-    """By the singular value decomposition of the centred states.
+    """By the singular value decomposition of the centered states.
 
     >>> states = np.random.default_rng(0).normal(size=(50, 6)) * [3, 1, 1, 1, 1, 0.1]
     >>> principal(states, 4, whiten=True)(states).std(0).round(3).tolist()

@@ -35,7 +35,7 @@ class Reduction:
     Attributes:
       unit: whether vectors are brought to length 1, before the projection and behind it.
       projection: to fewer numbers; None: all stay.
-      words: of the states of words, where these are learnt too.
+      words: of the states of words, where these are learned too.
     """
 
     unit: bool = True

@@ -131,7 +131,7 @@ class TeacherSettings(Checked):
 
 @dataclass(frozen=True)
 class LabelSettings(Checked):
-    """How text is labelled. None of this changes a logit beyond the rounding of ``label_precision``."""
+    """How text is labeled. None of this changes a logit beyond the rounding of ``label_precision``."""
 
     group = "teacher"
     hidden: str = setting(

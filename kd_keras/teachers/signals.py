@@ -2,7 +2,7 @@
 
     signals/train/manifest.json       what made them (teacher, tokenizer, length, data), and the columns
     signals/train/shard-00000.parquet id, text_hash, logits (float32), hidden (float16, optional), …
-    signals/train/complete.json       texts and SHA-256 of each shard; absent while labelling goes on
+    signals/train/complete.json       texts and SHA-256 of each shard; absent while labeling goes on
     signals/train/hidden.npy          made of the shards when they are read: hidden, in the order of the rows
 
 A shard is a consecutive run of the distinct texts, in the order in which they first come, and appears by a rename, so
@@ -116,7 +116,7 @@ class SignalStore:
         """What to do about a damaged shard."""
         if self._is_old:  # its shards cannot be made again one by one
             return f"an earlier version made it: delete {self.folder} and run the command that made it again"
-        return f"delete it and {COMPLETE}, and run the command that made it again: only its texts are labelled"
+        return f"delete it and {COMPLETE}, and run the command that made it again: only its texts are labeled"
 
     def columns(self) -> dict[str, Column]:
         """The columns beside id and text hash. UserError where the manifest does not say them."""
@@ -231,7 +231,7 @@ class SignalStore:
             raise UserError(f"{self.folder}: {text}")
         if not self.is_complete:
             raise UserError(
-                f"{self.folder}: labelling did not end ({COMPLETE} is missing); run `label` again: it resumes"
+                f"{self.folder}: labeling did not end ({COMPLETE} is missing); run `label` again: it resumes"
             )
         for entry in files.read_json(self.folder / COMPLETE)["shards"]:
             path = self.folder / entry["file"]

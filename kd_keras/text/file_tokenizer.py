@@ -155,7 +155,7 @@ def _made(content: Mapping[str, Any]) -> Any:
     try:
         made = Backend.from_str(json.dumps(content))
     except Exception as e:  # the package raises bare Exceptions
-        raise UserError(f"is no tokenizer ({str(e).splitlines()[0]})") from None
+        raise UserError(f"is not a tokenizer ({str(e).splitlines()[0]})") from None
     made.no_padding()
     made.no_truncation()
     return made

@@ -105,7 +105,7 @@ class WordPiece(BackedTokenizer):
     def begins(self) -> np.ndarray:
         """bool[vocab]: pieces that a word begins with; not those that go on with one, nor [PAD], [CLS] and [SEP].
 
-        Two tokenizers of this kind that normalise alike find the same words in a text, whatever their pieces.
+        Two tokenizers of this kind that normalize alike find the same words in a text, whatever their pieces.
         """
         return np.array([not p.startswith("##") and p not in (PAD, CLS, SEP) for p in self.vocab])
 

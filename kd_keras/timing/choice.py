@@ -10,7 +10,7 @@ NEAR = 0.01
 
 
 def verdict(report: dict) -> str:
-    """In one line the file to take: the fastest of those near the best score. Nothing if no file has learnt."""
+    """In one line the file to take: the fastest of those near the best score. Nothing if no file has learned."""
     found = _choice(report)
     if found is None:
         return ""

@@ -208,7 +208,7 @@ def _about(m: Model) -> dict:
 
 
 def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None:
-    """Adds "metrics" over the labelled rows, "cut": rows longer than the file reads, and "always": see only_label."""
+    """Adds "metrics" over the labeled rows, "cut": rows longer than the file reads, and "always": see only_label."""
     task, rows = plan.task, plan.rows
     with progress(len(models), "accuracy", "models") as bar:
         for m in models:

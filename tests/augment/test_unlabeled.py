@@ -1,4 +1,4 @@
-"""Unlabelled text: sentences, repeats, what other splits hold, caps, files."""
+"""Unlabeled text: sentences, repeats, what other splits hold, caps, files."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_the_tasks_own_text_is_known_by_what_it_holds(tmp_path):
         assert unlabeled(UnlabeledText(imdb, own, str(tmp_path)), [], [], path).rows.text == [text.strip()]
     (tmp_path / "unlabeled.txt").unlink()
     (tmp_path / "train" / "unsup").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"unlabelled text \(.*unsup\): holds no text"):
+    with pytest.raises(UserError, match=r"unlabeled text \(.*unsup\): holds no text"):
         check_unlabeled(UnlabeledText(imdb, own, str(tmp_path)))
 
 
@@ -188,7 +188,7 @@ def test_refusals(settings, tmp_path):
     pair = Task("toy2", "pair", ("no", "yes"), columns=Columns(("a",), "b"))
     with pytest.raises(UserError, match="reads pairs"):
         check_unlabeled(UnlabeledText(pair, settings))
-    with pytest.raises(UserError, match="--unlabeled=task: task toy has no unlabelled text"):
+    with pytest.raises(UserError, match="--unlabeled=task: task toy has no unlabeled text"):
         check_unlabeled(UnlabeledText(TASK, UnlabeledSettings(unlabeled="task")))
     (tmp_path / "latin.txt").write_bytes(b"na\xefve\n")
     with pytest.raises(UserError, match=r"latin\.txt, line 1: not UTF-8"):

@@ -92,7 +92,7 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
         "an ablation of what is given": (
             [*custom, teacher, "--augment=mask", "--ablate=augmentation"], ("--augment=mask", "--ablate=augmentation"),
         ),
-        "unlabelled text for half of a grid": (
+        "unlabeled text for half of a grid": (
             [*custom, teacher, f"--unlabeled_files={torn}", "--ablate=augmentation"], ("--unlabeled", "--ablate=augmentation"),
         ),
         "labels twice": ([*custom, teacher, "--recipe=joint", "--alpha=0.5"], ("--alpha=0.5", "the recipe joint adds")),
@@ -150,10 +150,10 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
             [*custom, teacher, "--tokenizer=words", "--embeddings=vectors", f"--vectors={vectors}", "--embedding_size=4"],
             ("--embedding_size=4", "expected 3"),
         ),
-        "no unlabelled file": ([*custom, teacher, f"--unlabeled_files={away}/none.txt"], ("--unlabeled_files", "none.txt")),
-        "an unlabelled file without text": ([*custom, teacher, f"--unlabeled_files={blank}"], ("holds no text", "blank")),
-        "no unlabelled text of its own": ([*custom, teacher, "--unlabeled=task"], ("--unlabeled=task", "--unlabeled_files")),
-        "no unlabelled column": (
+        "no unlabeled file": ([*custom, teacher, f"--unlabeled_files={away}/none.txt"], ("--unlabeled_files", "none.txt")),
+        "an unlabeled file without text": ([*custom, teacher, f"--unlabeled_files={blank}"], ("holds no text", "blank")),
+        "no unlabeled text of its own": ([*custom, teacher, "--unlabeled=task"], ("--unlabeled=task", "--unlabeled_files")),
+        "no unlabeled column": (
             [*custom, teacher, f"--unlabeled_files={fine}", "--unlabeled_column=txt"], ("'txt'", "--unlabeled_column"),
         ),
         "no vectors": (

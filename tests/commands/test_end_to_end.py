@@ -200,7 +200,7 @@ def test_signals_and_teacher_of_another_run_are_taken(trained_run, later):
     answers, _, away = later
     assert answers[2]["code"] == 0, answers[2]["err"]
     err = answers[2]["err"]
-    assert "fine-tuning" not in err and "labelling train" not in err and "taken from" in err
+    assert "fine-tuning" not in err and "labeling train" not in err and "taken from" in err
     for name in ("manifest.json", "complete.json", "shard-00000.parquet"):
         ours = trained_run.folder / "signals" / "train" / name
         assert sha256_file(ours) == sha256_file(away / "given" / "run" / "signals" / "train" / name)
@@ -311,7 +311,7 @@ def test_label_and_its_refusals(trained_run, run_verb, bert_folder, tmp_path):
     assert ids == ["row-0", "row-1", "row-2"], "the fourth text is the first one"
     want = Teacher.load_finished(find_checkpoint(str(trained_run.folder / "teacher")))(texts)
     np.testing.assert_allclose(logits, want[:3], atol=1e-5)
-    assert f"4 rows labelled in {out}" in answers[4]["out"]
+    assert f"4 rows labeled in {out}" in answers[4]["out"]
 
 
 def test_finetune_alone(trained_run, run_verb, tmp_path):

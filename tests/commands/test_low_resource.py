@@ -90,7 +90,7 @@ def test_its_teacher_and_signals_are_found_again_and_no_others(files, runs):
     for said in ("teacher: made before, taken from", "signals (train): made before", "signals (rest): made before"):
         assert said in runs["again"]["err"], said
     assert "labelling" not in runs["again"]["err"]
-    assert "fine-tuning" in runs["full"]["err"] and "labelling train" in runs["full"]["err"], "other data"
+    assert "fine-tuning" in runs["full"]["err"] and "labeling train" in runs["full"]["err"], "other data"
     keys = [
         json.loads((files / "runs" / n / "teacher" / "teacher.json").read_text())["key"]
         for n in ("few", "again", "full")

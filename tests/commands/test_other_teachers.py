@@ -65,7 +65,7 @@ def test_it_is_exported_and_predicts_as_its_student_does(runs, run_verb):
 def test_its_teacher_labels_and_a_universal_student_follows_its_vectors(runs, encoder_folder, run_verb):
     labels = run_verb("label", [f"--teacher_dir={runs}/one/teacher", f"--input={runs}/text.txt",
                                 f"--output_dir={runs}/signals"], eager=True)[0]  # fmt: skip
-    assert labels["code"] == 0 and "90 rows labelled" in labels["out"], labels["err"][-1000:]
+    assert labels["code"] == 0 and "90 rows labeled" in labels["out"], labels["err"][-1000:]
     flags = [f"--teacher={encoder_folder('roberta')}", f"--unlabeled_files={runs}/text.txt", "--teacher_max_length=16",
              "--student_max_length=12", "--updates=4", "--evals=1", "--batch_size=16", "--dev_rows=20", "--vocab_size=60",
              "--embedding_size=6", "--hidden_size=5", "--vector_size=8"]  # fmt: skip

@@ -79,7 +79,7 @@ def test_a_weak_teacher_stops_the_run_before_the_long_work(files, runs):
     said = weak["err"].splitlines()[-1]
     assert said.startswith("error: the teacher has dev accuracy ") and "of a linear model (TF-IDF)" in said
     assert "--teacher_epochs" in said and "--allow_weak_teacher" in said
-    assert "labelling train" not in weak["err"] and not (files / "runs" / "weak" / "arms").exists()
+    assert "labeling train" not in weak["err"] and not (files / "runs" / "weak" / "arms").exists()
 
 
 def test_the_best_student_is_kept_and_distillation_that_did_not_help_is_said_first(files, runs):

@@ -47,7 +47,7 @@ def files(toy_sentences, tmp_path_factory, write_csv):
 
 @pytest.fixture(scope="module")
 def runs(files, bert_folder, run_verb):
-    """Runs of train in one process: pairs with augmentation, scores, the grids, stages, unlabelled text."""
+    """Runs of train in one process: pairs with augmentation, scores, the grids, stages, unlabeled text."""
     pairs = [f"--train_file={files}/pairs-train.csv", f"--dev_file={files}/pairs-dev.csv"]
     pairs += ["--text_column=a", "--text_b_column=b"]
     single = [f"--train_file={files}/single-train.csv", f"--dev_file={files}/single-dev.csv"]

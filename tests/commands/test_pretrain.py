@@ -20,7 +20,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def away(tmp_path_factory, toy_sentences, write_csv):
-    """Plain text; labelled rows, of which one is among the text; pairs with scores."""
+    """Plain text; labeled rows, of which one is among the text; pairs with scores."""
     away = tmp_path_factory.mktemp("universal")
     texts = [f"{a} and {b}" for a, b in zip(*(toy_sentences(160, seed)[0] for seed in (3, 4)), strict=True)]
     held = "the plot is very dull and the film is very bad and awful"

@@ -54,7 +54,7 @@ def is_gone(group: int) -> bool:
     return False
 
 
-# In fine-tuning, in labelling, and while processes of two students are started.
+# In fine-tuning, in labeling, and while processes of two students are started.
 @pytest.mark.parametrize(
     ("more", "when", "number"),
     [

@@ -176,7 +176,7 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path):
         (tmp_path, "is a folder, expected a file"),
         (f"{tmp_path}/new/", "is a folder, expected a file"),
         ("/proc/x", "nothing can be written in /proc"),
-        (tmp_path / "file" / "x", "is no folder"),
+        (tmp_path / "file" / "x", "is not a folder"),
         (tmp_path / "file", "is the file that --input reads"),
         (tmp_path / "link", "is the file that --input reads"),
     )

@@ -95,7 +95,7 @@ def test_the_staged_recipe_is_representation_then_logits_then_labels():
     first, second, third = made("staged")
     assert [o.title for s in (first, second, third) for o in s.objectives] == ["representation", "mse", "hard"]
     assert (first.select, second.select, third.select) == ("loss", "metric", "metric")
-    assert len(first.data) == len(second.data) == ROWS and len(third.data) == 16, "gold labels: labelled rows only"
+    assert len(first.data) == len(second.data) == ROWS and len(third.data) == 16, "gold labels: labeled rows only"
     assert first.trainable == ("bilstm", "embeddings"), "a head that learns nothing must not drift"
 
 

@@ -98,7 +98,7 @@ CASES = list(cases())
 
 @pytest.mark.parametrize(("objective", "losses", "counts"), CASES, ids=[repr(c[0]) for c in CASES])
 def test_a_loss_is_the_mean_over_words(objective, losses, counts):
-    """Faults 5 and 6 of the paper's code: padding was learnt from, and KL was of values that are no distributions."""
+    """Faults 5 and 6 of the paper's code: padding was learned from, and KL was of values that are no distributions."""
     want = (losses * counts).sum() / counts.sum()
     assert float(objective(Y, OUT)) == pytest.approx(want, rel=1e-5)
     # Whatever stands elsewhere, in targets or answers, has no part in it, nor in the gradient.
@@ -139,7 +139,7 @@ def test_a_logit_head_of_its_own_is_for_the_logits_alone():
 
 
 def test_who_counts_must_be_said():
-    """Fault 5: without it, padding would be learnt from."""
+    """Fault 5: without it, padding would be learned from."""
     student = build_student(SHAPE, np.ones((9, 8), np.float32), TAGS, 1, tagging=True)
     x = {"ids": np.array([[3, 4, 5, 6, 0]] * 3)}
     distiller = Distiller(student, [LogitMSE()])
@@ -273,7 +273,7 @@ def test_dev_is_scored_by_the_words_of_each_row(tmp_path, monkeypatch):
 
 
 def test_every_batch_is_of_all_languages():
-    """Fault 10 of the paper's code: chunks of data ordered by language were learnt one after the other."""
+    """Fault 10 of the paper's code: chunks of data ordered by language were learned one after the other."""
     some = windows([[[3 + (n >= 200)]] * 4 for n in range(400)], 6)  # all of one length, by language
     y = word_targets(some, Ragged.cut(np.zeros(1600, np.int32), some.words))
     for (x, _), _ in zip(training_batches({"ids": some.ids}, y, 32, 1), range(13), strict=False):

@@ -23,7 +23,7 @@ SHAPE = StudentSettings(embedding_size=6, hidden_size=5, pooling="mean", embeddi
 MATRIX = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
 ROWS, SIZE = 40, 4
 IDS = {"ids": TokenIds.of([np.random.default_rng(n).integers(1, 20, 1 + n % 6).tolist() for n in range(ROWS)])}
-# What can be learnt: a line of the mean of a text's embeddings.
+# What can be learned: a line of the mean of a text's embeddings.
 TARGET = unit(
     np.stack([MATRIX[IDS["ids"][n]].mean(0) for n in range(ROWS)]) @ np.random.default_rng(9).normal(size=(6, SIZE))
 )

@@ -103,7 +103,7 @@ def test_what_killed_workers_were_writing_goes(order, rows):
 def test_a_worker_of_something_else_is_refused(order, tmp_path, make_teacher):
     make_teacher(seed=8).save(tmp_path / "other")
     cases = {
-        "has kd_keras 0.1.0, whoever asks has 9.9; install the same": replace(order, version="9.9"),
+        "has kd_keras 0.1.0, but the command that asks has 9.9; install the same": replace(order, version="9.9"),
         "sees no .*; give a folder that every machine of the cluster sees": replace(
             order, folder=str(tmp_path / "nowhere")
         ),

@@ -1,4 +1,4 @@
-"""Labelling on Ray itself: the same bytes as one process, whatever dies meanwhile. `make ray-test` installs it."""
+"""Labeling on Ray itself: the same bytes as one process, whatever dies meanwhile. `make ray-test` installs it."""
 
 from __future__ import annotations
 

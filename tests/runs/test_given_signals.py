@@ -112,12 +112,12 @@ def test_given_logits_make_the_very_student_that_asking_makes(asked, same):
 
 def test_label_writes_what_the_run_was_told(away, data, asked, write_csv, run_verb):
     path = write_csv(away / "train.csv", list(data.train.text), data.train.label)
-    arguments = [f"--teacher_dir={asked}/teacher", f"--input={path}", f"--output={away}/labelled.jsonl"]
+    arguments = [f"--teacher_dir={asked}/teacher", f"--input={path}", f"--output={away}/labeled.jsonl"]
     # Eagerly, as the run asked: a graph rounds the last bits otherwise.
     done, refused = run_verb("label", arguments, [*arguments[:2], f"--output={away}/labelled.csv"], eager=True)
     assert done["code"] == 0, done["err"]
-    assert (away / "labelled.jsonl").read_text() == (away / "train.jsonl").read_text()
-    assert not (away / "labelled.jsonl.signals").exists(), "the shards are gone once the file is there"
+    assert (away / "labeled.jsonl").read_text() == (away / "train.jsonl").read_text()
+    assert not (away / "labeled.jsonl.signals").exists(), "the shards are gone once the file is there"
     assert refused["code"] == 2 and "expected a name that ends in .jsonl" in refused["err"]
 
 

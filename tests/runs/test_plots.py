@@ -144,7 +144,7 @@ def test_dollars_of_a_label_are_no_formula():
 
 def curves(metric: str) -> list:
     epochs = [{"step": 10 * n, "loss": 1 / n, f"dev_{metric}": 0.5 + 0.03 * n} for n in range(1, 9)]
-    first = {"step": 5, "loss": 2.0}  # a representation is learnt: no dev score
+    first = {"step": 5, "loss": 2.0}  # a representation is learned: no dev score
     return [(kind, seed, [first, *epochs]) for kind in ("baseline", "distilled") for seed in (1, 2)]
 
 

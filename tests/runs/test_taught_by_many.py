@@ -66,7 +66,7 @@ def run(job: Job):
 
 @pytest.fixture
 def work(monkeypatch):
-    """What was fine-tuned (seeds) and labelled ((teacher, split) by its weights), in order."""
+    """What was fine-tuned (seeds) and labeled ((teacher, split) by its weights), in order."""
     done: dict[str, list] = {"tuned": [], "labelled": []}
     go, label = fine_tuner.FineTuner.go, labelling._label
 

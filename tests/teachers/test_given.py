@@ -198,7 +198,7 @@ def test_a_row_of_a_parquet_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"a.parquet, row 2, column 'logits': expected 3 numbers"):
         asked(str(tmp_path / "a.parquet"))
     (tmp_path / "b.parquet").write_text("text,logits\n")
-    with pytest.raises(UserError, match=r"b.parquet: is no Parquet file"):
+    with pytest.raises(UserError, match=r"b.parquet: is not a Parquet file"):
         asked(str(tmp_path / "b.parquet"))
 
 

@@ -36,13 +36,13 @@ def teacher(make_teacher):
 
 @pytest.fixture
 def store(teacher, tmp_path, monkeypatch) -> SignalStore:
-    """A copy that this teacher made, whatever machine this is; nothing may be labelled."""
+    """A copy that this teacher made, whatever machine this is; nothing may be labeled."""
     folder = tmp_path / "run" / "train"
     shutil.copytree(KEPT, folder)
     made = json.loads((folder / "manifest.json").read_text())
     assert made["format"] == 1
     (folder / "manifest.json").write_text(json.dumps(made | {"teacher": teacher.fingerprint()}))
-    monkeypatch.setattr(Teacher, "predict_batch", lambda *a: pytest.fail("labelled again"))
+    monkeypatch.setattr(Teacher, "predict_batch", lambda *a: pytest.fail("labeled again"))
     return SignalStore(folder)
 
 

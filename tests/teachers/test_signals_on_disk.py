@@ -164,7 +164,7 @@ def test_a_crash_between_shards_costs_no_finished_shard_and_no_bit(teacher, rows
             run(teacher, rows, tmp_path / "s")
     kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").glob("*.parquet")}
     assert len(kept) == after
-    with pytest.raises(UserError, match=r"labelling did not end \(complete.json is missing\)"):
+    with pytest.raises(UserError, match=r"labeling did not end \(complete.json is missing\)"):
         SignalStore(tmp_path / "s").read(rows)
     calls.clear()
     resumed = run(teacher, rows, tmp_path / "s")

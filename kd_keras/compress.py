@@ -5,8 +5,8 @@ python -m kd_keras.compress --model_dir=RUN --output_dir=RUN3 --method=cluster
 
 The student goes on following the signals in RUN. Every command takes the new
 folder. It saves bytes once packed: a download, or an .apk that packs its
-assets. The files themselves stay as large and as fast, because TensorFlow Lite
-computes with zeros as with other numbers. A command that was stopped begins
+assets. The files themselves stay as large, and TensorFlow Lite computes with
+zeros as with other numbers: expect no speed. A command that was stopped begins
 anew.
 """
 

@@ -127,6 +127,21 @@ def test_sentences_that_mean_alike_have_near_vectors(run_verb, name):
     assert a @ b > 0.6 and a @ c < 0.3
 
 
+def test_evaluate_takes_a_file_alone(run_verb, tmp_path):
+    dev = tmp_path / "dev.conll"
+    dev.write_text("Ada B-PER\nLovelace I-PER\nlived O\nin O\nLondon B-LOC\n. O\n")
+    (answer,) = run_verb("evaluate", [f"--model={TAGGER / 'dynamic.tflite'}", f"--data_file={dev}"])
+    assert answer["code"] == 0 and not answer["tf"], answer["err"]
+    found = json.loads(answer["out"])
+    assert (found["rows"], found["entity_f1"], found["format"]) == (1, 1.0, "tflite_dynamic")
+    labels = tmp_path / "dev.tsv"
+    labels.write_text(
+        "sentence\tlabel\n" + "".join(f"{text}\t{int(said == 'positive')}\n" for text, said in SAID.items())
+    )
+    (answer,) = run_verb("evaluate", [f"--model={BUNDLES[0] / 'dynamic.tflite'}", f"--data_file={labels}"])
+    assert json.loads(answer["out"])["accuracy"] == 1.0, answer["err"]
+
+
 def test_a_student_can_start_from_the_universal_one():
     folder = UNIVERSAL.parent
     run = json.loads((folder / "run.json").read_text())

@@ -82,7 +82,7 @@ def mix(
         )
         return replace(settings, soft="kl", temperature=1.0), [said]
     return settings, [
-        f"recipe: {settings.recipe}, chosen as the teacher is over the linear model on dev and its logits spread by "
+        f"recipe: {settings.recipe}, chosen as the teacher reaches the linear model on dev and its logits spread by "
         f"{spread:.2f}"
     ]
 

@@ -125,7 +125,7 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
         *about_confidence(job.recipe, job.recipes, job.task, (found.signals[name].logits for name in ("train", *sets))),
         *_about_windows(run, read),
         *([] if job.given is not None else [_about_reader(found.first)]),
-        *_about_text(read.tokenizer, read.ids["dev"]),
+        *_about_text(read.tokenizer, read.ids["dev"], job.source),
         read.note,
     ]
     for line in notes:
@@ -239,14 +239,15 @@ def _about_windows(run: Run, read: _Read) -> list[str]:
     return [f"sentences that the student reads in several windows: {counts}"]
 
 
-def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds]) -> list[str]:
+def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds], source: FinishedRun | None) -> list[str]:
     values = np.concatenate([t.values for t in dev.values()])
     lengths = np.concatenate([t.lengths for t in dev.values()])
     unknown = float(np.mean(values == tokenizer.unk_id)) if len(values) else 0.0
     cut = float(np.mean(lengths >= tokenizer.max_length))
     longest = tokenizer.max_length
+    whose = f"of {source.layout.root}" if source else "from the training text"
     return [
-        f"student's vocabulary: {len(tokenizer):,} {tokenizer.kind} entries from the training text; "
+        f"student's vocabulary: {len(tokenizer):,} {tokenizer.kind} entries {whose}; "
         f"{unknown:.2%} of dev tokens are unknown",
         f"student's texts: at most {longest} tokens{of_longer(longest, tokenizer.truncation)} ({cut:.1%} of dev texts "
         "reach that)",

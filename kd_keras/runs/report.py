@@ -234,7 +234,7 @@ So dev scores are a little high in every row{test}.
 {_about_teacher(teacher)}
 - Student: {kind}, {config.tokenizer}, embeddings {student["embedding_size"]},
   {config.channels}, {config.hidden_size} units per direction, fully connected {config.dense_size},
-  {config.pooling} pooling{f', sentence vector {config.sentence_size}' if config.sentence_size else ''};
+  {config.pooling} pooling{f", sentence vector {config.sentence_size}" if config.sentence_size else ""};
   {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
   {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.

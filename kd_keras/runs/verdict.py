@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from kd_keras.common.cli import command
+from kd_keras.common.config import AUTO
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics.answers import only_answer
@@ -14,6 +15,8 @@ from kd_keras.runs.job import Job
 from kd_keras.runs.next_steps import Step
 from kd_keras.runs.students import Arm
 
+# Fewer updates than this teach no student.
+_FEW_UPDATES = 200
 # Fewer rows than this beyond the training rows are little to distil on.
 _LITTLE_TEXT = 20_000
 
@@ -84,6 +87,8 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
         text = ["--teacher_signals=FILE,MORE"]
     rows = max(len(a.plan.data) for a in arms)
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
+    if (updates := arms[0].most_updates) < _FEW_UPDATES and job.train.epochs != AUTO:
+        return f"only {updates:,} updates, by --epochs={job.train.epochs:g}", [["--epochs=auto"], text]
     if metrics["student"]["dev"][metric] == without:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)

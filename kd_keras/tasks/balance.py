@@ -14,6 +14,8 @@ from kd_keras.tasks.tagged import entity_counts
 
 # Over this share of the largest class, accuracy mostly counts rows that any model gets right.
 UNEVEN = 0.7
+# A dev split of fewer rows tells nothing.
+FEW_ROWS = 10
 
 
 def label_counts(train: Rows, classes: int) -> np.ndarray:
@@ -128,12 +130,16 @@ def check_metric(task: Task, asked: str | None) -> None:
 def lacking(data: TaskData) -> list[str]:
     """Notes on a dev split that cannot tell all classes apart: it lacks some, or has fewer rows than there are."""
     task, dev = data.task, data.dev
-    if task.is_regression or task.name != "custom":
+    if task.name != "custom":
         return []
+    rows = len(dev) if task.is_tagging else int(has_label(dev).sum())
+    few = f"dev: only {rows} row{'s' * (rows != 1)}, so dev scores say little; give --dev_file=FILE with more"
+    notes = [few] if rows < FEW_ROWS else []
+    if task.is_regression:
+        return notes
     if task.is_tagging:
-        return _types_lacking(data)
-    notes, rows = [], int(has_label(dev).sum())
-    if rows < len(task.labels):
+        return [*notes, *_types_lacking(data)]
+    if not notes and rows < len(task.labels):
         notes.append(
             f"dev: {rows} rows for {len(task.labels)} labels, so dev scores say little; give --dev_file=FILE with more"
         )

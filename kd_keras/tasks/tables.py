@@ -136,7 +136,7 @@ def open_table(
     if form is None:
         raise UserError(
             f"{path}: expected a name that ends in .tsv, .csv or .jsonl (or these and .gz, .bz2, .xz), or "
-            "--format=csv, tsv or jsonl"
+            "--format=csv, tsv or jsonl (files of tagged words need --tagging)"
         )
     if form == "conll":
         raise UserError("--format=conll: words and tags in columns are for taggings; expected csv, tsv or jsonl")

@@ -177,7 +177,7 @@ def test_the_same_command_again_trains_nothing(trained_run, later):
     answers, kept, _ = later
     again = answers[0]
     assert again["code"] == 0, again["err"]
-    for word in ("fine-tuning", "labelling", "updates"):
+    for word in ("fine-tuning", "labeling", "updates"):
         assert word in trained_run.stderr and word not in again["err"], word
     assert again["err"].count("found in") == 5, "the teacher and four students"
     changes = {"metrics.json", "report.md", "timings.json"}  # for their seconds

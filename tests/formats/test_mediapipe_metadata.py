@@ -327,7 +327,9 @@ def test_an_export_says_which_files_mediapipe_takes(made, make_run, capsys):
         assert metadata_of(content).text(0) == "toy student"
     names = {"pair": ["ids_a", "ids_b"], "wordpiece": ["ids", "mask", "segment_ids"]}.get(made, ["ids"])
     assert [i["name"] for i in unrolled["inputs"]] == names
-    assert ("[CLS] text [SEP]" in unrolled["reads"]) == (made == "wordpiece") and "no [CLS]" in loop["reads"]
+    assert ("[CLS], the text and [SEP]" in unrolled["reads"]) == (made == "wordpiece") and "without [CLS]" in loop[
+        "reads"
+    ]
     # What predict --model does with it.
     text = ["good film", "", "dull", "the film is very very good", "lovely . lovely . bad"]
     rows = Rows(list("abcde"), text, text[::-1] if made == "pair" else None, np.full(5, -1, np.int32))

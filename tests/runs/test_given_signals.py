@@ -177,9 +177,9 @@ REFUSED = {
     "--recipe=joint: follows .* take --recipe=soft or hard": {"recipe": RecipeSettings(recipe="joint")},
     "--recipe=staged": {"recipe": RecipeSettings(recipe="staged")},
     "--ablate=recipes": {"job": {"ablate": "recipes"}},
-    "--augment=all: nobody is there to label this text": {"augment": AugmentSettings(augment="all")},
-    "--unlabeled=general: nobody": {"unlabeled": UnlabeledSettings(unlabeled="general")},
-    "--unlabeled_files=x.txt: nobody": {"unlabeled": UnlabeledSettings(unlabeled_files="x.txt")},
+    "--augment=all: no teacher is there to label this text": {"augment": AugmentSettings(augment="all")},
+    "--unlabeled=general: no teacher": {"unlabeled": UnlabeledSettings(unlabeled="general")},
+    "--unlabeled_files=x.txt: no teacher": {"unlabeled": UnlabeledSettings(unlabeled_files="x.txt")},
     "--signals=x: are those of a teacher": {"job": {"signals": "x"}},
     "--cluster=ray": {"cluster": ClusterSettings(cluster="ray")},
 }

@@ -109,5 +109,5 @@ def test_files_that_are_no_tokenizer(tmp_path):
         FileTokenizer(dict(tokenizer.content) | {"post_processor": None}, tokenizer.names, 9)
     with pytest.raises(UserError, match="has no <begin> in its vocabulary"):
         FileTokenizer(tokenizer.content, tokenizer.names | {"[CLS]": "<begin>"}, 9)
-    with pytest.raises(UserError, match="is no tokenizer"):
+    with pytest.raises(UserError, match="is not a tokenizer"):
         FileTokenizer(dict(tokenizer.content) | {"model": {"type": "Other"}}, tokenizer.names, 9)

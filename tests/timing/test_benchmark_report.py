@@ -251,7 +251,7 @@ def test_the_axis_makes_no_mountain_of_small_differences():
 
 def test_the_report_names_its_points_in_the_metrics_unit(report, monkeypatch):
     given = []
-    monkeypatch.setattr(pages, "pareto", lambda *a: given.append(a))
+    monkeypatch.setattr("kd_keras.timing.plot.pareto", lambda *a: given.append(a))
     pages._figure(report)
     for m in report["models"]:
         m["metrics"] = {"pearson": 0.81234}

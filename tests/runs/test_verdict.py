@@ -48,6 +48,14 @@ def test_the_likeliest_cause_comes_with_two_sets_of_flags(distilled, teacher, be
     assert len(tries) == 2 and tries[0] == [first] and tries[0] != tries[1]
 
 
+def test_few_updates_by_hand_are_the_cause():
+    few = SimpleNamespace(**{**vars(arm()), "most_updates": 10})
+    job = SimpleNamespace(**{**vars(JOB), "train": SimpleNamespace(batch_size=100, epochs=10.0)})
+    metrics = {"teacher": {"dev": {"accuracy": 0.7}}, "student": {"dev": {"accuracy": 0.0}}}
+    said, tries = _cause(job, SimpleNamespace(transfer={}), [few], metrics, 0.0)
+    assert said == "only 10 updates, by --epochs=10" and tries[0] == ["--epochs=auto"]
+
+
 def trained(kind: str, best: float) -> SimpleNamespace:
     return SimpleNamespace(kind=kind, name=f"{kind}-seed1", history={"best": best})
 

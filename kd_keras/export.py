@@ -17,7 +17,9 @@ them. The folder may be copied: python -m kd_keras.predict --model=FILE.tflite
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -27,6 +29,9 @@ from kd_keras.common.devices import hide_gpus
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
 from kd_keras.deploy.settings import ExportSettings
+
+if TYPE_CHECKING:
+    from kd_keras.runs.finished import FinishedRun
 
 FLAGS = flags.FLAGS
 define_flags(ExportSettings)
@@ -56,8 +61,21 @@ def main(argv: list[str]) -> None:
     done = export(run, settings, texts)
     if done.files:
         print(table(done.files, run.task.metric), flush=True)
+        print(_for_an_app(done.files, run), flush=True)
     if done.failures:
         raise UserError("; ".join(done.failures))
+
+
+def _for_an_app(made: Collection[str], run: FinishedRun) -> str:
+    """Which of the files go into an app."""
+    from kd_keras.formats import mediapipe
+    from kd_keras.formats.format import EXPORTS
+
+    beside = "vocab.txt and labels.txt" if run.task.labels else "vocab.txt"
+    ways = [f"loop_dynamic.tflite with {beside} (docs/android.md)"] if "tflite/loop_dynamic.tflite" in made else []
+    if "tflite/dynamic.tflite" in made and not mediapipe.why_not(run.task, run.tokenizer, EXPORTS["tflite_dynamic"]):
+        ways.append("dynamic.tflite alone, with MediaPipe (docs/mediapipe.md)")
+    return f"for an app: {', or '.join(ways)}" if ways else "for an app: see docs/android.md"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
 from kd_keras.runs.next_steps import Step
 from kd_keras.runs.students import Arm
+from kd_keras.runs.teacher_check import standard_error
+from kd_keras.tasks import is_gold
 
 # Fewer updates than this teach no student.
 _FEW_UPDATES = 200
@@ -46,7 +48,7 @@ def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tup
         seeds = [metrics[kind]["spread"]["dev"][metric] for kind in ("student", "baseline")]
         clearly = ", but by less than seeds differ" if score - without < max(seeds) else ""
         return f"Distillation helped{clearly}: {found}", []
-    cause, tries = _cause(job, inputs, arms, metrics, without)
+    cause, tries = _cause(job, inputs, arms, metrics, without, _noise(job, arms))
     steps = [
         (what, _again(job, flags))
         for what, flags in zip(("this is most likely to help", "or this"), tries, strict=True)
@@ -77,7 +79,19 @@ def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
     return out
 
 
-def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without: float) -> tuple[str, list[list[str]]]:
+def _noise(job: Job, arms: Sequence[Arm]) -> float:
+    """Standard error of the distilled student's dev score; 0 for scores and tags, which are not counted by rows."""
+    if job.task.is_tagging or not job.task.labels:
+        return 0.0
+    label = job.data.dev.label
+    gold = is_gold(label)
+    logits = next(a.logits["dev"] for a in arms if a.kind == DISTILLED)
+    return standard_error(job.task.metric, label[gold], logits[gold])
+
+
+def _cause(
+    job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without: float, noise: float = 0.0
+) -> tuple[str, list[list[str]]]:
     """The likeliest, and two sets of flags to try, the likelier first."""
     metric, more = job.task.metric, sum(len(s) for s in inputs.transfer.values())
     teacher = metrics["teacher"].get("dev", {}).get(metric, 1.0)  # given signals may have none of dev
@@ -89,7 +103,7 @@ def _cause(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
     if (updates := arms[0].most_updates) < _FEW_UPDATES and job.train.epochs != AUTO:
         return f"only {updates:,} updates, by --epochs={job.train.epochs:g}", [["--epochs=auto"], text]
-    if metrics["student"]["dev"][metric] == without:
+    if without - metrics["student"]["dev"][metric] <= noise:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
         return cause, [larger, text]

@@ -6,14 +6,15 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from kd_keras.common import screen
 from kd_keras.runs import next_steps
-from kd_keras.runs.verdict import _cause, kept, verdict
+from kd_keras.runs.verdict import _cause, _noise, kept, verdict
 
 JOB = SimpleNamespace(
-    task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False),
+    task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False, labels=()),
     data=SimpleNamespace(dev=range(114)),
     train=SimpleNamespace(batch_size=100),
     given=None,
@@ -46,6 +47,22 @@ def test_the_likeliest_cause_comes_with_two_sets_of_flags(distilled, teacher, be
     said, tries = _cause(JOB, inputs, [arm(best_step)], metrics, 0.90)
     assert said.startswith(cause)
     assert len(tries) == 2 and tries[0] == [first] and tries[0] != tries[1]
+
+
+def test_less_than_dev_can_tell_is_no_difference():
+    rng = np.random.default_rng(0)
+    label = rng.integers(2, size=100)
+    logits = np.eye(2)[np.where(rng.random(100) < 0.9, label, 1 - label)]
+    task = SimpleNamespace(**{**vars(JOB.task), "labels": ("a", "b")})
+    rows = SimpleNamespace(label=label, __len__=lambda: 100)
+    job = SimpleNamespace(**{**vars(JOB), "task": task, "data": SimpleNamespace(dev=rows)})
+    one = SimpleNamespace(**{**vars(arm()), "logits": {"dev": logits}})
+    right = float((logits.argmax(-1) == label).mean())
+    assert _noise(job, [one]) == pytest.approx((right * (1 - right) / 100) ** 0.5, rel=0.1)
+    metrics = {"teacher": {"dev": {"accuracy": 0.99}}, "student": {"dev": {"accuracy": 0.9}}}
+    inputs = SimpleNamespace(transfer={"unlabeled": range(50_000)})
+    assert _cause(JOB, inputs, [one], metrics, 0.92, 0.03)[0].startswith("dev, of 114 rows, does not tell")
+    assert _cause(JOB, inputs, [one], metrics, 0.94, 0.03)[0].startswith("none that can be seen")
 
 
 def test_few_updates_by_hand_are_the_cause():

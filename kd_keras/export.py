@@ -28,6 +28,7 @@ from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.devices import hide_gpus
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
+from kd_keras.common.progress import say
 from kd_keras.deploy.settings import ExportSettings
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> None:
     done = export(run, settings, texts)
     if done.files:
         print(table(done.files, run.task.metric), flush=True)
-        print(_for_an_app(done.files, run), flush=True)
+        say(_for_an_app(done.files, run))
     if done.failures:
         raise UserError("; ".join(done.failures))
 

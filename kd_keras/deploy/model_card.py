@@ -253,9 +253,9 @@ def _use(task: Task, models: Mapping[str, dict], max_length: int) -> dict[str, s
         alike.setdefault(reads, []).append(name)
     inputs = "\n".join(f"- {', '.join(names)}: {reads}" for reads, names in alike.items())
     mediapipe = [name for name, entry in models.items() if entry["mediapipe"] == server(task)]
+    take = "dynamic.tflite" if "dynamic.tflite" in models else next(iter(models))
     return {
-        "predict": f'python -m kd_keras.{"embed" if task.is_text else "predict"} --model={next(iter(models))} "a text"'
-        + second,
+        "predict": f'python -m kd_keras.{"embed" if task.is_text else "predict"} --model={take} "a text"' + second,
         "mediapipe": tagger_card.MEDIAPIPE
         if task.is_tagging
         else f"MediaPipe Tasks' `{server(task)}` takes these as they are: {', '.join(mediapipe)}." * bool(mediapipe),

@@ -67,9 +67,10 @@ class FinishedRun:
         needed = (*(() if arm else (layout.student,)), layout.task, layout.tokenizer, layout.vocab)
         missing = [p.name for p in needed if not p.is_file()]
         if missing:
+            shipped = f"; its files are --model={file}" if (file := layout.tflite / "dynamic.tflite").is_file() else ""
             raise UserError(
                 f"{flag}={model_dir}: expected a finished run of train, but {', '.join(missing)} "
-                f"{'is' if len(missing) == 1 else 'are'} missing"
+                f"{'is' if len(missing) == 1 else 'are'} missing{shipped}"
             )
         run = cls(layout, Task.from_json(files.read_json(layout.task)), arm)
         return dataclasses.replace(run, arm=None) if arm and arm == run.kept_arm else run

@@ -120,7 +120,7 @@ class FineTuner:
         elif s.teacher_start == PROBE:
             start_from_probe(self.teacher, self.data, self.start)
             self._score(info, dev, 0, None)
-            say(f"teacher: its linear probe has dev {metric} {info['best']:.4f}")
+            say(f"teacher: the soft probe that it starts from has dev {metric} {info['best']:.4f}")
         plan = training_plan(encoded.ids.lengths, s.teacher_batch_size, s.teacher_seed, info["step"])
         losses: list[tf.Tensor] = []
         saved = started = time.monotonic()

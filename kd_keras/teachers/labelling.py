@@ -129,7 +129,7 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
         (teacher.crew or _make_here)(teacher, store, missing, settings, bar.update)
     store.finish(len(shards))
     twice = len(rows) - len(first)
-    say(f"signals ({split}): {len(rows):,} rows{f', of which {twice:,} repeat a text' if twice else ''}")
+    say(f"signals ({split}): {len(rows):,} rows{f', {twice:,} of them repeats of another' if twice else ''}")
 
 
 @dataclass(frozen=True)

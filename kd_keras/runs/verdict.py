@@ -101,15 +101,16 @@ def _cause(
         text = ["--teacher_signals=FILE,MORE"]
     rows = max(len(a.plan.data) for a in arms)
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
-    if (updates := arms[0].most_updates) < _FEW_UPDATES and job.train.epochs != AUTO:
+    if (updates := arms[0].most_updates) < _FEW_UPDATES and teacher > without and job.train.epochs != AUTO:
         return f"only {updates:,} updates, by --epochs={job.train.epochs:g}", [["--epochs=auto"], text]
-    if without - metrics["student"]["dev"][metric] <= noise:
+    behind = without - metrics["student"]["dev"][metric]
+    if behind and teacher <= without:
+        cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
+        return cause, [["--alpha=0.5"] if job.given is not None else ["--teacher_epochs=20"], text]
+    if behind <= noise:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
         return cause, [larger, text]
-    if teacher <= without:
-        cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
-        return cause, [["--alpha=0.5"] if job.given is not None else ["--teacher_epochs=20"], text]
     if longest > 0.95:
         return "too few updates, as the distilled student was best at its end", [longer, text]
     if more < _LITTLE_TEXT:

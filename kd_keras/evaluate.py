@@ -42,16 +42,14 @@ define_own("on_bad_row", "stop", "what to do with a row that cannot be used: sto
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
-    if not FLAGS.model:
-        cli.required(model_dir="a run folder of train or pretrain, or --model=FILE.tflite")
+    cli.one_model("--model_dir=DIR, a run folder of train or pretrain, or --model=FILE.tflite, a file of export")
     if not FLAGS.similarity:
         cli.required(data_file="labeled rows to score it on")
     cli.require_stream("stdout", "send it to a file")
     how = from_flags(FileSettings)
     where, task, runners = _opened()
     if task.is_text or FLAGS.similarity:
-        _similarity(where, task, runners, how)
-        return
+        return _similarity(where, task, runners, how)
     rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row, files=how)
 
     from kd_keras.deploy.runner import always_answers, only_label
@@ -78,6 +76,8 @@ def _opened() -> tuple[str, Task, Callable[[], Any]]:
 
     device = from_flags(DeviceSettings)
     if FLAGS.model:
+        if FLAGS["formats"].present:
+            raise UserError(f"--formats={FLAGS.formats}: --model names one file; leave one of the two out")
         device.take(f"--model={FLAGS.model}")
         runner = Runner.load_file(FLAGS.model)
         return FLAGS.model, runner.task, lambda: iter([runner])

@@ -72,9 +72,10 @@ def _for_an_app(made: Collection[str], run: FinishedRun) -> str:
     from kd_keras.formats import mediapipe
     from kd_keras.formats.format import EXPORTS
 
+    names = {Path(file).name for file in made}  # of another arm they begin with its folder
     beside = "vocab.txt and labels.txt" if run.task.labels else "vocab.txt"
-    ways = [f"loop_dynamic.tflite with {beside} (docs/android.md)"] if "tflite/loop_dynamic.tflite" in made else []
-    if "tflite/dynamic.tflite" in made and not mediapipe.why_not(run.task, run.tokenizer, EXPORTS["tflite_dynamic"]):
+    ways = [f"loop_dynamic.tflite with {beside} (docs/android.md)"] if "loop_dynamic.tflite" in names else []
+    if "dynamic.tflite" in names and not mediapipe.why_not(run.task, run.tokenizer, EXPORTS["tflite_dynamic"]):
         ways.append("dynamic.tflite alone, with MediaPipe (docs/mediapipe.md)")
     return f"for an app: {', or '.join(ways)}" if ways else "for an app: see docs/android.md"
 

@@ -140,6 +140,14 @@ def test_evaluate_takes_a_file_alone(run_verb, tmp_path):
     )
     (answer,) = run_verb("evaluate", [f"--model={BUNDLES[0] / 'dynamic.tflite'}", f"--data_file={labels}"])
     assert json.loads(answer["out"])["accuracy"] == 1.0, answer["err"]
+    one, data = f"--model={BUNDLES[0] / 'dynamic.tflite'}", f"--data_file={labels}"
+    for wrong, said in (
+        ([data], "error: give either --model_dir=DIR"),
+        ([one, f"--model_dir={UNIVERSAL.parent}", data], "error: give either --model_dir=DIR"),
+        ([one, "--formats=keras", data], "error: --formats=keras: --model names one file"),
+    ):
+        (answer,) = run_verb("evaluate", wrong)
+        assert answer["code"] == 2 and answer["err"].startswith(said), answer["err"]
 
 
 def test_a_student_can_start_from_the_universal_one():

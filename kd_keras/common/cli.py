@@ -138,6 +138,12 @@ def run(main: Callable[[list[str]], None]) -> None:
         stopping.leave()
 
 
+def one_model(models: str) -> None:
+    """UserError where both of ``--model_dir`` and ``--model`` are given, or none; ``models`` says what they name."""
+    if bool(flags.FLAGS.model_dir) == bool(flags.FLAGS.model):
+        raise UserError(f"give either {models}")
+
+
 def check_asked(texts: list[str], models: str) -> None:
     """What predict and embed have in common: one model, texts from one place, and a place for the answers.
 
@@ -148,9 +154,8 @@ def check_asked(texts: list[str], models: str) -> None:
     Raises:
       UserError: two of a kind, or none; a stream that is closed, a place that cannot be written to.
     """
+    one_model(models)
     given = flags.FLAGS
-    if bool(given.model_dir) == bool(given.model):
-        raise UserError(f"give either {models}")
     if bool(texts) == bool(given.input):
         raise UserError("give either texts as arguments or --input=FILE (- for standard input)")
     if given.input == "-":

@@ -34,7 +34,7 @@ class Plan:
       title: for people.
       recipe: makes its steps; called once a student, as a projection belongs to one.
       data: what it learns from.
-      labeled: the rows of ``data`` with gold labels.
+      labelled: the rows of ``data`` with gold labels.
       about: JSON-able, what ``data`` depend on.
     """
 

@@ -66,6 +66,7 @@ def test_the_files_and_their_table(answers, run, trained_run):
     assert set(about["models"]) == {n.split("/")[1] for n in names[1:]}
     assert (run / "saved_model" / "saved_model.pb").is_file()
     assert not [p for p in run.rglob("*") if ".tmp" in p.name]
+    assert "for an app: dynamic.tflite alone, with MediaPipe (docs/mediapipe.md)\n" in done["err"]
 
 
 def test_another_student_of_the_run(answers, run, run_verb, tmp_path):

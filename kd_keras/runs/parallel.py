@@ -11,13 +11,16 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kd_keras.common import cli, progress
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
 from kd_keras.common.processes import Pool
-from kd_keras.runs.students import Todo, Trainer
+
+# A process imports this module before it runs _begin, which must be the first to import TensorFlow.
+if TYPE_CHECKING:
+    from kd_keras.runs.students import Todo, Trainer
 
 _job: tuple[Trainer, Sequence[Todo]] | None = None
 

@@ -63,3 +63,9 @@ def test_a_killed_one_is_said_and_trained_again(trained_run, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "the process" not in done.stderr
+
+
+def test_a_process_imports_no_tensorflow_before_it_begins(run_python):
+    """Else its start-up notes are on the screen, and a GPU is not set up as it is elsewhere."""
+    code = "import sys, kd_keras.runs.parallel; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    assert run_python("-c", code).stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The formats a student can be used in, and what an export has to keep; no TensorFlow import."""
+"""The formats a student can be exported to, and how close each must stay to Keras. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from kd_keras.common.errors import UserError, did_you_mean
 
-# Of all texts, so much less than of the clear ones may have another label: where two scores are near, it is chance.
+# Where two scores are near, chance picks the label. Agreement on all texts may be lower than on the clear ones by this.
 _CLOSE_CALLS = 0.03
 
 
@@ -19,9 +19,9 @@ class Format:
       name: as flags have it, "tflite_loop_dynamic".
       form: "unrolled" (fixed length, one subgraph) or "loop" (any length) of a TFLite graph, else "".
       precision: "float32", "float16", "dynamic" (int8 weights, float answers) or "int8".
-      tolerance: largest allowed difference of a score from Keras'; None: labels alone count.
-      agreement: smallest allowed share, of the texts that Keras is clear about, with Keras' label.
-      close_calls: by how much that share of all texts may be smaller.
+      tolerance: the largest allowed difference of a score from Keras'. None: only labels are compared.
+      agreement: the smallest allowed share of the texts with Keras' label, among those that Keras is clear about.
+      close_calls: how much smaller the share may be over all texts.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Format:
     close_calls: float = _CLOSE_CALLS
 
     def allowed(self) -> dict[str, float]:
-        """What bounds a ``Verification``, by its field: the largest difference, and the smallest shares."""
+        """The limits of a ``Verification``, by field: the largest difference, and the smallest shares."""
         most = {} if self.tolerance is None else {"max_score_difference": self.tolerance}
         return most | {"clear_agreement": self.agreement, "agreement": round(self.agreement - self.close_calls, 4)}
 
     def of_words(self) -> Format:
-        """The same for a tagger: of its words most are clear, as they are in no entity."""
+        """The same format for a tagger. Most of its words are clear, because they are in no entity."""
         return replace(self, agreement=0.99 if self.precision == "int8" else 0.999, close_calls=0.01)
 
     def of_vectors(self) -> Format:
-        """The same for a universal student, of which each text is compared: see ``deploy.agreement``."""
+        """The same format for a universal student. Every text is compared (``deploy.agreement``)."""
         return replace(self, close_calls=0.0)
 
     @property
@@ -50,7 +50,7 @@ class Format:
 
     @property
     def file(self) -> str:
-        """Name in the run folder's tflite/."""
+        """The file's name in the run folder's tflite/."""
         return self.name.removeprefix("tflite_") + ".tflite"
 
 
@@ -68,18 +68,18 @@ FORMATS = {"keras": KERAS, **EXPORTS}
 
 
 def parse_formats(text: str, known: dict[str, Format]) -> list[Format]:
-    """The formats of a flag's comma-separated names, each once; UserError where one is unknown."""
+    """The formats that a flag names, with commas, each once. Raises UserError if a name is unknown."""
     names = [n.strip() for n in text.split(",")]
     found = []
     for name in dict.fromkeys(names):
         if name == "tflite_loop_int8":
             raise UserError(
-                "--formats=tflite_loop_int8: there is none, as calibrating a loop crashes TensorFlow's converter; "
-                "take tflite_int8 (unrolled) or tflite_loop_dynamic"
+                "--formats=tflite_loop_int8: this format does not exist, because calibrating a loop crashes "
+                "TensorFlow's converter; use tflite_int8 (unrolled) or tflite_loop_dynamic"
             )
         if name not in known:
             raise UserError(
-                f"--formats={name}: expected some of {', '.join(known)}, with commas.{did_you_mean(name, known)}"
+                f"--formats={name}: expected one or more of {', '.join(known)}, with commas.{did_you_mean(name, known)}"
             )
         found.append(known[name])
     return found

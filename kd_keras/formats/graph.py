@@ -1,15 +1,16 @@
-"""The student's forward pass in plain TensorFlow ops that TFLite has built in: no Flex, no state between calls.
+"""The student's forward pass in ops that TFLite has built in. It needs no Flex and keeps no state between calls.
 
-Two forms, exact copies of Keras' answer for ids that are right-padded with 0:
+There are two forms. Both give Keras' answer for ids that are right-padded with 0:
 
-- unrolled: a fixed length, one subgraph, the same work for any text. What MediaPipe needs.
-- loop: any length and any number of texts, as many steps as the longest has tokens. Fastest in a plain interpreter.
+- unrolled: a fixed length, one subgraph, the same work for any text. MediaPipe needs this form.
+- loop: any length and any number of texts, with as many steps as the longest has tokens. It is the fastest form in a
+  plain interpreter.
 
-An unrolled graph can have BERT's three inputs, as MediaPipe gives them: [CLS] and [SEP], which no student has seen, are
-left out inside.
+An unrolled graph can have BERT's three inputs, as MediaPipe gives them. The graph leaves out [CLS] and [SEP], because
+no student has seen them.
 
-The backward direction reads reversed *ids*: reversing embeddings has no int8 kernel. A tagger's states of both
-directions are put side by side at each token; what it then says of padding means nothing.
+The backward direction reads reversed *ids*, because reversing embeddings has no int8 kernel. A tagger joins the states
+of both directions at each token. Its answers for padding mean nothing.
 """
 
 from __future__ import annotations
@@ -32,20 +33,22 @@ def forward_pass(
     bert_inputs: bool = False,
     aliases: Sequence[int] = (),
 ) -> Any:
-    """A concrete function int32[1, time] for each input → {"scores": float32[1, outputs]}; of the loop form
-    int32[batch, time] → float32[batch, outputs]. Of a tagger → {"logits": float32[1 or batch, time, outputs]}, of a
-    universal student → {"vector": float32[1 or batch, outputs]}.
+    """A concrete function of the student.
+
+    A classifier maps int32[1, time] for each input to {"scores": float32[1, outputs]}. The loop form maps
+    int32[batch, time] to float32[batch, outputs]. A tagger gives {"logits": float32[1 or batch, time, outputs]}, a
+    universal student {"vector": float32[1 or batch, outputs]}.
 
     Args:
-      weights: of the student.
-      length: unrolled to this many tokens; None: the loop form.
-      int8_rows: the embeddings as int8 with a scale for each row. TFLite's own conversion has one scale for the whole
-        table, and unpacks all of it into floats when the file is loaded.
-      bert_inputs: the inputs are ids, mask and segment_ids, int32[1, length + 2] each (``deploy.inputs``).
-      aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
+      weights: the student's.
+      length: tokens of the unrolled form. None: the loop form.
+      int8_rows: keep the embeddings as int8 with a scale for each row. TFLite's own conversion has one scale for the
+        whole table, and turns the whole table into floats when the file is loaded.
+      bert_inputs: read ids, mask and segment_ids, int32[1, length + 2] each (``formats.tflite_inputs``).
+      aliases: the ids that vocab, vocab + 1, … stand for (``formats.mediapipe``).
 
     Returns:
-      scores: softmax of the logits, or the sigmoid of each; a regression's number as it is.
+      scores: softmax of the logits, or the sigmoid of each. A regression's number is returned as it is.
     """
     model = _Constants(weights, int8_rows)
 
@@ -57,7 +60,7 @@ def forward_pass(
         if weights.tagging:
             return {"logits": _of_tokens(model, rows, length)}
         count = tf.reduce_sum(tf.cast(tf.not_equal(rows, 0), tf.int32), 1)
-        # Everything between the matrix products is done for both directions at once: half as many ops.
+        # Both directions share every op between the matrix products, which halves the number of ops.
         both = tf.concat([count, count], 0)
         states = (
             _unrolled(model, model.projected(rows, count), both)
@@ -81,22 +84,22 @@ def forward_pass(
 
 
 def _inside(ids: tf.Tensor, mask: tf.Tensor, segment_ids: tf.Tensor) -> tf.Tensor:
-    """int32[1, length + 2] with [CLS] and [SEP] → int32[1, length] without; what is not text becomes 0.
+    """Removes [CLS] and [SEP]: int32[1, length + 2] → int32[1, length]. What is not text becomes 0.
 
-    The mask ends with [SEP], so a token is text where the one after it is marked too. MediaPipe's segment is always
-    0; were it not looked at, the converter would drop the input, and MediaPipe refuses a file with two.
+    The mask ends with [SEP], so a token is text if the next one is marked too. MediaPipe's segment is always 0. It is
+    read only so that the converter keeps the input: MediaPipe refuses a file with two inputs.
     """
     return ids[:, 1:-1] * mask[:, 2:] * (1 - segment_ids[:, 1:-1])
 
 
 def _meant(ids: tf.Tensor, vocab: int, aliases: Sequence[int]) -> tf.Tensor:
-    """``ids`` with those from ``vocab`` up replaced by what they stand for."""
+    """Replaces the ids from ``vocab`` up by the ids that they stand for."""
     beyond = ids - vocab
     return tf.where(beyond < 0, ids, tf.gather(tf.constant(aliases, tf.int32), tf.maximum(beyond, 0)))
 
 
 def _as_batch(texts: list[tf.Tensor]) -> tf.Tensor:
-    """int32[batch, time] of each text → int32[texts · batch, longest time]: both texts of a pair in one pass."""
+    """Joins the texts of a pair for one pass: int32[batch, time] each → int32[texts · batch, longest time]."""
     if len(texts) == 1:
         return texts[0]
     if texts[0].shape[1] is None:
@@ -156,18 +159,18 @@ class _Constants:
         return tf.concat(parts, 1)
 
     def projected_to_the_end(self, ids: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """As :meth:`projected`, of any number of rows, each of which ends at the last step; zeros before it begins.
+        """As :meth:`projected`, for any number of rows. Each row ends at the last step and begins with zeros.
 
-        Steps of zeros leave a state of zeros as it is, so that rows of unequal length need no mask in the loop. Shapes
-        follow from those of the inputs: were they worked out, TFLite would plan its memory anew in each call.
+        Steps of zeros keep a state of zeros, so rows of unequal length need no mask in the loop. The shapes come
+        straight from the inputs. If they were computed, TFLite would plan its memory again in each call.
         """
-        # With a row of padding, as TFLite's kernel crashes on no rows at all.
+        # One row of padding is added, because TFLite's kernel crashes on no rows at all.
         one_more, counts = tf.pad(ids, [[0, 1], [0, 0]]), tf.concat([count, [0]], 0)
         backwards = tf.reverse_sequence(one_more, counts, seq_axis=1, batch_axis=0)[:-1]
         return self.projected_text(tf.reverse(backwards, [1]), tf.reverse(ids, [1]))
 
     def projected_text(self, forward: tf.Tensor, backward: tf.Tensor) -> tf.Tensor:
-        """int32[rows, time], as each direction reads it → float32[time, 2 · rows, 4 · hidden], zeros of padding."""
+        """int32[rows, time] in each direction's order → float32[time, 2 · rows, 4 · hidden]; padding gives zeros."""
         parts = []
         for (kernel, bias), order in zip(self.kernels, (forward, backward), strict=True):
             order = tf.transpose(order)
@@ -176,15 +179,15 @@ class _Constants:
         return tf.concat(parts, 1)
 
     def first(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The step from a state of zeros; there is nothing to forget."""
-        # An unused output of a split would stay a float in the int8 file, hence the slice.
+        """The first step. The state is zeros, so there is nothing to forget."""
+        # A slice, because an unused output of a split would stay a float in the int8 file.
         gates, candidate = tf.split(x[:, self.hidden :], [2 * self.hidden, self.hidden], 1)
         i, o = tf.split(tf.sigmoid(gates), 2, 1)
         c = i * tf.tanh(candidate)
         return o * tf.tanh(c), c
 
     def step(self, x: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """float32[2 · rows, 4 · hidden] and state → state, of an LSTM with forget gates (Gers et al. 2000)."""
+        """One LSTM step with forget gates (Gers et al. 2000): float32[2 · rows, 4 · hidden] and state → state."""
         halves = zip(tf.split(h, 2, 0), self.recurrent, strict=True)
         z = x + tf.concat([tf.matmul(half, recurrent) for half, recurrent in halves], 0)
         gates, candidate = tf.split(z, [3 * self.hidden, self.hidden], 1)
@@ -194,28 +197,28 @@ class _Constants:
 
 
 def _of_tokens(w: _Constants, ids: tf.Tensor, length: int | None) -> tf.Tensor:
-    """int32[rows, time] → float32[rows, time, outputs]; one row of the unrolled form."""
+    """int32[rows, time] → float32[rows, time, outputs]. The unrolled form has one row."""
     if length:
         count = tf.reduce_sum(tf.cast(tf.not_equal(ids, 0), tf.int32), 1)
         both = tf.stack(_states(w, w.projected(ids, count)))
-        # The states of the backward direction, whose padding stands at the end, in the order of the text.
+        # Puts the backward states, whose padding is at the end, into the order of the text.
         order = tf.reverse_sequence(tf.range(length)[None], count, seq_axis=1, batch_axis=0)[0]
         states = tf.concat([both[:, 0], tf.gather(both[:, 1], order)], 1)
         return tf.reshape(w.head(states), [1, length, -1])
-    # Each direction begins with its text or with zeros, which leave its state of zeros as it is: no mask in the loop.
+    # Each direction begins with its text or with zeros. Zeros keep a state of zeros, so the loop needs no mask.
     steps = w.projected_text(ids, tf.reverse(ids, [1]))
     zeros = tf.zeros_like(steps[0, :, : w.hidden])
 
     def body(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, states: tf.Tensor) -> tuple:
         h, c = w.step(tf.gather(steps, t), h, c)
-        # TFLite can write one row in place, but TensorFlow has no public op for that: the oldest, zeros, makes room.
+        # TFLite can write one row in place, but TensorFlow has no public op for it. So the oldest row (zeros) goes.
         return t + 1, h, c, tf.concat([states[1:], h[None]], 0)
 
     start = [0, zeros, zeros, tf.zeros_like(steps[:, :, : w.hidden])]
     shapes = [tf.TensorShape([]), zeros.shape, zeros.shape, tf.TensorShape([None, None, w.hidden])]
     *_, states = tf.while_loop(lambda t, *_: t < tf.shape(steps)[0], body, start, shapes)
     forward, backward = tf.split(states, 2, 1)
-    # Not reversed: TFLite's kernel crashes on no rows at all.
+    # A gather instead of a reversal: TFLite's reversal crashes on no rows at all.
     backward = tf.gather(backward, tf.range(tf.shape(steps)[0] - 1, -1, -1))
     logits = w.head(tf.concat([forward, backward], 2))
     return tf.transpose(logits, [1, 0, 2])
@@ -240,14 +243,14 @@ def _unrolled(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def _state_at(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
-    """The state after ``count`` steps; zeros after none, as Keras has it for an empty text."""
+    """The state after ``count`` steps. After no steps it is zeros, as in Keras for an empty text."""
     rows, hidden = states[0].shape
     flat = tf.concat([tf.zeros((rows, hidden)), *states], 0)
     return tf.gather(flat, count * rows + tf.range(rows))
 
 
 def _max_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
-    """The largest of the first ``count`` states; zeros of none."""
+    """The largest of the first ``count`` states, or zeros if there are none."""
     inside = tf.range(len(states))[:, None, None] < count[None, :, None]
     # States lie in (-1, 1): -1 never wins.
     best = tf.reduce_max(tf.where(inside, tf.stack(states), -1.0), 0)
@@ -255,19 +258,19 @@ def _max_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
 
 
 def _mean_of(states: list[tf.Tensor], count: tf.Tensor) -> tf.Tensor:
-    """The mean of the first ``count`` states; zeros of none."""
+    """The mean of the first ``count`` states, or zeros if there are none."""
     inside = tf.range(len(states))[:, None, None] < count[None, :, None]
     total = tf.reduce_sum(tf.where(inside, tf.stack(states), 0.0), 0)
-    # Divided by roots, twice: next to 1, int8 has three steps for 1/40, and twenty for its root.
+    # Divides by the root twice. Beside 1, int8 has three steps for 1/40, but twenty for its root.
     roots = tf.constant(1 / np.sqrt(np.maximum(np.arange(len(states) + 1), 1)), tf.float32)
     root = tf.gather(roots, count)[:, None]
     return total * root * root
 
 
 def _loop(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """float32[time, rows, 4 · hidden] → float32[rows, hidden]; as many steps as the longest row has tokens.
+    """float32[time, rows, 4 · hidden] → float32[rows, hidden], in as many steps as the longest row has tokens.
 
-    Each row ends at the last step, and has ``count`` of them.
+    Each row has ``count`` steps and ends at the last one.
     """
     end = tf.shape(steps)[0]
     begin = end - tf.expand_dims(count, 1)
@@ -277,7 +280,7 @@ def _loop(w: _Constants, steps: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         h, c = w.step(tf.gather(steps, t), h, c)
         if w.pooling == MEAN:  # before a row begins, its states are zeros
             return t + 1, h, c, pooled[0] + h
-        # … of which none is to be chosen.
+        # Before a row begins, its states do not take part in the maximum.
         best = tuple(tf.where(t < begin, b, tf.maximum(b, h)) for b in pooled)
         return t + 1, h, c, *best
 

@@ -1,15 +1,18 @@
-"""Tokenizers inside a TensorFlow graph: the same pieces as ``kd_keras.text.tokenizers``, for SavedModel.
+"""Tokenizers inside a TensorFlow graph, for SavedModel. They give the same pieces as ``kd_keras.text.tokenizers``.
 
-Made of ops on strings and tensorflow-text's splitter and WordPiece, so a process needs tensorflow and tensorflow_text.
-tensorflow-text's own BertTokenizer is not used: it folds compatibility characters and treats controls otherwise.
+They consist of string ops and tensorflow-text's splitter and WordPiece, so a process needs tensorflow and
+tensorflow_text. tensorflow-text's own BertTokenizer would fold compatibility characters and treat controls differently.
 
-All 1,112,064 characters were compared, each between two letters ("a…b"). The libraries have tables of different
-versions of Unicode ("there" is Hugging Face's, or Python's for words), so these differ:
+All 1,112,064 characters were compared, each between two letters ("a…b"). Some differ, because the libraries have
+tables of different versions of Unicode. "There" means Hugging Face, or Python for words:
 
-- WordPiece, lower case: 656. Combining marks (384, U+07FD, U+0898 to U+089F, U+08CA to U+08E1, …) are dropped here and
-  kept there; 104 marks of punctuation (U+061D, U+09FD, U+2E43 to U+2E5D, …) split words here only; 13 format controls
-  (U+0890, U+0891, U+08E2, U+110CD, …) are dropped here only; 40 capitals (U+2C2F, U+A7C0, U+10570 to U+10595, …) and
-  112 code points that Python 3.11 does not know yet have another small letter; U+166D, U+1734 and one more mark moved.
+- WordPiece, lower case: 656 characters.
+  - Combining marks (384: U+07FD, U+0898 to U+089F, U+08CA to U+08E1, …) are dropped here and kept there.
+  - Punctuation (104: U+061D, U+09FD, U+2E43 to U+2E5D, …) splits words only here.
+  - Format controls (13: U+0890, U+0891, U+08E2, U+110CD, …) are dropped only here.
+  - Capitals (40: U+2C2F, U+A7C0, U+10570 to U+10595, …) and 112 code points that Python 3.11 does not know yet have
+    another small letter.
+  - U+166D, U+1734 and one more mark moved.
 - WordPiece, cased: 149 of these, the punctuation and the controls.
 - Words: 4,388 letters that Python 3.11 does not know yet (U+1123F, U+11F02, …), and in lower case the 40 capitals.
 
@@ -48,7 +51,7 @@ class InGraphTokenizer(tf.Module):
         self._lowercase = tokenizer.lowercase
         self._wordpiece = tokenizer.kind == "wordpiece"
         if tokenizer.kind == "wordpiece":
-            # "[MASK]" in a text is the mask where the vocabulary has one, else just letters.
+            # "[MASK]" in a text is the mask if the vocabulary has one, else plain letters.
             self._mask_id = tokenizer.index.get(MASK)
             self._strip_accents, self._split_chinese = tokenizer.strip_accents, tokenizer.tokenize_chinese_chars
             self._pieces = tf_text.FastWordpieceTokenizer(
@@ -61,11 +64,11 @@ class InGraphTokenizer(tf.Module):
             entries = tf.lookup.KeyValueTensorInitializer(tokenizer.vocab, tf.range(len(tokenizer), dtype=tf.int64))
             self._table = tf.lookup.StaticHashTable(entries, tokenizer.unk_id)
         else:
-            raise UserError(f"tokenizer {tokenizer.kind!r}: expected wordpiece or words")
+            raise UserError(f"tokenizer {tokenizer.kind!r} cannot run in a SavedModel; expected wordpiece or words")
 
     def __call__(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """string[batch] → ragged int64[batch, (tokens)], at most ``max_length`` a text; none of an empty text."""
-        # The splitter ends a text at NUL; any other control is treated as NUL should be.
+        """string[batch] → ragged int64[batch, (tokens)], at most ``max_length`` a text. An empty text has none."""
+        # The splitter ends a text at NUL. Another control character is dropped, as NUL should be.
         texts = tf.strings.regex_replace(texts, r"\x00", "\x01")
         flat_ids = self._wordpiece_ids if self._wordpiece else self._word_ids
         if self._mask_id is None:
@@ -81,7 +84,7 @@ class InGraphTokenizer(tf.Module):
         return self._cut(parts.with_flat_values(ids).merge_dims(1, 2))
 
     def _cut(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
-        """As ``TokenIds.cut`` does."""
+        """Cuts as ``TokenIds.cut`` does."""
         if self._truncation == HEAD:
             return ids[:, : self._max_length]
         first, last = ends(self._max_length, self._truncation)
@@ -101,7 +104,7 @@ class InGraphTokenizer(tf.Module):
 
     def _wordpiece_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
         replace = tf.strings.regex_replace
-        # As Hugging Face's BertNormalizer: white space, controls, CJK, accents, case.
+        # The steps of Hugging Face's BertNormalizer: white space, controls, CJK, accents, case.
         x = replace(texts, r"[\t\n\r]", " ")
         x = replace(x, r"[\p{C}\x{FFFD}]", "")
         if self._split_chinese:
@@ -109,7 +112,7 @@ class InGraphTokenizer(tf.Module):
         if self._strip_accents:
             x = replace(tf_text.normalize_utf8(x, "NFD"), r"\p{Mn}", "")
         if self._lowercase:
-            # ς at a word's end is a nicety of ICU's that Hugging Face lacks.
+            # ICU writes ς at a word's end; Hugging Face does not.
             x = _lower(replace(x, "Σ", "σ"))
         words = tf_text.regex_split(x, f"{_SPACE}+|{_PUNCTUATION}", _PUNCTUATION)
         flat = words.flat_values
@@ -118,5 +121,5 @@ class InGraphTokenizer(tf.Module):
 
 
 def _lower(texts: tf.Tensor) -> tf.Tensor:
-    # ICU asks the process's locale, where a Turkish one has another small I.
+    # ICU follows the process's locale, and a Turkish locale has another small I.
     return tf.strings.lower(tf.strings.regex_replace(texts, "I", "i"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Runs a .tflite file of the export: LiteRT and NumPy, nothing of TensorFlow."""
+"""Runs a .tflite file of the export with LiteRT and NumPy. TensorFlow is not needed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from kd_keras.text.windows import Windows
 
 
 class LiteRT:
-    """An interpreter that answers one text after the other, as an app does.
+    """An interpreter that answers one text after another, as an app does.
 
     Args:
       model: a file, or its content.
-      threads: of the interpreter.
+      threads: how many threads the interpreter uses.
 
     Attributes:
-      length: tokens of a text that the file reads; None: any number.
-      inputs: names of the ids it reads, sorted; ("ids",) of a file with BERT's three inputs too.
-      batch: texts that a call has; None: any number.
-      per_token: whether it is a tagger's, which answers for each token.
+      length: how many tokens of a text the file reads. None: any number.
+      inputs: names of the ids that it reads, sorted. A file with BERT's three inputs has ("ids",) too.
+      batch: texts a call. None: any number.
+      per_token: whether it is a tagger's file, which answers for each token.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 1):
@@ -38,7 +38,7 @@ class LiteRT:
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as e:
             what = "content" if isinstance(model, bytes) else model
-            raise UserError(f"{what}: not a TFLite file that can be loaded ({' '.join(str(e).split())})") from None
+            raise UserError(f"{what}: cannot be loaded as a TFLite file ({' '.join(str(e).split())})") from None
         details = self._interpreter.get_input_details()
         self._tensors = {input_name(d["name"]): d for d in details}
         self._bert = set(self._tensors) == set(MEDIAPIPE_INPUTS)
@@ -52,13 +52,13 @@ class LiteRT:
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def inputs_in_order(self) -> list[tuple[str, list[int]]]:
-        """Name and shape (−1 is any size) of each input, in the order in which the file has them."""
+        """Name and shape of each input, in the file's order. −1 is any size."""
         return [(name, [int(n) for n in d["shape_signature"]]) for name, d in self._tensors.items()]
 
     def describe(self, answer: str = "scores") -> dict:
-        """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}; −1 is any size.
+        """{"inputs": [{"name", "dtype", "shape"}], "output": {"name", "dtype", "shape"}}. −1 is any size.
 
-        ``answer`` is what the output is called of a file that does not answer for each token.
+        ``answer`` names the output, unless the file answers for each token.
         """
         inputs = [_tensor(n, self._tensors[n]) for n in sorted(self._tensors)]
         return {"inputs": inputs, "output": _tensor("logits" if self.per_token else answer, self._output)}
@@ -67,8 +67,8 @@ class LiteRT:
         """float32[rows, outputs].
 
         Args:
-          ids: of the file's inputs; what is longer than ``length`` is cut.
-          extra_padding: row i of a file of any length gets i modulo this many zeros more, which change nothing.
+          ids: the ids of each input. What is longer than ``length`` is cut.
+          extra_padding: if the file takes any length, row i gets i modulo this many zeros more. They change nothing.
         """
         if set(ids) != set(self.inputs):
             raise UserError(f"the file reads {', '.join(self.inputs)}; expected {', '.join(sorted(ids))}")
@@ -79,14 +79,14 @@ class LiteRT:
         return np.stack(out) if out else np.zeros((0, int(self._output["shape"][-1])), np.float32)
 
     def tag_logits(self, windows: Windows, extra_padding: int = 0) -> np.ndarray:
-        """A tagger's float32[words, tags]; ``extra_padding`` as in :meth:`scores`.
+        """A tagger's float32[words, tags]. ``extra_padding`` is as in :meth:`scores`.
 
         Raises:
-          UserError: a window is longer than the file reads; nothing is cut, as a word would have no answer.
+          UserError: a window is longer than the file reads. Nothing is cut, because a word would lose its answer.
         """
         longest = int(windows.ids.lengths.max(initial=0))
         if self.length and longest > self.length:
-            raise UserError(f"the file reads {self.length} tokens, a window of the text has {longest}")
+            raise UserError(f"a window of the text has {longest} tokens; the file reads at most {self.length}")
         out = np.zeros((int(windows.words.sum()), int(self._output["shape"][-1])), np.float32)
         for i in range(len(windows)):
             said = self.answer(self.prepared({"ids": windows.ids}, i, i % extra_padding if extra_padding else 0))
@@ -94,12 +94,13 @@ class LiteRT:
         return out
 
     def prepared(self, ids: Mapping[str, TokenIds], row: int, more: int = 0) -> dict[str, np.ndarray]:
-        """int32[1, time] for each of the file's inputs: one row; ``more`` zeros are added for a file of any length."""
+        """One row: int32[1, time] for each of the file's inputs. A file of any length gets ``more`` zeros too."""
         return model_inputs(ids, row, self.length, self._bert, more)
 
     def answer(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """float32[outputs] of one text, which is int32[1, time] for each of the file's inputs; a tagger's
-        float32[time, outputs].
+        """The answer to one text: float32[outputs], or a tagger's float32[time, outputs].
+
+        The text is int32[1, time] for each of the file's inputs.
 
         Raises:
           UserError: it is not one text.
@@ -109,7 +110,7 @@ class LiteRT:
         return self.answers(x)[0]
 
     def answers(self, x: Mapping[str, np.ndarray]) -> np.ndarray:
-        """As :meth:`answer`, of int32[texts, time]; more than one text where the file takes any length."""
+        """As :meth:`answer`, for int32[texts, time]. Only a file of any length takes more than one text."""
         run = self._interpreter
         if not self.length and (shapes := {n: a.shape for n, a in x.items()}) != self._shapes:
             for name, shape in shapes.items():

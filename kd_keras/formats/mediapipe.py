@@ -1,14 +1,14 @@
-"""What MediaPipe Tasks' TextClassifier and TextEmbedder need to know of a student, and which students they can serve.
+"""What MediaPipe's TextClassifier and TextEmbedder need to know of a student, and which students they can serve.
 
-Its tokenizers (mediapipe/tasks/cc/text/tokenizers and the two preprocessor calculators):
+MediaPipe has two tokenizers (mediapipe/tasks/cc/text/tokenizers and the two preprocessor calculators):
 
-- BertTokenizer: lower-cases ASCII, splits at ASCII's white space, punctuation and CJK, then WordPiece; gives ids, mask
-  and segment_ids with [CLS] and [SEP]. The vocabulary has a piece a line, whose number is the id. Accents and capitals
-  beyond ASCII are left as they are, so its vocabulary gets them as pieces more, which the graph takes for the plain
-  letter: "clich" and "##é" instead of a word that is unknown.
-- RegexTokenizer: splits at a regular expression of RE2 and looks words up as they are; nothing is lower-cased. The
-  vocabulary has "word id" a line, so several spellings can have one id. <PAD> and <UNKNOWN> must be there; <START>,
-  which would come before each text, need not.
+- BertTokenizer lower-cases ASCII, splits at ASCII's white space, punctuation and CJK, and then applies WordPiece. It
+  gives ids, mask and segment_ids with [CLS] and [SEP]. The vocabulary has one piece a line; the line number is the id.
+  It keeps accents and capitals beyond ASCII. So these letters are added to its vocabulary as pieces, which the graph
+  reads as the plain letter: "clich" and "##é" instead of an unknown word.
+- RegexTokenizer splits at a regular expression of RE2 and looks words up as they are, without lower-casing. The
+  vocabulary has "word id" on each line, so several spellings can have one id. It needs <PAD> and <UNKNOWN>. It does
+  not need <START>, which would come before each text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DESCRIPTIONS = {
 
 
 def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
-    """None where MediaPipe's :func:`server` gives the student's answers; else the reason, as the end of a sentence."""
+    """None if MediaPipe's :func:`server` gives the student's answers; else the reason, as the end of a sentence."""
     if task.is_pair or task.is_regression or task.is_tagging:
         return f"it has no task for a {'pair' if task.is_pair else 'tagger' if task.is_tagging else task.kind}"
     if fmt.form != "unrolled":
@@ -44,12 +44,12 @@ def why_not(task: Task, tokenizer: Tokenizer, fmt: Format) -> str | None:
     if tokenizer.kind == "wordpiece" and (other := tokenizer.splitting()):
         return f"its BertTokenizer has no {' and '.join(other)}, which this student's teacher sets"
     if tokenizer.kind == "words" and tokenizer.delimiter != WORD_DELIMITER:
-        return "the student's words are split by a rule of its own"
+        return "MediaPipe cannot split words as this student does"
     return None
 
 
 def server(task: Task) -> str:
-    """MediaPipe's task for students of ``task``: the name of a class."""
+    """The name of MediaPipe's class that serves students of ``task``."""
     return "TextEmbedder" if task.is_text else "TextClassifier"
 
 
@@ -57,9 +57,9 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
     """A .tflite file with metadata, labels and vocabulary inside.
 
     Args:
-      content: of an unrolled file; of a WordPiece student with BERT's three inputs and the aliases of
+      content: an unrolled file. For a WordPiece student it has BERT's three inputs and the aliases of
         :func:`accented`.
-      task: for which :func:`why_not` has no reason.
+      task: one for which :func:`why_not` has no reason.
       tokenizer: the student's.
     """
     files = {}
@@ -86,9 +86,9 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer) -> bytes:
 
 
 def accented(tokenizer: WordPiece) -> dict[str, int]:
-    """Pieces of one letter that are not in the vocabulary → the piece that training made of this letter.
+    """Letters that the vocabulary lacks → the piece that the student reads for them.
 
-    They follow the vocabulary in MediaPipe's: the graph's ``aliases``.
+    MediaPipe's vocabulary has them behind the student's. They are the graph's ``aliases``.
     """
     found = {}
     for letter in filter(str.isalpha, map(chr, range(0x80, sys.maxunicode + 1))):
@@ -101,9 +101,9 @@ def accented(tokenizer: WordPiece) -> dict[str, int]:
 
 
 def word_ids(tokenizer: Words) -> dict[str, int]:
-    """MediaPipe's vocabulary of a student of words: word → id.
+    """MediaPipe's vocabulary for a student of words: word → id.
 
-    Where the student lower-cases, "Word" and "WORD" have the id of "word".
+    If the student lower-cases, "Word" and "WORD" have the id of "word".
     """
     ids = {"<PAD>": 0, "<UNKNOWN>": tokenizer.unk_id}
     words = [(word, i) for word, i in tokenizer.index.items() if word not in SPECIAL]

@@ -1,8 +1,8 @@
 """TFLite metadata: what a .tflite file says about itself to MediaPipe, Android Studio and model viewers.
 
-A flatbuffer of the schema ``metadata_schema.fbs`` 1.5.0 (file identifier M001) in the model's own list of buffers, and
-the files it names as an uncompressed zip behind the model. Written with the flatbuffers package alone: MediaPipe's
-writer needs a module that its wheel lacks, tflite-support's pins old versions of much else.
+The metadata is a flatbuffer in the model's own list of buffers (``metadata_schema.fbs`` 1.5.0, file identifier M001).
+The files that it names follow the model as an uncompressed zip. Only the flatbuffers package is used: MediaPipe's
+writer needs a module that its wheel lacks, and tflite-support pins old versions of many packages.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import flatbuffers
 
 _NAME = b"TFLITE_METADATA"
 _MODEL_ID, _METADATA_ID = b"TFL3", b"M001"
-# AssociatedFileType, ProcessUnitOptions
+# Values of the schema's enums AssociatedFileType and ProcessUnitOptions.
 LABELS, VOCABULARY = 2, 5
 BERT_TOKENIZER, REGEX_TOKENIZER = 4, 6
 
-# A table as {number of the field: value}, numbered as the schema lists the fields (a union takes two: type, value).
-# Strings, tables and lists of tables are written by reference; an int is an enum's byte.
+# A table is {number of the field: value}. Fields have the schema's numbers; a union takes two (type, value). Strings,
+# tables and lists of tables are written by reference. An int is an enum's byte.
 Table = dict[int, "str | int | Table | Sequence[Table]"]
 
 
@@ -30,12 +30,12 @@ def associated_file(name: str, description: str, type_: int) -> Table:
 
 
 def bert_tokenizer(vocab: Table) -> Table:
-    """A process unit; the vocabulary has a piece a line, numbered from 0."""
+    """A process unit. The vocabulary has one piece a line, numbered from 0."""
     return {0: BERT_TOKENIZER, 1: {0: [vocab]}}
 
 
 def regex_tokenizer(delimiter: str, vocab: Table) -> Table:
-    """A process unit; ``delimiter`` is RE2's, the vocabulary has "word id" on a line."""
+    """A process unit. ``delimiter`` is a regular expression of RE2; the vocabulary has "word id" on each line."""
     return {0: REGEX_TOKENIZER, 1: {0: delimiter, 1: [vocab]}}
 
 
@@ -56,7 +56,7 @@ def model(
 
     Args:
       name, description, version: of the model.
-      inputs, outputs: :func:`tensor` for each of the graph's, in its order.
+      inputs, outputs: one :func:`tensor` for each of the graph's, in the graph's order.
       process: what is done to all inputs together.
     """
     subgraph: Table = {2: inputs, 3: outputs} | ({5: process} if process else {})
@@ -68,7 +68,7 @@ def model(
 
 
 def with_metadata(content: bytes, metadata: bytes, files: Mapping[str, bytes]) -> bytes:
-    """``content`` of a .tflite file with the flatbuffer inside and ``files`` behind it; the same bytes every time."""
+    """A .tflite file with the flatbuffer inside and ``files`` behind it. The bytes are the same every time."""
     from ai_edge_litert import schema_py_generated as schema
 
     tflite = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -83,19 +83,19 @@ def with_metadata(content: bytes, metadata: bytes, files: Mapping[str, bytes]) -
     out.write(builder.Output())
     with zipfile.ZipFile(out, "a", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name), data)  # dated 1980, whatever the day
+            archive.writestr(zipfile.ZipInfo(name), data)  # always dated 1980
     return out.getvalue()
 
 
 class _ModelBuilder(flatbuffers.Builder):
-    """Puts bytes at multiples of 16, as TFLite's schema has it for weights and its Python code forgets."""
+    """Aligns bytes at multiples of 16. TFLite's schema asks this of weights, but its Python code does not do it."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
         return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
 
 
 def _written(builder: flatbuffers.Builder, table: Table) -> int:
-    """Writes what ``table`` refers to, then itself: a flatbuffer grows from its end. Gives its offset."""
+    """Writes what ``table`` refers to, then the table, and returns its offset. A flatbuffer grows from its end."""
     references = {}
     for field, value in table.items():
         if isinstance(value, str):

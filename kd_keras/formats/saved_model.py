@@ -1,15 +1,15 @@
-"""Student → SavedModel that reads strings, and back; needs tensorflow and tensorflow_text, not this package.
+"""Writes a student as a SavedModel that reads strings, and loads it. An app needs tensorflow and tensorflow_text only.
 
-Signatures:
+The signature "text" reads text string[batch]; a pair reads text and text_b. It returns
 
-- "text": text string[batch] (a pair: text, text_b) → labels string[batch], scores and logits float32[batch, classes];
-  several labels a text → labels string[batch] (their names, a comma between), scores and logits;
-  a regression → score float32[batch].
-- "ids": ids int32[batch, time] (a pair: ids_a, ids_b), right-padded with 0 → logits float32[batch, classes];
-  a tagger → logits float32[batch, time, tags].
+- classes: labels string[batch], scores and logits float32[batch, classes];
+- several labels a text: labels string[batch] (their names, a comma between), scores and logits;
+- a regression: score float32[batch];
+- a universal student: vector float32[batch, vector_size].
 
-A universal student's are "text" → vector float32[batch, vector_size], and "ids" → the same. A tagger has no "text":
-which word a piece belongs to, and windows of a long text, are the app's to know.
+The signature "ids" reads ids int32[batch, time], right-padded with 0; a pair reads ids_a and ids_b. It returns logits
+float32[batch, classes]. A tagger returns logits float32[batch, time, tags], a universal student its vector. A tagger
+has no "text": the app has to know the words of the pieces and the windows of a long text.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _BATCH = 256
 
 
 def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Path) -> None:
-    """Writes the SavedModel into ``folder``, which exists."""
+    """Writes the SavedModel into ``folder``, which must exist."""
     module = tf.Module(name="student")
-    # Variables, not the Keras model: loading it would need Keras' classes.
+    # The variables instead of the Keras model, whose loading would need Keras' classes.
     module.weights = [v.value for v in student.variables]
     names = ("ids_a", "ids_b") if task.is_pair else ("ids",)
     texts = ("text", "text_b")[: len(names)]
@@ -52,7 +52,7 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
     if task.is_tagging:
         tf.saved_model.save(module, str(folder), signatures={"ids": from_ids})
         return
-    from kd_keras.formats.graph_tokenizer import InGraphTokenizer  # tensorflow-text is an extra
+    from kd_keras.formats.graph_tokenizer import InGraphTokenizer  # tensorflow-text is optional
 
     module.tokenizer = InGraphTokenizer(tokenizer)
 
@@ -79,11 +79,11 @@ def write_saved_model(student: Any, tokenizer: Tokenizer, task: Task, folder: Pa
 
 
 class LoadedModel:
-    """A SavedModel of :func:`write_saved_model`."""
+    """A SavedModel that :func:`write_saved_model` made."""
 
     def __init__(self, folder: Path):
         if packages.installed("tensorflow_text"):
-            import tensorflow_text  # noqa: F401  its ops are in the graph, but in a tagger's
+            import tensorflow_text  # noqa: F401  registers the ops of all students but taggers
 
         try:
             with without_pattern(Path(folder)) as place:
@@ -91,10 +91,10 @@ class LoadedModel:
             self._text, self._ids = self._model.signatures.get("text"), self._model.signatures["ids"]
         except (OSError, KeyError, ValueError, RuntimeError, tf.errors.OpError) as e:
             why = " ".join(str(e).split())[:200]
-            raise UserError(f"{folder}: not a SavedModel of this package that can be loaded ({why})") from None
+            raise UserError(f"{folder}: cannot be loaded as a SavedModel of this package ({why})") from None
 
     def answers(self, rows: Rows) -> dict[str, np.ndarray]:
-        """The "text" signature's outputs."""
+        """The outputs of the signature "text"."""
         parts = []
         for start in range(0, len(rows), _BATCH):
             some = slice(start, start + _BATCH)
@@ -105,14 +105,14 @@ class LoadedModel:
         return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]} if parts else {}
 
     def scores(self, rows: Rows) -> np.ndarray:
-        """float32[rows, classes]; a regression: float32[rows, 1]; a universal student's vectors."""
+        """float32[rows, classes]. A regression has one class; a universal student gives its vectors."""
         answers = self.answers(rows)
         if "score" in answers:
             return answers["score"][:, None]
         return answers.get("vector", answers.get("scores", np.zeros((0, 1), np.float32)))
 
     def pieces(self, texts: list[str]) -> list[np.ndarray]:
-        """The ids of each text by the tokenizer inside."""
+        """The ids of each text, by the tokenizer in the graph."""
         out = []
         for start in range(0, len(texts), _BATCH):
             padded = self._model.pieces(tf.constant(texts[start : start + _BATCH], tf.string)).numpy()
@@ -120,7 +120,7 @@ class LoadedModel:
         return out
 
     def logits_of_ids(self, ids: dict[str, TokenIds]) -> np.ndarray:
-        """float32[rows, classes] of the "ids" signature; a universal student's vectors."""
+        """float32[rows, classes] of the signature "ids". A universal student gives its vectors."""
         (answer,) = self._ids.structured_outputs
         count = len(next(iter(ids.values())))
         starts = range(0, count, _BATCH)
@@ -130,7 +130,7 @@ class LoadedModel:
         )
 
     def tag_logits(self, windows: Windows) -> np.ndarray:
-        """A tagger's float32[words, tags] of the "ids" signature."""
+        """A tagger's float32[words, tags] of the signature "ids"."""
         tags = self._ids.structured_outputs["logits"].shape[-1]
         out = np.zeros((int(windows.words.sum()), tags), np.float32)
         for start in range(0, len(windows), _BATCH):

@@ -1,6 +1,6 @@
-"""What a tagger's .tflite file says about itself, to model viewers and to whoever has the file alone.
+"""What a tagger's .tflite file says about itself, for model viewers and for readers who have only the file.
 
-MediaPipe has no task that tags words, so nothing here names a tokenizer or a classifier of its.
+MediaPipe has no task that tags words, so the file names no tokenizer or classifier of MediaPipe.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ def add_metadata(content: bytes, task: Task, tokenizer: Tokenizer, how: str) -> 
     """A .tflite file with a description, tags and vocabulary inside.
 
     Args:
-      content: of the file.
-      task: a tagging.
+      content: the file's.
+      task: a tagging task.
       tokenizer: the student's.
-      how: in words, how an app makes words of pieces.
+      how: how an app splits words into pieces, in words.
     """
     labels = metadata.associated_file("labels.txt", "A tag a line.", metadata.LABELS)
     vocab = metadata.associated_file("vocab.txt", "A piece a line, numbered from 0.", metadata.VOCABULARY)

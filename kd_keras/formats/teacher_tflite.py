@@ -1,4 +1,4 @@
-"""The teacher as TFLite, the way a phone would run it: a fixed length, built-in ops, nothing else."""
+"""The teacher as a TFLite file for a phone: a fixed length and built-in ops only."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from kd_keras.text.base import BackedTokenizer
 
 
 def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
-    """The file's content: int32[batch, length] of what the teacher reads, such as input_ids, attention_mask and
-    token_type_ids → float32[batch, labels] logits, of a teacher of words float32[batch, length, labels], of one of
-    vectors float32[batch, numbers].
+    """The file's content. It maps int32[batch, length] of the teacher's inputs to logits float32[batch, labels].
+
+    The inputs are, for example, input_ids, attention_mask and token_type_ids. A teacher of words gives
+    float32[batch, length, labels], one of vectors float32[batch, numbers].
 
     Args:
       teacher: ``kd_keras.teachers.bert.Teacher``.
       fmt: float32, or dynamic for int8 weights.
-      length: tokens, [CLS] and [SEP] among them.
+      length: tokens, with [CLS] and [SEP].
       batch: texts a call.
 
     Raises:
-      UserError: the file is not made of built-in ops only.
+      UserError: the file needs ops that are not built into TFLite.
     """
     import tensorflow as tf
 
@@ -39,7 +40,7 @@ def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
 
         signature = {name: tf.TensorSpec((batch, length), tf.int32, name=name) for name in teacher.tokenizer.inputs}
         function = tf.function(logits).get_concrete_function(**signature)
-        # The weights alone: given the model, the converter would save it whole and trace every layer again.
+        # Holds the weights alone. Given the model, the converter would save it whole and trace every layer again.
         holder = tf.Module()
         holder.weights = teacher.model.weights
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
@@ -59,7 +60,7 @@ def bert_inputs(
 
 
 def logits(path: Path, inputs: Mapping[str, np.ndarray], what: str = "teacher") -> np.ndarray:
-    """float32[rows, labels] of a file of :func:`convert`, one row after the other."""
+    """float32[rows, labels] of a file of :func:`convert`. It reads one row after the other."""
     model, out = LiteRT(path), []
     with progress(len(inputs["input_ids"]), what, "texts") as bar:
         for i in range(len(inputs["input_ids"])):

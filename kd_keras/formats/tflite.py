@@ -1,4 +1,4 @@
-"""Student → TFLite file: conversion, and what the file may consist of."""
+"""Converts a student to a TFLite file, and checks what the file consists of."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def convert(
     """The file's content.
 
     Args:
-      weights: of the student.
+      weights: the student's.
       fmt: form and precision.
-      length: tokens of the unrolled form; None for the loop form.
+      length: tokens of the unrolled form. None: the loop form.
       calibration: ids of real text, for int8.
-      bert_inputs: of the unrolled form: it reads ids, mask and segment_ids (``deploy.inputs``).
-      aliases: the ids that vocab, vocab + 1, … stand for (``deploy.mediapipe``).
+      bert_inputs: the unrolled form reads ids, mask and segment_ids (``formats.tflite_inputs``).
+      aliases: the ids that vocab, vocab + 1, … stand for (``formats.mediapipe``).
 
     Raises:
-      UserError: the file is not made of built-in ops only, or not of the form that was asked for.
+      UserError: the file needs ops that are not built into TFLite, or does not have the form of ``fmt``.
     """
     import tensorflow as tf
 
@@ -48,7 +48,7 @@ def convert(
             assert calibration is not None and length is not None
             rows = range(len(next(iter(calibration.values()))))
             converter.representative_dataset = lambda: (model_inputs(calibration, i, length, bert_inputs) for i in rows)
-            # Ids stay int32, and what is asked for is a float: the scores' integers are turned into it by the file.
+            # Ids stay int32. The file turns the scores' integers into floats.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         content = converter.convert()
     check_graph(content, fmt)
@@ -56,19 +56,19 @@ def convert(
 
 
 def check_graph(content: bytes, fmt: Format) -> None:
-    """Reads the file and raises UserError where an app could not run it, or it is not what ``fmt`` says."""
+    """Raises UserError if an app could not run the file, or if the file is not what ``fmt`` says."""
     graph = describe(content)
     if graph["custom_ops"]:
-        raise UserError(f"{fmt.file}: needs ops that are not built into TFLite: {', '.join(graph['custom_ops'])}")
+        raise UserError(f"{fmt.file} needs ops that are not built into TFLite: {', '.join(graph['custom_ops'])}")
     if fmt.form == "unrolled" and graph["subgraphs"] != 1:
-        raise UserError(f"{fmt.file}: has {graph['subgraphs']} subgraphs, expected 1 of an unrolled graph")
+        raise UserError(f"{fmt.file} has {graph['subgraphs']} subgraphs; expected 1, as the graph is unrolled")
     if fmt.precision == "int8" and graph["float_ops"] != ["DEQUANTIZE"]:
-        raise UserError(f"{fmt.file}: not all integer: {', '.join(graph['float_ops'])} still read or write floats")
+        raise UserError(f"{fmt.file} is not all integer: {', '.join(graph['float_ops'])} still read or write floats")
 
 
 def describe(content: bytes) -> dict:
     """{"inputs": names in the file's order, "subgraphs": int, "ops": sorted names, "custom_ops": […], "float_ops":
-    names of ops that touch floats}."""
+    names of the ops that read or write floats}."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}

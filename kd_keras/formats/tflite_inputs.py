@@ -1,4 +1,4 @@
-"""What a .tflite file reads: the student's ids as they are, or as BERT's three inputs."""
+"""What a .tflite file reads: the student's ids, or BERT's three inputs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 from kd_keras.text.token_ids import TokenIds
 
-# By name: a file's own order is the converter's.
+# Inputs are found by name, because the converter chooses their order.
 MEDIAPIPE_INPUTS = ("ids", "mask", "segment_ids")
-# For metadata.json.
+# These texts go into metadata.json.
 READS = {
     "ids": "The ids are padded with 0 on the right, without [CLS] and [SEP]. An empty text is all 0. If the first size "
     "is -1, a call reads many texts, else one",
     "bert": "The ids are [CLS], the text and [SEP], then 0. Any id will do for [CLS] and [SEP], as the graph leaves "
     "them out. The mask is 1 from [CLS] to [SEP], then 0. The segment_ids are 0",
 }
-# Where [CLS] and [SEP] stand, any id will do, as the graph leaves it out. A 0 would hide it if it did not.
+# The graph leaves out [CLS] and [SEP], so any id will do. With 0 a test could not see it if the graph kept them.
 _CLS_OR_SEP = 1
 
 
 def input_name(tensor: str) -> str:
-    """The name without what the converter adds: serving_default_ids:0 → ids."""
+    """The name without the converter's additions: serving_default_ids:0 → ids."""
     return tensor.removeprefix("serving_default_").split(":")[0]
 
 
@@ -34,11 +34,11 @@ def padded(tokens: np.ndarray, length: int) -> np.ndarray:
 
 
 def bert_inputs(tokens: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """[CLS] tokens [SEP] as int32[1, length + 2]: ids, the mask of these, and the segment, which is 0.
+    """[CLS] tokens [SEP] as int32[1, length + 2]: ids, their mask, and the segment, which is 0.
 
     Args:
       tokens: ids of a text, without [CLS] and [SEP].
-      length: most tokens of the text; more are cut.
+      length: at most this many tokens; later ones are cut.
     """
     x = {name: np.zeros((1, length + 2), np.int32) for name in MEDIAPIPE_INPUTS}
     framed = [_CLS_OR_SEP, *tokens[:length], _CLS_OR_SEP]
@@ -53,10 +53,10 @@ def model_inputs(
     """One row for an interpreter: name → int32[1, time].
 
     Args:
-      ids: of the file's inputs.
-      row: which text.
-      length: of the file; None: each text's own, at least 1, and ``extra_padding`` zeros more.
-      bert: the three of :func:`bert_inputs` instead of the ids alone.
+      ids: the ids of each of the file's inputs.
+      row: the number of the text.
+      length: the file's. None: each text's own length, at least 1, and ``extra_padding`` zeros more.
+      bert: give the three inputs of :func:`bert_inputs` instead of the ids alone.
     """
     if bert:
         (texts,) = ids.values()

@@ -22,11 +22,11 @@ def test_the_names():
 
 def test_parsing():
     assert [f.name for f in parse_formats("tflite_int8, keras,tflite_int8", FORMATS)] == ["tflite_int8", "keras"]
-    with pytest.raises(UserError, match="--formats=tflite_dynmic: expected some of .* Did you mean tflite_dynamic"):
+    with pytest.raises(UserError, match="--formats=tflite_dynmic: expected one or more .* Did you mean tflite_dynamic"):
         parse_formats("saved_model,tflite_dynmic", EXPORTS)
-    with pytest.raises(UserError, match="--formats=keras: expected some of saved_model"):
+    with pytest.raises(UserError, match="--formats=keras: expected one or more of saved_model"):
         parse_formats("keras", EXPORTS)
-    with pytest.raises(UserError, match="tflite_loop_int8: there is none, as calibrating a loop crashes .*tflite_int8"):
+    with pytest.raises(UserError, match="tflite_loop_int8: this format does not exist, .* crashes .*tflite_int8"):
         parse_formats("tflite_loop_int8", FORMATS)
     with pytest.raises(UserError, match="--formats=: expected"):
         parse_formats("", EXPORTS)

@@ -321,7 +321,7 @@ def test_an_export_says_which_files_mediapipe_takes(made, make_run, capsys):
     content = (run.folder / "tflite" / "dynamic.tflite").read_bytes()
     if made in ("pair", "regression"):
         assert unrolled["mediapipe"] == f"no: it has no task for a {made}" and metadata_of(content) is None
-        assert f"tflite_dynamic: without metadata for MediaPipe, as it has no task for a {made}\n" in said
+        assert f"tflite_dynamic: written without metadata for MediaPipe, because it has no task for a {made}\n" in said
     else:
         assert unrolled["mediapipe"] == "TextClassifier" and "without metadata" not in said
         assert metadata_of(content).text(0) == "toy student"

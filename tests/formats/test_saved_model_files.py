@@ -101,7 +101,7 @@ def test_metadata_says_what_was_compared(exported):
 def test_a_folder_that_is_none(tmp_path):
     from kd_keras.formats.saved_model import LoadedModel
 
-    with pytest.raises(UserError, match="not a SavedModel of this package") as error:
+    with pytest.raises(UserError, match="cannot be loaded as a SavedModel of this package") as error:
         LoadedModel(tmp_path)
     assert "\n" not in str(error.value)
 

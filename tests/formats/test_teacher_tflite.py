@@ -120,7 +120,7 @@ def test_a_run_without_a_finished_teacher(run):
     files.write_json(manifest, {k: v for k, v in json.loads(manifest.read_text()).items() if k != "key"})
     with pytest.raises(UserError, match="not a finished teacher of train .*--teacher_formats=none"):
         run_teacher(FinishedRun(layout, task))
-    with pytest.raises(UserError, match="has no teacher/; --teacher_formats=none measures the student alone"):
+    with pytest.raises(UserError, match="has no teacher/; --teacher_formats=none measures only the student"):
         run_teacher(FinishedRun(RunLayout(layout.benchmark), task))
 
 

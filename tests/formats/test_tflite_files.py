@@ -184,12 +184,12 @@ def test_longer_text_is_cut(make_model):
 def test_a_file_that_is_not_what_its_format_says_is_refused(make_model):
     model = make_model(SMALL, VOCAB, 3)
     loop = convert(student_weights(model), EXPORTS["tflite_loop_float32"], None)
-    with pytest.raises(UserError, match=r"float32\.tflite: has 3 subgraphs, expected 1"):
+    with pytest.raises(UserError, match=r"float32\.tflite has 3 subgraphs; expected 1"):
         check_graph(loop, EXPORTS["tflite_float32"])
     unrolled = convert(student_weights(model), EXPORTS["tflite_float32"], 4)
-    with pytest.raises(UserError, match=r"int8\.tflite: not all integer: .*FULLY_CONNECTED"):
+    with pytest.raises(UserError, match=r"int8\.tflite is not all integer: .*FULLY_CONNECTED"):
         check_graph(unrolled, EXPORTS["tflite_int8"])
-    with pytest.raises(UserError, match="not a TFLite file"):
+    with pytest.raises(UserError, match="cannot be loaded as a TFLite file"):
         LiteRT(b"no model at all, but some bytes that are long enough")
     with pytest.raises(UserError, match="reads ids; expected ids_a, ids_b"):
         LiteRT(unrolled).scores({"ids_a": TokenIds.of([[1]]), "ids_b": TokenIds.of([[1]])})

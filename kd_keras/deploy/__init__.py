@@ -1,1 +1,1 @@
-"""Using a trained student: one ``predict`` over every format."""
+"""Exports a trained student, and asks it in any format."""

@@ -1,4 +1,4 @@
-"""What a file answers beside what Keras answers to the same ids, and whether that is near enough."""
+"""Compares a file's answers with Keras' answers to the same ids, and says whether they are near enough."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.truncation import HEAD
 
-# Logits are read back from scores; below this a score has too few digits for that.
+# Logits are computed from scores. A score below this has too few digits.
 _READABLE = 1e-4
-# Where Keras' second score is nearer to its best than this part of it, which of them is called is chance. A part, as
-# scores of many labels are all small.
+# If Keras' second score is nearer to its best than this share of the best, chance decides which is first. It is a
+# share, because all scores are small if there are many labels.
 _CLEAR = 0.04
-# A regression has no labels to agree on: this part of Keras' range counts as the same answer.
+# A regression has no labels to compare. Scores that differ by less than this share of Keras' range count as the same.
 _SAME_SCORE = 0.05
-# Nor have vectors: with this cosine a vector counts as the same.
+# Vectors have no labels either. Vectors with at least this cosine count as the same.
 SAME_VECTOR = 0.98
 
 
@@ -33,21 +33,21 @@ class Verification:
     """One file against Keras, on rows that follow one another in one interpreter.
 
     Attributes:
-      rows: texts compared, an empty one among them.
-      cut: of these, longer than the file reads; Keras gets them cut alike, a tagger's in the same windows.
-      max_score_difference: largest difference of a score.
-      max_logit_difference: largest difference of a logit, each row's mean taken off; None where no score can be read
-        back (integers) or of a regression.
-      agreement: share of rows with Keras' label; of several labels a text, share of labels given or not as Keras does;
-        of a regression, share of rows within 5 % of Keras' range; of vectors, share with a cosine of 0.98 or more.
-      clear: rows where Keras' best score leads the second by 4 % of itself or more; of several labels a text, labels
-        whose score is 0.02 or more from 0.5; of a regression, and of vectors, all.
-      clear_agreement: the same share of these; where there are none, of all.
-      metrics: of the file, cut text and all, over the rows with a gold label; None if there are none.
-      keras_metrics: of Keras on the whole text.
-      pieces_differ: of a SavedModel, rows that its own tokenizer splits otherwise; these are not compared.
-      words: of a tagger, how many words the rows have; "agreement" and "clear" are of these, and tags for labels.
-      cosine: of vectors, the mean cosine with Keras'.
+      rows: how many texts were compared. One of them is empty.
+      cut: how many are longer than the file reads. Keras gets them cut alike; a tagger reads the same windows.
+      max_score_difference: the largest difference of a score.
+      max_logit_difference: the largest difference of a logit, without each row's mean. None for a regression, or if no
+        logit can be computed from the scores (integers).
+      agreement: share of the rows with Keras' label. Several labels a text: share of the labels on which both agree.
+        Regression: share of the rows within 5 % of Keras' range. Vectors: share with a cosine of 0.98 or more.
+      clear: rows whose best score leads the second by at least 4 % of itself, in Keras. Several labels a text: labels
+        whose score is at least 0.02 from 0.5. Regression and vectors: all.
+      clear_agreement: the same share among the clear rows, or among all if none is clear.
+      metrics: the file's scores on the rows with a gold label, cut texts included. None if there are no such rows.
+      keras_metrics: Keras' scores on the whole texts.
+      pieces_differ: rows that a SavedModel's own tokenizer splits differently. They are not compared.
+      words: a tagger's number of words. Its "agreement" and "clear" count words, and tags instead of labels.
+      cosine: the mean cosine with Keras' vectors, if the student gives vectors.
     """
 
     rows: int
@@ -73,11 +73,11 @@ class Verification:
 
 
 def cut_ids(ids: Mapping[str, TokenIds], length: int | None, truncation: str = HEAD) -> tuple[dict[str, TokenIds], int]:
-    """``ids`` with at most ``length`` tokens a text, and how many rows lost some.
+    """Cuts each text to at most ``length`` tokens. Returns the ids, and how many rows lost some.
 
     Args:
-      ids: of whole texts, or as the student's tokenizer has cut them: it gives the same.
-      length: that a file reads; None: any.
+      ids: ids of whole texts, or as the student's tokenizer has cut them. The result is the same.
+      length: how many tokens the file reads. None: any number.
       truncation: the tokenizer's.
     """
     if length is None:
@@ -96,21 +96,24 @@ def compare(
     cut: int = 0,
     pieces_differ: int = 0,
 ) -> Verification:
-    """Scores against scores. Of a tagger they are ragged float[words, tags], a row each.
+    """Compares scores with scores. A tagger's are ragged float[words, tags] for each row.
 
     Args:
       task: tells a regression from classes.
       rows: the texts.
-      want: float[rows, classes], Keras' scores of the same ids.
+      want: float[rows, classes], Keras' scores for the same ids.
       got: float[rows, classes], the file's.
-      whole: float[rows, classes], Keras' scores of the whole text.
-      cut: rows that were cut.
-      pieces_differ: rows left out of the comparison by the caller.
+      whole: float[rows, classes], Keras' scores for the whole texts.
+      cut: how many rows were cut.
+      pieces_differ: how many rows the caller left out of the comparison.
     """
     file, words = got, got.lengths.sum().item() if isinstance(got, Ragged) else None
     got, want = (x.flat() if isinstance(x, Ragged) else x for x in (got, want))
     if got.shape != want.shape or not np.isfinite(got).all():
-        raise UserError(f"the exported file answers {got.shape} with {np.isnan(got).sum()} NaN, expected {want.shape}")
+        raise UserError(
+            f"the exported file's answers have the shape {got.shape} and {np.isnan(got).sum()} NaN; "
+            f"expected {want.shape} and none"
+        )
     difference = np.abs(got - want)
     logits, clear, cosine = None, np.ones(want.shape if task.is_multilabel else len(want), bool), None
     if task.is_text:
@@ -149,22 +152,22 @@ def compare(
 
 
 def require_agreement(fmt: Format, name: str, found: Verification) -> None:
-    """Raises UserError where ``found`` is beyond the format's tolerance."""
+    """Raises UserError if ``found`` is beyond the format's tolerance."""
     if fmt.tolerance is not None and not found.max_score_difference <= fmt.tolerance:
         raise UserError(
-            f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score, at most {fmt.tolerance:g} is "
+            f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score; at most {fmt.tolerance:g} is "
             f"allowed (same label on {found.agreement:.1%} of {found.compared}); the file was removed"
         )
     allowed = fmt.allowed()
     if any(getattr(found, which) < allowed[which] for which in ("clear_agreement", "agreement")):
-        advice = "; calibrate on more text like that of the app" if fmt.precision == "int8" else ""
+        advice = "; calibrate on more text like your app's" if fmt.precision == "int8" else ""
         what, unit = ("label", "texts") if found.words is None else ("tag", "words")
         what = what if found.cosine is None else f"vector (a cosine of {SAME_VECTOR})"
         raise UserError(
             f"{name}: gives Keras' {what} on {found.clear_agreement:.1%} of the {found.clear:,} {unit} that Keras is "
-            f"clear about, expected at least {_share(allowed['clear_agreement'])}, and on {found.agreement:.1%} of all "
-            f"{found.compared.split()[0]}, expected at least {_share(allowed['agreement'])} (largest difference of a "
-            f"score {found.max_score_difference:.2g}); the file was removed{advice}"
+            f"clear about, expected at least {_share(allowed['clear_agreement'])}; on all {found.compared.split()[0]} "
+            f"it is {found.agreement:.1%}, expected at least {_share(allowed['agreement'])} (largest difference of a "
+            f"score: {found.max_score_difference:.2g}); the file was removed{advice}"
         )
 
 

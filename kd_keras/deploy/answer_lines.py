@@ -1,4 +1,4 @@
-"""Answers of a classifier as predict writes them; no TensorFlow import."""
+"""A classifier's answers as predict writes them. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 
 from kd_keras.tasks import Rows, Task
 
-# Of more labels than ALL the BEST ones are listed, unless another number is asked for.
+# With more than ALL labels, the BEST ones are listed, unless the caller names another number.
 ALL, BEST = 10, 5
 
 
 def answer_lines(
     task: Task, rows: Rows, scores: np.ndarray, top_k: int | None = None, ascii_only: bool = False
 ) -> Iterator[str]:
-    """A JSON object a row, each with its line end: text, label or labels and scores; of a regression text and score.
+    """One JSON object a row, with its line end: text, label or labels, and scores; for a regression text and score.
 
     Args:
-      scores: float[rows, outputs], as ``Runner.scores`` gives them.
-      top_k: how many labels are listed; 0: all.
-      ascii_only: other characters are escaped.
+      scores: float[rows, outputs] of ``Runner.scores``.
+      top_k: how many labels are listed. 0: all.
+      ascii_only: escape all other characters.
     """
     for i, row in enumerate(scores):
         read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
@@ -30,7 +30,7 @@ def answer_lines(
 
 
 def _named(task: Task, scores: np.ndarray, top_k: int | None) -> dict:
-    """The best label (of several, those over 0.5), and float[labels] by name: the best ``top_k``, or all in order."""
+    """The best label (or all labels over 0.5), and the scores by name: the best ``top_k``, or all in order."""
     labels = task.labels
     if top_k is None:
         top_k = 0 if len(labels) <= ALL else BEST

@@ -1,4 +1,4 @@
-"""A folder of .tflite files with metadata.json, vocab.txt and labels.txt: written, and read without TensorFlow."""
+"""Writes and reads a folder of .tflite files with metadata.json, vocab.txt and labels.txt, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kd_keras.text.tokenizers import Tokenizer, made_tokenizer, read_vocab
 from kd_keras.text.truncation import HEAD
 
 VERSION = 1
-# How an app makes words of pieces; in metadata.json, in the file itself, and in the card.
+# How an app splits words into pieces. metadata.json, the file itself and the card say it.
 WORDS = (
     "A word is tagged by its first piece; what is said of later pieces and of padding counts for nothing. Pieces are "
     "cased: nothing is lower-cased, no accent is taken off. A word without a piece is [UNK]. A text of more pieces "
@@ -25,13 +25,13 @@ WORDS = (
 
 
 def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = None) -> dict[str, Any]:
-    """What is the same for all files of an export.
+    """What all files of an export share.
 
     Args:
-      task: of the run.
+      task: the run's.
       tokenizer: the student's.
       student: sha256 of student.keras.
-      arm: which of the run's students this is; None where nobody knows.
+      arm: which of the run's students this is. None if it is unknown.
     """
     return {
         "version": VERSION,
@@ -66,7 +66,7 @@ def _scores(task: Task) -> str:
 
 
 def _long_text(tokenizer: Tokenizer) -> str:
-    """What an app has to do with a long text; nothing is said of the head, which anyone would take."""
+    """What an app has to do with a long text. It says nothing of the head, which is what any app would take."""
     if tokenizer.truncation == HEAD:
         return ""
     kept = {"tail": "its last n", "head_tail": "its first ⌈n/4⌉ and its last n − ⌈n/4⌉"}[tokenizer.truncation]
@@ -74,7 +74,7 @@ def _long_text(tokenizer: Tokenizer) -> str:
 
 
 def write(folder: Path, task: Task, tokenizer: Tokenizer, about: dict, models: Mapping[str, dict]) -> None:
-    """Writes the files beside the models; metadata.json comes last."""
+    """Writes the files beside the models, and metadata.json last."""
     layout = BundleLayout(folder)
     files.write_text(layout.vocab, "".join(p + "\n" for p in tokenizer.vocab))
     if not task.is_text:
@@ -85,21 +85,21 @@ def write(folder: Path, task: Task, tokenizer: Tokenizer, about: dict, models: M
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """metadata.json; UserError where there is none, or one of another version."""
+    """metadata.json. Raises UserError if it is missing or of another version."""
     path = BundleLayout(folder).metadata
     if not path.is_file():
-        raise UserError(f"{folder}: has no {path.name}; expected the folder that python -m kd_keras.export wrote")
+        raise UserError(f"{folder}: has no {path.name}; expected a folder that python -m kd_keras.export wrote")
     about = files.read_json(path)
     version = about.get("version") if isinstance(about, dict) else None
     if version != VERSION or not isinstance(about.get("models"), dict):
-        raise UserError(f"{path}: version {version!r}, expected {VERSION}; export the student again")
+        raise UserError(f"{path}: has version {version!r}, expected {VERSION}; export the student again")
     return about
 
 
 def models_of(folder: Path, student: str) -> dict[str, dict]:
-    """The entries of models in ``folder`` that are there, unchanged, and made from ``student``.
+    """The entries of the models in ``folder`` that exist, are unchanged, and were made from ``student``.
 
-    Other models that metadata.json lists are deleted; files it does not know are none of our business.
+    Other models that metadata.json lists are deleted. Files that it does not list are left alone.
     """
     try:
         about = read(folder)
@@ -119,7 +119,7 @@ def open_model(path: Path) -> tuple[Task, Tokenizer, dict]:
     """Task, tokenizer and metadata entry of a .tflite file, from the files beside it.
 
     Raises:
-      UserError: there is no such file, or the files beside it are missing or of another export.
+      UserError: the file does not exist, or the files beside it are missing or belong to another export.
     """
     files.require_file(path, "--model")
     layout = BundleLayout(path.parent)
@@ -127,7 +127,7 @@ def open_model(path: Path) -> tuple[Task, Tokenizer, dict]:
     entry = about["models"].get(path.name)
     if entry is None:
         known = ", ".join(about["models"]) or "none"
-        raise UserError(f"{path}: {layout.metadata.name} does not know it; it knows: {known}")
+        raise UserError(f"{path}: {layout.metadata.name} does not list this file; it lists: {known}")
     if files.sha256_file(path) != entry["sha256"]:
         raise UserError(f"{path}: is not the file that {layout.metadata.name} describes (sha256 differs); export again")
     vocab = read_vocab(files.require_file(layout.vocab, "vocabulary"))

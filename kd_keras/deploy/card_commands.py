@@ -1,4 +1,4 @@
-"""How a model card says what made its files, without naming a machine's files and folders."""
+"""The commands that made a model card's files, without one machine's paths."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import PurePath
 
 from kd_keras.tasks import Task
 
-# An absolute path, or one from a home folder, in running text; not the // of an address.
+# An absolute path, or a path from a home folder, in running text. The // of an address is none.
 _PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
 
 
 def made_by(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -> str:
-    """The commands that make the files again, ``arm`` being another than the kept one."""
+    """The commands that make the files again. ``arm`` is given if it is not the kept one."""
     formats = ",".join(entry["format"] for entry in models.values())
     calibration = " --calibration_file=TEXTS" if any(e["precision"] == "int8" for e in models.values()) else ""
     of = f" {shlex.quote(f'--arm={arm}')}" if arm else ""
@@ -30,7 +30,7 @@ def made_by(task: Task, models: Mapping[str, dict], flags: str, arm: str | None)
 
 
 def _flag(line: str) -> str:
-    """A line of flags.txt for a shell, without the files and folders that it names."""
+    """A line of flags.txt for a shell, without its files and folders."""
     name, equals, value = line.partition("=")
     if not equals:
         return line
@@ -42,5 +42,5 @@ def _flag(line: str) -> str:
 
 
 def public(text: str) -> str:
-    """``text`` with the last part of absolute paths only."""
+    """``text`` with each absolute path cut to its last part."""
     return _PATH.sub(lambda found: PurePath(found[0]).name, text)

@@ -1,4 +1,4 @@
-"""A student's file asked beside Keras: texts, which a file cuts, or a tagger's words, which it reads in windows."""
+"""Asks a student's file and Keras the same: texts, which a file cuts, or words, which a tagger reads in windows."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from kd_keras.tasks.rows import words_of
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.windows import Windows
 
-# A file of any length is asked with so many different amounts of padding.
+# A file of any length is asked with this many different amounts of padding.
 _PADDINGS = 4
-# Of the check texts, the share that a SavedModel's tokenizer may split otherwise (see graph_tokenizer).
+# The share of the texts that a SavedModel's tokenizer may split differently (see graph_tokenizer).
 _PIECES = 0.005
 
 
 class TextComparison:
-    """Sentences or pairs, which follow one another in one interpreter.
+    """Compares sentences or pairs, one after another in one interpreter.
 
     Args:
-      runner: of the Keras student.
+      runner: holds the Keras student.
       rows: the texts.
     """
 
@@ -39,7 +39,7 @@ class TextComparison:
         self._logits = predict(runner.student, self._ids)
 
     def tflite(self, model: LiteRT, length: int | None) -> Verification:
-        """Of a file that reads ``length`` tokens; None: any number."""
+        """Compares a file that reads ``length`` tokens. None: any number."""
         runner = self._runner
         ids, cut = cut_ids(self._ids, length, runner.tokenizer.truncation)
         want = predict(runner.student, ids) if cut else self._logits
@@ -47,14 +47,14 @@ class TextComparison:
         return compare(runner.task, self._rows, self._scores(want), got, self._scores(self._logits), cut)
 
     def saved_model(self, model: LoadedModel, name: str) -> Verification:
-        """Raises UserError where its ids' logits are others, or its tokenizer is."""
+        """Raises UserError if the logits for the same ids differ, or if the tokenizer differs."""
         rows = self._rows
         _require_same_logits(model.logits_of_ids(self._ids), self._logits, name)
         same = self._same_pieces(model)
         if (~same).mean() > _PIECES:
             raise UserError(
-                f"{name}: splits {(~same).sum()} of {len(rows):,} texts otherwise than the student's "
-                f"tokenizer (the first is row {int(np.argmin(same))}); it was removed"
+                f"{name}: splits {(~same).sum()} of {len(rows):,} texts differently from the student's tokenizer "
+                f"(the first is row {int(np.argmin(same))}); it was removed"
             )
         keras = self._scores(self._logits)
         got = np.where(same[:, None], model.scores(rows), keras)
@@ -64,7 +64,7 @@ class TextComparison:
         return scores_of(self._runner.task, logits)
 
     def _same_pieces(self, model: LoadedModel) -> np.ndarray:
-        """bool[rows]: whether the SavedModel's tokenizer gives the ids of the student's."""
+        """bool[rows]: whether the SavedModel's tokenizer gives the same ids as the student's."""
         rows = self._rows
         same = np.ones(len(rows), bool)
         for texts in (rows.text, rows.text_b) if rows.text_b is not None else (rows.text,):
@@ -74,7 +74,7 @@ class TextComparison:
 
 
 class WordComparison:
-    """The words of a tagger's texts; Keras and the file read the same windows. Arguments as :class:`TextComparison`."""
+    """Compares the words of a tagger's texts. Keras and the file read the same windows. See :class:`TextComparison`."""
 
     def __init__(self, runner: Runner, rows: Rows):
         self._runner, self._rows = runner, rows
@@ -83,13 +83,13 @@ class WordComparison:
         self._logits = predict_tags(runner.student, self._whole)
 
     def tflite(self, model: LiteRT, length: int | None) -> Verification:
-        """Of a file that reads ``length`` pieces; None: any number."""
+        """Compares a file that reads ``length`` pieces. None: any number."""
         some = word_windows(self._runner.tokenizer, self._words, length)
         want = predict_tags(self._runner.student, some)
         return self._compared(some, want, model.tag_logits(some, _PADDINGS))
 
     def saved_model(self, model: LoadedModel, name: str) -> Verification:
-        """Raises UserError where its logits are others."""
+        """Raises UserError if the logits differ."""
         got = model.tag_logits(self._whole)
         _require_same_logits(got, self._logits, name)
         return self._compared(self._whole, self._logits, got)
@@ -101,12 +101,12 @@ class WordComparison:
 
 
 def comparison(runner: Runner, rows: Rows) -> TextComparison | WordComparison:
-    """Of the Keras student in ``runner``, on ``rows``."""
+    """The comparison for the Keras student in ``runner``, on ``rows``."""
     return (WordComparison if runner.task.is_tagging else TextComparison)(runner, rows)
 
 
 def calibration_ids(runner: Runner, rows: Rows, length: int | None) -> dict[str, TokenIds]:
-    """What int8's ranges come from: ``rows`` as a file of ``length`` tokens reads them."""
+    """The ids that int8's ranges come from: ``rows`` as a file of ``length`` tokens reads them."""
     if runner.task.is_tagging:
         return {"ids": word_windows(runner.tokenizer, [words_of(text) for text in rows.text], length).ids}
     return cut_ids(student_ids(runner.tokenizer, rows), length, runner.tokenizer.truncation)[0]
@@ -115,4 +115,4 @@ def calibration_ids(runner: Runner, rows: Rows, length: int | None) -> dict[str,
 def _require_same_logits(got: np.ndarray, want: np.ndarray, name: str) -> None:
     worst = float(np.abs(got - want).max())
     if not worst <= SAVED_MODEL.tolerance:
-        raise UserError(f"{name}: ids give logits that differ from Keras' by {worst:.2g}; it was removed")
+        raise UserError(f"{name}: its logits for the same ids differ from Keras' by {worst:.2g}; it was removed")

@@ -1,4 +1,4 @@
-"""What a universal student's model card says that no other does."""
+"""The parts of a model card that only a universal student has."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def limits() -> list[str]:
 
 
 def scores(metrics: Mapping[str, Any]) -> str:
-    """What the run measured, on dev texts and on the tasks that were tried; empty if it measured nothing."""
+    """The run's scores on dev texts and on the tasks that were tried. Empty if there are none."""
     if "tasks" not in metrics:
         return ""
     return f"""## Scores

@@ -1,4 +1,4 @@
-"""A run folder's student in other formats, each file compared with Keras before it gets its name."""
+"""Exports a run's student to other formats. Each file is compared with Keras before it gets its name."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from kd_keras.students.weights import student_weights
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of the formats.
+    """The result of an export.
 
     Attributes:
-      files: name → bytes, and how it compares with Keras.
-      failures: a sentence for each format that was beyond its tolerance, and whose file was removed.
+      files: name → bytes, and the comparison with Keras.
+      failures: a sentence for each format beyond its tolerance. Its file was removed.
     """
 
     files: dict[str, tuple[int, Verification]]
@@ -42,31 +42,31 @@ class Exported:
 
 
 def export(run: FinishedRun | str | Path, settings: ExportSettings, texts: Texts | None = None) -> Exported:
-    """Writes and verifies the formats of ``settings``; one that fails does not keep the others from being written.
+    """Writes and verifies the formats of ``settings``. If one fails, the others are still written.
 
     >>> done = export("RUN", ExportSettings(formats="tflite_float32", tflite_length=8))
     >>> list(done.files), done.failures
     (['tflite/float32.tflite'], [])
 
     Args:
-      run: an opened run, with which comes its arm, or a run folder.
+      run: an opened run with its arm, or a run folder.
       settings: what to write.
-      texts: what ``export_texts`` gives for both; read here if not given.
+      texts: what ``export_texts`` gives for both. If not given, they are read here.
 
     Raises:
-      UserError: no run folder, or a file of text cannot be read.
+      UserError: there is no run folder, or a file of text cannot be read.
     """
     run = run if isinstance(run, FinishedRun) else FinishedRun.open(run, settings.arm)
     texts = texts or export_texts(run, settings)
     if settings.arm:
-        say(f"{settings.arm}{'' if run.arm else ', which the run kept'}: its files go to {run.home.root}")
+        say(f"{settings.arm}{'' if run.arm else ' (the student that the run kept)'}: its files go to {run.home.root}")
     job = _Job(run, settings, texts)
     unrolled = [f for f in texts.formats if f.form == "unrolled"]
     if unrolled and (reason := mediapipe.why_not(run.task, run.tokenizer, unrolled[0])):
-        say(f"{names(unrolled)}: without metadata for MediaPipe, as {reason}")
+        say(f"{names(unrolled)}: written without metadata for MediaPipe, because {reason}")
     done = Exported({}, [])
     for fmt in texts.formats:
-        say(f"{fmt.name}: converting, and comparing with Keras on {len(texts.check):,} texts ({texts.source})")
+        say(f"{fmt.name}: converting, then comparing with Keras on {len(texts.check):,} texts ({texts.source})")
         try:
             name, size, found = job.saved_model() if fmt == SAVED_MODEL else job.tflite(fmt)
             done.files[name] = (size, found)
@@ -90,7 +90,7 @@ class _Job:
         """Writes one file and its entry in metadata.json."""
         runner, path = self.runner, self.layout.tflite / fmt.file
         name = path.relative_to(self.run.layout.root).as_posix()
-        # Nobody takes an older file for this one, should this one fail.
+        # If this file fails, no one may take an older one for it.
         self.models.pop(fmt.file, None)
         bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
         length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
@@ -127,7 +127,7 @@ class _Job:
         return name, len(content), found
 
     def saved_model(self) -> tuple[str, int, Verification]:
-        """Writes the folder, metadata with it."""
+        """Writes the folder with its metadata."""
         runner, folder = self.runner, self.layout.saved_model
         name = folder.relative_to(self.run.layout.root).as_posix()
         with _older_gone_on_failure(folder), files.atomic_dir(folder) as temp:
@@ -149,7 +149,7 @@ class _Job:
 
 @contextlib.contextmanager
 def _older_gone_on_failure(path: Path) -> Iterator[None]:
-    """Should the new file or folder fail, nothing wrong is left in its place."""
+    """Removes an older file or folder if the new one fails."""
     try:
         yield
     except BaseException:

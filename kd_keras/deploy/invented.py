@@ -1,4 +1,4 @@
-"""Invented texts to compare an export on where no file is given: of many lengths, in many words, some of them odd."""
+"""Invented texts to compare an export on if no file is given. They differ in length and words, and some are odd."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ TEXTS = (
 )
 
 
-# For taggers: names of people, places and organisations, also where none is, in several scripts.
+# For taggers: people, places and organisations in several scripts, and sentences without a name.
 SENTENCES = (
     "Ada Lovelace was born in London .",
     "The river Elbe flows through Dresden , Hamburg and many villages .",
@@ -100,12 +100,12 @@ SENTENCES = (
     "the quarterly report of Northwind & Sons Ltd. was late",
     "Why did Bishop leave Reading for Nice ?",
 )
-# What taggers stumble over: no words, one word, a word without a piece, more words than any window holds.
+# Hard cases for taggers: no words, one word, a word without a piece, more words than any window holds.
 _ODD_SENTENCES = ("", ".", "Paris", "a \u200b b", " ".join(SENTENCES))
 
 
 def built_in(task: Task) -> Rows:
-    """The texts as rows without labels; of a pair task, each with another one further down the list."""
+    """The texts as rows without labels. A pair task gets each text with another one further down the list."""
     if task.is_tagging:
         return unlabelled(task, [*SENTENCES, *(" ".join(t.split()) for t in TEXTS)], None)
     count = len(TEXTS)
@@ -114,9 +114,9 @@ def built_in(task: Task) -> Rows:
 
 
 def with_edge_cases(task: Task, rows: Rows) -> Rows:
-    """``rows``, and between them, so that they have neighbours, an empty text and one of a single mark.
+    """Adds an empty text and one of a single mark between ``rows``, so that they have neighbors.
 
-    Of a tagger also a single word, one without a piece, and a sentence that is longer than most windows.
+    A tagger also gets a single word, a word without a piece, and a sentence longer than most windows.
     """
     odd = list(_ODD_SENTENCES) if task.is_tagging else ["", "."]
     empty = unlabelled(task, odd, ["", ""] if task.is_pair else None)
@@ -133,7 +133,7 @@ def with_edge_cases(task: Task, rows: Rows) -> Rows:
 
 
 def spread(rows: Rows, most: int) -> Rows:
-    """At most ``most`` rows, evenly from all of them."""
+    """At most ``most`` rows, evenly spread over all."""
     if len(rows) <= most:
         return rows
     return rows.take(np.linspace(0, len(rows) - 1, most).astype(np.int64))

@@ -1,6 +1,6 @@
-"""README.md of an exported bundle: what the files are, how good, where from, how to run them.
+"""README.md of an exported folder: what the files are, how good they are, where they come from, how to run them.
 
-Every number comes from metrics.json or metadata.json. What these do not say is left out.
+Every number comes from metrics.json or metadata.json. If these lack something, the card leaves it out.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _TEMPLATE = Path(__file__).with_name("model_card_template.md")
 
 
 def write(run: FinishedRun, about: Mapping[str, Any], models: Mapping[str, dict]) -> None:
-    """Writes the card beside the files, or removes it where no file is left to describe.
+    """Writes the card beside the files, or removes it if no file is left to describe.
 
     Args:
       run: its metrics.json and flags.txt may be missing, or older than today's.
-      about: as :func:`bundle.describe` gives it.
-      models: every file of the bundle → its entry in metadata.json.
+      about: what :func:`bundle.describe` gives.
+      models: every file of the folder → its entry in metadata.json.
     """
     card = BundleLayout(run.home.tflite).card
     if not models:
@@ -45,7 +45,7 @@ def write(run: FinishedRun, about: Mapping[str, Any], models: Mapping[str, dict]
 
 
 def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, flags: str, kept: str | None) -> str:
-    """The card as Markdown, from ``model_card_template.md``; ``kept`` is the run's own student."""
+    """The card as Markdown, from ``model_card_template.md``. ``kept`` is the student that the run kept."""
     task, arm = Task.from_json(about["task"]), about.get("arm")
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         front_matter=front_matter(task, metrics, arm).to_yaml(),
@@ -64,10 +64,10 @@ def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, fl
 
 
 def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> ModelCardData:
-    """What a model hub reads: kind of model, base model, metrics, scores.
+    """What a model hub reads: kind of model, base model, metrics and scores.
 
-    The licence is not named: it depends on data and teacher. Of the tasks that come with the project all text is
-    English; that of one's own files is unknown.
+    It names no licence, because that depends on data and teacher. The texts of all tasks of this project are English.
+    The language of a user's own files is unknown.
     """
     student = metrics.get("baseline" if is_baseline(arm) else "student", {})
     teacher = metrics.get("teacher", {})
@@ -132,7 +132,7 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
 
 
 def _which(arm: str | None, kept: str | None, metrics: dict) -> list[str]:
-    """Sentences about the arm that the files are made of, and why the run kept it."""
+    """Sentences about the arm of these files, and why the run kept it."""
     if arm is None:
         return []
     if arm != kept:
@@ -170,7 +170,7 @@ def _same(task: Task) -> str:
 
 
 def _allowed(bounds: Mapping[str, float]) -> str:
-    """Empty if metadata.json is older than the bounds."""
+    """The bounds of a file. Empty if metadata.json is older than the bounds."""
     share = [f"{100 * bounds['agreement']:.4g}%"] if "agreement" in bounds else []
     return ", ".join(share + [f"± {bounds[k]:g}" for k in ("max_score_difference",) if k in bounds])
 
@@ -179,7 +179,7 @@ _OF_A_FILE = ("metrics", "keras_metrics")
 
 
 def _scores(task: Task, metrics: dict, arm: str | None) -> str:
-    """Teacher, baseline and student; and the one of several seeds that is in the files."""
+    """The scores of teacher, baseline and student. If there are several seeds, the one in these files too."""
     if task.is_text:
         return encoder_card.scores(metrics)
     splits = [s for s in metrics.get("rows", {}) if s in metrics.get("student", {})]
@@ -243,7 +243,7 @@ def _more(metrics: dict) -> dict[str, int]:
 
 
 def _use(task: Task, models: Mapping[str, dict], max_length: int) -> dict[str, str]:
-    """A command, who takes the files as they are, and what each reads and gives."""
+    """A command, which MediaPipe task takes the files, and what each file reads and gives."""
     second = ' --text_b="second text"' if task.is_pair else ""
     alike: dict[str, list[str]] = {}
     for name, entry in models.items():

@@ -1,4 +1,4 @@
-"""A student in any format as one thing: text in, scores out."""
+"""A student in any format as one object: text in, scores out."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Runner:
       task: kind, labels and metrics.
       tokenizer: the student's.
       student: the Keras model, a ``LoadedModel`` or a ``LiteRT``.
-      format: which of these.
+      format: the name of its format.
     """
 
     task: Task
@@ -55,11 +55,11 @@ class Runner:
         """The student of a run in one of ``FORMATS``.
 
         Args:
-          run: an opened run, with which comes its arm, or a run folder.
-          format: as the student was exported.
+          run: an opened run with its arm, or a run folder.
+          format: the format that was exported.
 
         Raises:
-          UserError: no run folder, its files do not fit together, or it was not exported so.
+          UserError: there is no run folder, its files do not fit together, or this format was not exported.
         """
         run = run if isinstance(run, FinishedRun) else FinishedRun.open(run)
         fmt = FORMATS[format]
@@ -74,7 +74,7 @@ class Runner:
 
     @classmethod
     def of(cls, opened: Runner | FinishedRun) -> Runner:
-        """A file of export is one; a run is loaded, for which TensorFlow is imported."""
+        """The runner itself, or one of a run. Loading a run imports TensorFlow."""
         if isinstance(opened, Runner):
             return opened
         import_tensorflow()
@@ -82,25 +82,25 @@ class Runner:
 
     @classmethod
     def load_file(cls, path: str | Path) -> Runner:
-        """A .tflite file with the files that export wrote beside it; no TensorFlow is imported."""
+        """The student of a .tflite file, with the files that export wrote beside it. Imports no TensorFlow."""
         path = Path(local(path, "--model"))
         task, tokenizer, entry = bundle.open_model(path)
         return cls(task, tokenizer, LiteRT(path), FORMATS[entry["format"]])
 
     def windows(self, words: Sequence[Sequence[str]]) -> Windows:
-        """What a tagger reads of the words of some texts, in this format."""
+        """The windows of words that a tagger reads in this format."""
         return word_windows(self.tokenizer, words, getattr(self.student, "length", None))
 
     def tag_logits(self, words: Sequence[Sequence[str]]) -> Ragged:
-        """A tagger's answers: ragged float32[words, tags], one for each word of each text, however long it is.
+        """A tagger's answers: ragged float32[words, tags], one for each word of each text of any length.
 
         Args:
-          words: of each text; none of an empty one.
+          words: the words of each text. An empty text has none.
         """
         return self.window_logits(self.windows(words))
 
     def window_logits(self, some: Windows) -> Ragged:
-        """The same of :meth:`windows`."""
+        """The answers for the windows of :meth:`windows`."""
         if self.format != KERAS:
             return some.rows(self.student.tag_logits(some))
         from kd_keras.students.inference import predict_tags
@@ -108,7 +108,7 @@ class Runner:
         return some.rows(predict_tags(self.student, some))
 
     def logits(self, rows: Rows) -> np.ndarray:
-        """float32[rows, classes] of the Keras model; an empty text and a very long one (cut) get theirs too."""
+        """float32[rows, classes] of the Keras model. Empty texts have logits too; very long texts are cut."""
         from kd_keras.students.inference import predict
 
         if not len(rows):
@@ -116,8 +116,10 @@ class Runner:
         return predict(self.student, student_ids(self.tokenizer, rows))
 
     def scores(self, rows: Rows) -> np.ndarray | Ragged:
-        """float[rows, classes], each row adding up to 1; of several labels a text each from 0 to 1, given over 0.5; of
-        a regression float[rows, 1], the number itself; of a tagger ragged float[words, tags], each word adding up to 1.
+        """float[rows, classes]; each row adds up to 1.
+
+        Several labels a text: each score is from 0 to 1, and over 0.5 means that the text has the label. Regression:
+        float[rows, 1], the number itself. Tagger: ragged float[words, tags]; each word adds up to 1.
         """
         if self.task.is_tagging:
             return scores_of(self.task, self.tag_logits([words_of(text) for text in rows.text]))
@@ -128,12 +130,12 @@ class Runner:
         if self.format == SAVED_MODEL:
             return self.student.scores(rows)
         ids, length = student_ids(self.tokenizer, rows), self.student.length
-        if length:  # the file would keep the head, whatever training kept
+        if length:  # the file itself would keep the head, even if training kept another part
             ids = {n: t.cut(length, self.tokenizer.truncation) for n, t in ids.items()}
         return self.student.scores(ids)
 
     def cut(self, rows: Rows) -> int:
-        """How many rows have more tokens than this format reads (and lose the rest); a tagger's lose nothing."""
+        """How many rows have more tokens than this format reads, and lose the rest. A tagger's rows lose nothing."""
         length = getattr(self.student, "length", None) if self.format.is_tflite else None
         if length is None or not len(rows) or self.task.is_tagging:
             return 0
@@ -142,7 +144,7 @@ class Runner:
 
 
 def require_export(run: FinishedRun, fmt: Format) -> None:
-    """UserError where the run's student was not exported in this format, or another one was."""
+    """Raises UserError if this format was not exported, or was exported from another student."""
     if fmt == KERAS:
         return
     if fmt == SAVED_MODEL and not run.task.is_tagging:
@@ -151,21 +153,21 @@ def require_export(run: FinishedRun, fmt: Format) -> None:
     again = command("export", model_dir=root, formats=fmt.name, **({"arm": run.arm} if run.arm else {}))
     there = home.tflite / fmt.file if fmt.is_tflite else home.saved_model_metadata
     if not there.is_file():
-        raise UserError(f"--formats={fmt.name}: {home.root} has no such export; make it: {again}")
+        raise UserError(f"--formats={fmt.name}: {home.root} has no such export; make it with: {again}")
 
     about = bundle.read(home.tflite) if fmt.is_tflite else files.read_json(there)
     if about.get("student") != run.student_hash:
         raise UserError(
-            f"--formats={fmt.name}: {there.name} was made from another student.keras; make it again: {again}"
+            f"--formats={fmt.name}: {there.name} was made from another student.keras; make it again with: {again}"
         )
 
 
-# Of fewer texts, one label for all may be chance.
+# With fewer texts, one label for all may be chance.
 _MANY = 20
 
 
 def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
-    """The label that a model gives to every one of many rows whose gold labels differ; None of any sane model."""
+    """The label of all rows, if there are many rows and their gold labels differ. None for any sensible model."""
     if task.is_regression or task.is_tagging or task.is_text:
         return None
     gold = has_label(rows)
@@ -175,5 +177,5 @@ def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
 
 
 def always_answers(name: str, label: str) -> str:
-    """The warning that goes with :func:`only_label`."""
-    return f"{name}: always answers {label!r}, whatever the text: its score is what that label's share gives"
+    """The warning for :func:`only_label`."""
+    return f"{name}: answers {label!r} to every text, so its score is only that label's share"

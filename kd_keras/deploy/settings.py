@@ -1,4 +1,4 @@
-"""What to export, as flags; no TensorFlow import."""
+"""What to export, as flags. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ class ExportSettings(FileSettings):
     )
 
     def chosen(self) -> list[Format]:
-        """The formats that are asked for; UserError where one is unknown."""
+        """The formats of the flag. Raises UserError if one is unknown."""
         return parse_formats(self.formats, EXPORTS) if self.formats else list(EXPORTS.values())

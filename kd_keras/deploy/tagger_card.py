@@ -1,4 +1,4 @@
-"""What a tagger's model card says that no other does."""
+"""The parts of a model card that only a tagger has."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Tagger(context, room = {room}).use {{ tagger ->
 
 
 def languages(metrics: Mapping[str, Any]) -> list[str]:
-    """The languages that metrics.json has scores of; none if nobody said the data's language."""
+    """The languages that have scores in metrics.json. Empty if the data's languages are unknown."""
     return sorted({name for found in _splits(metrics).values() for name in found})
 
 
 def _splits(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """split → language → scores of the kept student, if there are languages."""
+    """split → language → scores of the kept student. Empty if there are no languages."""
     found = {split: each.get("student", {}) for split, each in metrics.get("tagging", {}).items()}
     return {split: each["by_language"] for split, each in found.items() if "by_language" in each}
 
@@ -35,7 +35,7 @@ def gives(task: Task) -> str:
 
 
 def usage(models: Iterable[Mapping[str, Any]], max_length: int) -> str:
-    """Kotlin whose windows fit into each of ``models`` (entries of metadata.json), those of a fixed length too."""
+    """Kotlin whose windows fit into each of ``models`` (entries of metadata.json), even into a fixed length."""
     lengths = [length for m in models for x in m["inputs"] if (length := x["shape"][-1]) > 0]
     return KOTLIN.format(room=min([max_length, *lengths]))
 
@@ -51,7 +51,7 @@ def limits(task: Task, max_length: int) -> list[str]:
 
 
 def by_language(task: Task, metrics: Mapping[str, Any]) -> str:
-    """A table of the last split that was scored; empty if there are no languages."""
+    """A table of the last split that was scored. Empty if there are no languages."""
     splits = _splits(metrics)
     if not splits:
         return ""

@@ -1,4 +1,4 @@
-"""A tagger at work: text in, entities out; words in, tags out; and how good these are."""
+"""Asks a tagger: finds entities in text, tags words, and scores the answers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _JSON = (".jsonl", ".ndjson", ".json")
 
 @dataclass(frozen=True)
 class Asked:
-    """What entities are looked for in.
+    """The words that a tagger is asked about.
 
     Attributes:
-      rows: of words.
-      texts: what the words are of, and where they stand in it; None where words were given.
+      rows: rows of words.
+      texts: the texts of the words, and the place of each word. None if the user gave words.
     """
 
     rows: Rows
@@ -47,29 +47,29 @@ class Asked:
 
 
 def read(path: str, task: Task, text_column: str | None = None, how: FileSettings = AS_NAMED) -> Asked:
-    """What a file asks for; "-" is standard input. Errors and notes are those of ``read_untagged``."""
+    """Reads a file of texts or words; "-" is standard input. Errors and notes are those of ``read_untagged``."""
     found = read_untagged(path, task, text_column, files=how)
     return Asked(found.rows, found.texts, found.places)
 
 
 def writes_columns(output: str, how: FileSettings) -> bool:
-    """Whether ``output`` gets columns: by its name, or with ``how.format`` "conll"; standard output gets JSON lines.
+    """Whether ``output`` gets columns: by its name, or by ``how.format`` "conll". Standard output gets JSON lines.
 
     Raises:
-      UserError: it is called .conllu, which has a column for everything but entities.
+      UserError: its name ends in .conllu, a format that has no column for entities.
     """
     if ends(output, (".conllu",)):
-        raise UserError(f"--output={output}: CoNLL-U has no column of entities; expected .conll or .jsonl")
+        raise UserError(f"--output={output}: CoNLL-U has no column for entities; expected .conll or .jsonl")
     return ends(output, ENDINGS) or (how.format == "conll" and output != "-" and not ends(output, _JSON))
 
 
 def answer_lines(runner: Runner, asked: Asked, columns: bool, ascii_only: bool = False) -> Iterator[str]:
-    """What predict writes, line by line with their ends.
+    """What predict writes, line by line with line ends.
 
     Args:
-      columns: a word, a tab and its tag a line, a blank line behind each row; else a JSON object a row: "text" and
-        "entities", or, where words were given, "tokens" and "tags".
-      ascii_only: other characters of JSON are escaped.
+      columns: write a word, a tab and its tag on each line, and a blank line behind each row. Otherwise write one JSON
+        object a row: "text" and "entities", or "tokens" and "tags" if the user gave words.
+      ascii_only: escape all other characters of JSON.
     """
     logits = logits_of(runner, asked.rows)
     names = np.array(runner.task.labels, object)
@@ -87,14 +87,14 @@ def answer_lines(runner: Runner, asked: Asked, columns: bool, ascii_only: bool =
 
 
 def tag_names(names: np.ndarray, logits: Ragged) -> Iterator[list[str]]:
-    """The names of each row's best tags that may follow one another."""
+    """The names of each row's best sequence of tags that is valid in IOB2."""
     tags = decoded(logits)
     for n in range(len(tags)):
         yield names[tags[n]].tolist()
 
 
 def find_entities(runner: Runner, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-    """The entities of each text, see :func:`kd_keras.metrics.entities.entities`.
+    """The entities of each text (see :func:`kd_keras.metrics.entities.entities`).
 
     >>> find_entities(Runner.load("RUN"), ["Ada Lovelace lived in London."])[0][0]["surface"]
     'Ada Lovelace'
@@ -104,10 +104,10 @@ def find_entities(runner: Runner, texts: Sequence[str]) -> list[list[dict[str, A
 
 
 def evaluate(runner: Runner, rows: Rows) -> dict[str, Any]:
-    """Scores of a tagger on rows with gold tags: what :func:`kd_keras.metrics.tagging.tagging_scores` gives, and
+    """Scores of a tagger on rows with gold tags.
 
-    "long_rows", how many rows are longer than the student reads at once, and were read in windows; "always", the tag
-    that every word got, if it is always the same.
+    They are those of :func:`kd_keras.metrics.tagging.tagging_scores`, and two more. "long_rows" is the number of rows
+    that were read in several windows. "always" is the tag of every word, if it is always the same.
 
     >>> from kd_keras.tasks import read_labelled
     >>> runner = Runner.load("RUN")
@@ -123,21 +123,21 @@ def evaluate(runner: Runner, rows: Rows) -> dict[str, Any]:
 
 
 def logits_of(runner: Runner, rows: Rows) -> Ragged:
-    """Ragged float[rows][words, tags] of rows of words; UserError where the model gives no finite numbers."""
+    """Ragged float[rows][words, tags] of rows of words. Raises UserError if a number is not finite."""
     return _finite(runner.tag_logits([words_of(text) for text in rows.text]))
 
 
 def _finite(logits: Ragged) -> Ragged:
     if not np.isfinite(logits.flat()).all():
         raise UserError(
-            "the model's outputs are not finite numbers: it has diverged; train it with a lower learning rate"
+            "the model's outputs are not finite numbers, so it has diverged; train it with a lower learning rate"
         )
     return logits
 
 
 def tables(found: Mapping[str, Any]) -> str:
-    """What :func:`evaluate` found, as Markdown: by type, and of several languages by language."""
-    from kd_keras.runs import by_language  # which draws pictures too, and takes a while to import
+    """What :func:`evaluate` found, as Markdown: by type, and by language if there are several."""
+    from kd_keras.runs import by_language  # imports Matplotlib, which takes a while
 
     parts = [by_language.type_table(found["by_type"])]
     if "by_language" in found:

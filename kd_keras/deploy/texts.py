@@ -1,4 +1,4 @@
-"""The texts that an export is compared with Keras on, and those that int8 ranges come from; no TensorFlow import."""
+"""The texts for comparing an export with Keras, and those for int8's ranges. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.tables import BadRows, open_table
 from kd_keras.tasks.tagging_forms import form_of
 
-# More calibration texts move the ranges no further; more check texts take long in an interpreter of one text a call.
+# More calibration texts do not change the ranges. More check texts take long, because an interpreter reads one a call.
 MOST_CALIBRATION, MOST_CHECKS = 500, 2000
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What an export reads.
+    """The texts that an export reads.
 
     Attributes:
       formats: what can be written with them.
-      source: where ``check`` is from.
-      check: to compare on, an empty text among them.
-      calibration: for int8 ranges; None where no format needs them.
+      source: where ``check`` comes from.
+      check: the texts to compare on. One of them is empty.
+      calibration: the texts for int8's ranges. None if no format needs them.
     """
 
     formats: Sequence[Format]
@@ -43,10 +43,10 @@ class Texts:
 
 
 def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
-    """The files of ``settings``; where there is none, the dev and the training rows of the run.
+    """The texts in the files of ``settings``. Without files, the run's dev and training rows.
 
     Raises:
-      UserError: a file that cannot be read, or int8 without text.
+      UserError: a file cannot be read, or int8 has no text.
     """
     task, formats = run.task, _formats(run.task, settings)
     if task.is_text:
@@ -68,11 +68,11 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
             calibration = data.train
         elif settings.formats:
             raise UserError(
-                f"--formats=tflite_int8 needs --calibration_file=FILE: some hundred texts like those of the app, by "
-                f"which the ranges of its integers are chosen ({reason})"
+                f"--formats=tflite_int8 needs --calibration_file=FILE, some hundred texts like your app's, to choose "
+                f"the ranges of its integers ({reason})"
             )
         else:
-            say(f"tflite_int8: left out, there is no --calibration_file, and {reason}")
+            say(f"tflite_int8: left out, because there is no --calibration_file and {reason}")
             formats = [f for f in formats if f not in int8]
     source, check = _check(settings, task, data, reason)
     return Texts(
@@ -81,7 +81,7 @@ def export_texts(run: FinishedRun, settings: ExportSettings) -> Texts:
 
 
 def _formats(task: Task, settings: ExportSettings) -> list[Format]:
-    """Those of ``settings`` that can be written: a SavedModel that reads strings needs tensorflow-text."""
+    """The formats of ``settings`` that can be written. A SavedModel that reads strings needs tensorflow-text."""
     formats = settings.chosen()
     if task.is_tagging or SAVED_MODEL not in formats:
         return formats
@@ -93,7 +93,7 @@ def _formats(task: Task, settings: ExportSettings) -> list[Format]:
 
 
 def _of_plain_text(run: FinishedRun, settings: ExportSettings, formats: Sequence[Format]) -> Texts:
-    """For a universal student: files that are named, or the text that it learned from, or invented sentences."""
+    """For a universal student: the named files, or the text that it learned from, or invented sentences."""
     task, own = run.task, run.layout.augmented("unlabeled")
     learnt = load(own, None, task.no_labels(0)) if own.is_file() else None
     named = {
@@ -105,7 +105,7 @@ def _of_plain_text(run: FinishedRun, settings: ExportSettings, formats: Sequence
     elif learnt is not None:
         source, check = "the text of the run", learnt.rows
     else:
-        say("comparing on invented sentences, as the run's text is not here")
+        say("comparing on invented sentences, because the run's text was not found")
         source, check = "invented sentences", invented.built_in(task)
     if "calibration_file" in named:
         _, calibration = named["calibration_file"]
@@ -128,24 +128,24 @@ def _check(settings: ExportSettings, task: Task, data: TaskData | None, reason: 
         if task.is_tagging:
             return Path(path).name, _with_tags_if_any(path, task, "--calibration_file", settings)
         return Path(path).name, _with_labels_if_any(path, task, "--calibration_file", settings)
-    say(f"comparing on invented sentences, as {reason}")
+    say(f"comparing on invented sentences, because {reason}")
     return "invented sentences", invented.built_in(task)
 
 
 def _ready(task: Task, rows: Rows, most: int) -> Rows:
-    """At most ``most`` rows, evenly from all of them, and edge cases between."""
+    """At most ``most`` rows, evenly spread over all, with hard cases between them."""
     return invented.with_edge_cases(task, invented.spread(rows, most))
 
 
 def _texts(path: str, task: Task, flag: str, how: FileSettings) -> Rows:
     rows = read_texts(path, task=task, flag=flag, files=how)
     if not any(rows.text):
-        raise UserError(f"{flag}={path}: holds no text")
+        raise UserError(f"{flag}={path}: holds no text; expected one text a line, or a file with a text column")
     return rows
 
 
 def _with_labels_if_any(path: str, task: Task, flag: str, how: FileSettings) -> Rows:
-    """Calibration needs text only: labels that are not the task's are no fault."""
+    """Reads text, with its labels if they are the task's. Calibration needs only text, so other labels are no error."""
     texts = _texts(path, task, flag, how)
     try:
         return read_labelled(path, task, flag=flag, files=how) if _has_labels(path, task, flag, how) else texts
@@ -154,16 +154,16 @@ def _with_labels_if_any(path: str, task: Task, flag: str, how: FileSettings) -> 
 
 
 def _with_tags_if_any(path: str, task: Task, flag: str, how: FileSettings) -> Rows:
-    """A tagger's words, with their tags where the file has such that are the task's."""
+    """A tagger's words, with their tags if the file has tags of the task."""
     files.require_file(path, flag)
     if form_of(path, how, task.columns.text) not in ("columns", "jsonl"):
-        say(f"{flag}={path}: compared without scores, as it is text")
+        say(f"{flag}={path}: compared without scores, because it is text without tags")
         return _texts(path, task, flag, how)
     try:
         return read_labelled(path, task, flag=flag, files=how)
     except UserError as e:
-        rows = _texts(path, task, flag, how)  # whose own error says more, where it cannot be read at all
-        say(f"{flag}={path}: compared without scores, as it has no tags that can be used ({e})")
+        rows = _texts(path, task, flag, how)  # if the file cannot be read at all, this raises the better error
+        say(f"{flag}={path}: compared without scores, because it has no tags that can be used ({e})")
         return rows
 
 

@@ -1,4 +1,4 @@
-"""A universal student at work: text in, vectors out; and how well their cosines follow gold scores."""
+"""Asks a universal student: turns texts into vectors, and compares their cosines with gold scores."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from kd_keras.metrics.vectors import cosines
 from kd_keras.tasks import Columns, Rows, Task, read_labelled
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 
-# Texts that memory holds at a time.
+# How many texts are in memory at a time.
 _ROWS = 8192
 _DIGITS = 6
 
 
 def require_encoder(task: Task, where: str) -> None:
-    """UserError where a student gives no vectors."""
+    """Raises UserError if a student gives no vectors."""
     if not task.is_text:
         raise UserError(
-            f"{where}: is a student of task {task.name}, which gives no vectors; expected one of pretrain "
+            f"{where}: is a student of task {task.name}, which gives no vectors; expected a student of pretrain "
             "(python -m kd_keras.predict asks this one)"
         )
 
@@ -40,14 +40,14 @@ def embed(runner: Runner, texts: Sequence[str]) -> np.ndarray:
     (3, 64)
 
     Args:
-      runner: of a universal student, in any format.
-      texts: an empty one has a vector too; what is longer than the student reads is cut.
+      runner: a universal student in any format.
+      texts: an empty text has a vector too. What is longer than the student reads is cut.
     """
     return np.asarray(runner.scores(runner.task.rows(texts)), np.float32)
 
 
 def write(runner: Runner, rows: Rows, output: str, ascii_only: bool = False) -> None:
-    """The vectors of ``rows`` as ``output`` wants them: a ``.npy`` file, else JSON lines; "-" is standard output."""
+    """Writes the vectors of ``rows`` to ``output``: a ``.npy`` file, else JSON lines. "-" is standard output."""
     with ExitStack() as stack:
         if output.endswith(".npy"):
             temp = stack.enter_context(files.atomic_path(output))
@@ -79,7 +79,7 @@ def _parts(runner: Runner, rows: Rows) -> Iterator[tuple[Sequence[str], np.ndarr
 def read_pairs(
     path: str, columns: tuple[str, str, str], on_bad_row: str = "stop", how: FileSettings = AS_NAMED
 ) -> tuple[Task, Rows]:
-    """Pairs of texts with gold scores, from the columns of the first text, of the second, and of the score."""
+    """Reads pairs of texts with gold scores, from the columns of the first text, the second text and the score."""
     a, b, gold = columns
     task = Task(
         "similarity", "regression", (), "spearman", ("spearman", "pearson"), columns=Columns((a,), b, gold)

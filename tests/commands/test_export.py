@@ -124,7 +124,7 @@ def test_evaluate_says_that_a_student_always_answers_alike(answers, run, run_ver
         [f"--model_dir={copy}", f"--data_file={few}"],
         [f"--model_dir={run}", f"--data_file={data}"],
     )
-    assert "keras: always answers 'pos'" in said["err"] and json.loads(said["out"])["always"] == "pos"
+    assert "keras: answers 'pos' to every text" in said["err"] and json.loads(said["out"])["always"] == "pos"
     assert "always" not in chance["err"] + chance["out"] + sane["err"] + sane["out"]
 
 

@@ -121,7 +121,7 @@ def test_a_second_export_keeps_what_is_still_true(copy, make_model):
     model = make_model(SMALL, len((copy / "vocab.txt").read_text().splitlines()), 3, seed=9)
     model.save(copy / "student.keras")
     with pytest.raises(
-        UserError, match="tflite_float32: .* was made from another student.keras; make it again: python -m"
+        UserError, match="tflite_float32: .* was made from another student.keras; make it again with: python -m"
     ):
         Runner.load(copy, "tflite_float32")
     export(copy, formats="tflite_loop_float32")
@@ -161,7 +161,7 @@ def test_files_that_do_not_fit_together(copy):
 
     refused("--model: no such file", bundle / "none.tflite")
     shutil.copy(bundle / "float32.tflite", bundle / "mine.tflite")
-    refused("mine.tflite: metadata.json does not know it; it knows: float32.tflite", bundle / "mine.tflite")
+    refused("mine.tflite: metadata.json does not list this file; it lists: float32.tflite", bundle / "mine.tflite")
     vocab = (bundle / "vocab.txt").read_text()
     (bundle / "vocab.txt").write_text(vocab + "more\n")
     refused(r"vocab.txt: has \d+ lines, expected")
@@ -171,10 +171,10 @@ def test_files_that_do_not_fit_together(copy):
     (bundle / "metadata.json").write_text('{"version": 99}')
     refused("metadata.json: version 99, expected 1")
     (bundle / "metadata.json").unlink()
-    refused("has no metadata.json; expected the folder that python -m kd_keras.export wrote")
+    refused("has no metadata.json; expected a folder that python -m kd_keras.export wrote")
     from kd_keras.formats.format import EXPORTS
 
-    with pytest.raises(UserError, match="--formats=saved_model: .* has no such export; make it: python -m kd_keras.ex"):
+    with pytest.raises(UserError, match="--formats=saved_model: .* has no such export; make it with: python -m kd_ker"):
         require_export(FinishedRun.open(copy), EXPORTS["saved_model"])
 
 

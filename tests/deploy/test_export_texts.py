@@ -67,7 +67,7 @@ def test_where_the_data_are_gone(gone, tmp_path, capsys):
     assert texts.source == "invented sentences" and texts.calibration is None
     assert "tflite_int8" not in [f.name for f in texts.formats]
     said = capsys.readouterr().err
-    assert "tflite_int8: left out" in said and "invented sentences, as DIR: there is no such folder" in said
+    assert "tflite_int8: left out" in said and "invented sentences, because DIR: there is no such folder" in said
     with pytest.raises(UserError, match="tflite_int8 needs --calibration_file=FILE.*no such folder"):
         export_texts(RUN, ExportSettings("tflite_int8"))
     with pytest.raises(UserError, match="^DIR: there is no such folder"):
@@ -80,8 +80,8 @@ def test_where_the_data_are_gone(gone, tmp_path, capsys):
 def test_a_tagger_is_compared_on_what_predict_reads(tmp_path, capsys):
     task = Task("toy", "tagging", iob2(("LOC",)), "entity_f1", ("entity_f1",))
     files = {
-        "text.txt": ("blood type O\n", "blood type O", [], "compared without scores, as it is text"),
-        "text.csv": ('text,label\n"Rome, O",O\n', "Rome , O", [], "compared without scores, as it is text"),
+        "text.txt": ("blood type O\n", "blood type O", [], "compared without scores, because it is text without tags"),
+        "text.csv": ('text,label\n"Rome, O",O\n', "Rome , O", [], "compared without scores, because it is text"),
         "gold.txt": ("in\tO\nRome\tB-LOC\n", "in Rome", [0, 1], "tags are IOB2"),
         "words.jsonl": ('{"tokens": ["in", "Rome"]}\n', "in Rome", [], "no tags that can be used .* no key 'tags'"),
     }

@@ -258,5 +258,5 @@ def test_what_was_changed_in_words_is_said(tmp_path, capsys):
 
 
 def test_conllu_is_not_written():
-    with pytest.raises(UserError, match="--output=a.conllu: CoNLL-U has no column of entities"):
+    with pytest.raises(UserError, match="--output=a.conllu: CoNLL-U has no column for entities"):
         tagging.writes_columns("a.conllu", FileSettings())

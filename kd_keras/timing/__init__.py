@@ -1,1 +1,1 @@
-"""How long, how large and how good the files of a run are."""
+"""Measures how fast, how large and how good the files of a run are."""

@@ -1,16 +1,16 @@
-"""Which file of a benchmark to take, and what to do with it."""
+"""The file that a benchmark recommends, and what to do with it."""
 
 from __future__ import annotations
 
 from kd_keras.runs.next_steps import Step
 from kd_keras.timing.numbers import is_ratio_of, latency_of, length_text, longest_of, ratio_text, score_text, threads_of
 
-# A score this much below the best counts as well as it.
+# A score at most this much below the best counts as equal to it.
 NEAR = 0.01
 
 
 def verdict(report: dict) -> str:
-    """In one line the file to take: the fastest of those near the best score. Nothing if no file has learned."""
+    """Names in one line the fastest file whose score is near the best. Empty if no file has learned anything."""
     found = _choice(report)
     if found is None:
         return ""

@@ -31,25 +31,25 @@ from kd_keras.timing.settings import BenchmarkSettings
 from kd_keras.timing.texts import TimingTexts, timing_texts
 
 VERSION = 1
-# The teacher that computes as a student's precision does: float16 files are unpacked and computed in float32.
+# The teacher that computes with a student's precision. A float16 file is unpacked and computed in float32.
 RIVAL = {"float32": "float32", "float16": "float32", "dynamic": "dynamic", "int8": "dynamic"}
-# Papers on taggers give the time of a batch.
+# Papers on taggers report the time of a batch.
 BATCH = 32
-# Loading and memory need no more than that.
+# These texts are enough to measure loading and memory.
 _MEMORY_TEXTS = 50
 
 
 @dataclass(frozen=True)
 class Model:
-    """One thing that is measured.
+    """One model that is measured.
 
     Attributes:
       name: the format's, or "teacher_float32".
       kind: of ``turns.Worker``.
       fmt: form and precision.
-      path: the file as an app has it; the teacher's reads all that it was fine-tuned to read.
-      at: length → the file for texts of that many tokens, where that is another one.
-      many: the same for a batch, where that is another one; None stands for text as it comes.
+      path: the file that an app gets. The teacher's reads all that it was fine-tuned to read.
+      at: length → the file for texts of that many tokens, if it is another one.
+      many: the same for a batch, if it is another file. None stands for texts at their own length.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Plan:
-    """What :func:`check` found: all that can be said without TensorFlow."""
+    """All that :func:`check` finds without TensorFlow."""
 
     run: FinishedRun
     settings: BenchmarkSettings
@@ -103,17 +103,17 @@ class Plan:
 
 
 def check(model_dir: str | Path, settings: BenchmarkSettings) -> Plan:
-    """Looks for what would stop the benchmark later; imports nothing heavy.
+    """Looks for what would stop the benchmark later. Imports nothing heavy.
 
     Raises:
-      UserError: no run, no export, data that is gone, lengths that a model cannot read, …
+      UserError: the run, the export or the data is missing, a model cannot read a length, …
     """
     run = FinishedRun.open(model_dir)
     task, layout = run.task, run.layout
     if settings.formats is None:
         formats = [f for f in FORMATS.values() if _is_exported(layout, f)]
         if not any(f.is_tflite for f in formats):
-            raise UserError(f"{model_dir}: nothing to measure yet; first: {command('export', model_dir=model_dir)}")
+            raise UserError(f"{model_dir}: has no exported file; first run {command('export', model_dir=model_dir)}")
     else:
         formats = parse_formats(settings.formats, FORMATS)
     for fmt in formats:
@@ -133,7 +133,7 @@ def _is_exported(layout: RunLayout, fmt: Format) -> bool:
 
 
 def run(plan: Plan) -> dict:
-    """Everything; returns what benchmark.json holds (see ``report`` for files and tables)."""
+    """Measures everything. Returns what benchmark.json holds (``report`` has files and tables)."""
     load_before = load_average()
     made = MadeModels(plan.run, plan.rows)
     models = _models(plan, made)
@@ -208,7 +208,7 @@ def _about(m: Model) -> dict:
 
 
 def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None:
-    """Adds "metrics" over the labeled rows, "cut": rows longer than the file reads, and "always": see only_label."""
+    """Adds "metrics" over the labeled rows, "cut" (rows longer than the file reads) and "always" (``only_label``)."""
     task, rows = plan.task, plan.rows
     with progress(len(models), "accuracy", "models") as bar:
         for m in models:
@@ -228,7 +228,7 @@ def _accuracy(plan: Plan, models: list[Model], entries: dict[str, dict]) -> None
 def _latency(
     plan: Plan, models: list[Model], texts: dict[int | None, TimingTexts]
 ) -> tuple[dict[str, list[dict]], list[dict]]:
-    """Percentiles of each model, length and number of threads; and how many times faster than the teacher."""
+    """Percentiles of each model, length and number of threads, and how many times faster than the teacher it is."""
     found, ratios = {m.name: [] for m in models}, []
     for threads in plan.settings.thread_list():
         with ExitStack() as stack:
@@ -236,7 +236,7 @@ def _latency(
             for (length, some), batch in itertools.product(texts.items(), plan.batches):
                 for m in models:
                     workers[m.name].load(m.file(length, batch))
-                what = f"{threads} thread{'s' * (threads > 1)}, {f'{length} tokens' if length else 'text as it comes'}"
+                what = f"{threads} thread{'s' * (threads > 1)}, {f'{length} tokens' if length else 'own length'}"
                 what += f", {batch} texts" * (batch > 1)
                 inputs = {m.name: m.inputs(some) for m in models}
                 took = turns.take_turns(workers, inputs, plan.settings.rounds, what, batch)
@@ -252,7 +252,7 @@ def _latency(
 
 
 def _inputs_test(plan: Plan, models: list[Model], texts: dict[int | None, TimingTexts]) -> list[dict]:
-    """Real text, zeros and random ids in turns, in one process: whether speed depends on what a benchmark feeds."""
+    """Times real text, zeros and random ids in turns, in one process: does speed depend on the input?"""
     length, threads = plan.lengths[-1], plan.settings.thread_list()[0]
     real, draw = texts[length].student, rng(0, "random ids")
     some = {"real text": {}, "zeros": {}, "random ids": {}}
@@ -264,7 +264,7 @@ def _inputs_test(plan: Plan, models: list[Model], texts: dict[int | None, Timing
     out = []
     for form in ("unrolled", "loop"):
         chosen = [m for m in models if m.kind == "tflite" and m.fmt.form == form]
-        # The one that ships, where there is a choice.
+        # If there is a choice, the file that ships.
         m = next((m for m in chosen if m.fmt.precision == "dynamic"), chosen[0] if chosen else None)
         if m is None:
             continue
@@ -278,7 +278,7 @@ def _inputs_test(plan: Plan, models: list[Model], texts: dict[int | None, Timing
 
 
 def _commands(plan: Plan, models: list[Model]) -> list[dict]:
-    """For the exported files, and for fixed lengths also at the longest that was timed, to be set side by side."""
+    """Lines for the exported files. Fixed lengths are also timed at the longest length, so that they compare."""
     longest, threads, out = plan.lengths[-1], plan.settings.thread_list()[0], []
     for m in models:
         if m.kind not in ("tflite", "bert_tflite"):
@@ -294,6 +294,6 @@ def _commands(plan: Plan, models: list[Model]) -> list[dict]:
 
 
 def announce(plan: Plan) -> None:
-    """What will be measured, before it starts."""
+    """Says what will be measured, before it starts."""
     names = ", ".join([f.name for f in plan.formats] + [f"teacher_{p}" for p in plan.settings.teacher_list()])
     say(f"measuring {names} on {len(plan.rows):,} rows ({plan.source})")

@@ -1,6 +1,6 @@
-"""Models that are made for a benchmark alone, once: the student unrolled to a text's length, and the teacher as TFLite.
+"""Models made for a benchmark only, once: the student unrolled to a text's length, and the teacher as TFLite.
 
-They lie in RUN/benchmark/models/, which can be deleted at any time: the next benchmark makes them again.
+They are in RUN/benchmark/models/. You can delete this folder: the next benchmark makes them again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from kd_keras.deploy.comparison import TextComparison, WordComparison
     from kd_keras.teachers.bert import Teacher
 
-# Texts that a made file is compared on before it is timed.
+# A made file is compared on this many texts before it is timed.
 CHECKS = 300
 TEACHER_FORMATS = {
     "float32": Format("teacher_float32", "unrolled", "float32", 1e-4),
@@ -48,11 +48,11 @@ TEACHER_FORMATS = {
 
 
 class MadeModels:
-    """Finds or makes the files; each is compared with the live model before it gets its name.
+    """Finds or makes the files. Each is compared with the live model before it gets its name.
 
     Args:
       run: the finished run.
-      rows: real text to compare on, and to calibrate int8 on: a file that is made here is timed, never scored.
+      rows: real text for the comparison and for int8's ranges. A file made here is timed but never scored.
     """
 
     def __init__(self, run: FinishedRun, rows: Rows):
@@ -76,13 +76,13 @@ class MadeModels:
             return self._keras.tflite(LiteRT(path), length)
 
         name = f"student-{fmt.file.removesuffix('.tflite')}-{length}"
-        # Calibrated on fewer texts than an export's, and its time does not depend on that.
+        # It is calibrated on fewer texts than an export. Its time does not depend on that.
         fmt = fmt.of_words() if self._task.is_tagging else fmt
         fmt = replace(fmt, agreement=0.9) if fmt.precision == "int8" else fmt
         return self._find(name, fmt, self._layout.student, content, check)
 
     def teacher(self, precision: str, length: int, batch: int = 1) -> Path:
-        """The teacher at ``length`` tokens, [CLS] and [SEP] among them; of words also for ``batch`` texts a call."""
+        """The teacher at ``length`` tokens, with [CLS] and [SEP]. A tagger's also takes ``batch`` texts a call."""
         fmt = TEACHER_FORMATS[precision]
 
         def check(path: Path) -> Verification:
@@ -95,7 +95,7 @@ class MadeModels:
 
             rows, vocab = self._rows, self._teacher.tokenizer
             inputs = teacher_tflite.bert_inputs(vocab, rows.text, rows.text_b, length)
-            # The live teacher gets its own encoding, padded as it pads, so that a slip in ours shows.
+            # The live teacher encodes and pads the texts itself, so that an error in our encoding shows.
             reader = vocab.like(length)
             want = self._teacher.logits(Encoded(*reader.encode_for_bert(rows.text, rows.text_b), reader))
             got = teacher_tflite.logits(path, inputs, "comparing")
@@ -106,7 +106,7 @@ class MadeModels:
         return self._find(name, fmt, weights, lambda: teacher_tflite.convert(self._teacher, fmt, length, batch), check)
 
     def checks(self) -> dict[str, dict]:
-        """How each file that was asked for compared with the live model."""
+        """How each file that was used compared with the live model."""
         return {name: self._known[name]["check"] for name in dict.fromkeys(self._used)}
 
     def _find(
@@ -121,7 +121,7 @@ class MadeModels:
             return place if entry.get("key") == key and _is_file_of(place, entry) else None
 
         def make() -> None:
-            say(f"{path.name}: converting, and comparing with the live model on {len(self._rows):,} texts")
+            say(f"{path.name}: converting, then comparing with the live model on {len(self._rows):,} texts")
             with files.atomic_path(path) as temp:
                 temp.write_bytes(content())
                 found = check(temp)
@@ -168,12 +168,12 @@ def _settings(run: FinishedRun) -> dict:
 
 
 class RunTeacher:
-    """A run's fine-tuned teacher, as far as files tell without TensorFlow.
+    """A run's fine-tuned teacher, as its files describe it. Needs no TensorFlow.
 
     Attributes:
       checkpoint: the files.
-      length: tokens that it was fine-tuned to read.
-      positions: tokens that it can read.
+      length: how many tokens it was fine-tuned to read.
+      positions: how many tokens it can read.
       tokenizer: its own.
     """
 
@@ -181,7 +181,7 @@ class RunTeacher:
         made = checkpoint.manifest()
         if length is None and (not made or "key" not in made):
             raise UserError(
-                f"{checkpoint.path}: is not a finished teacher of train ({MANIFEST}); --teacher_formats=none"
+                f"{checkpoint.path}: is not a finished teacher of train ({MANIFEST}); use --teacher_formats=none"
             )
         self.checkpoint = checkpoint
         self.length = length or int(made["key"]["max_length"])
@@ -190,17 +190,17 @@ class RunTeacher:
 
 
 def run_teacher(run: FinishedRun) -> RunTeacher:
-    """The teacher in the run folder, or that a universal student's run names; UserError where there is none."""
+    """The teacher in the run folder, or the one that a universal student's run names. UserError if there is none."""
     layout = run.layout
     if run.task.is_text:
         return RunTeacher(find_checkpoint(_settings(run)["universal"]["teacher"]), run.task.max_length)
     if is_given(run.metrics.get("teacher", {})):
         raise UserError(
-            f"{layout.root}: its teacher was given as signals, so there is none to time; --teacher_formats=none "
-            "measures the student alone"
+            f"{layout.root}: its teacher was given as signals, so there is no model to time; --teacher_formats=none "
+            "measures only the student"
         )
     if not layout.teacher.is_dir():
         raise UserError(
-            f"{layout.root}: has no {layout.teacher.name}/; --teacher_formats=none measures the student alone"
+            f"{layout.root}: has no {layout.teacher.name}/; --teacher_formats=none measures only the student"
         )
     return RunTeacher(from_folder(str(layout.teacher), layout.teacher))

@@ -1,4 +1,4 @@
-"""The numbers of a benchmark's report, found and written out: what benchmark.json has under its keys."""
+"""Finds and formats the numbers of a benchmark's report, which has the keys of benchmark.json."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from kd_keras import metrics
 
 
 def lengths_of(report: dict) -> list[int | None]:
-    """Tokens of the texts that were timed; None is text as it comes."""
+    """The lengths in tokens that were timed. None means texts at their own length."""
     return [t["length"] for t in report["text"]["timed"]]
 
 
 def longest_of(report: dict) -> int:
-    """The most tokens that were timed."""
+    """The largest number of tokens that was timed."""
     return max(n for n in lengths_of(report) if n)
 
 
 def threads_of(report: dict) -> list[int]:
-    """Every number of threads, the fewest first."""
+    """Every number of threads, smallest first."""
     return sorted({entry["threads"] for m in report["models"] for entry in m["latency"]})
 
 
 def batches_of(report: dict) -> list[int]:
-    """Every number of texts a call, the fewest first."""
+    """Every number of texts a call, smallest first."""
     return sorted({batch_of(entry) for m in report["models"] for entry in m["latency"]})
 
 
 def batch_of(entry: dict) -> int:
-    """Texts a call; entries of one text do not say."""
+    """Texts a call. An entry for one text has no such key."""
     return entry.get("batch", 1)
 
 
@@ -36,7 +36,7 @@ def named(model: str, batch: int) -> str:
 
 
 def texts_text(batch: int) -> str:
-    """ "a text", or how many."""
+    """ "a text", or the number of texts."""
     return "a text" if batch == 1 else f"{batch} texts"
 
 
@@ -46,7 +46,7 @@ def latency_of(m: dict, length: int | None, threads: int, batch: int = 1) -> dic
 
 
 def is_ratio_of(r: dict, name: str, length: int | None, threads: int) -> bool:
-    """Whether a ratio is that of the model, one text a call."""
+    """Whether a ratio belongs to the model, with one text a call."""
     return (r["fast"], r["length"], r["threads"], batch_of(r)) == (name, length, threads, 1)
 
 
@@ -57,7 +57,7 @@ def ratio_text(r: dict) -> str:
 
 def length_text(length: int | None) -> str:
     """ "32 tokens"."""
-    return "as it comes" if length is None else f"{length} tokens"
+    return "own length" if length is None else f"{length} tokens"
 
 
 def threads_text(threads: int) -> str:
@@ -66,5 +66,5 @@ def threads_text(threads: int) -> str:
 
 
 def score_text(metric: str, value: float) -> str:
-    """A score as tables have it: percent where the metric is a share."""
+    """A score as tables show it: in percent if the metric is a share."""
     return f"{100 * value:.2f}" if metrics.get(metric).percent else f"{value:.4f}"

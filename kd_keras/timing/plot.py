@@ -17,7 +17,7 @@ from kd_keras.runs.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, score_range
 COLORS = {"float32": BLUE, "float16": GREEN, "dynamic": ORANGE, "int8": PURPLE}
 MARKERS = {"student, unrolled": "o", "student, any length": "s", "teacher": "^"}
 PRECISIONS = {"dynamic": "dynamic range"}
-# Where a name may stand, in points from its dot, nearest first: at its right or left, above it, below it.
+# Where a name may stand, in points from its dot, nearest first: to its right or left, above it, below it.
 SPOTS = sorted(
     [(side * 8, dy) for side in (1, -1) for dy in range(-121, 122, 11)] + [(0, dy) for dy in (11, -11, 22, -22)],
     key=lambda spot: abs(spot[1]) + abs(spot[0]) + (spot[0] < 0),
@@ -25,7 +25,7 @@ SPOTS = sorted(
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, score) that no other beats in both, by rising cost."""
+    """Indices of the points (cost, score) that no other point beats in both, by rising cost."""
     best, kept = float("-inf"), []
     for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
         if points[i][1] > best:
@@ -38,10 +38,10 @@ def pareto(models: Sequence[dict], latency_title: str, metric_title: str, whole:
     """Two panels that share the score's axis.
 
     Args:
-      models: each {"name", "who", "form", "precision", "score", "ms", "mb"}; score in the unit of ``metric_title``.
-      latency_title: of the left x axis.
-      metric_title: of the y axis.
-      whole: the highest score there can be, in that unit.
+      models: each {"name", "who", "form", "precision", "score", "ms", "mb"}, with the score in ``metric_title``'s unit.
+      latency_title: the left x axis.
+      metric_title: the y axis.
+      whole: the highest possible score in that unit.
     """
     figure = Figure(figsize=(11.6, 5.2))
     axes = figure.subplots(1, 2, sharey=True)
@@ -51,7 +51,7 @@ def pareto(models: Sequence[dict], latency_title: str, metric_title: str, whole:
         line = [points[i] for i in front(points)]
         ax.plot(*zip(*line, strict=True), color=GREY, lw=1, ls="--", zorder=1)
         for m, (x, y) in zip(models, points, strict=True):
-            # Hollow, as students of one accuracy and speed lie on each other.
+            # Hollow markers, because students of equal accuracy and speed overlap.
             color, size = COLORS[m["precision"]], 9 if _kind(m) != "student, any length" else 8
             ax.plot(x, y, _marker(m), ms=size, mfc="none", mec=color, mew=1.8, zorder=2, clip_on=False)
         ax.set_xscale("log")
@@ -80,11 +80,11 @@ def _marker(m: dict) -> str:
 
 
 def _name(ax: Any, dots: Sequence[tuple[str, str, float, float]], line: Sequence[tuple[float, float]]) -> None:
-    """Each dot's (name, color, x, y) beside it, at the nearest spot that is free; far from its dot, a line leads there.
+    """Writes each dot's (name, color, x, y) beside it, at the nearest free spot. A line leads to a distant name.
 
-    ``line`` has the corners of one that names had better not cover.
+    ``line`` has the corners of a line that names should not cover.
     """
-    half = 7 * ax.figure.dpi / 72  # of a marker, in pixels, and a little air
+    half = 7 * ax.figure.dpi / 72  # half a marker and some space, in pixels
     taken = [Bbox.from_extents(*(p - half), *(p + half)) for p in ax.transData.transform([d[2:] for d in dots])]
     path = [a + (b - a) * t for a, b in pairwise(ax.transData.transform(line)) for t in np.linspace(0, 1, 50)]
     frame, names, leads = ax.get_window_extent(), [], []
@@ -127,7 +127,7 @@ def _put(note: Any, dx: float, dy: float) -> None:
 
 
 def _plain_ticks(ax: Any, values: Sequence[float]) -> None:
-    """Numbers such as 0.2, 1, 5 in place of powers of ten, a quarter decade of air on either side."""
+    """Numbers such as 0.2, 1, 5 instead of powers of ten, with a margin of a factor 1.5 on either side."""
     low, high = min(values) / 1.5, max(values) * 1.5
     ax.set_xlim(low, high)
     for digits in ((1, 2, 5), range(1, 10)):

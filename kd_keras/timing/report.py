@@ -1,4 +1,4 @@
-"""benchmark.json, benchmark.md and the plot: only numbers that this run measured."""
+"""Writes benchmark.json, benchmark.md and the plot. All numbers come from this run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ JSON, PAGE, PLOT = "benchmark.json", "benchmark.md", "pareto.png"
 
 
 def write(report: dict, folder: Path, command: str) -> None:
-    """The three files; ``command`` made them."""
+    """Writes the three files. ``command`` is the command that made them."""
     figure = _figure(report)
     if figure is not None:
         plots.save(figure, folder / PLOT)
@@ -42,13 +42,13 @@ def write(report: dict, folder: Path, command: str) -> None:
 
 
 def screen(report: dict) -> str:
-    """What the command says at its end; the phone's lines come after it."""
+    """What the command prints at its end, before the phone's lines."""
     parts = (verdict(report), for_screen(next_steps(report)), summary(report), speedups(report), noise(report))
     return "\n\n".join(part for part in (*parts, warnings(report)) if part)
 
 
 def summary(report: dict) -> str:
-    """The table: one line a model, median milliseconds of the fewest threads."""
+    """The table: one line a model, with median milliseconds for the smallest number of threads."""
     lengths, threads, metric = lengths_of(report), threads_of(report)[0], report["metric"]
     last = longest_of(report)
     head = ["model", "MB", f"dev {metric}", "load ms", "memory MB", *(f"{length_text(n)} ms" for n in lengths)]
@@ -63,22 +63,22 @@ def summary(report: dict) -> str:
 
 
 def warnings(report: dict) -> str:
-    """A sentence for each model that gives all texts one label, else nothing."""
+    """A sentence for each model that answers the same label to all texts. Empty if there is none."""
     return "\n".join(always_answers(m["name"], m["always"]) for m in report["models"] if m.get("always") is not None)
 
 
 def noise(report: dict) -> str:
-    """A warning where other work ran when the benchmark began, else nothing."""
+    """A warning if other work ran when the benchmark began. Else empty."""
     load, cpus = report["machine"]["load_average"][0], report["machine"]["cpus"]
     if load < 0.6 * cpus:
         return ""
-    return f"Other work was running (load average {load} on {cpus} CPUs): milliseconds are too high, and ratios uneven."
+    return f"Other work was running (load average {load} on {cpus} CPUs): milliseconds are too high, and ratios vary."
 
 
 def speedups(report: dict) -> str:
-    """One sentence for each format at the longest text, fewest threads: unit and setting with the number.
+    """One sentence for each format, with the longest text and the fewest threads. It has the unit and the setting.
 
-    None for a model that gives all texts one label, however fast it is.
+    A model that answers the same label to all texts gets none, even if it is fast.
     """
     learnt = {m["name"] for m in report["models"] if m.get("always") is None}
     last, threads = longest_of(report), threads_of(report)[0]
@@ -92,7 +92,7 @@ def speedups(report: dict) -> str:
 
 
 def phone_lines(report: dict) -> str:
-    """For the screen: the lines of one file of each form; benchmark.md has those of every file."""
+    """The phone's lines for the screen: one file of each form. benchmark.md has every file."""
     shown = {}
     for c in report["commands"]:
         if c["exported"] and (c["form"] not in shown or c["model"].endswith("dynamic")):
@@ -122,7 +122,8 @@ def page(report: dict, command: str, drawn: bool = True) -> str:
 
 {summary(report)}
 
-Median milliseconds of one text, batch 1, {threads_text(threads)}; dev {metric}{percent}; MB are millions of bytes.
+Milliseconds are medians for one text (batch 1, {threads_text(threads)}). Scores are dev {metric}{percent}. MB are
+millions of bytes.
 {notes}
 
 {plot}{speedups(report)}
@@ -130,21 +131,22 @@ Median milliseconds of one text, batch 1, {threads_text(threads)}; dev {metric}{
 ## How it was measured
 
 - Machine: {machine["cpu"]}, {machine["cpus"]} CPUs, {machine["system"]}, Python {machine["python"]},
-  ai-edge-litert {machine["ai_edge_litert"]}. Load average {before} before, {after} after: more than the threads in use
-  means that other work ran.
-- Text: {text["source"]}, {text["rows"]:,} rows. {settings["texts"]} texts for each number, the same for every model
-  ({timed}). A text of a given length is a real row, cut, or with the rows after it where it is too short.
-- Each model is a process of its own. They take turns, {settings["rounds"]} rounds, in an order drawn anew; the first
-  texts of a turn are answered once before the clock runs. Ids in, scores out: tokenization is not timed. A ratio is one
-  of medians, computed in each round: the tables have the median over the rounds, the sentences above their range.
-- "N tokens" is what the graph reads. An unrolled file is made for that length (`models/`); the teacher's N hold [CLS]
-  and [SEP]. "As it comes" is the exported file: unrolled, it reads as many tokens as it was exported for; of any
-  length, it is resized to each text. The teacher is padded to what it was fine-tuned to read.
-- load ms: from file to allocated tensors, median of 5, the file in the system's cache. memory MB: what the resident
-  memory of a fresh process grew by, from before loading to its peak while answering; mapped pages of the file are in
-  it, Python and libraries are not (`peak_mb` in {JSON} has all of it).
-- dev {metric}: of the exported file, on all rows; what is longer than the file reads is cut (a tagger's is read in
-  windows).
+  ai-edge-litert {machine["ai_edge_litert"]}. The load average was {before} before and {after} after. If it is higher
+  than the number of threads, other work ran.
+- Text: {text["source"]}, {text["rows"]:,} rows. Each number is measured on {settings["texts"]} texts, the same for
+  every model ({timed}). A text of a given length is a real row. A long row is cut; a short one is joined with the next.
+- Each model has a process of its own. They take turns for {settings["rounds"]} rounds, in a new random order each time.
+  The first texts of a turn are answered once before the clock starts. Ids go in and scores come out: tokenization is
+  not timed. A ratio divides the medians of one round. The tables have the median over the rounds, the sentences above
+  have the range.
+- "N tokens" is what the graph reads. An unrolled file is made for that length (`models/`). The teacher's N includes
+  [CLS] and [SEP]. "Own length" uses the exported file. An unrolled file reads as many tokens as it was exported for; a
+  file of any length is resized to each text. The teacher is padded to the length that it was fine-tuned to read.
+- load ms is the time from file to allocated tensors: the median of 5, with the file in the system's cache.
+- memory MB is how much the resident memory of a fresh process grew, from before loading to its peak while answering.
+  It includes mapped pages of the file, but not Python and libraries (`peak_mb` in {JSON} includes all).
+- dev {metric} is the exported file's, on all rows. What is longer than the file reads is cut. A tagger reads it in
+  windows.
 {_of_batches(report)}
 ## Percentiles, ms
 
@@ -158,16 +160,16 @@ Median milliseconds of one text, batch 1, {threads_text(threads)}; dev {metric}{
 
 {_inputs(report)}
 
-**Unrolled** files do the same work whatever the ids are, zeros included: measure them with any tool that makes up its
-inputs, and for what MediaPipe will do. Files of **any length** (`loop_…`) stop after the last id that is not 0: fed
-with zeros they look fast and have read nothing. Measure them with real text, or with the ranges below, in which every
-id is a token, and for an interpreter of your own.
+**Unrolled** files do the same work for all ids, zeros included. Any tool that invents inputs can measure them, and for
+MediaPipe they are the files to measure. Files of **any length** (`loop_…`) stop after the last id that is not 0. Fed
+with zeros they look fast, but have read nothing. Measure them with real text or with the ranges below, in which every
+id is a token, if your app has an interpreter of its own.
 
 ## On a phone
 
-How to get TensorFlow Lite's benchmark app and binary is said in its repository, tensorflow/lite/tools/benchmark. The
-app answers in `adb logcat | grep "Inference timings in us"`. Names, shapes and ranges of the inputs are the files'
-own. Compare files of one length: those in `models/` are made for {last}, too. Run the lines where the benchmark ran.
+TensorFlow Lite's repository (tensorflow/lite/tools/benchmark) says how to get its benchmark app and binary. The app
+answers in `adb logcat | grep "Inference timings in us"`. The lines have the names, shapes and ranges of each file's
+inputs. Compare files of one length: those in `models/` are made for {last}, too. Run the lines where the benchmark ran.
 
 {_phone(report)}
 """
@@ -177,8 +179,8 @@ def _of_batches(report: dict) -> str:
     if len(batches_of(report)) == 1:
         return ""
     many = batches_of(report)[-1]
-    return f"""- "{many} texts": the time of {many} together, padded to the longest. The teacher's file is made for as
-  many, a file of any length takes them at once, an unrolled student one after the other.
+    return f"""- "{many} texts" is the time of {many} together, padded to the longest. The teacher's file is made for as
+  many. A file of any length takes them at once; an unrolled student takes them one after another.
 """
 
 
@@ -232,7 +234,7 @@ def _phone(report: dict) -> str:
 
 
 def _figure(report: dict) -> Figure | None:
-    """None where fewer than two files can be set beside each other, or there is no matplotlib."""
+    """None if there are fewer than two files to compare, or no matplotlib."""
     if not can_draw():
         return None
     from kd_keras.timing.plot import pareto

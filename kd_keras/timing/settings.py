@@ -1,4 +1,4 @@
-"""What to measure, as flags; no TensorFlow import."""
+"""What to measure, as flags. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.formats.format import FORMATS
 from kd_keras.tasks import FileSettings
 
-# Precisions in which the teacher is converted; what each student is set beside computes alike.
+# The teacher is converted in these precisions. Each student is compared with one that computes like it.
 TEACHER_PRECISIONS = ("float32", "dynamic")
 LENGTHS = (8, 16, 32)
 
@@ -35,7 +35,7 @@ class BenchmarkSettings(FileSettings):
     lengths: str | None = setting(
         None,
         "times texts of these numbers of tokens, with commas between, of a pair both together; if not "
-        "given, 8,16,32 as far as the models read so many. Text as it comes is timed as well.",
+        "given, 8,16,32 as far as the models read so many. Texts at their own length are timed as well.",
         main=True,
     )
     threads: str = setting("1,2", "numbers of threads, with commas between.", main=True)
@@ -56,22 +56,22 @@ class BenchmarkSettings(FileSettings):
         if self.texts < self.rounds:
             raise UserError(f"--texts={self.texts}: expected at least one for each of the {self.rounds} rounds")
         if self.data_dir and self.data_file:
-            raise UserError("give --data_dir, where the run's data is, or --data_file, another file, not both")
+            raise UserError("--data_dir and --data_file exclude each other: give the run's data, or another file")
 
     def length_list(self, longest: int = 512, whose: str = "a model") -> list[int]:
-        """Ascending; UserError where one is over ``longest``. Under 4 the teacher's [CLS] and [SEP] leave no text."""
+        """The lengths, ascending. UserError if one is over ``longest``. Below 4, [CLS] and [SEP] leave no text."""
         if self.lengths is None:
             return [n for n in LENGTHS if n <= longest] or [longest]
         found = sorted(_numbers("lengths", self.lengths, 4, 512, "8,16,32"))
         if found[-1] > longest:
-            raise UserError(f"--lengths={found[-1]}: {whose} reads at most {longest} tokens")
+            raise UserError(f"--lengths={found[-1]}: too long, because {whose} reads at most {longest} tokens")
         return found
 
     def thread_list(self) -> list[int]:
         return sorted(_numbers("threads", self.threads, 1, 64, "1,2"))
 
     def teacher_list(self) -> list[str]:
-        """Precisions; none of them for "none"."""
+        """The precisions; an empty list for "none"."""
         if self.teacher_formats.strip() == "none":
             return []
         names = [n.strip() for n in self.teacher_formats.split(",")]
@@ -79,7 +79,7 @@ class BenchmarkSettings(FileSettings):
             if name not in TEACHER_PRECISIONS:
                 hint = did_you_mean(name, [*TEACHER_PRECISIONS, "none"])
                 known = ", ".join(TEACHER_PRECISIONS)
-                raise UserError(f"--teacher_formats={name}: expected some of {known}, with commas, or none.{hint}")
+                raise UserError(f"--teacher_formats={name}: expected one or more of {known}, or none.{hint}")
         return [n for n in TEACHER_PRECISIONS if n in names]
 
 

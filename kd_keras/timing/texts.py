@@ -1,4 +1,4 @@
-"""Real text of a wanted number of tokens, the same for every model that is timed."""
+"""Real text with a given number of tokens. Every model is timed on the same text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kd_keras.tasks import Rows
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.tokenizers import Tokenizer, WordPiece
 
-# An empty row adds nothing, so that many joined rows without enough tokens means there is no text.
+# An empty row adds nothing. If so many joined rows lack tokens, there is no text.
 _MOST_JOINED = 2000
 
 
@@ -23,11 +23,11 @@ class TimingTexts:
     """What is timed at one length.
 
     Attributes:
-      length: tokens of a text, of a pair's two texts together; None: text as it comes.
+      length: tokens of a text, or of a pair's two texts together. None: texts at their own length.
       student: input name → ids without padding.
       teacher: BERT input name → int32[texts, length], or None.
       different: how many of the texts differ.
-      joined: of the texts, those that one row was too short for.
+      joined: how many of the texts are made of several rows.
     """
 
     length: int | None
@@ -43,18 +43,18 @@ class TimingTexts:
 def timing_texts(
     rows: Rows, tokenizer: Tokenizer, teacher: WordPiece | None, length: int | None, count: int
 ) -> TimingTexts:
-    """``count`` texts that begin at different rows; a short one goes on with the rows after it.
+    """``count`` texts that begin at different rows. A short one continues with the rows after it.
 
     Args:
-      rows: where the text is from.
+      rows: the source of the text.
       tokenizer: the student's.
-      teacher: the teacher's, if it is timed too.
-      length: tokens that each text has then, of a pair half in each text; the teacher reads as many, [CLS] and [SEP]
-        among them. None: the rows as they are, the teacher's padded to its maximum length.
-      count: how many; rows are taken again where there are fewer.
+      teacher: the teacher's tokenizer, if the teacher is timed too.
+      length: tokens of each text; each text of a pair has half of them. The teacher's include [CLS] and [SEP]. None:
+        the rows as they are, with the teacher's padded to its maximum length.
+      count: how many. If there are fewer rows, rows are used again.
 
     Raises:
-      UserError: there is not enough text in ``rows``.
+      UserError: ``rows`` has too little text.
     """
     sides = [rows.text] if rows.text_b is None else [rows.text, rows.text_b]
     share = None if length is None else max(1, length // len(sides))
@@ -77,26 +77,26 @@ def timing_texts(
 
 
 def _sizes(texts: list[str], tokenizer: Tokenizer, teacher: WordPiece | None) -> np.ndarray:
-    """int64[rows]: tokens of each text, by whichever tokenizer has fewer."""
+    """int64[rows]: the tokens of each text, by the tokenizer that gives fewer."""
     sizes = tokenizer.encode(texts).lengths
     return sizes if teacher is None else np.minimum(sizes, teacher.encode(texts).lengths)
 
 
 def _order(sizes: list[np.ndarray], share: int | None) -> np.ndarray:
-    """Rows in the order in which they are taken: shuffled, those that are long enough first; empty ones never."""
+    """Shuffled rows, those that are long enough first. Empty rows are left out."""
     shortest = np.min(sizes, axis=0)
     order = rng(0, "timing texts").permutation(np.flatnonzero(shortest))
     if not len(order):
-        raise UserError("no row has text to time")
+        raise UserError("no row has text to time; expected at least one row that is not empty")
     return order if share is None else order[np.argsort(shortest[order] < share, kind="stable")]
 
 
 def _text_of(texts: list[str], sizes: np.ndarray, start: int, share: int | None) -> tuple[str, int]:
-    """The text at ``start``, with the next ones until it has ``share`` tokens, and how many rows that took."""
+    """The text from row ``start`` on, joined with the next ones up to ``share`` tokens, and how many rows it took."""
     parts, have = [texts[start]], int(sizes[start])
     while share is not None and have < share:
         if len(parts) > _MOST_JOINED:
-            raise UserError(f"--lengths: {len(texts):,} rows do not hold enough text to make one of {share} tokens")
+            raise UserError(f"--lengths: {len(texts):,} rows have too little text for one of {share} tokens")
         at = (start + len(parts)) % len(texts)
         parts.append(texts[at])
         have += int(sizes[at])

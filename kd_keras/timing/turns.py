@@ -1,4 +1,4 @@
-"""Latency of several models side by side: each in a process of its own, in turns, on the same texts."""
+"""Times several models side by side. Each has its own process, and they take turns on the same texts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from kd_keras.common.progress import progress
 from kd_keras.common.seeds import rng
 from kd_keras.common.stopping import held
 
-# Texts answered before the clock runs, in each turn: another model has had the caches since the last one.
+# In each turn, this many texts are answered before the clock starts: another model has used the caches meanwhile.
 WARM_UP = 5
-# Loads of a model in one process, of which the median counts; memory is read after the first.
+# A process loads its model this many times, and the median counts. Memory is read after the first time.
 _LOADS = 5
 
 Inputs = Mapping[str, Sequence[Sequence[int]]]
 
 
 class Worker:
-    """A fresh process (``deploy.worker``) that holds one model. Use as a context manager.
+    """A fresh process (``timing.worker``) that holds one model. Use it as a context manager.
 
     Args:
       kind: "tflite", "bert_tflite", "keras" or "saved_model".
@@ -60,7 +60,7 @@ class Worker:
         return self._ask(do="load", kind=self.kind, path=str(path), threads=self.threads)
 
     def run(self, inputs: Inputs, warm_up: int = WARM_UP, batch: int = 1) -> np.ndarray:
-        """float[texts]: milliseconds of each text, or ``batch`` of them, once the first ``warm_up`` were answered."""
+        """float[texts]: milliseconds of each text (or ``batch`` of them), after ``warm_up`` texts were answered."""
         lists = {name: [np.asarray(t).tolist() for t in texts] for name, texts in inputs.items()}
         return np.array(self._ask(do="run", inputs=lists, warm_up=warm_up, batch=batch)["ms"])
 
@@ -87,7 +87,7 @@ class Worker:
 
 
 def percentiles(ms: np.ndarray) -> dict[str, float]:
-    """p50, p90 and p99, interpolated, mean and smallest, in the unit of ``ms``."""
+    """p50, p90 and p99 (interpolated), mean and smallest, in the unit of ``ms``."""
     p50, p90, p99, mean, low = (float(v) for v in (*np.percentile(ms, (50, 90, 99)), np.mean(ms), np.min(ms)))
     return {"p50": p50, "p90": p90, "p99": p99, "mean": mean, "min": low, "calls": len(ms)}
 
@@ -97,14 +97,14 @@ def take_turns(
 ) -> dict[str, list]:
     """Name → float[texts or batches of a round] milliseconds, for each round.
 
-    In each round every worker answers the same slice of the texts, in an order drawn anew, so that whatever else the
-    machine does in the meantime falls on all alike.
+    In each round every worker answers the same slice of the texts, in a new random order. So other work on the machine
+    affects all of them alike.
 
     Args:
       workers: name → a worker with its model loaded.
-      inputs: name → its texts; text i is the same text for all.
+      inputs: name → its texts. Text i is the same text for all.
       rounds: number of slices.
-      what: for the progress bar.
+      what: the progress bar's title.
       batch: texts a call.
     """
     counts = {len(next(iter(i.values()))) for i in inputs.values()}
@@ -122,20 +122,20 @@ def take_turns(
 
 
 def ratio(slower: Sequence[np.ndarray], faster: Sequence[np.ndarray]) -> dict[str, float]:
-    """How many times faster by p50, computed round by round: {"median", "min", "max", "rounds"}."""
+    """How many times faster, by p50 of each round: {"median", "min", "max", "rounds"}."""
     each = [float(np.median(s) / np.median(f)) for s, f in zip(slower, faster, strict=True)]
     return {"median": float(np.median(each)), "min": min(each), "max": max(each), "rounds": len(each)}
 
 
 def load_and_memory(kind: str, path: Path, inputs: Inputs) -> dict[str, float]:
-    """One model in a fresh process, one thread.
+    """Measures one model in a fresh process with one thread.
 
     Returns:
-      load_ms: median of some loads, the file being in the system's cache.
-      first_ms: of the very first text.
-      peak_mb: largest resident memory of the whole process after all texts; interpreter, libraries and mapped pages of
-        the file are in it.
-      model_mb: of that, what came on top of the libraries once the model was loaded and used.
+      load_ms: median of some loads, with the file in the system's cache.
+      first_ms: time of the first text.
+      peak_mb: largest resident memory of the process over all texts, with interpreter, libraries and mapped pages of
+        the file.
+      model_mb: the part of it that loading and using the model added to the libraries.
     """
     with Worker(kind, 1) as worker:
         loads = [worker.load(path)]

@@ -1,7 +1,7 @@
-"""A fresh process that holds one model, answers texts, and tells milliseconds and memory.
+"""A fresh process that holds one model, answers texts, and reports milliseconds and memory.
 
-``timing.Worker`` starts it. A JSON object a line comes in, {"do": "load" | "run" | "memory", …}, and one a line goes
-out. Nothing is imported before "load" says what the model needs.
+``turns.Worker`` starts it. It reads a JSON object a line, {"do": "load" | "run" | "memory", …}, and writes one a line.
+It imports nothing before "load" says what the model needs.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.machine import memory_mb
 from kd_keras.common.processes import end_with
 
-# Some texts, prepared → an answer; and ids by input name, rows → these texts, prepared.
+# Answer takes prepared texts. Prepare takes ids by input name, and row numbers, and gives prepared texts.
 Answer = Callable[[Any], Any]
 Prepare = Callable[[dict, list[int]], Any]
 
 
 def main() -> None:
     end_with(os.getppid())
-    # Native libraries print where they like: answers have a descriptor of their own.
+    # Native libraries print to standard output, so the answers have a file descriptor of their own.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     held = _Held()
@@ -43,14 +43,14 @@ def main() -> None:
 
 
 class _Held:
-    """The model, and how a text is put before it."""
+    """The model, and the functions that prepare and answer texts."""
 
     def __init__(self) -> None:
         self._answer: Answer | None = None
         self._prepare: Prepare | None = None
 
     def load(self, kind: str, path: str, threads: int) -> dict:
-        """{"ms", "before"}: time from file to model, imports not counted, and memory in MB before that."""
+        """{"ms", "before"}: the time from file to model, without imports, and the memory in MB before that."""
         make = KINDS[kind](threads)
         self._answer = self._prepare = None
         gc.collect()
@@ -60,9 +60,9 @@ class _Held:
         return {"ms": 1e3 * (time.perf_counter() - started), "before": before}
 
     def run(self, inputs: dict[str, list[list[int]]], warm_up: int, batch: int = 1) -> dict:
-        """{"ms": […]} of each text, or of each ``batch`` of them, the last of which is filled with the first texts.
+        """{"ms": […]} of each text or batch. The last batch is filled up with the first texts.
 
-        The first ``warm_up`` ones are answered once more before.
+        The first ``warm_up`` ones are answered once before.
         """
         count = len(next(iter(inputs.values())))
         rows = [n % count for n in range(-(-count // batch) * batch)]
@@ -83,7 +83,7 @@ class _Held:
 
 
 def _tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
-    import ai_edge_litert.interpreter  # noqa: F401  not part of the time a model takes to load
+    import ai_edge_litert.interpreter  # noqa: F401  so that load times do not include the import
 
     from kd_keras.formats.litert import LiteRT
     from kd_keras.text.token_ids import TokenIds
@@ -106,7 +106,7 @@ def _bert_tflite(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
     student = _tflite(threads)
 
     def make(path: str) -> tuple[Answer, Prepare]:
-        # A file for many texts reads as many in one call.
+        # A file made for many texts reads that many in one call.
         return student(path)[0], lambda inputs, rows: [_padded(inputs, rows)]
 
     return make
@@ -129,7 +129,7 @@ def _keras(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
 
 def _saved_model(threads: int) -> Callable[[str], tuple[Answer, Prepare]]:
     tf = _tensorflow(threads)
-    import tensorflow_text  # noqa: F401  its ops are in the graph
+    import tensorflow_text  # noqa: F401  registers the graph's ops
 
     def make(path: str) -> tuple[Answer, Prepare]:
         model = tf.saved_model.load(path)
@@ -151,7 +151,7 @@ def _tensorflow(threads: int) -> Any:
 
 
 def _padded(inputs: dict[str, list[list[int]]], rows: list[int]) -> dict[str, np.ndarray]:
-    """int32[rows, time] of each input, right-padded with 0; an empty text alone has one 0."""
+    """int32[rows, time] of each input, right-padded with 0. If all texts are empty, time is 1."""
     out = {}
     for name, texts in inputs.items():
         out[name] = np.zeros((len(rows), max(1, *(len(texts[row]) for row in rows))), np.int32)

@@ -166,7 +166,7 @@ def test_compress_learns_from_the_answered_rows(away, data, gaps, monkeypatch):
 def test_a_benchmark_has_no_teacher_to_time(same):
     from kd_keras.timing.models import run_teacher
 
-    with pytest.raises(UserError, match="given as signals, so there is none to time; --teacher_formats=none"):
+    with pytest.raises(UserError, match="given as signals, so there is no model to time; --teacher_formats=none"):
         run_teacher(FinishedRun.open(same))
 
 

@@ -106,7 +106,7 @@ def test_memory_is_the_models(files, run_python):
 def test_what_fails_in_the_process_is_said(files, tmp_path):
     (tmp_path / "none.tflite").write_bytes(b"no model at all, but some bytes that are long enough")
     with Worker("tflite", 1) as worker:
-        with pytest.raises(UserError, match="none.tflite: not a TFLite file"):
+        with pytest.raises(UserError, match="none.tflite: cannot be loaded as a TFLite file"):
             worker.load(tmp_path / "none.tflite")
         worker.load(files / "float32.tflite")
         with pytest.raises(UserError, match="the process that timed tflite run ended: .*other"):

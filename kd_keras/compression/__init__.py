@@ -1,1 +1,1 @@
-"""Pruned and clustered students."""
+"""Prunes and clusters students."""

@@ -1,4 +1,4 @@
-"""A run folder with a pruned or clustered student, made from another run's student and its teacher's signals."""
+"""Writes a run folder with a pruned or clustered student, from another run's student and its teacher's signals."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Plan:
     """All that is read before TensorFlow is imported.
 
     Attributes:
-      run: whose student is compressed.
+      run: the run whose student is compressed.
       out: the run folder to write.
-      key: what makes the result what it is.
-      rows: what the student learns from, as far as the run's teacher labeled it.
-      logits: float32[rows of all, outputs], what the teacher said.
-      dev: what chooses.
-      done: an earlier run of the same command ended.
+      key: all that the result depends on.
+      rows: the rows that the run's teacher labeled. The student learns from them.
+      logits: float32[rows, outputs], the teacher's, over all ``rows``.
+      dev: the rows that choose the best weights.
+      done: whether an earlier run of the same command has finished.
     """
 
     run: FinishedRun
@@ -52,30 +52,30 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
     """Reads data and signals, and looks for what would stop the work later. Writes nothing, imports no TensorFlow.
 
     Raises:
-      UserError: no run, no signals, data that are gone, or an output folder that holds something else.
+      UserError: the run, its signals or its data is missing, or the output folder holds something else.
     """
     run, out = FinishedRun.open(model_dir), RunLayout(Path(local(output_dir, "--output_dir")))
     task, source = run.task, run.layout
     if task.is_text:
-        raise UserError(f"--model_dir={model_dir}: gives vectors; compress takes students with labels")
+        raise UserError(f"--model_dir={model_dir}: its student gives vectors; expected one with labels")
     if task.kind == "tagging":
-        raise UserError(f"--model_dir={model_dir}: task {task.name} tags tokens; compress takes sentences and pairs")
+        raise UserError(f"--model_dir={model_dir}: task {task.name} tags words; expected sentences or pairs")
     if out.root.resolve() == source.root.resolve():
-        raise UserError(f"--output_dir={output_dir}: is --model_dir itself; choose another folder")
+        raise UserError(f"--output_dir={output_dir}: is the same folder as --model_dir; choose another one")
     settings_key = {k: v for k, v in asdict(settings).items() if k != "data_dir"}
     key = {"student": run.student_hash, **settings_key}
     done = out.compression.is_file()
     if done and (said := files.differences(files.read_json(out.compression)["key"], key)):
         raise UserError(
             f"--output_dir={output_dir}: holds a student that was compressed with other settings "
-            f"({'; '.join(said[:3])}); choose another"
+            f"({'; '.join(said[:3])}); choose another folder"
         )
     if not done and (out.root.is_file() or (out.root.is_dir() and any(out.root.iterdir()))):
-        raise UserError(f"--output_dir={output_dir}: is there and not empty; choose another folder")
+        raise UserError(f"--output_dir={output_dir}: exists and is not empty; choose another folder")
     check_output_dir(out.root)
     data = run.data(settings.data_dir)
     if not has_label(data.dev).any():
-        raise UserError(f"{data.source}: its dev split has no labels to choose the best weights by")
+        raise UserError(f"{data.source}: its dev split has no labels; they are needed to choose the best weights")
     sets = {"train": data.train} | ({"rest": data.rest} if data.rest is not None else {})
     for path in source.transfer_sets():
         sets[path.stem] = transfer.load(path, None, data.train.label).rows
@@ -84,16 +84,16 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
     rows = list(sets.values())
     for n, some in enumerate(logits):
         there = np.isfinite(some).all(1)
-        if not there.all():  # given signals may lack some
+        if not there.all():  # given signals may lack some rows
             rows[n], logits[n] = rows[n].take(np.flatnonzero(there)), some[there]
     return Plan(run, out, settings, key, rows, np.concatenate(logits), data.dev, done)
 
 
 def run(plan: Plan) -> dict:
-    """Fine-tunes, measures and writes the run folder; what ``compress.json`` holds.
+    """Fine-tunes, measures and writes the run folder. Returns what ``compress.json`` holds.
 
     Raises:
-      UserError: see :func:`check`; a student that is built otherwise; a full disk.
+      UserError: see :func:`check`; also if the student has another structure, or the disk is full.
     """
     from kd_keras.compression import methods
     from kd_keras.students.inference import predict
@@ -143,9 +143,9 @@ def run(plan: Plan) -> dict:
 
 
 def _link_what_stays(source: RunLayout, made: RunLayout) -> None:
-    """What predict, export and benchmark need of a run, and what another compress learns from.
+    """Links what predict, export, benchmark and another compress need of a run.
 
-    Its scores and exports are another student's and stay behind.
+    Scores and exports are left out, because they belong to the other student.
     """
     single = (source.flags, source.task, source.tokenizer, source.vocab, source.labels)
     folders = [*source.every_teacher(), source.root / "signals", source.root / "transfer", source.piped]

@@ -1,8 +1,8 @@
-"""Pruning and clustering of a student's kernels by tensorflow-model-optimization, while it follows its teacher.
+"""Prunes and clusters a student's kernels with tensorflow-model-optimization, while the student follows its teacher.
 
-The work is done on the student's tf_keras twin, whose weights go back into the Keras 3 student. Pruning: Zhu & Gupta
-2017 (smallest values to zero, cubic schedule); clustering: Han et al. 2016, section 3 (shared values, their centroids
-fine-tuned).
+The work is done on the student's tf_keras twin. Its weights then go back into the Keras 3 student. Pruning follows
+Zhu & Gupta 2017: the smallest values become zero, on a cubic schedule. Clustering follows Han et al. 2016, section 3:
+values are shared, and their centroids are fine-tuned.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from kd_keras.text.batches import training_batches
 from kd_keras.text.token_ids import TokenIds
 
 Weights = dict[str, list[np.ndarray]]
-# Finding the smallest of some million values takes a second, so masks are drawn anew only so many times.
+# Finding the smallest of a million values takes a second, so masks are computed only this many times.
 _MASKS = 10
 
 
 class PrunableBidirectional(tf_keras.layers.Bidirectional):
-    """A BiLSTM whose four kernels are pruned; tensorflow-model-optimization prunes no Bidirectional by itself."""
+    """A BiLSTM whose four kernels are pruned. tensorflow-model-optimization alone does not prune a Bidirectional."""
 
     def get_prunable_weights(self) -> list:
         cells = (self.forward_layer.cell, self.backward_layer.cell)
@@ -39,7 +39,7 @@ class PrunableBidirectional(tf_keras.layers.Bidirectional):
 
 
 class _NearestOfSorted(ClusteringAlgorithm):
-    """The nearest centroid of each value by binary search.
+    """Finds the nearest centroid of each value by binary search.
 
     The library's own way holds values × centroids numbers at once: gigabytes for a student's embeddings.
     """
@@ -71,15 +71,15 @@ def fine_tune(
     dev_ids: Mapping[str, TokenIds],
     dev_score: Callable[[np.ndarray], float],
 ) -> dict:
-    """Prunes or clusters ``student``, in place: it gets the best weights on dev among those that are whole.
+    """Prunes or clusters ``student`` in place. It gets the best weights on dev of the rounds that are complete.
 
     Args:
       student: a Keras 3 student.
-      step: "prune", "cluster", or "cluster_sparse", which leaves zeros zero.
+      step: "prune", "cluster", or "cluster_sparse", which keeps zeros.
       settings: how far, and how long.
-      ids: what it reads, as {"ids"} or {"ids_a", "ids_b"}.
-      teacher_logits: float32[rows, outputs], what it follows, by mean squared error.
-      dev_ids: what it is chosen on.
+      ids: what the student reads, as {"ids"} or {"ids_a", "ids_b"}.
+      teacher_logits: float32[rows, outputs]. The student follows them by mean squared error.
+      dev_ids: the dev rows that choose the best weights.
       dev_score: logits of dev → a number; more is better.
 
     Returns:
@@ -87,12 +87,12 @@ def fine_tune(
       "best_update", "twin_difference"}.
 
     Raises:
-      UserError: the loss is no number any more.
+      UserError: the loss is not finite.
     """
     tf_keras.utils.set_random_seed(settings.seed)
     rounds = min(settings.rounds, settings.updates)
     every = math.ceil(settings.updates / rounds)
-    whole = math.ceil(rounds / 2) if step == "prune" else 1  # the first round whose weights are what was asked for
+    whole = math.ceil(rounds / 2) if step == "prune" else 1  # the first round that has the whole sparsity
     wrapped, strip, callbacks = _wrapped(student, step, settings, whole * every)
     rate = tf_keras.optimizers.schedules.CosineDecay(settings.learning_rate, rounds * every)
     wrapped.compile(tf_keras.optimizers.Adam(rate, global_clipnorm=1.0), loss={"logits": "mse"})
@@ -114,10 +114,10 @@ def put(weights: Weights, model) -> None:
 
 
 def _wrapped(student: keras.Model, step: str, settings: CompressSettings, ends: int) -> tuple:
-    """The twin to train, what strips it, and the callbacks that its training needs."""
+    """The twin to train, the function that strips it, and the callbacks that its training needs."""
     if step == "prune":
         often = max(1, ends // _MASKS)
-        # A schedule ends at one of its own steps, or the last part of the sparsity never comes.
+        # The end must be a step of the schedule; otherwise the last part of the sparsity is never reached.
         schedule = tfmot.sparsity.keras.PolynomialDecay(
             0.0, settings.sparsity, begin_step=0, end_step=ends // often * often, frequency=often
         )
@@ -140,7 +140,7 @@ def _wrapped(student: keras.Model, step: str, settings: CompressSettings, ends: 
 
 
 class _Best(tf_keras.callbacks.Callback):
-    """After each round that counts: the twin's weights into the student, its dev score, the best kept."""
+    """After each complete round it copies the twin's weights into the student, scores dev, and keeps the best."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class _Best(tf_keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         entry = {"update": (epoch + 1) * self._every, "loss": float(logs["loss"]), "dev": None}
         if not math.isfinite(entry["loss"]):
-            raise UserError(f"the loss is {entry['loss']} at update {entry['update']}: lower --learning_rate")
+            raise UserError(f"the loss is {entry['loss']} at update {entry['update']}: use a lower --learning_rate")
         self.rounds.append(entry)
         if epoch + 1 < self._whole:
             return

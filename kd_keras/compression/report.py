@@ -1,4 +1,4 @@
-"""What compressing changed: bytes, zeros, distinct values, scores."""
+"""What compression changed: bytes, zeros, distinct values, scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kd_keras.tasks import Task
 
 
 def kernels(student) -> dict[str, np.ndarray]:
-    """Name → the arrays that are pruned and clustered, read from a Keras 3 student."""
+    """Name → array, for the arrays of a Keras 3 student that are pruned and clustered."""
     weights = student_weights(student)
     found = {layer.name: layer.get_weights()[0] for layer in student.layers if layer.name.startswith("embeddings")}
     for name in ("forward", "backward"):
@@ -25,7 +25,7 @@ def kernels(student) -> dict[str, np.ndarray]:
 
 
 def measured(student, path: Path) -> dict:
-    """Bytes of the file, as it is and packed, and zeros and distinct values of each kernel."""
+    """The file's bytes, plain and gzipped, and each kernel's zeros and distinct values."""
     about = {
         name: {"values": v.size, "zeros": float(np.mean(v == 0)), "distinct": len(np.unique(v))}
         for name, v in kernels(student).items()
@@ -35,7 +35,7 @@ def measured(student, path: Path) -> dict:
 
 
 def verdict(results: dict) -> str:
-    """In one line what it cost and what it saved."""
+    """Says in one line what compression cost and saved."""
     before, after, metric = results["before"], results["after"], results["metric"]
     done = {"prune": "Pruned", "cluster": "Clustered"}.get(results["key"]["method"], "Pruned and clustered")
     return (

@@ -1,4 +1,4 @@
-"""How to compress, as flags; no TensorFlow import."""
+"""How to compress, as flags. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ class CompressSettings(Checked):
         super().__post_init__()
 
     def steps(self) -> tuple[str, ...]:
-        """What is done one after the other; "cluster_sparse" leaves zeros zero."""
+        """The steps in their order. "cluster_sparse" keeps zeros."""
         return {"prune": ("prune",), "cluster": ("cluster",), "prune_cluster": ("prune", "cluster_sparse")}[self.method]

@@ -1,4 +1,4 @@
-"""The student as a tf_keras model with the same weights: the only Keras that tensorflow-model-optimization knows."""
+"""The student as a tf_keras model with the same weights. tensorflow-model-optimization knows no other Keras."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kd_keras.students.settings import LAST, MEAN, VECTOR
 from kd_keras.students.weights import student_weights
 from kd_keras.text.token_ids import TokenIds
 
-# Of logits, relative to the largest: two Kerases add up in another order.
+# Allowed difference of logits, relative to the largest. The two versions of Keras add in different orders.
 _SAME = 1e-5
 
 
@@ -33,7 +33,7 @@ def twin(
 
     Args:
       student: a BiLSTM or siamese student.
-      wrap: called with each layer that has kernels, weights in place; gives the layer to use.
+      wrap: called with each layer that has kernels, once it has its weights. Returns the layer to use.
       embedding, bidirectional: classes to use instead of tf_keras' own.
 
     Returns:
@@ -41,9 +41,9 @@ def twin(
       outputs]}.
 
     Raises:
-      UserError: ``student`` is built otherwise.
+      UserError: ``student`` has another structure.
     """
-    weights = student_weights(student)  # refuses what is no such student
+    weights = student_weights(student)  # refuses a student of another structure
 
     def made(layer: tf_keras.layers.Layer, shape: tuple) -> tf_keras.layers.Layer:
         layer.build(shape)
@@ -55,7 +55,7 @@ def twin(
         if isinstance(source, keras.layers.Embedding):
             layer = embedding(source.input_dim, source.output_dim, name=source.name, trainable=source.trainable)
             channels.append(made(layer, (None, None)))
-    # The cell by itself: tf_keras' LSTM layer would trace a GPU's kernel too, which takes half a minute.
+    # The cell alone: tf_keras' LSTM layer would trace a GPU's kernel too, which takes half a minute.
     cell = tf_keras.layers.LSTMCell(weights.forward.hidden)
     lstm = tf_keras.layers.RNN(cell, return_sequences=weights.pooling != LAST, name="lstm")
     bilstm = made(bidirectional(lstm, name="bilstm"), (None, None, weights.embeddings.shape[1]))
@@ -73,12 +73,12 @@ def twin(
     def pool(ids):
         embedded = [channel(ids) for channel in channels]
         x = tf.concat(embedded, -1) if len(embedded) > 1 else embedded[0]
-        # Handed over by itself: a wrapped Embedding makes no mask, and padding would be read as words.
+        # The mask is passed on, because a wrapped Embedding makes none and padding would be read as words.
         mask = tf.not_equal(ids, 0)
         states = bilstm(embedding_dropout(word_dropout(x)), mask=mask)
         if weights.pooling == LAST:
             return states
-        mask = tf.expand_dims(tf.cast(mask, tf.float32), -1)  # as students.encoder does it
+        mask = tf.expand_dims(tf.cast(mask, tf.float32), -1)  # as in students.encoder
         if weights.pooling == MEAN:
             return tf.reduce_sum(states * mask, 1) / tf.maximum(tf.reduce_sum(mask, 1), 1.0)
         return tf.reduce_max(states * mask - 2.0 * (1.0 - mask), 1) * tf.reduce_max(mask, 1)
@@ -102,13 +102,13 @@ def require_same_logits(student: keras.Model, other, ids: Mapping[str, TokenIds]
     """The largest difference of a logit between the student and its twin.
 
     Raises:
-      UserError: it is more than rounding makes.
+      UserError: it is larger than rounding explains.
     """
     want, got = predict(student, ids), predict(other, ids)
     difference = float(np.abs(want - got).max())
     if not difference <= _SAME * max(1.0, float(np.abs(want).max())):
         raise UserError(
-            f"student.keras: its tf_keras twin gives logits that differ by {difference:.2g}; a student that is built "
-            "otherwise than train builds it cannot be compressed"
+            f"student.keras: the logits of its tf_keras twin differ by {difference:.2g}; compress takes only students "
+            "with the structure that train builds"
         )
     return difference

@@ -251,7 +251,7 @@ def test_other_commands_say_whom_to_ask(away, runs, run_verb):
     predict = run_verb("predict", [f"--model_dir={folder}", "good film"])[0]
     assert predict["code"] == 2 and "python -m kd_keras.embed asks it" in predict["err"]
     compress = run_verb("compress", [f"--model_dir={folder}", "--output_dir=x"])[0]
-    assert compress["code"] == 2 and "gives vectors; compress takes students with labels" in compress["err"]
+    assert compress["code"] == 2 and "gives vectors; expected one with labels" in compress["err"]
     other = run_verb("pretrain", [f"--output_dir={away / 'one'}", f"--unlabeled_files={away}/text.txt"])[0]
     assert other["code"] == 2 and "run" in other["err"] and other["err"].count("\n") == 1, other["err"]
     evaluate = run_verb("evaluate", [f"--model_dir={folder}", f"--data_file={away}/dev.csv"])[0]

@@ -58,7 +58,7 @@ def test_the_twin_gives_the_students_logits(name, make_model):
     twin = methods.twin(student)
     np.testing.assert_allclose(predict(twin, ids), predict(student, ids), atol=1e-5)
     twin.get_layer("bilstm").set_weights([w + 0.1 for w in twin.get_layer("bilstm").get_weights()])
-    with pytest.raises(UserError, match="logits that differ"):
+    with pytest.raises(UserError, match="the logits of its tf_keras twin differ by"):
         methods.require_same_logits(student, twin, draw_ids(tuple(student.input), 3))
 
 

@@ -1,8 +1,8 @@
 """``--ablate=augmentation``: {no distillation, distillation} × {no augmentation, mask, pos, ngram, all}.
 
-The grid that Tang et al. 2019 do not print. Every arm has the same student, first weights, budget of updates and
-dev scores; the arms without distillation learn a made row with its source row's gold label, so that the two columns
-differ in what teaches, not in what is read.
+Tang et al. 2019 do not print this grid. Every arm has the same student, first weights, budget of updates and dev
+scores. Without distillation, a made row has the gold label of its source row. So the two columns read the same text and
+differ only in what teaches.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROW = {"none": "training rows only", "mask": "+ masking", "pos": "+ same-tag wo
 
 
 def run_augmentation_grid(run: Run) -> dict:
-    """Trains the grid, each finished arm found again; writes ``ablation.json``, ``report.md`` and a plot."""
+    """Trains the grid and writes ``ablation.json``, ``report.md`` and a plot. Finished arms are found again."""
     job, layout = run.job, run.layout
     inputs = prepare(run, transfer_sets(run, GRID))
     plans = [
@@ -69,7 +69,7 @@ def _reported(inputs: Inputs, job: Job) -> tuple[str, str]:
 
 
 def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, dict]:
-    """The grid as text, and every arm's scores."""
+    """The grid as text, and the scores of every arm."""
     scored = scored_splits(inputs)
     scores = {name: arm_scores(job, scored, arms) for name, arms in cells.items()}
     metric = job.task.metric
@@ -84,7 +84,7 @@ def _table(job: Job, inputs: Inputs, cells: dict[str, list[Arm]]) -> tuple[str, 
                 [100 * e[metric] for e in scores[f"{kind}-{rules}"]["per_seed"][split]]
                 for kind in (BASELINE, DISTILLED)
             ]
-            # The same seed on both sides, so the spread of the gain is that of the pairs.
+            # Both sides have the same seed, so the gain's spread is over pairs.
             gains = [d - b for b, d in zip(*each, strict=True)]
             line += [spread_cell(values) for values in each] + [spread_cell(gains, "+")]
         lines.append(line)
@@ -100,13 +100,13 @@ def _markdown(job: Job, result: dict, table: str) -> str:
 
 {table}
 
-Percent; {over}; gains are taken seed by seed.
+Scores are in percent; {over}. Gains are taken seed by seed.
 Teacher: {result["teacher"]["name"]}, {report.teacher_in_words(result, metric)}.
 
 All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each by
-itself); weights were chosen by dev {metric}. Arms without distillation learn the gold labels; a made row has its
-source row's. Distilled arms {learn} on the same rows. The last column answers: is
-distillation better than plain training on the same text?
+itself). Dev {metric} chose the weights. Arms without distillation learn the gold labels; a made row has its source
+row's. Distilled arms {learn} on the same rows. The last column says whether
+distillation is better than plain training on the same text.
 
 ![scores of all arms](plots/ablation.png)
 

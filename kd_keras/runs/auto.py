@@ -1,7 +1,7 @@
 """What ``auto`` means for a student: recipe, rate and length, by the task, its text and its teacher.
 
-The papers' recipes name their own settings, and what is given by hand is followed. The numbers are measured, see
-docs/results/own-data.md.
+Recipes of papers have their own settings, and settings given by hand are kept. docs/results/own-data.md has the
+measurements behind the numbers.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from kd_keras.tasks import Task, is_gold
 from kd_keras.text.batches import steps_per_epoch
 
 _RATES = {"adam": 3e-3, "adamw": 3e-3, "adadelta": 1.0}
-# Updates of a student: so many passes over its text, within limits.
+# A student makes this many passes over its text, within these limits of updates.
 _PASSES, _FEWEST, _MOST, _EVALS, _PATIENCE = 15.0, 1200, 2500, 12, 5
 
 
 def decided(settings: RecipeSettings, task: Task, ablate: str = "none", given: bool = False) -> RecipeSettings:
-    """``settings`` with recipe, alpha and weights decided, as far as the task alone decides them.
+    """``settings`` with recipe, alpha and weights decided, as far as the task alone can decide them.
 
     Args:
-      ablate: the run's grid, see ``JobSettings``.
+      ablate: the run's grid (``JobSettings``).
       given: whether the teacher is given as signals, which have no representation.
     """
     if settings.chosen:
         return settings
     by_hand = settings.recipe != AUTO
-    # Who gives a mix, a temperature or a grid, or has pairs or scores, gets the logits: Tang et al. 2019.
+    # A mix, a temperature, a grid, pairs or scores mean the logits: Tang et al. 2019.
     mixed = settings.mixed_by_hand or ablate == "augmentation"
     joint = not (by_hand or mixed or given or task.is_pair or task.is_regression or ablate == "recipes")
     recipe = settings.recipe if by_hand else "joint" if joint else "soft"
@@ -50,13 +50,13 @@ def decided(settings: RecipeSettings, task: Task, ablate: str = "none", given: b
 def mix(
     settings: RecipeSettings, metric: str, label: np.ndarray, teacher: np.ndarray, floor: np.ndarray | None
 ) -> tuple[RecipeSettings, list[str]]:
-    """The recipe that suits the teacher, and a line that says so; by hand nothing is changed.
+    """The recipe that suits the teacher, and a line that says so. Settings given by hand are not changed.
 
     Args:
-      settings: of :func:`decided`.
-      label: int[rows], or int[rows, labels], gold labels of dev; of a tagging, whose tags nothing is decided by.
+      settings: those of :func:`decided`.
+      label: gold labels of dev, int[rows] or int[rows, labels]. A tagging task's tags decide nothing.
       teacher: float[rows, classes], the teacher's logits.
-      floor: the linear model's.
+      floor: float[rows, classes], the linear model's logits.
     """
     if not settings.chosen or isinstance(label, Ragged):
         return settings, []
@@ -68,30 +68,30 @@ def mix(
         error = standard_error(metric, label, teacher)
         if mine < least + error:
             said = (
-                f"recipe: half gold labels, half logits (--recipe=soft --alpha=0.5), as the teacher's dev {metric} "
-                f"{100 * mine:.2f} is not over the linear model's {100 * least:.2f} by its standard error "
+                f"recipe: half gold labels, half logits (--recipe=soft --alpha=0.5), because the teacher's dev "
+                f"{metric} {100 * mine:.2f} is not above the linear model's {100 * least:.2f} by its standard error "
                 f"({100 * error:.2f})"
             )
             return replace(settings, recipe="soft", alpha=0.5), [said]
-    # Of one label a text the classes of a row are told apart, of several the rows of a label.
+    # With one label a text, a row's classes are compared; with several, a label's rows.
     spread = float((teacher - teacher.mean(0 if label.ndim == 2 else -1, keepdims=True)).std())
     if spread < 0.5:
         said = (
-            f"recipe: distributions (--soft=kl --temperature=1), as the teacher's logits spread by {spread:.2f} only: "
-            "their squared errors would teach little"
+            f"recipe: distributions (--soft=kl --temperature=1), because the teacher's logits spread by only "
+            f"{spread:.2f}: their squared errors would teach little"
         )
         return replace(settings, soft="kl", temperature=1.0), [said]
     return settings, [
-        f"recipe: {settings.recipe}, chosen as the teacher reaches the linear model on dev and its logits spread by "
+        f"recipe: {settings.recipe}, because the teacher reaches the linear model on dev and its logits spread by "
         f"{spread:.2f}"
     ]
 
 
 def training(settings: TrainSettings, rows: int) -> TrainSettings:
-    """``settings`` with a number in the place of every auto.
+    """``settings`` with a number for every auto.
 
     Args:
-      rows: of the largest set that a student learns from.
+      rows: size of the largest set that a student learns from.
     """
     rate = _RATES[settings.optimizer] if settings.learning_rate == AUTO else settings.learning_rate
     if settings.epochs != AUTO:

@@ -1,4 +1,4 @@
-"""The student that is kept, label by label: a table and a picture."""
+"""The kept student, label by label: a table and a picture."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kd_keras.runs.drawn_names import numbered, shortened
 from kd_keras.runs.error_plots import BARS, WORST, bars
 from kd_keras.runs.plots import BLUE
 
-# Rows of the table; metrics.json has all.
+# The table has at most this many rows; metrics.json has all.
 _MOST = 40
-NUMBERED = "The picture calls some labels by their number (#), which is their line in labels.txt."
+NUMBERED = "The picture shows some labels by a number (#). It is their line in labels.txt."
 
 
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """Markdown of label → "rows", "given", "precision", "recall", "f1"; of many labels those of the lowest F1."""
+    """Markdown of label → "rows", "given", "precision", "recall", "f1". If there are many, those of the lowest F1."""
     shown = list(found)
     if len(shown) > _MOST:
         shown = sorted(found, key=lambda name: found[name]["f1"])[:_MOST]
@@ -29,7 +29,7 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
         for name, each in ((name, found[name]) for name in shown)
     ]  # fmt: skip
     rest = (
-        f"\n\nThe {len(shown)} of the lowest F1; metrics.json has all {len(found)}." if len(shown) < len(found) else ""
+        f"\n\nOnly the {len(shown)} of the lowest F1. metrics.json has {len(found)}." if len(shown) < len(found) else ""
     )
     head = ["label", *(["#"] if numbers else []), "rows", "given", "precision", "recall", "F1"]
     return markdown_table(head, lines) + rest + ("\n\n" + NUMBERED if numbers else "")

@@ -1,4 +1,4 @@
-"""Entities language by language and type by type: a picture and tables."""
+"""Entities by language and by type: a picture and tables."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _COLORS = {"teacher": GREY, "student": BLUE, "no distillation": ORANGE}
 _METRICS = {
     "entity_f1": "F1", "conlleval_f1": "conlleval F1", "entity_precision": "precision", "entity_recall": "recall",
 }  # fmt: skip
-# Languages beside one another in one row of bars, and columns of a name under its bars.
+# Languages in one row of bars, and characters of a name under its bars.
 _ROW, _NAME = 24, 18
-NUMBERED = "The picture calls some of them by their number (#)."
+NUMBERED = "The picture shows some of them by a number (#)."
 
 
 def picture(scores: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Bars of each language, the lowest first by the second title's F1 (the student's), or by that of the only one.
+    """Bars for each language, the lowest F1 first. The second title (the student) decides the order, if there is one.
 
     Args:
-      scores: title ("teacher", "student", "no distillation") → language → F1, a fraction; 1 to 5 titles. A language
-        that one of them lacks has no bar there.
+      scores: title ("teacher", "student", "no distillation") → language → F1, a fraction. There are 1 to 5 titles. If
+        a title lacks a language, it has no bar there.
     """
     titles = list(scores)
     by = scores[titles[:2][-1]]
@@ -47,8 +47,8 @@ def picture(scores: Mapping[str, Mapping[str, float]]) -> Figure:
         _bars(ax, scores, shown)
         under = [names[name] for name in shown]
         ax.set_xticks(range(len(shown)), under, fontsize=9, **look(under), **turned)
-        side = max(0, 3 - wide) / 2  # or one bar alone is a wall
-        ax.set_xlim(-0.6 - side, wide - 0.4 + side)  # a bar is as thick in every row
+        side = max(0, 3 - wide) / 2  # without it, a single bar would fill the whole width
+        ax.set_xlim(-0.6 - side, wide - 0.4 + side)  # bars have the same width in every row
         ax.set_ylim(0, 100)
         ax.tick_params(axis="x", length=0)
         ax.set_ylabel("entity F1, %")
@@ -71,8 +71,8 @@ def _bars(ax: Any, scores: Mapping[str, Mapping[str, float]], shown: Sequence[st
 def table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """Markdown of title → language → "rows" and metrics (:func:`kd_keras.metrics.by_group`).
 
-    Of several titles the strict F1 of each; of one all four metrics. Languages by name, and at the end their mean, in
-    which each counts alike.
+    Several titles have one column each, with strict F1. A single title has all four metrics. Languages are sorted by
+    name. The last line is their mean, in which each counts alike.
     """
     languages = sorted({name for each in found.values() for name in each})
     if len(found) > 1:
@@ -111,7 +111,7 @@ def type_table(found: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _numbers(names: Collection[str]) -> dict[str, list[str]]:
-    """A cell for each name where the picture needs its number, else nothing."""
+    """A cell for each name that has a number in the picture. Empty if none has."""
     ordered = sorted(names)
     return {name: [str(n)] for n, name in enumerate(ordered, 1)} if numbered(ordered, _NAME) else {}
 

@@ -21,15 +21,15 @@ from kd_keras.teachers.settings import WORD
 from kd_keras.text.tokenizers import always_kept
 from kd_keras.text.truncation import HEAD, check_truncation
 
-_UNMIXED = {"joint": "adds the labels' loss to that of the logits, each with weight 1",
-            "hard": "follows the teacher's labels alone"}  # fmt: skip
+_UNMIXED = {"joint": "adds the loss of the labels to the loss of the logits, each with weight 1",
+            "hard": "follows only the teacher's labels"}  # fmt: skip
 
 
 def check(job: Job) -> Run:
-    """The run that the job may start. Writes nothing.
+    """Returns the run that the job may start. Writes nothing.
 
     Raises:
-      UserError: unknown teacher, output folder of another task or run, vectors that are missing, …
+      UserError: unknown teacher, output folder of another task or run, missing vectors, …
     """
     if job.job.teacher_signals is not None:  # before they are read
         check_given(job)
@@ -49,7 +49,7 @@ def check(job: Job) -> Run:
 
 
 def _check_flags(job: Job) -> None:
-    """What cannot go together, or not with the task."""
+    """Refuses flags that exclude each other, or that do not suit the task."""
     job.cluster.check()
     task, recipe, ablate = job.task, job.recipe, job.job.ablate
     if job.job.tensorboard:
@@ -58,63 +58,63 @@ def _check_flags(job: Job) -> None:
     job.teacher.check_machine()
     if recipe.logit_head == "own" and ablate == "none" and recipe.recipe in ("soft", "hard"):
         raise UserError(
-            f"--logit_head=own: the recipe {recipe.recipe} has one last layer for all that it learns; take joint, "
+            f"--logit_head=own: the recipe {recipe.recipe} has one last layer for everything; use --recipe=joint, "
             "two_stage or staged"
         )
     student_name(job.student, task.is_pair, task.is_tagging)
     still = job.warm.student_from is not None and not job.warm.student_rate
     if still and (taught := [r for r in job.recipes if r.startswith(("two_stage", "staged"))]):
         raise UserError(
-            f"--student_rate=0: the recipe {taught[0]} teaches the encoder, which stays; take soft or joint"
+            f"--student_rate=0: the recipe {taught[0]} trains the encoder, but rate 0 freezes it; use soft or joint"
         )
     if task.is_tagging:
         _check_tagging(job)
     elif job.label.hidden == WORD:
-        raise UserError(f"--hidden={WORD}: task {task.name} has no tags of words; take cls or mean")
+        raise UserError(f"--hidden={WORD}: task {task.name} has no tags of words; use cls or mean")
     check_truncation("teacher_truncation", job.teacher.teacher_truncation, task.name, task.is_pair)
     check_truncation("student_truncation", job.student.student_truncation, task.name, task.is_pair)
     if task.is_regression and recipe.soft == "kl":
-        raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; take --soft=mse")
+        raise UserError(f"--soft=kl: task {task.name} is a regression, which has no distribution; use --soft=mse")
     if task.is_regression and recipe.recipe == "hard":
-        raise UserError(f"--recipe=hard: task {task.name} is a regression, whose teacher gives no labels; take another")
+        raise UserError(f"--recipe=hard: task {task.name} is a regression, so its teacher gives no labels; use soft")
     for name in job.recipes:
         if recipe.alpha and name in _UNMIXED:
             raise UserError(f"--alpha={recipe.alpha:g}: the recipe {name} {_UNMIXED[name]}; leave --alpha out")
     if ablate == "recipes" and recipe.recipe != "soft":
-        raise UserError(f"--recipe={recipe.recipe}: --ablate=recipes tries every recipe by itself")
+        raise UserError(f"--recipe={recipe.recipe}: --ablate=recipes tries every recipe; leave --recipe out")
 
 
 def _check_tagging(job: Job) -> None:
-    """What makes no sense of words that have tags of their own."""
+    """Refuses what does not suit words with tags."""
     task = job.task.name
     if job.label.hidden not in ("none", WORD):
-        raise UserError(f"--hidden={job.label.hidden}: task {task} is a tagging, whose words have states; take {WORD}")
+        raise UserError(f"--hidden={job.label.hidden}: the tagging {task} needs states of words; use --hidden={WORD}")
     if job.augment.augment != "none":
-        raise UserError(f"--augment={job.augment.augment}: task {task} is a tagging, whose words stay; leave it out")
+        raise UserError(f"--augment={job.augment.augment}: would change the words of the tagging {task}; leave it out")
     if job.job.ablate == "augmentation":
-        raise UserError(f"--ablate=augmentation: task {task} is a tagging, whose words stay; take --ablate=recipes")
+        raise UserError(f"--ablate=augmentation: would change the words of the tagging {task}; use --ablate=recipes")
     for flag, how in (("teacher", job.teacher.teacher_truncation), ("student", job.student.student_truncation)):
         if how != HEAD:
             raise UserError(
-                f"--{flag}_truncation={how}: task {task} is a tagging, whose long sentences are read in windows; leave "
-                "the flag out"
+                f"--{flag}_truncation={how}: long sentences of the tagging {task} are read in windows and never cut; "
+                "leave the flag out"
             )
 
 
 def _check_text(job: Job) -> None:
-    """What transfer text there is to be."""
+    """Refuses transfer text that does not suit the other flags."""
     ablate, more = job.job.ablate, job.augment.augment != "none" or job.unlabeled.wanted or job.data.rest is not None
     if ablate == "augmentation":
         if job.augment.augment != "none":
-            raise UserError(f"--augment={job.augment.augment}: --ablate={ablate} tries every --augment by itself")
+            raise UserError(f"--augment={job.augment.augment}: --ablate={ablate} tries every value; leave it out")
         if job.unlabeled.wanted:
             raise UserError(
-                "--unlabeled… with --ablate=augmentation: half of its students learn from labels alone, which "
-                "unlabeled text does not have; add --unlabeled=none, or take --ablate=transfer_sizes"
+                "--unlabeled… with --ablate=augmentation: half of its students learn only from labels, which "
+                "unlabeled text does not have; add --unlabeled=none, or use --ablate=transfer_sizes"
             )
         if job.data.rest is not None:
             raise UserError(
-                "--labels_per_class with --ablate=augmentation: half of its students learn from labels alone, which "
+                "--labels_per_class with --ablate=augmentation: half of its students learn only from labels, which "
                 "the other training rows do not have; leave one of the two out"
             )
     if ablate == "transfer_sizes" and not more:
@@ -130,8 +130,8 @@ def _check_text(job: Job) -> None:
 
 
 def _check_models(job: Job) -> None:
-    """Teacher, vocabulary, vectors, and signals that are given."""
-    job.student.width()  # looks into --vectors
+    """Checks teacher, vocabulary, vectors and given signals."""
+    job.student.width()  # reads --vectors
     if job.given is not None:
         if not job.lends:
             return
@@ -164,20 +164,20 @@ def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
         here = teachers[number - 1].manifest()["fingerprint"]
         if manifest["teacher"] != here:
             said = "; ".join(files.differences(manifest["teacher"], here))
-            raise UserError(f"--signals={folder}: {split} has signals from another teacher ({said})")
+            raise UserError(f"--signals={folder}: the signals of {split} are from another teacher ({said})")
         if manifest["data"] != rows.fingerprint():
-            raise UserError(f"--signals={folder}: {split} has signals of other data than this run's")
+            raise UserError(f"--signals={folder}: the signals of {split} are for other data than this run's")
 
 
 def check_folder(layout: RunLayout, name: str, key: dict, command: str = "train") -> None:
-    """Whether a run of ``command``, of the task called ``name`` and these settings, may write there."""
+    """Refuses a folder unless a run of ``command`` with this task and these settings may write there."""
     check_output_dir(layout.root)
     if layout.task.is_file():
         other = files.read_json(layout.task).get("name")
         if other != name:
             raise UserError(f"--output_dir={layout.root}: holds a run of task {other!r}, not {name!r}; choose another")
     if layout.run.is_file():
-        # run.json was JSON once, so tuples compare as lists.
+        # JSON turns tuples into lists, so the key is compared after the same change.
         files.refuse_other(layout.root, "run", files.read_json(layout.run), json.loads(json.dumps(key)))
     elif layout.root.is_dir() and any(layout.root.iterdir()):
         raise UserError(

@@ -1,7 +1,7 @@
-"""Names of labels and languages as a picture can show them: short, different, and in letters that some font has.
+"""Names of labels and languages for pictures: short, different, and in letters that a font has.
 
-A name that cannot be told from another, or that has letters of no font, gets its number: "#12" is the twelfth of the
-names, which a task's labels have in line 12 of labels.txt. No name becomes empty boxes.
+Some names get their number instead: those that cannot be told apart, and those whose letters no font has. "#12" is the
+twelfth name. A task's label has the same line in labels.txt. So no name is drawn as empty boxes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 from kd_keras.common.figures import can_draw
 from kd_keras.common.markdown import width
 
-NAME, INCHES = 26, 0.075  # columns of a name that are drawn, and about the width of one
-# They have a picture of a box for each letter, or formulas' symbols in letters' places.
+NAME, INCHES = 26, 0.075  # columns of a drawn name, and the approximate width of one
+# These fonts draw a box for each letter, or have formula symbols in place of letters.
 _NO_LETTERS = ("Last Resort", "cm", "STIX")
 _LEFT_TO_RIGHT = "\u200e"
 
 
 def shortened(names: Sequence[str], most: int = NAME) -> list[str]:
-    """Names of at most ``most`` columns, cut in the middle; those that a picture cannot tell end with their number.
+    """Names of at most ``most`` columns, cut in the middle. Names that look the same end with their number.
 
     Example:
       >>> shortened(["short", "x" * 9 + "1" + "x" * 9, "x" * 9 + "2" + "x" * 9], 12)
@@ -39,7 +39,7 @@ def shortened(names: Sequence[str], most: int = NAME) -> list[str]:
 
 
 def numbered(names: Sequence[str], most: int = NAME) -> bool:
-    """Whether :func:`shortened` gives any of them its number, so that a table beside the picture must say it, too."""
+    """Whether :func:`shortened` gives a name its number. Then the table beside the picture needs it too."""
     if not can_draw():
         return False
     short = enumerate(zip(names, shortened(names, most), strict=True), 1)
@@ -47,7 +47,7 @@ def numbered(names: Sequence[str], most: int = NAME) -> bool:
 
 
 def look(names: Sequence[str]) -> dict[str, Any]:
-    """What matplotlib must know to draw them: the fonts that have their letters; a $ is no formula."""
+    """Settings for matplotlib: the fonts that have the letters, and no formula between $ signs."""
     import matplotlib
 
     fonts = dict.fromkeys(font for name in names for c in name if (font := _font(ord(c))))
@@ -55,7 +55,7 @@ def look(names: Sequence[str]) -> dict[str, Any]:
 
 
 def arrow(gold: str, predicted: str) -> str:
-    """gold → predicted, in this order in Arabic and Hebrew, too, whose letters would turn it round."""
+    """gold → predicted. The order stays the same in Arabic and Hebrew, whose letters would reverse it."""
     turned = any(unicodedata.bidirectional(c) in ("R", "AL") for c in gold + predicted)
     mark = _LEFT_TO_RIGHT if turned else ""
     return f"{mark}{gold} → {mark}{predicted}"
@@ -69,19 +69,19 @@ def _cut(name: str, end: str, most: int) -> str:
 
 
 def _visible(name: str) -> str:
-    """Without marks that no font has and nobody sees."""
+    """The name without invisible marks, which no font has."""
     return "".join(c for c in name if unicodedata.category(c) != "Cf" or _font(ord(c)) is not None)
 
 
 def _drawable(name: str) -> str:
-    """What fonts have of a name; nothing where no letter is left."""
+    """The part of a name that fonts can draw. Empty if no letter is left."""
     left = " ".join("".join(c for c in name if _font(ord(c)) is not None).split())
     return left if left == _visible(name) or any(c.isalpha() for c in left) else ""
 
 
 @cache
 def _font(code: int) -> str | None:
-    """The family that has a character: "" is matplotlib's own, None none that is installed."""
+    """The font family that has a character. "" is matplotlib's own. None if no installed font has it."""
     from matplotlib import font_manager
 
     return next((name for name, path in _fonts() if font_manager.get_font(path).get_char_index(code)), None)
@@ -89,7 +89,7 @@ def _font(code: int) -> str | None:
 
 @cache
 def _fonts() -> list[tuple[str, str]]:
-    """(family, file): matplotlib's own font under the name "", then installed upright ones, Noto first."""
+    """(family, file): matplotlib's own font with the name "", then installed upright fonts, Noto first."""
     from matplotlib import font_manager
 
     own = font_manager.findfont(font_manager.FontProperties())
@@ -103,7 +103,7 @@ def _fonts() -> list[tuple[str, str]]:
 
 
 def _opens(path: str) -> bool:
-    """matplotlib remembers fonts that are gone by now."""
+    """Whether the font's file still exists: matplotlib remembers deleted fonts."""
     from matplotlib import font_manager
 
     try:

@@ -1,4 +1,4 @@
-"""Pictures of where a student is wrong: which classes it takes for each other, and the F1 of each."""
+"""Pictures of a student's errors: which classes it confuses, and the F1 of each class."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kd_keras.common.markdown import width
 from kd_keras.runs.drawn_names import INCHES, arrow, look, shortened
 from kd_keras.runs.plots import BLUE, ORANGE, clean
 
-MATRIX_CLASSES = 15  # beyond them a matrix cannot be read
+MATRIX_CLASSES = 15  # a matrix of more classes cannot be read
 PAIRS, BARS, WORST = 15, 40, 20
 
 
 def errors(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
-    """Of int[gold, predicted] counts the matrix itself, or, of many classes, what is worst in it."""
+    """The matrix of int[gold, predicted] counts, or its worst parts if there are many classes."""
     return confusion(matrix, labels, title) if len(labels) <= MATRIX_CLASSES else worst(matrix, labels, title)
 
 
 def confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
-    """int[gold, predicted] counts, coloured by share of the gold class."""
+    """int[gold, predicted] counts, colored by share of the gold class."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     names = shortened(labels)
     longest, letters = max(map(width, names)), look(names)
@@ -45,26 +45,26 @@ def confusion(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
 
 
 def confused(matrix: np.ndarray, most: int = PAIRS) -> list[tuple[int, int, int]]:
-    """(gold, predicted, rows) of the classes that are taken for each other, most rows first."""
+    """(gold, predicted, rows) of the classes that are confused, most rows first."""
     wrong = [(int(i), int(j), int(matrix[i, j])) for i, j in np.argwhere(matrix) if i != j]
     return sorted(wrong, key=lambda pair: -pair[2])[:most]
 
 
 def class_f1(matrix: np.ndarray) -> np.ndarray:
-    """float[classes] of int[gold, predicted] counts; NaN of a class that is neither gold nor predicted anywhere."""
+    """float[classes] of int[gold, predicted] counts. NaN if a class is neither gold nor predicted anywhere."""
     total = matrix.sum(0) + matrix.sum(1)
     return np.where(total > 0, 2 * np.diag(matrix) / np.maximum(total, 1), np.nan)
 
 
 def worst(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
-    """The pairs of classes of int[gold, predicted] counts that are most confused, beside the F1 of each class."""
+    """The most confused pairs of classes, and the F1 of each class, from int[gold, predicted] counts."""
     names = shortened(labels)
     pairs, f1 = confused(matrix), 100 * class_f1(matrix)
     seen = np.flatnonzero(np.isfinite(f1))
     shown = seen[np.argsort(f1[seen], kind="stable")][: len(seen) if len(seen) <= BARS else WORST]
     many = len(shown) < len(seen)
 
-    # A bar is as thick on either side.
+    # Bars have the same thickness on both sides.
     slots = [max(n, 1) for n in (len(pairs), len(shown))]
     figure = Figure(figsize=(13.5, 1.3 + 0.26 * max(slots)), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)
@@ -87,13 +87,13 @@ def worst(matrix: np.ndarray, labels: list[str], title: str) -> Figure:
     bars(right, [names[c] for c in shown], f1[shown], said, BLUE)
     which = f"the {len(shown)} worst of {len(seen)} classes" if many else f"{len(shown)} classes, the worst first"
     right.set_title(f"F1, %: {which} (gold rows)", fontsize=11)
-    right.set(xlabel="F1, %", xlim=(0, 118), xticks=range(0, 101, 20))  # what is said of a bar of 100 has room
+    right.set(xlabel="F1, %", xlim=(0, 118), xticks=range(0, 101, 20))  # leaves room for the text of a bar of 100
     figure.suptitle(title)
     return figure
 
 
 def bars(ax: Any, names: Sequence[str], values: Sequence[float], said: Sequence[str], color: str) -> None:
-    """Bars to the right, the first on top, each with what is said of it behind."""
+    """Bars to the right, the first on top. Each has its text behind it."""
     bars = ax.barh(range(len(names)), values, height=0.72, color=color)
     ax.bar_label(bars, said, padding=3, fontsize=9)
     ax.set_yticks(range(len(names)), names, fontsize=9, **look(names))

@@ -1,4 +1,4 @@
-"""A finished run, opened: the one way from a folder of train to its task, data, student, arms and signals.
+"""Opens a finished run. This is the one way from a folder of train to its task, data, student, arms and signals.
 
 run = FinishedRun.open("saved_models/sst2/run-1")
 run.task.labels, run.kept_arm, run.data().dev
@@ -29,7 +29,7 @@ from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
 if TYPE_CHECKING:
     import keras
 
-# The signals of a universal student's text.
+# The name of the signals of a universal student's text.
 SPLIT = "text"
 _ADVICE = "--data_dir=DIR says where the data is now"
 _FILE = "--data_file=FILE takes a labeled file instead"
@@ -37,12 +37,12 @@ _FILE = "--data_file=FILE takes a labeled file instead"
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What a run folder holds. Opening it imports nothing heavy, its student Keras alone.
+    """What a run folder holds. Opening it imports nothing heavy. Opening its student imports only Keras.
 
     Attributes:
-      layout: of the run folder.
+      layout: the run folder's.
       task: kind, labels and metrics.
-      arm: the student that is meant, where it is not the one that the run kept: a folder of RUN/arms.
+      arm: the student that is used, if it is not the one that the run kept: a folder of RUN/arms.
     """
 
     layout: RunLayout
@@ -51,14 +51,14 @@ class FinishedRun:
 
     @classmethod
     def open(cls, model_dir: str | Path, arm: str | None = None, flag: str = "--model_dir") -> FinishedRun:
-        """The run in ``model_dir``, which ``flag`` named.
+        """The run in ``model_dir``. ``flag`` is the flag that named it.
 
         Raises:
           UserError: it is no folder of a finished run, or has no such arm.
         """
         layout = RunLayout(Path(local(model_dir, flag)))
         if not layout.root.is_dir():
-            raise UserError(f"{flag}={model_dir}: no such folder")
+            raise UserError(f"{flag}={model_dir}: there is no such folder")
         if arm and arm not in (known := layout.trained_arms()):
             raise UserError(
                 f"--arm={arm}: {layout.arms} has no such trained student; expected one of: "
@@ -77,21 +77,21 @@ class FinishedRun:
 
     @property
     def home(self) -> RunLayout:
-        """Where the student and its exports lie: the run folder, or the arm's own."""
+        """The folder of the student and its exports: the run folder, or the arm's own."""
         return self.layout.of_arm(self.arm) if self.arm else self.layout
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The student's."""
+        """The student's tokenizer."""
         return load_tokenizer(self.layout.vocab, self.layout.tokenizer)
 
     @cached_property
     def student_hash(self) -> str:
-        """sha256 of student.keras, by which exports know what they were made from."""
+        """sha256 of student.keras. Exports keep it to know what they were made from."""
         return files.sha256_file(self.home.student)
 
     def student(self) -> keras.Model:
-        """The Keras student; UserError where it does not fit its vocabulary."""
+        """The Keras student. UserError if it does not fit its vocabulary."""
         from kd_keras.students.inference import load_student
 
         student = load_student(self.home.student)
@@ -99,13 +99,13 @@ class FinishedRun:
         if rows != len(self.tokenizer):
             raise UserError(
                 f"{self.layout.vocab}: has {len(self.tokenizer):,} lines, but the student was trained with {rows:,}; "
-                "take both from the same run"
+                "use both from the same run"
             )
         return student
 
     @cached_property
     def metrics(self) -> Mapping[str, Any]:
-        """metrics.json; nothing where it is missing or damaged."""
+        """metrics.json. Empty if it is missing or damaged."""
         try:
             found = files.read_json(self.layout.metrics) if self.layout.metrics.is_file() else {}
         except UserError:
@@ -114,27 +114,27 @@ class FinishedRun:
 
     @property
     def kept_arm(self) -> str | None:
-        """The arm that RUN/student.keras is; None where nothing tells."""
+        """The arm that RUN/student.keras is. None if it is unknown."""
         if said := self.metrics.get("kept", {}).get("arm"):
             return said
-        if "chosen_seed" in self.metrics:  # of an older run, which always kept a distilled one
+        if "chosen_seed" in self.metrics:  # an older run, which always kept a distilled student
             return self.layout.arm(DISTILLED, self.metrics["chosen_seed"]).name
         return None
 
     @cached_property
     def flags(self) -> str:
-        """flags.txt; nothing where it is missing."""
+        """flags.txt. Empty if it is missing."""
         return self.layout.flags.read_text(encoding="utf-8") if self.layout.flags.is_file() else ""
 
     def data(self, data_dir: str | None = None, advice: str = _ADVICE) -> TaskData:
         """The rows that the run was trained on, found by its own flags.
 
         Args:
-          data_dir: instead of the run's own.
-          advice: ends every error.
+          data_dir: used instead of the run's own.
+          advice: the end of every error.
 
         Raises:
-          UserError: the data is not there any more, or is other data than the run's.
+          UserError: the data is gone, or differs from the run's.
         """
         for path in (self.layout.flags, self.layout.run):
             if not path.is_file():
@@ -146,7 +146,7 @@ class FinishedRun:
         if data_dir:
             settings = dataclasses.replace(settings, data_dir=data_dir)
         ways = [settings]
-        if "--quoting=" not in self.flags:  # made before quotes in .tsv were told apart: they were text
+        if "--quoting=" not in self.flags:  # an older run read quotes in .tsv as text
             ways.append(dataclasses.replace(settings, quoting="none"))
         wanted, said = files.read_json(self.layout.run).get("data"), None
         for way in ways:
@@ -163,10 +163,10 @@ class FinishedRun:
     def dev_rows(
         self, data_dir: str | None = None, data_file: str | None = None, how: FileSettings = AS_NAMED
     ) -> tuple[str, Rows]:
-        """Where the rows are from, and the rows: the dev split, or ``data_file``, a labeled file.
+        """The source of the rows, and the rows: the dev split, or ``data_file``, a labeled file.
 
         Raises:
-          UserError: as :meth:`data`; or they have no labels.
+          UserError: as in :meth:`data`; also if they have no labels.
         """
         if self.task.is_text:
             if data_file:
@@ -177,11 +177,11 @@ class FinishedRun:
         else:
             source, rows = "dev split", self.data(data_dir, f"{_ADVICE}, {_FILE}").dev
         if not has_label(rows).any() or not any(rows.text):
-            raise UserError(f"{source}: has no labeled text to measure on")
+            raise UserError(f"{source}: has no labeled text to measure on; give a labeled file by --data_file")
         return source, rows
 
     def _dev_text(self) -> Rows:
-        """The texts that chose a universal student's weights; their labels are the teacher's vectors."""
+        """The texts that chose a universal student's weights. Their labels are the teacher's vectors."""
         from kd_keras.augment import transfer
         from kd_keras.teachers.signals import SignalStore
 
@@ -194,16 +194,16 @@ class FinishedRun:
         return dataclasses.replace(text.rows.take(dev), label=np.asarray(vectors[dev], np.float32))
 
     def teacher_logits(self, name: str, rows: Rows) -> np.ndarray:
-        """float32[rows, outputs]: what the teacher said of a split or transfer set; of several teachers the mean."""
+        """float32[rows, outputs]: the teacher's logits for a split or transfer set, or the mean of several teachers."""
         from kd_keras.teachers import ensemble
         from kd_keras.teachers.signals import SignalStore
 
-        folders = self.layout.every_signals(name) or [self.layout.signals(name)]  # which says that there are none
+        folders = self.layout.every_signals(name) or [self.layout.signals(name)]  # if there are none, reading says so
         return ensemble.mean([SignalStore(folder).read(rows, with_hidden=False) for folder in folders]).logits
 
 
 def apart(count: int, dev_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a universal student's text that it learns from, and those that choose its weights: a tenth at most.
+    """Splits a universal student's text: rows to learn from, and at most a tenth that choose its weights.
 
     >>> [len(rows) for rows in apart(50, 2000)]
     [45, 5]
@@ -213,5 +213,5 @@ def apart(count: int, dev_rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_baseline(arm: str | None) -> bool:
-    """Whether the arm of this name learned from gold labels alone."""
+    """Whether the arm of this name learned only from gold labels."""
     return arm is not None and arm.startswith(f"{BASELINE}-")

@@ -1,4 +1,4 @@
-"""A run whose teacher is given: another model's answers in files take the place of a teacher and of asking it."""
+"""A run with a given teacher: files hold another model's answers, so no teacher is trained or asked."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _FLAG = "--teacher_signals"
 
 
 def check_given(job: Job) -> None:
-    """Before the files are read: what has no meaning where the teacher is given.
+    """Before the files are read, refuses what has no meaning with a given teacher.
 
     Raises:
       UserError: it names the flag.
     """
     if job.task.is_tagging:
-        raise UserError(f"{_FLAG}: task {job.task.name} tags words; signals can be given of texts, not of words")
+        raise UserError(f"{_FLAG}: task {job.task.name} tags words; signals can be given only for whole texts")
     for name, value in _by_hand(job):
         raise UserError(
-            f"--{name}={value}: is about a teacher that this run makes or asks, and {_FLAG} takes what another model "
-            "has answered; leave one of the two out"
+            f"--{name}={value}: is about a teacher that this run trains or asks, but {_FLAG} gives another model's "
+            "answers; leave one of the two out"
         )
     if job.job.signals is not None:
-        raise UserError(f"--signals={job.job.signals}: are those of a teacher; leave out --signals, or {_FLAG}")
+        raise UserError(f"--signals={job.job.signals}: has signals of a teacher; leave out --signals or {_FLAG}")
     if job.job.ablate != "none":
         raise UserError(
-            f"--ablate={job.job.ablate}: its grid is set beside a teacher that answers every text; leave it out, or "
+            f"--ablate={job.job.ablate}: its grid needs a teacher that answers every text; leave it out, or leave out "
             f"{_FLAG}"
         )
     if job.recipe.recipe in NEED_HIDDEN:
         raise UserError(
-            f"--recipe={job.recipe.recipe}: follows the teacher's sentence vectors, which {_FLAG} does not have; take "
+            f"--recipe={job.recipe.recipe}: follows the teacher's sentence vectors, which {_FLAG} does not have; use "
             "--recipe=soft or hard"
         )
     asked = {"augment": job.augment.augment, "unlabeled": job.unlabeled.unlabeled}
@@ -56,8 +56,8 @@ def check_given(job: Job) -> None:
     asked[f"--unlabeled_files={job.unlabeled.unlabeled_files}"] = bool(job.unlabeled.unlabeled_files)
     for flag in (flag for flag, on in asked.items() if on):
         raise UserError(
-            f"{flag}: no teacher is there to label this text; ask your model, and add its answers to {_FLAG}: "
-            "its texts that no split has are the transfer text"
+            f"{flag}: this run has no teacher to label the text; ask your model, and add its answers to {_FLAG}. "
+            "Texts there that are in no split are the transfer text"
         )
 
 
@@ -71,18 +71,18 @@ def _by_hand(job: Job) -> Iterator[tuple[str, object]]:
 
 
 def check_answered(job: Job) -> None:
-    """UserError where no training row has a signal: then the texts were changed on their way, most likely."""
+    """UserError if no training row has a signal. Most likely the texts were changed on their way."""
     if not answered(job.given.of(job.data.train)).any():
         mine = job.data.train.text[0]
         raise UserError(
             f"{_FLAG}={job.job.teacher_signals}: none of its {job.given.texts:,} texts is one of the "
-            f"{len(job.data.train):,} training rows, which begin with {mine[:60]!r}; texts must be equal, but for "
-            "white space at their ends"
+            f"{len(job.data.train):,} training rows, whose first text begins with {mine[:60]!r}; texts must be equal "
+            "except for white space at their ends"
         )
 
 
 def answered(logits: np.ndarray) -> np.ndarray:
-    """bool[rows]: where a signal is given.
+    """bool[rows]: which rows have a signal.
 
     >>> answered(np.array([[0.5, 1.0], [np.nan, np.nan]])).tolist()
     [True, False]
@@ -91,7 +91,7 @@ def answered(logits: np.ndarray) -> np.ndarray:
 
 
 def given_set(run: Run) -> dict[str, Transfer]:
-    """{"given": the files' texts that no split has}, or nothing where there are none."""
+    """{"given": the texts of the files that are in no split}. Empty if there are none."""
     given, job = run.job.given, run.job
     if given is None or not len(given.others):
         return {}
@@ -108,7 +108,7 @@ def given_set(run: Run) -> dict[str, Transfer]:
 
 
 def _write(others: Rows, held_out: list[Rows], path: Path, key: dict) -> None:
-    """The texts that hold nothing of dev and test, as of unlabeled text; pairs are compared whole, by their hashes."""
+    """Writes the texts that share nothing with dev and test, as for unlabeled text. Pairs are compared by hashes."""
     dropped = np.zeros(len(others), bool)
     parts = [range(start, min(start + ROW_GROUP, len(others))) for start in range(0, len(others), ROW_GROUP)]
     if others.text_b is None:
@@ -116,7 +116,7 @@ def _write(others: Rows, held_out: list[Rows], path: Path, key: dict) -> None:
         for part in parts:
             dropped[part.start : part.stop] = overlap(others.text[part.start : part.stop])
     left = f"; {dropped.sum():,} more share 13 words in a row with dev or test, and are left out" * bool(dropped.any())
-    note = f"given text: {(~dropped).sum():,} texts of {_FLAG} are in no split, and are transfer text{left}"
+    note = f"given text: {(~dropped).sum():,} texts of {_FLAG} are in no split, so they are transfer text{left}"
 
     def written() -> Iterator[dict]:
         for part in parts:
@@ -129,7 +129,7 @@ def _write(others: Rows, held_out: list[Rows], path: Path, key: dict) -> None:
 
 
 def given_signals(run: Run, sets: Mapping[str, Rows]) -> dict[str, Signals]:
-    """The signals of every split and of the rows of ``sets``, in the run's store; NaN where there are none."""
+    """The signals of every split and of the rows of ``sets``, in the run's store. NaN if a row has none."""
     every = {**run.splits, **sets}
     with run.timings.step("signals"):
         return {name: _stored(run, name, rows) for name, rows in every.items()}
@@ -173,15 +173,15 @@ def about_given(run: Run, signals: Mapping[str, Signals]) -> tuple[dict, list[st
     told = "; ".join(f"{split} {counts[split]:,} of {len(rows):,}" for split, rows in run.splits.items())
     notes = [*given.notes, f"teacher (given): {files}, {given.texts:,} texts; rows with a signal: {told}"]
     if without := len(run.splits["train"]) - counts["train"]:
-        notes.append(f"teacher (given): {without:,} training rows have no signal; they learn their labels alone")
+        notes.append(f"teacher (given): {without:,} training rows have no signal and learn only their labels")
     for name in set(signals) - set(run.splits):
         if without := int((~answered(signals[name].logits)).sum()):
             notes.append(f"teacher (given): {without:,} rows of {name} have neither label nor signal, and are left out")
     if not counts["dev"]:
-        notes.append("teacher (given): no dev row has a signal, so nothing tells how good it is")
+        notes.append("teacher (given): no dev row has a signal, so its quality is unknown")
     return {"name": NAME, "files": list(given.names), "texts": given.texts, "answered": counts}, notes
 
 
 def is_given(teacher: Mapping) -> bool:
-    """Whether "teacher" of metrics.json is one that was given."""
+    """Whether "teacher" of metrics.json was given as signals."""
     return "answered" in teacher

@@ -1,4 +1,4 @@
-"""Pictures of grids: scores of many arms, over what they differ in."""
+"""Pictures of grids: the scores of many arms."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from kd_keras.common.figures import Figure
 from kd_keras.runs.plots import BLUE, GREEN, GREY, LABELS, ORANGE, PURPLE, clean, score_range
 
-# Of the recipes' lines: a shape of its own each, as seven colors are more than everybody can tell apart.
+# Each recipe's line has its own marker, because not everybody can tell seven colors apart.
 _LOOKS = ((BLUE, "o"), (GREEN, "s"), (PURPLE, "^"), ("#56b4e9", "D"), ("black", "v"), (GREY, "P"), ("#8c6d1f", "X"))
 
 
 def ablation(rows: list[tuple[str, list[list[float]]]], what: str, teacher: float) -> Figure:
-    """A grid's scores: a dot for each seed, a bar at the mean, baseline beside distilled.
+    """A grid's scores: a dot for each seed, and a bar at the mean, for baseline and distilled side by side.
 
     Args:
       rows: (name, [scores without distillation, scores with]) of each transfer set.
       what: the axis' label.
-      teacher: its score, a dashed line.
+      teacher: its score, drawn as a dashed line.
     """
     figure = Figure(figsize=(1.6 + 1.25 * len(rows), 3.6))
     ax = figure.subplots()
@@ -42,12 +42,12 @@ def ablation(rows: list[tuple[str, list[list[float]]]], what: str, teacher: floa
 def transfer_curves(
     curves: dict[str, list[tuple[int, list[float]]]], baseline: list[float], teacher: float, what: str
 ) -> Figure:
-    """Scores over the number of transfer rows: the mean of each recipe as a line, a dot for each seed.
+    """Scores over the number of transfer rows: each recipe's mean as a line, with a dot for each seed.
 
     Args:
       curves: recipe → (rows beyond the training rows, scores of the seeds).
-      baseline: scores of the seeds without distillation; a line at their mean.
-      teacher: its score, a dashed line.
+      baseline: scores of the seeds without distillation. A line marks their mean.
+      teacher: its score, drawn as a dashed line.
       what: the axis' label.
     """
     figure = Figure(figsize=(6.4, 4.2))
@@ -56,7 +56,7 @@ def transfer_curves(
     ax.axhline(teacher, color=GREY, ls="--", lw=1, label="teacher")
     ax.axhline(np.mean(baseline), color=ORANGE, lw=1.5, label="no distillation")
     for n, (name, points) in enumerate(curves.items()):
-        # Beside each other, or the dots of equal sizes hide one another.
+        # Drawn side by side, so that the dots of one size do not hide each other.
         x = np.array([sizes.index(size) for size, _ in points]) + 0.06 * (n - (len(curves) - 1) / 2)
         color, marker = _LOOKS[n % len(_LOOKS)]
         ax.plot(x, [np.mean(values) for _, values in points], color=color, marker=marker, ms=6, lw=1.2, label=name)

@@ -35,7 +35,7 @@ from kd_keras.text.wordpiece import trained_wordpiece
 if TYPE_CHECKING:
     from kd_keras.teachers.bert import Teacher
 
-# Most pieces of a student's own vocabulary, where the teacher's is none that phones have.
+# Size of a student's own vocabulary, if phones cannot read the teacher's.
 _OWN_VOCAB = 30_000
 
 
@@ -45,17 +45,18 @@ class Inputs:
     splits: "train", "dev", … → rows.
     transfer: rules ("mask", …, "all") → the rows they made; "unlabeled" → rows of unlabeled text; "rest" →
       training rows without their labels.
-    signals: split, or name in ``transfer`` → the teacher's signals; of an ensemble their mean.
+    signals: split, or name in ``transfer`` → the teacher's signals, or the mean of an ensemble's.
     teacher: what reports say of it.
     tokenizer: the student's.
     matrix: float32[vocab, embedding_size], the first embeddings.
-    matrix_key: equal for equal matrices, and for those of one SVD, whose last bits change with the number of threads.
-    ids: as ``signals``, {"ids": TokenIds} or {"ids_a", "ids_b"}.
+    matrix_key: the same for equal matrices. Matrices of one SVD have one key, although the number of threads changes
+      their last bits.
+    ids: keys as in ``signals`` → {"ids": TokenIds} or {"ids_a", "ids_b"}.
     notes: what the report says of teachers, text, vocabulary and embeddings.
-    each_teacher: the logits of each teacher by itself, for every split; more than one where ``teacher`` has "seeds".
+    each_teacher: the logits of each teacher, for every split. There are several if ``teacher`` has "seeds".
     references: linear models on the same rows.
     how: the job's recipe with the mix that suits the teacher.
-    windows: of a tagging: as ``ids``, which are theirs, with the places of the words.
+    windows: a tagging task's windows, with the places of the words. Keys are as in ``ids``, which are their ids.
     """
 
     splits: Mapping[str, Rows]
@@ -74,7 +75,7 @@ class Inputs:
 
 
 def rest_set(job: Job) -> dict[str, Transfer]:
-    """{"rest": the training rows whose labels ``labels_per_class`` left out}, or nothing."""
+    """{"rest": the training rows whose labels ``labels_per_class`` left out}. Empty if there are none."""
     rest = job.data.rest
     if rest is None:
         return {}
@@ -82,7 +83,7 @@ def rest_set(job: Job) -> dict[str, Transfer]:
 
 
 def transfer_sets(run: Run, rules: Sequence[str]) -> dict[str, Transfer]:
-    """The rows that each of ``rules`` makes from the training rows, found again where they exist."""
+    """The rows that each of ``rules`` makes from the training rows. Existing ones are found again."""
     sets = {}
     for name in rules:
         if name != "none":
@@ -94,7 +95,7 @@ def transfer_sets(run: Run, rules: Sequence[str]) -> dict[str, Transfer]:
 
 
 def unlabeled_set(run: Run) -> Transfer:
-    """The unlabeled text, none of which any split, or the training rows without labels, hold."""
+    """The unlabeled text. It holds no text of any split or of the training rows without labels."""
     job = run.job
     with run.timings.step("unlabeled text"):
         known = [s.augmented("unlabeled") for s in run.siblings]
@@ -109,10 +110,10 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     job = run.job
     to_beat = references(run)
     reads = None
-    # This needs no teacher, and faulty vectors must stop the run before the long work.
+    # This needs no teacher. Faulty vectors must stop the run before the long work.
     if job.student.tokenizer == "words" and job.source is None:
         reads = _reading(run, None, sets)
-    # Nor do these, and too few pieces must not be found out later.
+    # This needs no teacher either. Too few pieces must stop the run early.
     own = _taken_vocabulary(run) or _own_vocabulary(run, sets)
     found = taught(run, {name: s.rows for name, s in sets.items()}, to_beat)
     read = reads or _reading(run, found.first, sets, own)
@@ -138,7 +139,7 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
 
 
 def _mix(job: Job, teacher: np.ndarray | Ragged, floor: np.ndarray | None) -> tuple[RecipeSettings, list[str]]:
-    """:func:`mix` by the rows of dev that the teacher answered."""
+    """:func:`mix`, by the dev rows that the teacher answered."""
     label, metric = job.data.dev.label, job.task.metric
     if isinstance(teacher, Ragged):
         return mix(job.recipe, metric, label, teacher, floor)
@@ -157,7 +158,7 @@ def _about_reader(teacher: Teacher) -> str:
 
 @dataclass(frozen=True)
 class _Read:
-    """What the student reads, and with which first embeddings; members as of :class:`Inputs`."""
+    """What the student reads, and its first embeddings. The members are those of :class:`Inputs`."""
 
     tokenizer: Tokenizer
     ids: dict[str, dict[str, TokenIds]]
@@ -168,7 +169,7 @@ class _Read:
 
 
 def _taken_vocabulary(run: Run) -> Tokenizer | None:
-    """That of the student of ``--student_from``."""
+    """The vocabulary of the student of ``--student_from``."""
     job, source = run.job, run.job.source
     if source is None:
         return None
@@ -176,9 +177,9 @@ def _taken_vocabulary(run: Run) -> Tokenizer | None:
 
 
 def _own_vocabulary(run: Run, sets: Mapping[str, Transfer]) -> Tokenizer | None:
-    """A WordPiece that is learned from the text, where the teacher's cannot be the student's.
+    """A WordPiece vocabulary learned from the text, if the student cannot use the teacher's.
 
-    Phones have no Unigram and no BPE, and a tagger wants the capitals that an uncased teacher does not see.
+    Phones have no Unigram and no BPE. A tagger needs capitals, which an uncased teacher does not see.
     """
     job = run.job
     if job.student.tokenizer != "wordpiece":
@@ -194,7 +195,7 @@ def _own_vocabulary(run: Run, sets: Mapping[str, Transfer]) -> Tokenizer | None:
 
 
 def own_vocabulary(texts: Iterable[str], settings: StudentSettings, length: int, lowercase: bool = False) -> WordPiece:
-    """A WordPiece learned from ``texts``, in small letters or as they are; it reads ``length`` tokens of each."""
+    """A WordPiece learned from ``texts``, lower-cased or as they are. It reads ``length`` tokens of each text."""
     made = trained_wordpiece(texts, settings.vocab_size or _OWN_VOCAB, length, lowercase)
     return made.like(length, settings.student_truncation)
 
@@ -232,7 +233,7 @@ def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Token
 
 
 def _about_windows(run: Run, read: _Read) -> list[str]:
-    """How many sentences of a tagging are read in several parts."""
+    """Notes how many sentences of a tagging task are read in several windows."""
     if not read.windows:
         return []
     counts = ", ".join(f"{name} {some.long_rows:,} of {len(some.words):,}" for name, some in read.windows.items())
@@ -255,7 +256,7 @@ def _about_text(tokenizer: Tokenizer, dev: Mapping[str, TokenIds], source: Finis
 
 
 def _taken_embeddings(source: FinishedRun) -> tuple[np.ndarray, str, str]:
-    """Of another student, see :func:`first_embeddings`; its other layers come when a student is built."""
+    """The embeddings of another student (:func:`first_embeddings`). Its other layers are copied later."""
     matrix = np.asarray(source.student().get_layer("embeddings").get_weights()[0])
     note = f"student: starts with the embeddings and the BiLSTM of {source.layout.root}"
     return matrix, files.hash_of("taken", source.student_hash), note
@@ -264,7 +265,7 @@ def _taken_embeddings(source: FinishedRun) -> tuple[np.ndarray, str, str]:
 def first_embeddings(
     settings: StudentSettings, tokenizer: Tokenizer, teacher: Teacher | None, seed: int, counts: np.ndarray
 ) -> tuple[np.ndarray, str, str]:
-    """float32[vocab, width], a key of what it is, and a note on it; ``counts`` are int[vocab], of running tokens."""
+    """float32[vocab, width], its key, and a note. ``counts`` is int[vocab]: how often each piece occurs."""
     if settings.embeddings == "teacher":
         assert isinstance(tokenizer, WordPiece) and teacher is not None
         if all(piece in teacher.tokenizer.index for piece in tokenizer.vocab):

@@ -1,4 +1,4 @@
-"""What a run is: all its settings, its folder, and the time it took."""
+"""What a run is: all its settings, its folder, and the time of its steps."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from kd_keras.teachers.given import Given, read_given
 from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import WORD, LabelSettings, TeacherSettings
 
-# General text has many words that a task never sees; a phone's file need not hold them.
+# General text has many words that a task never sees. A phone's file does not need them.
 _GENERAL_VOCAB = 8_000
 
 
 @dataclass(frozen=True)
 class Job:
-    """All settings of a run; ``test`` is for the final scores only and no training code sees it."""
+    """All settings of a run. ``test`` is only for the final scores; no training code sees it."""
 
     data: TaskData
     test: Rows | None
@@ -54,7 +54,7 @@ class Job:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
-        """Decides what the task, its rows, the checkpoint and another student decide of the settings."""
+        """Sets what follows from the task, its rows, the checkpoint and another student."""
         given = self.job.teacher_signals is not None
         more = self.unlabeled.wanted or self.data.rest is not None or given
         recipe = decided(self.recipe, self.task, self.job.ablate, given)
@@ -68,7 +68,7 @@ class Job:
             other = {**said.get("student", {})}
             if said.get("target", {}).get("unit"):
                 other["sentence_size"] = said["target"]["vector_size"]
-            if self.task.is_tagging:  # a tagger pools nothing
+            if self.task.is_tagging:  # a tagger has no pooling
                 other |= {"pooling": LAST, "sentence_size": 0}
             student = shape_of(student, other, self.warm.student_from)
         if unlabeled.unlabeled == "general" and student.vocab_size is None and student.tokenizer == "wordpiece":
@@ -77,11 +77,11 @@ class Job:
         found = {"recipe": recipe, "unlabeled": unlabeled, "student": student, "augment": augment}
         for name, value in found.items():
             object.__setattr__(self, name, value)
-        if given:  # whose files hold no states: check refuses what needs them
+        if given:  # its files have no states; check refuses settings that need them
             return
         if self.needs_hidden and self.label.hidden == "none" and self.task.is_tagging:
             object.__setattr__(self, "label", replace(self.label, hidden=WORD))
-        elif self.needs_hidden and self.label.hidden == "none":  # what the teacher's own classifier reads
+        elif self.needs_hidden and self.label.hidden == "none":  # then what the teacher's own classifier reads
             given = self.teacher.teacher_pooling
             pooling = self.checkpoint.pooling if given == AUTO else given
             object.__setattr__(self, "label", replace(self.label, hidden=pooling))
@@ -98,7 +98,7 @@ class Job:
 
     @property
     def recipes(self) -> list[str]:
-        """The recipes that are trained; a regression has no labels of the teacher's to follow."""
+        """The recipes that are trained. A regression cannot follow the teacher's labels."""
         if self.job.ablate != "recipes":
             return [self.recipe.recipe]
         return [r for r in RECIPES if not (r == "hard" and self.task.is_regression)]
@@ -110,12 +110,12 @@ class Job:
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """What ``--teacher`` names."""
+        """The checkpoint that ``--teacher`` names."""
         return find_checkpoint(self.teacher.teacher)
 
     @cached_property
     def given(self) -> Given | None:
-        """What ``--teacher_signals`` says; UserError where it cannot be read."""
+        """The files of ``--teacher_signals``. UserError if they cannot be read."""
         if self.job.teacher_signals is None:
             return None
         paths = [p.strip() for p in self.job.teacher_signals.split(",") if p.strip()]
@@ -124,16 +124,16 @@ class Job:
 
     @property
     def lends(self) -> bool:
-        """Whether the student's pieces, or its first embeddings, are those of ``checkpoint``."""
+        """Whether the student takes its pieces or its first embeddings from ``checkpoint``."""
         return self.source is None and self.student.tokenizer == "wordpiece"
 
     @property
     def unlabeled_text(self) -> UnlabeledText:
-        """The unlabeled text that is asked for, if any is."""
+        """The unlabeled text of the flags, if there is any."""
         return UnlabeledText(self.task, self.unlabeled, self.data_dir, self.on_bad_row, self.files)
 
     def key(self) -> dict:
-        """The settings that make a run what it is; how many seeds it has is not among them."""
+        """The settings that a run's results depend on. The number of seeds is left out."""
         rest = {} if self.data.rest is None else {"rest": self.data.rest.fingerprint()}
         if self.given is not None:
             teacher = {"given": self.given.fingerprint}
@@ -154,7 +154,7 @@ class Job:
         }
 
     def splits(self) -> dict[str, Rows]:
-        """Every labeled split by name; all but "train" are scored."""
+        """Every labeled split by name. All but "train" are scored."""
         test = {"test": self.test} if self.test is not None else {}
         return {"train": self.data.train, "dev": self.data.dev, **self.data.extra, **test}
 
@@ -176,7 +176,7 @@ def begin(layout: RunLayout, key: dict, task: Task, flags_text: str) -> None:
 
 
 class Timings:
-    """Wall time of each step, added up over resumed runs."""
+    """Wall time of each step, summed over resumed runs."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -189,14 +189,14 @@ class Timings:
             yield
         finally:
             took = time.monotonic() - started
-            if took > 1 or name not in self.seconds:  # finding a finished step again is no work
+            if took > 1 or name not in self.seconds:  # finding a finished step again does not count
                 self.seconds[name] = round(self.seconds.get(name, 0.0) + took, 1)
                 files.write_json(self.path, self.seconds)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A job in its folder: what every step of it takes."""
+    """A job in its folder, as every step gets it."""
 
     job: Job
     layout: RunLayout
@@ -213,7 +213,7 @@ class Run:
 
     @cached_property
     def siblings(self) -> list[RunLayout]:
-        """Other runs of the task, where what was made may be found again."""
+        """Other runs of the task, whose results may be used again."""
         return self.layout.siblings(self.task.name)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What to do after a run: commands to copy, which a report has at its top and the screen shows at the end."""
+"""What to do after a run: commands to copy. A report has them at its top, the screen at its end."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from kd_keras.common.cli import command
 from kd_keras.tasks import Task
 
-# What for, and the command.
+# Purpose and command.
 Step = tuple[str, str]
 
 
 def for_report(steps: Sequence[Step]) -> str:
-    """A section of Markdown; nothing if there is nothing to do.
+    """A section of Markdown. Empty if there is nothing to do.
 
     Example:
       >>> print(for_report([("try it", "python -m kd_keras.predict --model_dir=RUN 'a text'")]))
@@ -28,7 +28,7 @@ def for_report(steps: Sequence[Step]) -> str:
 
 
 def for_screen(steps: Sequence[Step]) -> str:
-    """The same for the screen; the space before a command keeps it in one piece (``screen.fitted``)."""
+    """The same for the screen. The space before a command keeps it on one line (``screen.fitted``)."""
     return "\n".join(["next:", *(f"  {line}" for line in _lines(steps))]) if steps else ""
 
 
@@ -37,7 +37,7 @@ def _lines(steps: Sequence[Step]) -> list[str]:
 
 
 def with_student(folder: Path, task: Task) -> list[Step]:
-    """What a student with labels is for: answers, files for a phone, their speed."""
+    """Steps with a student of labels: ask it, make files for a phone, measure them."""
     second = ' --text_b="…"' if task.is_pair else ""
     return [
         ("try it", f'{command("predict", model_dir=folder)} "…"{second}'),
@@ -47,7 +47,7 @@ def with_student(folder: Path, task: Task) -> list[Step]:
 
 
 def with_vectors(folder: Path) -> list[Step]:
-    """What a universal student is for: vectors, and students of tasks that start from it."""
+    """Steps with a universal student: make vectors, and start students of tasks from it."""
     return [
         ("try it", f'{command("embed", model_dir=folder)} "…" "…"'),
         ("start the student of a task from it", command("train", student_from=folder, task="TASK")),

@@ -1,4 +1,4 @@
-"""The students of a run, planned as data: what each learns, from which rows."""
+"""The students of a run, planned as data: what each learns, and from which rows."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from kd_keras.text.windows import PerPiece
 
 @dataclass(frozen=True)
 class Plan:
-    """A student that is to be trained, whatever its seed.
+    """A student to train, without its seed.
 
     Attributes:
       kind: "baseline" (gold labels) or "distilled".
-      name: of its folder.
-      title: for people.
-      recipe: makes its steps; called once a student, as a projection belongs to one.
+      name: the folder's name.
+      title: the name in tables.
+      recipe: makes its steps. It is called once a student, because each student has its own projection.
       data: what it learns from.
       labelled: the rows of ``data`` with gold labels.
-      about: JSON-able, what ``data`` depend on.
+      about: JSON-able, what ``data`` depends on.
     """
 
     kind: str
@@ -53,8 +53,8 @@ def training_set(
     """The training rows, and with them the rows of transfer ``sets``.
 
     Args:
-      source_labels: made rows have their source row's gold label, for plain training; else they have none.
-      limit: at most so many rows of ``sets``, a draw of which a smaller one is part.
+      source_labels: give made rows the gold label of their source row, for plain training. Else they have none.
+      limit: draw at most this many rows of ``sets``. A smaller draw is part of a larger one.
     """
     train, names = job.data.train, ("train", *sets)
     if job.task.is_tagging:
@@ -75,7 +75,7 @@ def training_set(
 
 
 def _words(job: Job, inputs: Inputs, names: Sequence[str], limit: int | None) -> TrainingSet:
-    """Of a tagging: each row of the set is a window, and its targets stand where words begin."""
+    """A tagging task's set. Each row is a window, and its targets are at the first pieces of words."""
     rows = {"train": job.data.train, **{name: made.rows for name, made in inputs.transfer.items()}}
     each = [word_targets_of(inputs, name, rows[name].label) for name in names]
     y = {key: PerPiece.concatenate([one[key] for one in each]) for key in each[0]}
@@ -89,13 +89,13 @@ def _words(job: Job, inputs: Inputs, names: Sequence[str], limit: int | None) ->
 
 
 def word_targets_of(inputs: Inputs, name: str, label: Ragged) -> dict[str, PerPiece]:
-    """What a tagger learns of a split or transfer set: its gold tags, and what the teacher said of it."""
+    """What a tagger learns on a split or transfer set: gold tags, and the teacher's signals."""
     signals = inputs.signals[name]
     return word_targets(inputs.windows[name], label, signals.logits, signals.hidden)
 
 
 def _drawn(first: int, rows: int, limit: int | None) -> np.ndarray | None:
-    """bool[rows]: the ``first``, and at most ``limit`` of those behind them; None where that is all."""
+    """bool[rows]: the ``first`` rows, and at most ``limit`` of the others. None if that is all."""
     if limit is None or limit >= rows - first:
         return None
     kept = np.arange(rows) < first
@@ -120,7 +120,7 @@ def main_arms(job: Job, inputs: Inputs) -> list[Plan]:
 
 
 def undistilled(job: Job, inputs: Inputs, sets: Sequence[str], name: str) -> Plan:
-    """An arm without distillation: it learns gold labels, a made row of ``sets`` its source row's."""
+    """An arm without distillation. It learns gold labels; a made row of ``sets`` has its source row's."""
     steps = partial(baseline, **_learned(job))
     data = training_set(job, inputs, sets, source_labels=True)
     return Plan(BASELINE, name, _titled("no distillation", sets), steps, data, training_set(job, inputs, []),
@@ -138,8 +138,8 @@ def distilled(
     """An arm that learns from the teacher on the training rows and the transfer ``sets``.
 
     Args:
-      settings: the recipe it follows; what suits the job's teacher if not given.
-      drawn: a part of the rows, which several arms share; all of ``sets`` if not given.
+      settings: the recipe that it follows. If not given, the one that suits the job's teacher.
+      drawn: a part of the rows, which several arms share. If not given, all of ``sets``.
     """
     hidden = inputs.signals["train"].hidden
     units = 0 if hidden is None else (hidden.values if isinstance(hidden, Ragged) else hidden).shape[1]
@@ -164,7 +164,7 @@ def _where_answered(steps: Callable[[], tuple[Step, ...]], job: Job) -> tuple[St
 
 
 def _learned(job: Job) -> dict:
-    """What a recipe has to know of the task."""
+    """What a recipe needs to know of the task."""
     task = job.task
     return {"regression": task.is_regression, "multilabel": task.is_multilabel, "class_weights": task.class_weights}
 
@@ -180,7 +180,7 @@ def _about(job: Job, inputs: Inputs, sets: Sequence[str], limit: int | None = No
         "limit": limit,
         "teacher": inputs.signals["train"].manifest["teacher"],
         "embeddings": inputs.matrix_key,
-        # Of a sentence's signals these are not told, so that students of before are found again.
+        # For whole texts the signals are left out, so that students of earlier versions are found again.
         **({"signals": _about_signals(inputs)} if job.task.is_tagging else {}),
     }
 

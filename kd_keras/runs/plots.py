@@ -1,6 +1,6 @@
-"""The report's pictures. Each function returns a matplotlib Figure, which a notebook shows as it is.
+"""The report's pictures. Each function returns a matplotlib Figure, which a notebook can show.
 
-Figures are made without pyplot, so no display is needed and a notebook's backend stays as it is.
+Figures are made without pyplot. So no display is needed, and a notebook keeps its backend.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from kd_keras.common.figures import Figure
 from kd_keras.distill.settings import BASELINE
 from kd_keras.runs.drawn_names import INCHES, shortened
 
-# People who see no red or no green tell them apart, by hue or by how dark they are.
+# Color-blind people can tell these apart, by hue or by brightness.
 BLUE, ORANGE, GREY, GREEN, PURPLE = "#1f6fb4", "#e07b26", "#777777", "#009e73", "#a23b72"
 LABELS = {"baseline": "no distillation", "distilled": "distilled"}
-# Of scores that curves are set beside: none looks like another.
+# For the scores that curves are compared with. No two look the same.
 LINES = (("--", "#444444"), (":", GREEN), ("-.", PURPLE), ((0, (6, 2, 1, 2, 1, 2)), "#8c6d1f"))
-LEAST = 0.04  # of a whole score, on an axis of scores: two tenths of a point are no mountain
+LEAST = 0.04  # smallest range of an axis, as a share of a whole score: two tenths of a point should look small
 POINTS = 20_000
 
 
 def save(figure: Figure, path: Path) -> None:
-    """As PNG (or what the suffix says), whole or not at all."""
+    """Writes a PNG (or the suffix's format) completely or not at all."""
     with files.atomic_path(path) as temp:
         figure.savefig(temp, dpi=130, bbox_inches="tight")
 
 
 def clean(axes: Any) -> None:
-    """No frame above and to the right, a faint grid."""
+    """Removes the frame above and to the right, and adds a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
 
 
 def score_range(scores: Sequence[float], whole: float) -> tuple[float, float]:
-    """Limits of an axis: air around the scores, ``LEAST`` of ``whole`` or more apart, and neither above ``whole``."""
+    """Limits of an axis: the scores with a margin, at least ``LEAST`` of ``whole`` apart, and at most ``whole``."""
     low, high = min(scores), max(scores)
     air = max(0.12 * (high - low), (LEAST * whole - (high - low)) / 2)
     over = max(high + air - whole, 0)
@@ -47,12 +47,12 @@ def score_range(scores: Sequence[float], whole: float) -> tuple[float, float]:
 
 
 def curve(ax: Any, x: Sequence[float], y: Sequence[float], **look: Any) -> None:
-    """A line; a dot if there is only one point."""
+    """A line, or a dot if there is only one point."""
     ax.plot(x, y, marker="o" if len(x) == 1 else None, **look)
 
 
 def count_updates(ax: Any) -> None:
-    """Whole numbers on the x axis, far enough apart to be read."""
+    """Puts whole numbers on the x axis, far enough apart to read."""
     from matplotlib.ticker import MaxNLocator
 
     ax.set_xlabel("updates")
@@ -63,11 +63,11 @@ def count_updates(ax: Any) -> None:
 def learning_curves(
     curves: list[tuple[str, int, list[dict]]], metric: str, lines: dict[str, float] | None = None
 ) -> Figure:
-    """Dev score, and the training loss of each arm on its own scale.
+    """The dev score, and each arm's training loss on its own scale.
 
     Args:
       curves: (kind, seed, [{"step", "loss", "dev_<metric>"}, …]) of each student.
-      lines: name → dev score, a fraction as those of the curves, of what they are set beside: broken lines.
+      lines: name → dev score (a fraction) of what they are compared with, drawn as broken lines.
     """
     kinds = list(dict.fromkeys(kind for kind, _, _ in curves))
     percent = metrics.get(metric).percent
@@ -77,7 +77,7 @@ def learning_curves(
     axes, scores = figure.subplots(1, 1 + len(kinds)), [scale * value for value in (lines or {}).values()]
     for kind, seed, epochs in curves:
         color = ORANGE if kind == BASELINE else BLUE
-        scored = [e for e in epochs if f"dev_{metric}" in e]  # not while a representation is learned
+        scored = [e for e in epochs if f"dev_{metric}" in e]  # there is no score while a representation is learned
         label = LABELS.get(kind, kind) if seed == curves[0][1] else None
         steps, found = [e["step"] for e in scored], [scale * e[f"dev_{metric}"] for e in scored]
         scores += found
@@ -103,7 +103,7 @@ def learning_curves(
 
 
 def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure:
-    """A regression's predicted scores against the gold ones."""
+    """A regression's predicted scores against the gold scores."""
     figure = Figure(figsize=(4.4, 4.2))
     ax = figure.subplots()
     low, high = min(gold.min(), predicted.min()), max(gold.max(), predicted.max())
@@ -115,11 +115,11 @@ def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure
 
 
 def logit_scatter(teacher: np.ndarray, student: np.ndarray, label_sets: bool = False) -> Figure:
-    """Each logit of each row: the student's against the teacher's, and where they differ in label.
+    """Each logit of each row: the student's against the teacher's, with different labels in another color.
 
-    Two classes are drawn as one margin (logit 1 − logit 0), the only thing that decides; a regression has one score.
-    With ``label_sets`` each logit decides by itself, at 0.
-    Of more points than ``POINTS`` as many are drawn, the same ones each time; r is that of all.
+    Two classes are drawn as one margin (logit 1 − logit 0), because it alone decides. A regression has one score. With
+    ``label_sets`` each logit decides by itself, at 0. At most ``POINTS`` points are drawn, the same ones each time; r
+    counts all of them.
     """
     figure = Figure(figsize=(4.6, 4.4))
     ax = figure.subplots()
@@ -144,7 +144,7 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray, label_sets: bool = F
         kept = seeds.rng(0, "points that are drawn").choice(len(x), POINTS, replace=False)
         x, y, same = x[kept], y[kept], same[kept]
     size, faint = (7, 1.0) if len(x) <= 5000 else (3, 0.5)
-    # In the order of the rows, so that neither color lies on the other.
+    # Drawn in the order of the rows, so that neither color covers the other.
     colors = np.where(same, BLUE, ORANGE)
     ax.scatter(x, y, s=np.where(same, size, size + 2), c=colors, alpha=faint * 0.45, lw=0, rasterized=True)
     ax.set(xlabel=f"teacher: {what}", ylabel=f"student: {what}", title=title)

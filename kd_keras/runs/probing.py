@@ -1,7 +1,7 @@
-"""What vectors of texts are worth: on pairs with scores, and to a linear model that learns from few labels or from all.
+"""How much vectors of texts are worth: on pairs with scores, and as inputs of a linear model with few labels or all.
 
-As in SentEval (Conneau & Kiela 2018) the encoder stays as it is, and logistic regression learns on its vectors; those
-of a pair are [u; v; |u − v|; u ⊙ v].
+As in SentEval (Conneau & Kiela 2018), the encoder does not change, and logistic regression learns on its vectors. For
+a pair they are [u; v; |u − v|; u ⊙ v].
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kd_keras.metrics.scores import spearman
 from kd_keras.metrics.vectors import cosines
 from kd_keras.tasks import Rows, TaskData, has_label
 
-# Labels that a linear model gets, as far as there are so many; None is all, or rather 10,000.
+# How many labels a linear model gets, if there are that many. None means all, up to 10,000.
 COUNTS = (32, 100, 1000, None)
 _MOST = 10_000
 
@@ -30,7 +30,7 @@ Vectors = Callable[[Sequence[str]], np.ndarray]
 
 
 def similarity(vectors: Vectors, rows: Rows) -> float:
-    """Spearman's correlation of a pair's cosine with its gold score; what nobody has learned from these scores."""
+    """Spearman's correlation of a pair's cosine with its gold score. Nothing was trained on these scores."""
     gold = np.flatnonzero(has_label(rows))
     pairs = rows.take(gold)
     both = vectors([*pairs.text, *pairs.text_b])
@@ -38,13 +38,14 @@ def similarity(vectors: Vectors, rows: Rows) -> float:
 
 
 def worth(encoders: Mapping[str, Vectors], tried: Mapping[str, TaskData], seed: int = 1) -> dict[str, dict[str, Any]]:
-    """Task → {"metric", "rows": int[counts], encoder → fractions, one for each of "rows"}; a task of pairs with scores
-    has the metric "spearman", one value for each encoder, and no "rows".
+    """Task → {"metric", "rows": int[counts], encoder → fractions, one for each of "rows"}.
+
+    A task of pairs with scores has the metric "spearman", one value for each encoder, and no "rows".
 
     Args:
-      encoders: name → texts to float32[texts, width].
-      tried: the data of each task; the linear models learn from train and are scored on dev.
-      seed: of the draw of few labels, a smaller one being part of a larger.
+      encoders: name → a function from texts to float32[texts, width].
+      tried: the data of each task. The linear models learn from train and are scored on dev.
+      seed: of the draw of few labels. A smaller draw is part of a larger one.
     """
     found: dict[str, dict[str, Any]] = {}
     with progress(len(encoders) * len(tried), "probing vectors", "tasks") as bar:
@@ -65,7 +66,7 @@ def worth(encoders: Mapping[str, Vectors], tried: Mapping[str, TaskData], seed: 
 
 
 def _drawn(train: Rows, seed: int) -> np.ndarray:
-    """Rows with gold in an order drawn by chance, at most 10,000; one of each class comes first."""
+    """Rows with gold in random order, at most 10,000. One row of each class comes first."""
     order = rng(seed, "few labels").permutation(np.flatnonzero(has_label(train)))[:_MOST]
     if train.label.ndim > 1:
         return order
@@ -84,7 +85,7 @@ def _by_count(vectors: Vectors, data: TaskData, chosen: np.ndarray, counts: Sequ
 
 
 def features(vectors: Vectors, rows: Rows) -> np.ndarray:
-    """float32[rows, width]: a text's vector; of a pair [u; v; |u − v|; u ⊙ v]."""
+    """float32[rows, width]: a text's vector, or [u; v; |u − v|; u ⊙ v] for a pair."""
     if rows.text_b is None:
         return vectors(rows.text)
     both = vectors([*rows.text, *rows.text_b])

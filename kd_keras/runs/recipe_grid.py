@@ -3,7 +3,7 @@
 ``--ablate=transfer_sizes``: the same with one recipe.
 
 Every arm has the same student, first weights, budget of updates and dev scores. Each size draws its rows from the
-whole transfer set, a larger size holding the smaller ones, and the arm without distillation learns the training rows'
+whole transfer set, and a larger size contains the smaller ones. The arm without distillation learns the training rows'
 gold labels.
 """
 
@@ -37,13 +37,13 @@ _TITLE = {
 
 
 def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
-    """Trains the grid, each finished arm found again; writes ``ablation.json``, ``report.md`` and a plot."""
+    """Trains the grid and writes ``ablation.json``, ``report.md`` and a plot. Finished arms are found again."""
     job, layout, sets = run.job, run.layout, list(inputs.transfer)
     whole = sum(len(s) for s in inputs.transfer.values())
     sizes = sorted({min(whole, whole if s is None else s) for s in job.job.sizes()})
     recipes = job.recipes
     short = [f"{s:,}" for s in job.job.sizes() if s is not None and s > whole]
-    notes = [f"transfer sizes: {', '.join(short)} asked for, {whole:,} rows is all there is"] if short else []
+    notes = [f"transfer sizes: {', '.join(short)} asked for, but there are only {whole:,} rows"] if short else []
     for line in notes:
         say(line)
     plans = {(BASELINE, 0): undistilled(job, inputs, [], BASELINE)}
@@ -116,12 +116,12 @@ def _markdown(job: Job, result: dict, tables: str) -> str:
 
 {tables}
 
-Percent; {over}; gains are taken seed by seed.
+Scores are in percent; {over}. Gains are taken seed by seed.
 Teacher: {result["teacher"]["name"]}, {report.teacher_in_words(result, metric)}.
 
 All arms have the same student, first weights and at most {result["updates"]:,} updates (--patience ends each stage
-by itself); weights were chosen by dev {metric}, in recipes of several stages anew in each. The arm without distillation
-learns the gold labels of the {result["rows"]["train"]:,} training rows; the rows beyond these have none.
+by itself). Dev {metric} chose the weights, in recipes of several stages once in each. The arm without distillation
+learns the gold labels of the {result["rows"]["train"]:,} training rows. The other rows have no gold labels.
 
 ![scores over transfer rows](plots/ablation.png)
 

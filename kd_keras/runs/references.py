@@ -1,7 +1,8 @@
-"""What a run is held against: linear models on the same rows, in seconds and before anything long.
+"""What a run is compared with: linear models on the same rows, which take seconds and come first.
 
-"constant" always gives the most frequent label (where classes are uneven), "linear" is TF-IDF with logistic regression,
-"probe" is logistic regression on the vectors of the teacher's encoder as it is. They are found again by their data.
+"constant" always gives the most frequent label, if classes are uneven. "linear" is TF-IDF with logistic regression.
+"probe" is logistic regression on the vectors of the teacher's encoder before fine-tuning. All are found again by
+their data.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ TITLES = {"constant": "always the most frequent", "linear": "linear (TF-IDF)", "
 @dataclass(frozen=True)
 class References:
     """Attributes:
-    logits: "constant", "linear", "probe", as far as there are → split → float[rows, classes].
+    logits: "constant", "linear", "probe" (if they exist) → split → float[rows, classes].
     start: the classifier that a teacher starts from, or None.
     """
 
@@ -50,9 +51,10 @@ class References:
 
 
 def references(run: Run) -> References:
-    """Found in this run or another of the task, or made; none for a regression, or without scikit-learn.
+    """Finds the models in this run or another of the task, or makes them. A regression has none.
 
-    Of several labels a text, the logit over which a label is given is chosen on dev, as for every model.
+    Without scikit-learn there are none either. With several labels a text, dev chooses each label's threshold, as for
+    every model.
     """
     job = run.job
     if job.task.is_regression or job.task.is_tagging:
@@ -84,7 +86,7 @@ def _about_text(job: Job, splits: Mapping[str, Rows]) -> dict:
 
 
 def _probes(job: Job) -> dict | None:
-    """What the probe depends on; None where the teacher is finished or given, or does not start from one."""
+    """What the probe depends on. None if the teacher is finished or given, or cannot start from a probe."""
     if job.given is not None:
         return None
     checkpoint = job.checkpoint
@@ -121,7 +123,7 @@ def _probe(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarr
 
 
 def _kept(run: Run, name: str, key: dict, make: Callable[[], dict]) -> dict:
-    """{name: {split: array}} of ``make()``, from the file of this run or another where it is that of ``key``."""
+    """{name: {split: array}} of ``make()``. If this run or another has a file with ``key``, it is read instead."""
     wanted, path = files.hash_of(key), run.layout.reference(name)
 
     def write() -> None:

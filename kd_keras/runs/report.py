@@ -1,4 +1,4 @@
-"""metrics.json, report.md and its plots: only numbers that this run measured."""
+"""Writes metrics.json, report.md and its plots. All numbers come from this run."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from kd_keras.runs.students import Arm
 from kd_keras.students.settings import student_name
 from kd_keras.tasks import Rows, Task, has_label
 
-# What rows of transfer sets are; those of other names were made by augmentation.
+# What the rows of transfer sets are. Sets with other names were made by augmentation.
 SETS = {"unlabeled": "unlabeled", "rest": "training rows without their labels", "given": "texts of the given signals"}
-# How far a student goes with its teacher, by kinds of tasks that are not of one label a row.
+# How often a student agrees with its teacher, in words, for kinds of tasks that do not have one label a row.
 _AGREES = {
     "tagging": " gives the teacher's tag to words of",
     "multilabel": " gives the teacher's labels, and no other, on",
@@ -32,7 +32,7 @@ _AGREES = {
 
 
 def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
-    """Writes metrics.json, report.md and its plots; returns the first, and "screen", what to say at the end."""
+    """Writes metrics.json, report.md and its plots. Returns metrics.json, with "screen" for the end of the command."""
     metrics = results(run, inputs, arms, chosen)
     files.write_json(run.layout.metrics, metrics)
     if can_draw():
@@ -66,7 +66,7 @@ def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict)
 
 
 def _errors(task: Task, scored: Mapping[str, Rows], chosen: Arm, metrics: dict) -> Figure:
-    """Where the kept student is wrong."""
+    """A picture of the kept student's errors."""
     split = _last(scored)
     if task.is_tagging:
         return tagging.picture(metrics["tagging"][split])
@@ -80,7 +80,7 @@ def _errors(task: Task, scored: Mapping[str, Rows], chosen: Arm, metrics: dict) 
 
 
 def _last(splits: Collection[str]) -> str:
-    """The split that errors are shown of."""
+    """The split whose errors are shown."""
     return "test" if "test" in splits else "dev"
 
 
@@ -91,24 +91,24 @@ def verdict_in_words(metrics: dict) -> str:
 
 
 def teacher_in_words(result: dict, metric: str) -> str:
-    """How the teacher of a grid does on each split."""
+    """The teacher's scores of a grid, for each split."""
     scored = {s: v for s, v in result["teacher"].items() if s in result["rows"]}
     return "; ".join(f"{s} {metric} {100 * v[metric]:.2f}" for s, v in scored.items())
 
 
 def seeds_in_words(seeds: list[int]) -> str:
-    """What the numbers of a table are."""
+    """What the numbers of a table are: one seed's, or means."""
     if len(seeds) == 1:
         return f"seed {seeds[0]}"
     return f"means over seeds {', '.join(map(str, seeds))} ± standard deviation"
 
 
 def ending(seconds: dict[str, float]) -> str:
-    """The last part of a report: wall times, and the command that makes it again."""
+    """The last part of a report: wall times, and the command that repeats the run."""
     took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in seconds.items())
     return f"""## Wall time, seconds ({cpus()} CPUs)
 
-A step whose result was found, here or in another run's folder, took no time.
+A step took no time if its result was found, here or in another run's folder.
 
 | step | s |
 | --- | ---: |
@@ -129,7 +129,7 @@ def _by_label(metrics: dict) -> str:
     if thresholds := metrics.get("thresholds"):
         moved = ", ".join(f"{name} {p:.2f}" for name, p in thresholds.items())
         said = (
-            "\n\nA label is given where its score is over 0.5: scores were moved so that this is the threshold of the "
+            "\n\nA text has a label if its score is over 0.5. Scores were moved so that 0.5 is the threshold of the "
             f"best F1 on dev. Before, these were the thresholds: {moved}."
         )
     return (
@@ -165,7 +165,7 @@ def _fewer(teacher: Mapping[str, Any], student: Mapping[str, Any]) -> str:
 
 
 def _scatter(teacher: Mapping[str, Any]) -> str:
-    """Where dev has signals."""
+    """The scatter of logits, if dev has signals."""
     if is_given(teacher) and not teacher["answered"]["dev"]:
         return ""
     return "## Student's logits against the teacher's (dev)\n\n![scatter of logits](plots/logits.png)\n\n"
@@ -238,7 +238,7 @@ So dev scores are a little high in every row{test}.
   {student["parameters"]:,} parameters ({student[bare]:,} without embeddings),
   {student["bytes"] / 1e6:.1f} MB as `student.keras`,
   {student["flops_per_token"] / 1e6:.2f} MFLOP a token.
-{_fewer(teacher, student)}- The kept student{agrees}: {agree or "no row, as none has a signal"}.
+{_fewer(teacher, student)}- The kept student{agrees}: {agree or "no row, because none has a signal"}.
 
 ## Learning curves
 

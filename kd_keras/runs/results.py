@@ -1,4 +1,4 @@
-"""What a run measured: metrics.json, only numbers of this run."""
+"""What a run measured: metrics.json. All numbers come from this run."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
     """What metrics.json holds.
 
     Args:
-      arms: every student of the run, baselines among them.
-      chosen: the one that is kept.
+      arms: every student of the run, with the baselines.
+      chosen: the student that is kept.
     """
     job, layout = run.job, run.layout
     task = job.task
@@ -88,21 +88,21 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
 
 
 def scores_by_label(task: Task, label: np.ndarray, logits: np.ndarray) -> dict[str, dict[str, float]]:
-    """Label → "rows", "given", "precision", "recall" and "f1", over the rows that have gold."""
+    """Label → "rows", "given", "precision", "recall" and "f1", over the rows with gold."""
     gold = is_gold(label)
     found = by_label(label[gold], answers(task, logits[gold]), len(task.labels))
     return dict(zip(task.labels, found, strict=True))
 
 
 def scored_splits(inputs: Inputs) -> dict[str, Rows]:
-    """The splits with gold labels that nothing was trained on."""
+    """The splits with gold labels on which nothing was trained."""
     return {s: r for s, r in inputs.splits.items() if s != "train" and has_label(r).any()}
 
 
 def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict]:
-    """split → metric → value of what taught; of an ensemble, "ensemble" has what each teacher does by itself.
+    """split → metric → the teacher's score. An ensemble's "ensemble" has the scores of each teacher.
 
-    A given teacher is scored on the rows that it answered, and not at all on a split of which it answered none.
+    A given teacher is scored on the rows that it answered. If it answered none of a split, it has no score there.
     """
     splits, metrics = scored_splits(inputs), job.task.metrics
     if job.given is not None:
@@ -123,7 +123,7 @@ def _size(path: Path) -> int:
 
 
 def _agreement(job: Job, inputs: Inputs, chosen: Arm) -> dict[str, float]:
-    """Share of rows with the teacher's label, or very labels; of a regression, Pearson's r with the teacher's score."""
+    """Share of rows with the teacher's label, or with all its labels; for a regression, Pearson's r with its score."""
     pairs = {s: (v, inputs.signals[s].logits) for s, v in chosen.logits.items()}
     if job.given is not None:
         there = {s: answered(teacher) for s, (_, teacher) in pairs.items()}

@@ -1,6 +1,6 @@
 """The whole job: teacher → signals → student inputs → arms (baseline and distilled, each seed) → scores → report.
 
-Every step finds what an earlier run of the same command finished, and goes on from there.
+Every step finds what an earlier run of the same command finished, and continues from there.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from kd_keras.tasks.custom import keep_pipes
 
 
 def distil(run: Run) -> dict:
-    """Everything that ``check`` let pass; returns what ``metrics.json`` holds, and "screen" for people.
+    """Runs all steps after ``check``. Returns what ``metrics.json`` holds, and "screen", the text for the screen.
 
     Raises:
-      UserError: a full disk; a teacher that is worse than a linear model; signals that do not fit.
+      UserError: the disk is full, the teacher is worse than a linear model, or signals do not fit.
     """
     job, layout = run.job, run.layout
     begin(layout, job.key(), job.task, job.flags_text)
@@ -39,7 +39,7 @@ def distil(run: Run) -> dict:
     if job.job.ablate in ("recipes", "transfer_sizes"):
         return run_recipe_grid(run, inputs)
     arms = train_arms(run, inputs, main_arms(job, inputs))
-    if not is_chief():  # it has helped
+    if not is_chief():  # another worker writes the report
         return {}
     chosen = choose(arms)
     files.link_or_copy(chosen.folder / "student.keras", layout.student)

@@ -1,4 +1,4 @@
-"""The table of a run: what taught, the students, and what they are held against, by split and metric."""
+"""The table of a run: teacher, students and reference models, by split and metric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GIVEN = "teacher (given)"
 
 
 def titles(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """``TITLES``, which say so where the teacher was given as signals."""
+    """``TITLES``. They say so if the teacher was given as signals."""
     return TITLES | ({"teacher": GIVEN} if is_given(metrics.get("teacher", {})) else {})
 
 

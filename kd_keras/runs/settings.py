@@ -1,4 +1,4 @@
-"""What a run compares and where it writes, as flags; no Keras import."""
+"""What a run compares and where it writes, as flags. Imports no Keras."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 
 ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
-# Where to write, what to find and how many to train change no student.
+# A student does not depend on where it is written, what is found, or how many are trained.
 NOT_IN_KEY = (
     "output_dir",
     "signals",
@@ -91,14 +91,14 @@ class JobSettings(Checked):
         self.sizes()
 
     def sizes(self) -> list[int | None]:
-        """``transfer_sizes`` as numbers, None for all."""
+        """``transfer_sizes`` as numbers, with None for all."""
         parts = [p.strip() for p in self.transfer_sizes.split(",")]
         if not all(p == "all" or p.isdecimal() for p in parts) or len(set(parts)) != len(parts):
             raise UserError(
-                f"--transfer_sizes={self.transfer_sizes}: expected different numbers of rows, or all, as 0,30000,all"
+                f"--transfer_sizes={self.transfer_sizes}: expected different numbers of rows, or all, as in 0,30000,all"
             )
         return [None if p == "all" else int(p) for p in parts]
 
     def every_seed(self) -> list[int]:
-        """Of the students of an arm."""
+        """The seeds of an arm's students."""
         return list(range(self.seed, self.seed + self.seeds))

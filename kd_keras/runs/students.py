@@ -1,4 +1,4 @@
-"""A student of a run: trained in a folder of its own, and found again when it is finished."""
+"""Trains a student of a run in its own folder, and finds it again when it is finished."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kd_keras.students.inference import load_student, predict, predict_tags
 from kd_keras.students.thresholds import move_thresholds
 from kd_keras.students.warm_start import warm_start
 
-# Of an arm's folder, what another run may take.
+# The files of an arm's folder that another run may use.
 _PARTS = ("student.keras", "history.json")
 
 
@@ -37,11 +37,11 @@ class Arm:
     """A trained student.
 
     Attributes:
-      plan: what it was to be.
+      plan: its plan.
       seed: of weights, dropout and batches.
       folder: holds student.keras and history.json.
       history: see ``stages.run_stages``.
-      logits: split → float32[rows, classes]; of a tagging ragged rows of [words, tags].
+      logits: split → float32[rows, classes]; for a tagging task ragged rows of [words, tags].
       size: parameters with and without embeddings.
     """
 
@@ -62,12 +62,12 @@ class Arm:
 
     @property
     def updates(self) -> int:
-        """Made, in all stages; ``patience`` may have ended them early."""
+        """Updates made in all stages. ``patience`` may have ended them early."""
         return self.history["epochs"][-1]["step"]
 
     @property
     def most_updates(self) -> int:
-        """What it makes where ``patience`` does not end it."""
+        """The updates that it makes if ``patience`` does not end it."""
         return sum(math.prod(whole_rounds(stage["steps"], stage["rounds"])) for stage in self.history["recipe"])
 
 
@@ -86,10 +86,10 @@ class Todo:
 
 
 class Trainer:
-    """What all students of a run have in common. Workers get a copy of it, so it holds data only.
+    """What all students of a run share. Workers get a copy of it, so it holds only data.
 
     Attributes:
-      known: folders of students that this very command has trained or found, which need no further word.
+      known: folders of students that this command has already trained or found. They are not announced again.
     """
 
     def __init__(self, run: Run, inputs: Inputs, dev: DevSet, train: TrainSettings):
@@ -108,7 +108,7 @@ class Trainer:
         return [stage.describe() for stage in self._stages(todo)]
 
     def _key(self, todo: Todo) -> str:
-        # JSON and back: what is read from disk has lists for tuples.
+        # Through JSON, because what is read from disk has lists instead of tuples.
         job, tokenizer = self.job, self.inputs.tokenizer.fingerprint()
         return files.hash_of(
             self._about(todo), asdict(self.settings), key_of(job.student), tokenizer, todo.seed, todo.plan.about,
@@ -116,7 +116,7 @@ class Trainer:
         )  # fmt: skip
 
     def found(self, todo: Todo) -> dict | None:
-        """The history of the very student, if it is trained, here or in another run of the task."""
+        """The history of this student, if it is trained, here or in another run of the task."""
         key, mine = self._key(todo), self.folder(todo)
         others = (s.arms / name for s in self.run.siblings for name in s.trained_arms())
         what, aloud = f"student ({todo.what})", mine not in self.known
@@ -126,7 +126,7 @@ class Trainer:
         return history
 
     def train(self, todo: Todo) -> tuple[keras.Model, dict]:
-        """The student, trained to its end, and its history; both are in its folder then."""
+        """The trained student and its history. Both are then in its folder."""
         job, folder = self.job, self.folder(todo)
         task = job.task
         student = build_student(
@@ -134,7 +134,7 @@ class Trainer:
         )
         if job.source is not None:
             warm_start(student, job.source.student())
-        if job.task.is_regression:  # or the first updates only look for the scores' level
+        if job.task.is_regression:  # otherwise the first updates only find the scores' level
             student.get_layer("logits").bias.assign([float(np.nanmean(todo.plan.data.y["label"]))])
         board = self.run.layout.tensorboard / folder.name if job.job.tensorboard else None
         key = self._key(todo)
@@ -145,7 +145,7 @@ class Trainer:
         return student, keep(student, folder, history | {"key": key, "recipe": self._about(todo)})
 
     def arm(self, todo: Todo) -> Arm:
-        """Found again, or trained now."""
+        """Finds the student, or trains it now."""
         folder = self.folder(todo)
         if history := self.found(todo):
             student = load_student(folder / "student.keras")
@@ -163,7 +163,7 @@ class Trainer:
 
 
 def keep(student: keras.Model, folder: Path, history: dict) -> dict:
-    """Writes a student that has learned all it will, and its history, which is returned; then no state is needed."""
+    """Writes a student that has finished learning, and its history, which it returns. Then no state is needed."""
     with files.atomic_path(folder / "student.keras") as temp:
         student.save(temp)
     files.write_json(folder / "history.json", history)

@@ -1,4 +1,4 @@
-"""What a run measured of a tagging: entities by type and by language, teacher beside students."""
+"""What a run measured on a tagging task: entities by type and by language, for teacher and students."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TEACHER, KEPT, ALONE = "teacher", "student", "no distillation"
 
 
 def scores(job: Job, inputs: Inputs, scored: Mapping[str, Rows], arms: Sequence[Arm], chosen: Arm) -> dict[str, Any]:
-    """Split → "teacher", "student" (the kept one), "no distillation" → what ``tagging_scores`` says.
+    """Split → "teacher", "student" (the kept one), "no distillation" → the scores of ``tagging_scores``.
 
     Args:
-      scored: the splits with gold that nothing was trained on.
-      arms: every student; of several without distillation the best on dev is told.
+      scored: the splits with gold on which nothing was trained.
+      arms: every student. Of several without distillation, the best on dev is reported.
     """
     alone = max((a for a in arms if a.kind == BASELINE), key=lambda a: a.history["best"], default=None)
     out = {}
@@ -36,18 +36,18 @@ def scores(job: Job, inputs: Inputs, scored: Mapping[str, Rows], arms: Sequence[
 
 
 def picture(found: Mapping[str, Any]) -> Figure:
-    """Bars by language, or of a single language by type, of one split of :func:`scores`."""
+    """Bars of one split of :func:`scores`: by language, or by type if there is only one language."""
     part = "by_language" if "by_language" in found[KEPT] else "by_type"
     name = "entity_f1" if part == "by_language" else "f1"
     return by_language.picture({t: {k: v[name] for k, v in each[part].items()} for t, each in found.items()})
 
 
 def in_words(found: Mapping[str, Any], split: str) -> str:
-    """The part of the report on one split: by type, and by language where there are several."""
+    """The report's part on one split: by type, and by language if there are several."""
     kept = found[KEPT]
     parts = [
         f"Entities of {split}: strict F1 counts those whose words and type are all right and that begin with a B "
-        "(seqeval, strict); conlleval F1 lets an I begin one too. The kept student, type by type, in percent:",
+        "(seqeval, strict). In conlleval F1 an I may begin one too. The kept student, type by type, in percent:",
         by_language.type_table(kept["by_type"]),
     ]
     if "by_language" in kept:
@@ -55,7 +55,7 @@ def in_words(found: Mapping[str, Any], split: str) -> str:
         ratio = kept["mean_over_languages"]["entity_f1"] / max(found[TEACHER]["mean_over_languages"]["entity_f1"], 1e-9)
         parts += [
             f"Language by language ({len(kept['by_language'])}: {', '.join(kept['by_language'])}), strict F1 in "
-            f"percent; the mean counts each language alike. The student has {ratio:.1%} of the teacher's mean.",
+            f"percent. The mean counts each language alike. The student has {ratio:.1%} of the teacher's mean.",
             by_language.table(titles),
         ]
     return "\n\n".join(parts)

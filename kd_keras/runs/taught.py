@@ -1,4 +1,4 @@
-"""What the teachers of a run say: each fine-tuned or found, then asked about every text."""
+"""What the teachers of a run say: each is fine-tuned or found, then asked about every text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kd_keras.teachers.checkpoints import from_folder
 from kd_keras.teachers.settings import WORD
 from kd_keras.teachers.signals import Signals, SignalStore
 
-# A run of given signals has no teacher, and need not have the packages of one: they are imported where one is asked.
+# A run with given signals has no teacher and may lack its packages. They are imported when a teacher is needed.
 if TYPE_CHECKING:
     from kd_keras.teachers.bert import Teacher
     from kd_keras.teachers.tagger import TaggingTeacher
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Taught:
     """Attributes:
-    first: the teacher, of several the first; where it is given, whatever encoder lends the student its pieces, or None.
-    signals: split, or name of a transfer set → what to learn from; of an ensemble the mean.
-    each: the logits of each teacher by itself, for every split.
+    first: the first teacher. If signals are given, the encoder that lends the student its pieces, or None.
+    signals: split, or name of a transfer set → what to learn from; the mean if there are several teachers.
+    each: the logits of each teacher, for every split.
     about: what reports say of it.
-    notes: what was found of it.
+    notes: what was found about it.
     """
 
     first: Teacher | None
@@ -49,15 +49,15 @@ class Taught:
 
 
 def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
-    """Every teacher of the run, and what it says of each split and of the rows of ``sets``.
+    """Every teacher of the run, and its signals for each split and for the rows of ``sets``.
 
     Raises:
-      UserError: the teacher is under the linear model on dev.
+      UserError: the teacher is worse than the linear model on dev.
     """
     if run.job.given is not None:
         return _given(run, sets, to_beat)
     first, made, notes, projected = None, [], [], []
-    # Dev comes first: whether a teacher is worth listening to is known before the long work.
+    # Dev comes first, so that a bad teacher is noticed before the long work.
     rows = {"dev": run.splits["dev"], **run.splits, **sets}
     for number in range(1, run.job.teacher.teacher_seeds + 1):
         teacher = _teacher(run, number, to_beat)
@@ -79,7 +79,7 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
 
 
 def _given(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
-    """What the files say that stand in a teacher's place."""
+    """What the given files say in place of a teacher."""
     signals, job, first = given_signals(run, sets), run.job, None
     about, notes = about_given(run, signals)
     dev = answered(signals["dev"].logits)
@@ -90,30 +90,30 @@ def _given(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
 
         first = SentenceTeacher.of(job.checkpoint, min(job.task.max_length, job.checkpoint.positions), job.label)
         what = "pieces and first embeddings" if job.student.embeddings == "teacher" else "pieces"
-        notes.append(f"student's {what}: those of {first.name} as it is, as a given teacher has none")
+        notes.append(f"student's {what}: those of {first.name} before fine-tuning, because a given teacher has none")
     return Taught(first, signals, [{split: signals[split].logits for split in run.splits}], about, notes)
 
 
 def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
-    """Gives the teacher the axes that its states are told in; a note on them."""
+    """Gives the teacher the axes on which its states are projected. Returns a note on them."""
     from kd_keras.teachers.labelling import layer_of
     from kd_keras.teachers.projection import fitted
 
     label, known = run.job.label, [s.projection for s in run.siblings]
-    if given := run.job.job.signals:  # they are told in these
+    if given := run.job.job.signals:  # the given signals use these axes
         known.insert(0, Path(given) / run.layout.projection.name)
     layer = layer_of(teacher, label)
     with run.timings.step("projection of states"):
         found = fitted(teacher, run.job.data.train, layer, label.hidden_width, run.layout.projection, known)
     teacher.projection = found
     return [
-        f"teacher's states: of layer {layer}, in {found.axes.shape[1]} numbers, which have {found.kept:.1%} of their "
+        f"teacher's states: of layer {layer}, as {found.axes.shape[1]} numbers, which have {found.kept:.1%} of their "
         "variance (PCA)"
     ]
 
 
 def _about_teacher(run: Run, dev: Signals, to_beat: References, rows: np.ndarray | slice = slice(None)) -> list[str]:
-    """Of the ``rows`` of dev that it answered. Raises UserError where the teacher is under the linear model."""
+    """Notes on the ``rows`` of dev that it answered. UserError if it is worse than the linear model."""
     if run.task.is_regression or run.task.is_tagging:
         return []
     floor, given = to_beat.logits.get("linear", {}).get("dev"), run.job.given is not None
@@ -139,7 +139,7 @@ def _teacher(run: Run, number: int, to_beat: References) -> Teacher:
 
 
 def _seed_of(teacher: Path) -> int | None:
-    """Also of a teacher that was given, which ``teacher_seed`` says nothing of; None where nothing was fine-tuned."""
+    """The seed of a teacher, also of one that was given. None if nothing was fine-tuned."""
     key = from_folder(str(teacher), teacher).manifest()["key"]
     return key["teacher_seed"] if key["teacher_epochs"] else None
 
@@ -157,10 +157,10 @@ def _about_several(
 def about_confidence(
     settings: RecipeSettings, recipes: Sequence[str], task: Task, logits: Iterable[np.ndarray]
 ) -> list[str]:
-    """How many rows the hard labels teach, of ``logits`` float[rows, classes] each; nothing without ``--confidence``.
+    """How many rows the hard labels teach, from ``logits`` float[rows, classes] each. Empty without ``--confidence``.
 
     Raises:
-      UserError: none is as sure.
+      UserError: no row is that sure.
     """
     least = settings.confidence
     if not least or "hard" not in recipes:
@@ -171,10 +171,10 @@ def about_confidence(
     count = int(np.sum(surest >= least))
     if not count:
         raise UserError(
-            f"--confidence={least:g}: the teacher gives none of {len(surest):,} {what} a label so probable, its surest "
-            f"has {surest.max():.4f}; choose less"
+            f"--confidence={least:g}: no row qualifies: the teacher's highest probability on {len(surest):,} {what} is "
+            f"{surest.max():.4f}; use a lower value"
         )
-    return [f"hard labels: {count:,} of {len(surest):,} {what} have one that the teacher gives {least:g} or more"]
+    return [f"hard labels: {count:,} of {len(surest):,} {what} have a label with a probability of at least {least:g}"]
 
 
 def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
@@ -184,7 +184,7 @@ def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) ->
     known = [place for s in run.siblings for place in s.every_signals(split)]
     folder = run.layout.signals(split, number)
     given = run.job.job.signals and signals_in(Path(run.job.job.signals), split, number)
-    if given and given.is_dir() and not folder.exists():  # they must be these, or it is said what differs
+    if given and given.is_dir() and not folder.exists():  # they must match, or the error says what differs
         SignalStore(given).verify(manifest(teacher, run.task.name, rows, settings))
         known = [given]
     title = split if number == 1 else f"{split}, teacher {number}"

@@ -1,4 +1,4 @@
-"""Looks at a teacher before anything long depends on it: each finding is a line with a number and a next step."""
+"""Looks at a teacher before any long work. Each finding is a line with a number and a next step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kd_keras.metrics.answers import answers, sureness
 from kd_keras.tasks import Task, is_gold
 
 _RESAMPLES = 500
-# Under this share of the way from even probabilities to certainty, logits teach little.
+# Below this share of the way from even probabilities to certainty, logits teach little.
 _FLAT = 0.2
 _MADE = "Try --teacher_epochs=20, another --teacher_learning_rate or another --teacher"
-_GIVEN = "Look whether the files' classes are the task's, in their order"
+_GIVEN = "Check that the files' classes are the task's, in the same order"
 
 
 def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
-    """Of a score on these rows, by the bootstrap (Efron & Tibshirani 1993, chapter 6)."""
+    """The standard error of a score on these rows, by the bootstrap (Efron & Tibshirani 1993, chapter 6)."""
     draw, count = rng(0, "bootstrap"), len(label)
     drawn = (draw.integers(count, size=count) for _ in range(_RESAMPLES))
     return float(np.std([score([metric], label[rows], logits[rows])[metric] for rows in drawn]))
@@ -30,15 +30,15 @@ def check_teacher(
     """Notes on a teacher of classes, by its dev logits.
 
     Args:
-      task: of labels.
-      label: int[rows] or int[rows, labels], gold; −1 where there is none.
+      task: a task with labels.
+      label: int[rows] or int[rows, labels], gold; −1 if there is none.
       logits: float[rows, classes], the teacher's.
-      floor: float[rows, classes], the linear model's; None where there is none.
-      allowed: go on with a teacher that is under the floor.
-      given: another model is the teacher, which no flag trains better.
+      floor: float[rows, classes], the linear model's. None if there is none.
+      allowed: go on with a teacher that is below the floor.
+      given: the teacher is another model, so no flag can train it better.
 
     Raises:
-      UserError: it is under the floor by more than its standard error.
+      UserError: it is below the floor by more than its standard error.
     """
     metric, labels, gold = task.metric, task.labels, is_gold(label)
     label, logits = label[gold], logits[gold]
@@ -49,12 +49,12 @@ def check_teacher(
         floor = floor[gold]
         mine, least = (score([metric], label, x)[metric] for x in (logits, floor))
         error = standard_error(metric, label, logits)
-        under = f"the teacher has dev {metric} {100 * mine:.2f}, under the {100 * least:.2f} of a linear model (TF-IDF)"
+        under = f"the teacher has dev {metric} {100 * mine:.2f}, below the {100 * least:.2f} of a linear model (TF-IDF)"
         if mine < least - error and not allowed:
             raise UserError(
                 f"{under} by more than its standard error ({100 * error:.2f}; {len(label):,} rows); "
-                f"a student of it would be worse than what takes seconds. {_GIVEN if given else _MADE}; or go on as it "
-                "is with --allow_weak_teacher"
+                f"its student would be worse than the linear model, which takes seconds. {_GIVEN if given else _MADE}; "
+                "or use it with --allow_weak_teacher"
             )
         if mine < least:
             advice = "" if allowed else ", within its standard error"
@@ -68,12 +68,12 @@ def check_teacher(
             + ("" if given else ", --class_weights=balanced or more --teacher_epochs")
             + " may help"
         )
-    if task.is_multilabel:  # most labels of most texts are surely off, whatever a teacher has learned
+    if task.is_multilabel:  # any teacher is sure that most labels do not fit a text
         return notes
     sure = float(sureness(task, logits).mean())
     if (spread := (sure - 1 / len(labels)) / (1 - 1 / len(labels))) < _FLAT:
         notes.append(
-            f"the teacher is hardly sure of anything: its mean highest probability on dev is {sure:.2f} over "
+            f"the teacher is unsure: its mean highest probability on dev is {sure:.2f} over "
             f"{len(labels)} labels ({spread:.0%} of the way from chance to certainty)"
             + ("" if given else "; more --teacher_epochs may help")
         )

@@ -1,4 +1,4 @@
-"""The students of a run, one after the other or side by side, and which of them it keeps."""
+"""Trains the students of a run, one after another or side by side, and chooses the one to keep."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kd_keras.text.batches import steps_per_epoch
 
 
 def train_arms(run: Run, inputs: Inputs, plans: Sequence[Plan]) -> list[Arm]:
-    """The students of ``plans`` at every seed, finished ones found again.
+    """The students of ``plans`` at every seed. Finished ones are found again.
 
-    All make as many updates as ``epochs`` over the largest set ask for, if ``patience`` does not end them before, and
-    are scored on dev as often, but that each stage of a recipe has one score at least.
+    ``epochs`` over the largest set gives the number of updates of all, unless ``patience`` ends one before. All are
+    scored on dev equally often, but each stage of a recipe has at least one score.
     """
     job, signals = run.job, inputs.signals["dev"]
     if job.task.is_tagging:
@@ -48,5 +48,5 @@ def train_arms(run: Run, inputs: Inputs, plans: Sequence[Plan]) -> list[Arm]:
 
 
 def choose(arms: Sequence[Arm]) -> Arm:
-    """The student with the best dev score, with or without distillation: what ``student.keras`` becomes."""
+    """The student with the best dev score, with or without distillation. It becomes ``student.keras``."""
     return max(arms, key=lambda a: (a.history["best"], a.kind == DISTILLED, -a.seed))

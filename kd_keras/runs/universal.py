@@ -1,6 +1,6 @@
-"""A universal student: text → the teacher's vectors → a BiLSTM that gives them → report (Wu et al. 2020).
+"""Trains a universal student: text → the teacher's vectors → a BiLSTM that gives them → report (Wu et al. 2020).
 
-Every step finds what an earlier run of the same command finished, and goes on from there.
+Every step finds what an earlier run of the same command finished, and continues from there.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ ARM = "universal"
 @dataclass(frozen=True)
 class Pretrained:
     """Attributes:
-    teacher: with the reduction of its vectors.
-    student: with its best dev weights.
+    teacher: the teacher, with the projection of its vectors.
+    student: the student with its best dev weights.
     tokenizer: the student's.
     history: see ``stages.run_stages``.
     rows: how many texts it learned from, and how many chose its weights.
@@ -61,10 +61,10 @@ class Pretrained:
 
 
 def pretrain(run: UniversalRun) -> Pretrained:
-    """Everything that ``check`` let pass, up to the report.
+    """Runs all steps after ``check``, up to the report.
 
     Raises:
-      UserError: no text is left, a full disk, or signals of something else in the folder.
+      UserError: no text is left, the disk is full, or the folder holds signals of something else.
     """
     job, layout = run.job, run.layout
     begin(layout, job.key(), job.task, job.flags_text)
@@ -133,7 +133,7 @@ def _inputs(run: UniversalRun, teacher: SentenceTeacher, rows: Rows) -> tuple[To
 
 
 def objectives(run: UniversalRun) -> tuple[Objective, ...]:
-    """What ``--losses`` asks for."""
+    """The objectives that ``--losses`` names."""
     job, units = run.job, run.job.target.vector_size
     settings = job.universal
 
@@ -152,7 +152,7 @@ def objectives(run: UniversalRun) -> tuple[Objective, ...]:
 def _student(
     run: UniversalRun, matrix: np.ndarray, learnt: TrainingSet, dev: DevSet, about: tuple
 ) -> tuple[keras.Model, dict]:
-    """Found again, or trained now; ``about`` is what its text and its vocabulary depend on."""
+    """Finds the student, or trains it now. ``about`` is what its text and its vocabulary depend on."""
     job, layout, seed = run.job, run.layout, run.job.universal.seed
     folder, settings = layout.arm(ARM, seed), job.training()
     per_epoch = steps_per_epoch(len(learnt), settings.batch_size)

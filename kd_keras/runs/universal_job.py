@@ -46,7 +46,7 @@ class UniversalJob:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
-        """Decides what the checkpoint decides."""
+        """Sets what follows from the checkpoint."""
         if self.label.hidden == AUTO:
             object.__setattr__(self, "label", replace(self.label, hidden=self.checkpoint.pooling))
         object.__setattr__(self, "target", self.target.of_teacher(self.checkpoint.config["hidden_size"]))
@@ -57,12 +57,12 @@ class UniversalJob:
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """What ``--teacher`` names."""
+        """The checkpoint that ``--teacher`` names."""
         return find_checkpoint(self.universal.teacher)
 
     @property
     def task(self) -> Task:
-        """The record that the run folder keeps."""
+        """The task record that the run folder keeps."""
         return Task(
             NAME, "text", (), "neighbours", ("neighbours", "cosine"), max_length=self.universal.teacher_max_length,
             vector_size=self.target.vector_size,
@@ -70,7 +70,7 @@ class UniversalJob:
 
     @property
     def learns_states(self) -> bool:
-        """Whether the student learns each word's state beside the text's vector."""
+        """Whether the student learns each word's state as well as the text's vector."""
         return TOKENS in self.universal.loss_weights(self.target.unit)
 
     @property
@@ -79,16 +79,16 @@ class UniversalJob:
 
     @property
     def updates_given(self) -> bool:
-        """Whether updates are counted, and not passes over the text."""
+        """Whether the flags give updates, instead of passes over the text."""
         return self.train.epochs == AUTO
 
     def training(self) -> TrainSettings:
-        """With a number for each word."""
+        """The training settings, with a number for every auto."""
         rate = 1.0 if self.train.optimizer == "adadelta" else 2e-3
         return replace(self.train, learning_rate=rate if self.train.learning_rate == AUTO else self.train.learning_rate)
 
     def key(self) -> dict:
-        """The settings that make a run what it is."""
+        """The settings that a run's results depend on."""
         return {
             "task": NAME,
             "text": asdict(self.unlabeled),
@@ -112,7 +112,7 @@ class UniversalRun:
 
     Attributes:
       tried: the data of ``--tasks`` by name.
-      held_out: dev and test texts, from which nothing may be learned.
+      held_out: dev and test texts, which must not be learned from.
     """
 
     job: UniversalJob
@@ -123,7 +123,7 @@ class UniversalRun:
 
     @cached_property
     def siblings(self) -> list[RunLayout]:
-        """Other runs of pretrain, where what was made may be found again."""
+        """Other runs of pretrain, whose results may be used again."""
         return self.layout.siblings(NAME)
 
 
@@ -138,31 +138,31 @@ def _held_out(job: UniversalJob, tried: Iterable[TaskData], tests: Iterable[Rows
 
 
 def _check_states(job: UniversalJob) -> None:
-    """Whether teacher and student find the same words in a text, first to last, and have a state for each."""
+    """Checks that teacher and student find the same words in a text and have a state for each."""
     flag = f"--losses={job.universal.losses}: tokens"
     if not job.checkpoint.text.is_wordpiece:
-        raise UserError(f"{flag} needs words in common, but {job.checkpoint.name} has no WordPiece; leave it out")
+        raise UserError(f"{flag}: needs words in common, but {job.checkpoint.name} has no WordPiece; leave it out")
     if job.student.pooling == LAST:
-        raise UserError(f"{flag} needs a state of each token; take --pooling=mean or max")
+        raise UserError(f"{flag}: needs a state of each token; use --pooling=mean or max")
     if job.student.student_truncation != HEAD:
-        raise UserError(f"{flag} counts words from a text's head; take --student_truncation=head")
+        raise UserError(f"{flag}: counts words from a text's head; use --student_truncation=head")
     if job.universal.token_size > (width := job.checkpoint.width):
-        raise UserError(f"--token_size={job.universal.token_size}: the teacher's states have {width} numbers")
+        raise UserError(f"--token_size={job.universal.token_size}: the teacher's states have only {width} numbers")
 
 
 def check(job: UniversalJob) -> UniversalRun:
-    """The run that the job may start. Writes nothing.
+    """Returns the run that the job may start. Writes nothing.
 
     Raises:
-      UserError: unknown teacher or task, output folder of another run, text that is not there, …
+      UserError: unknown teacher or task, output folder of another run, missing text, …
     """
     folders = job.universal.task_folders()
-    # A file is one's own task, which load draws a dev split of as train does.
+    # A file is a custom task. load draws its dev split as train does.
     files_of = {name: path for name, path in folders.items() if path and Path(path).is_file()}
     tasks = {name: custom(files_of[name]) if name in files_of else get(name) for name in folders}
     folders = {name: None if name in files_of else path for name, path in folders.items()}
     if tagging := [name for name, task in tasks.items() if task.is_tagging]:
-        raise UserError(f"--tasks={tagging[0]}: tags words, of which a text's vector knows nothing; leave it out")
+        raise UserError(f"--tasks={tagging[0]}: tags words, but a vector describes a whole text; leave it out")
     job.cluster.check()
     if job.universal.tensorboard:
         packages.require("--tensorboard", "plots", "tensorboard")

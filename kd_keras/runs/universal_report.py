@@ -1,4 +1,4 @@
-"""What a run of pretrain says at its end: metrics.json, report.md and its plots."""
+"""What a run of pretrain reports at its end: metrics.json, report.md and its plots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kd_keras.teachers.signals import HIDDEN
 
 
 def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
-    """Writes all of it; returns what metrics.json holds, and "screen", what to say at the end."""
+    """Writes all files. Returns what metrics.json holds, with "screen" for the end of the command."""
     with run.timings.step("probing"):
         worth = _worth(run, made)
     best = next(e for e in made.history["epochs"] if e["step"] == made.history["best_step"])
@@ -55,7 +55,7 @@ def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
 
 def _verdict(dev: dict[str, float]) -> str:
     return (
-        f"The student finds {100 * dev['neighbours']:.2f} % of the teacher's 10 nearest texts on dev; its vectors have "
+        f"The student finds {100 * dev['neighbours']:.2f} % of the teacher's 10 nearest texts on dev. Its vectors have "
         f"cosine {dev['cosine']:.4f} with the teacher's."
     )
 
@@ -74,7 +74,7 @@ def _worth(run: UniversalRun, made: Pretrained) -> dict[str, dict[str, Any]]:
 
 
 def _learning(epochs: list[dict]) -> Figure:
-    """Dev scores over updates, and the loss."""
+    """Dev scores and loss over updates."""
     figure = Figure(figsize=(11.5, 3.5), layout="constrained")
     steps, panels = [e["step"] for e in epochs], ("dev_neighbours", "dev_cosine", "loss")
     titles = ("10 nearest in common, dev, %", "cosine with the teacher, dev", "training loss")
@@ -90,7 +90,7 @@ def _learning(epochs: list[dict]) -> Figure:
 
 
 def label_efficiency(found: dict[str, dict[str, Any]], names: tuple[str, ...]) -> Figure:
-    """Scores over the number of labels, a panel for each task, a line for each of ``names``.
+    """Scores over the number of labels: a panel for each task, a line for each of ``names``.
 
     Args:
       found: task → {"metric", "rows", name → a fraction for each of "rows"}.
@@ -135,8 +135,8 @@ def _markdown(run: UniversalRun, made: Pretrained, metrics: dict[str, Any]) -> s
     ]
     if metrics["tasks"]:
         parts.append(
-            "Of a task with labels: logistic regression on the vectors, of a pair on [u; v; |u − v|; u ⊙ v]; the "
-            "encoder has seen no label, and no text of dev or test."
+            "Scores of tasks with labels are those of logistic regression on the vectors, for a pair on "
+            "[u; v; |u − v|; u ⊙ v]. The encoder has seen no label, and no text of dev or test."
         )
     pictures = sorted(p.name for p in run.layout.plots.glob("*.png"))
     parts += [f"![{name}](plots/{name})" for name in pictures]

@@ -1,4 +1,4 @@
-"""What a universal student is, from which text it learns and how, as flags; no Keras import."""
+"""What a universal student is, what text it learns from and how, as flags. Imports no Keras."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from kd_keras.distill.settings import TrainSettings
 from kd_keras.students.settings import MEAN, StudentSettings
 from kd_keras.teachers.settings import CLS, LabelSettings
 
-# What a student may be drawn by to the teacher's vectors, and what each weighs in --losses=auto.
+# The losses that draw a student to the teacher's vectors, and their weights in --losses=auto.
 TOKENS = "tokens"
 LOSSES = ("mse", "cosine", "similarities", "contrast", TOKENS)
 _UNIT_LOSSES = MappingProxyType({"cosine": 1.0, "similarities": 10.0, "contrast": 0.1})
-# What changes no student.
+# A student does not depend on these.
 NOT_IN_KEY = ("output_dir", "tasks", "data_dir", "tensorboard")
 
 
 @dataclass(frozen=True)
 class UniversalShape(StudentSettings):
-    """A student's shape, phone-sized: 3.5 million parameters, 3.5 MB as a dynamic-range file."""
+    """A student's shape for a phone: 3.5 million parameters, 3.5 MB as a dynamic-range file."""
 
-    # Of these a universal student has no choice, and so no flag.
+    # A universal student has no choice of these, so they are no flags.
     student: str | None = "universal"
     tokenizer: str = "wordpiece"
     vectors: str | None = None
@@ -131,7 +131,7 @@ class UniversalSettings(Checked):
         self.loss_weights(True)
 
     def loss_weights(self, unit: bool) -> Mapping[str, float]:
-        """Name → weight; ``unit`` says whether vectors have length 1. UserError where ``losses`` makes no sense."""
+        """Name → weight. ``unit`` says whether vectors have length 1. UserError if ``losses`` cannot be read."""
         if self.losses == AUTO:
             return _UNIT_LOSSES if unit else {"mse": 1.0}
         found: dict[str, float] = {}
@@ -139,14 +139,14 @@ class UniversalSettings(Checked):
             name, colon, weight = (p.strip() for p in part.partition(":"))
             if name not in LOSSES:
                 raise UserError(
-                    f"--losses={self.losses}: {name!r} is none of {', '.join(LOSSES)}.{did_you_mean(name, LOSSES)}"
+                    f"--losses={self.losses}: {name!r} is not one of {', '.join(LOSSES)}.{did_you_mean(name, LOSSES)}"
                 )
             try:
                 found[name] = float(weight) if colon else 1.0
             except ValueError:
                 found[name] = -1.0
             if not 0 < found[name] < 1e6:
-                raise UserError(f"--losses={self.losses}: expected a number over 0 after the colon, as contrast:0.1")
+                raise UserError(f"--losses={self.losses}: expected a number over 0 after the colon, as in contrast:0.1")
         return found
 
     def task_folders(self) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""What a run says of itself: which student is kept and why, and whether distillation helped."""
+"""What a run concludes: which student is kept and why, and whether distillation helped."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from kd_keras.runs.students import Arm
 from kd_keras.runs.teacher_check import standard_error
 from kd_keras.tasks import is_gold
 
-# Fewer updates than this teach no student.
+# Fewer updates than this teach a student too little.
 _FEW_UPDATES = 200
-# Fewer rows than this beyond the training rows are little to distil on.
+# With fewer rows than this beyond the training rows, there is little text to distill on.
 _LITTLE_TEXT = 20_000
 
 
 def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str]:
-    """metrics.json's "kept": the arm that is handed over, in words and as a folder's name."""
+    """metrics.json's "kept": the arm that was chosen, as a folder's name and in words."""
     metric = job.task.metric
     other = [a.history["best"] for a in arms if a.kind != chosen.kind]
     without = "with" if chosen.kind == BASELINE else "without"
@@ -35,10 +35,10 @@ def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str]:
 
 
 def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tuple[str, list[Step]]:
-    """The first line of report and screen, and, if distillation did not help, two commands that may."""
+    """The first line of report and screen. If distillation did not help, also two commands that may."""
     metric = job.task.metric
     score = metrics["student"]["dev"][metric]
-    teacher = metrics["teacher"].get("dev", {}).get(metric)  # given signals may have none of dev
+    teacher = metrics["teacher"].get("dev", {}).get(metric)  # given signals may lack dev
     beside = f"; the teacher has {100 * teacher:.2f}" if teacher is not None else ""
     if "baseline" not in metrics:
         return f"The distilled student has dev {metric} {100 * score:.2f}{beside}.", []
@@ -57,7 +57,7 @@ def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tup
 
 
 def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
-    """What comes next in report and screen: a student that always says the same, or less than a linear model."""
+    """Warnings for report and screen: a student that always gives one answer, or is worse than a linear model."""
     task, out = job.task, []
     if (answer := only_answer(task, chosen.logits["dev"])) is not None and task.is_tagging:
         out.append(
@@ -80,7 +80,7 @@ def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
 
 
 def _noise(job: Job, arms: Sequence[Arm]) -> float:
-    """Standard error of the distilled student's dev score; 0 for scores and tags, which are not counted by rows."""
+    """Standard error of the distilled student's dev score. 0 for regressions and taggings."""
     if job.task.is_tagging or not job.task.labels:
         return 0.0
     label = job.data.dev.label
@@ -92,9 +92,9 @@ def _noise(job: Job, arms: Sequence[Arm]) -> float:
 def _cause(
     job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without: float, noise: float = 0.0
 ) -> tuple[str, list[list[str]]]:
-    """The likeliest, and two sets of flags to try, the likelier first."""
+    """The likeliest cause, and two sets of flags to try, the likelier first."""
     metric, more = job.task.metric, sum(len(s) for s in inputs.transfer.values())
-    teacher = metrics["teacher"].get("dev", {}).get(metric, 1.0)  # given signals may have none of dev
+    teacher = metrics["teacher"].get("dev", {}).get(metric, 1.0)  # given signals may lack dev
     longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
     text = ["--augment=all"] if not more and not job.task.is_tagging else ["--unlabeled_files=FILE"]
     if job.given is not None:
@@ -112,14 +112,14 @@ def _cause(
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
         return cause, [larger, text]
     if longest > 0.95:
-        return "too few updates, as the distilled student was best at its end", [longer, text]
+        return "too few updates, because the distilled student was best at its end", [longer, text]
     if more < _LITTLE_TEXT:
         return f"little text: {more:,} rows beyond the training rows", [text, longer]
     return "none that can be seen; a mix with the gold labels may be better", [["--alpha=0.5"], longer]
 
 
 def _again(job: Job, flags: Sequence[str]) -> str:
-    """The command of this run with other flags, which stand after those of its flags.txt and so count."""
+    """The command of this run with other flags. They follow its flags.txt, so they count."""
     folder = job.folder()
     given = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     if job.job.output_dir:

@@ -32,7 +32,7 @@ def refused(run_verb, trained_run, away):
         "--output_dir=DIR is needed": [model],
         "no such folder": ["--model_dir=/no/such/run", out],
         "expected a finished run of train": [f"--model_dir={away / 'taken'}", out],
-        "is --model_dir itself": [model, f"--output_dir={trained_run.folder}"],
+        "is the same folder as --model_dir": [model, f"--output_dir={trained_run.folder}"],
         "exists and is not empty": [model, f"--output_dir={away / 'taken'}"],
         "no teacher signals here": [f"--model_dir={away / 'no signals'}", out],
         "tags words": [f"--model_dir={away / 'a tagger'}", out],

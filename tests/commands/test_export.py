@@ -42,7 +42,7 @@ def answers(run, run_verb, trained_run, tmp_path_factory):
 
 def test_what_is_wrong_is_said_at_once(answers):
     says = (
-        "--model_dir=DIR is needed", "Did you mean tflite_dynamic", "needs --calibration_file=FILE", "there is none",
+        "--model_dir=DIR is needed", "Did you mean tflite_dynamic", "needs --calibration_file=FILE", "this format does not exist",
         "expected a finished run of train", "--check_file: no such file", "unexpected argument 'tflite_dynamic'",
         "expected one of: baseline-seed1, baseline-seed2, distilled-seed1, distilled-seed2. Did you mean baseline-seed",
         "--arm=../arms/baseline-seed1: ",
@@ -87,7 +87,7 @@ def test_another_student_of_the_run(answers, run, run_verb, tmp_path):
     assert [line.split()[0] for line in other["out"].splitlines()[1:]] == [
         "arms/baseline-seed2/saved_model", "arms/baseline-seed2/tflite/loop_float32.tflite"
     ]  # fmt: skip
-    assert f"{kept}, which the run kept: its files go to {copy}\n" in own["err"]
+    assert f"{kept} (the student that the run kept): its files go to {copy}\n" in own["err"]
     for path, content in mine.items():
         if path.name != "README.md" and path.suffix != ".json" and path.name != "loop_float32.tflite":
             assert path.read_bytes() == content, path

@@ -85,7 +85,7 @@ def test_the_report_has_scikit_learns_scores(files, runs):
     assert set(found["thresholds"]) == set(LABELS) and all(0 < p < 1 for p in found["thresholds"].values())
     report = (files / "runs" / "main" / "report.md").read_text()
     assert re.search(r"\| label +\| rows \| given \| precision \| recall \| +F1 \|", report)
-    assert "A label is given where its score is over 0.5" in report
+    assert "A text has a label if its score is over 0.5" in report
 
 
 def predicted(run_verb, *flags) -> list[dict]:

@@ -194,7 +194,7 @@ def test_rows_as_sure_as_confidence_are_counted(files, runs, run_verb):
     run = files / "sizes"
     again = [f"--flagfile={run / 'flags.txt'}", "--confidence=0.999", f"--output_dir={files / 'too-sure'}"]
     (refused,) = run_verb("train", [*again, f"--teacher={run / 'teacher'}", f"--signals={run / 'signals'}"])
-    assert refused["code"] == 2 and f"its surest has {surest.max():.4f}" in refused["err"]
+    assert refused["code"] == 2 and f" is {surest.max():.4f}; use a lower value" in refused["err"]
 
 
 def test_stages_of_a_pair_run_are_in_its_history(files, runs, run_verb):

@@ -223,7 +223,7 @@ BAD = {
         ["--losses=cosin"],
         "'cosin' is none of mse, cosine, similarities, contrast, tokens. Did you mean cosine?",
     ),
-    "tokens": (["--losses=tokens", "--pooling=last"], "needs a state of each token; take --pooling=mean or max"),
+    "tokens": (["--losses=tokens", "--pooling=last"], "needs a state of each token; use --pooling=mean or max"),
     "head": (["--losses=tokens", "--student_truncation=tail"], "counts words from a text's head"),
     "token size": (["--losses=tokens", "--token_size=17"], "--token_size=17: the teacher's states have 16 numbers"),
     "weight": (["--losses=mse:-1"], "expected a number over 0 after the colon"),

@@ -195,7 +195,7 @@ def test_label_asks_a_teacher_of_words(files, runs, run_verb):
         ("--hidden=mean", "--hidden=mean: task custom is a tagging"),
         ("--student=bilstm", "does not tag words"),
         ("--student_truncation=tail", "--student_truncation=tail"),
-        ("--ablate=augmentation", "--ablate=augmentation: task custom is a tagging"),
+        ("--ablate=augmentation", "--ablate=augmentation: would change the words of the tagging custom"),
         ("--metric=accuracy", "--metric=accuracy"),
         ("--labels_per_class=3", "labels_per_class"),
     ],

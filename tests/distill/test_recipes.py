@@ -245,7 +245,7 @@ def test_rows_that_are_sure_enough_are_counted():
     assert about_confidence(replace(hard, recipe="soft"), RECIPES, task, parts) == [note], "of a grid"
     for settings, recipes in ((hard, ["joint"]), (RecipeSettings(), ["hard"])):
         assert about_confidence(settings, recipes, task, parts) == []
-    with pytest.raises(UserError, match=rf"none of 500 rows .* surest has {surest.max():.4f}"):
+    with pytest.raises(UserError, match=rf"no row qualifies: .* on 500 rows is {surest.max():.4f}"):
         about_confidence(replace(hard, confidence=0.998), ["hard"], task, parts)
 
 

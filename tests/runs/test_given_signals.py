@@ -135,12 +135,12 @@ def test_other_texts_are_transfer_text_and_rows_without_a_signal_learn_their_lab
     found, report = metrics(gaps), (gaps / "report.md").read_text()
     count, without = found["transfer_rows"]["given"], 48 - found["teacher"]["answered"]["train"]
     assert 0 < count <= 30 and f"given text: {count} texts of --teacher_signals are in no split" in report
-    assert without > 8 and f"{without} training rows have no signal; they learn their labels alone" in report
+    assert without > 8 and f"{without} training rows have no signal and learn only their labels" in report
     assert "no dev row has a signal" in report and "dev" not in found["teacher"]
     recipe = json.loads((gaps / "history.json").read_text())["distilled-seed1"]["recipe"][0]
     assert [o["objective"] for o in recipe["objectives"]] == ["mse_answered", "hard_unanswered"]
     assert recipe["rows"] == 48 + count
-    assert "![scatter of logits]" not in report and "no row, as none has a signal" in report
+    assert "![scatter of logits]" not in report and "no row, because none has a signal" in report
     assert np.isfinite(np.concatenate([w.ravel() for w in weights(gaps)])).all()
 
 
@@ -171,16 +171,16 @@ def test_a_benchmark_has_no_teacher_to_time(same):
 
 
 REFUSED = {
-    "--teacher=other: is about a teacher that this run makes or asks": {"teacher": TeacherSettings(teacher="other")},
+    "--teacher=other: is about a teacher that this run trains or asks": {"teacher": TeacherSettings(teacher="other")},
     "--teacher_epochs=3.*leave one of the two out": {"teacher": TeacherSettings(teacher_epochs=3)},
     "--hidden=cls": {"label": LabelSettings(hidden="cls")},
-    "--recipe=joint: follows .* take --recipe=soft or hard": {"recipe": RecipeSettings(recipe="joint")},
+    "--recipe=joint: follows .* use --recipe=soft or hard": {"recipe": RecipeSettings(recipe="joint")},
     "--recipe=staged": {"recipe": RecipeSettings(recipe="staged")},
     "--ablate=recipes": {"job": {"ablate": "recipes"}},
-    "--augment=all: no teacher is there to label this text": {"augment": AugmentSettings(augment="all")},
+    "--augment=all: this run has no teacher to label the text": {"augment": AugmentSettings(augment="all")},
     "--unlabeled=general: no teacher": {"unlabeled": UnlabeledSettings(unlabeled="general")},
     "--unlabeled_files=x.txt: no teacher": {"unlabeled": UnlabeledSettings(unlabeled_files="x.txt")},
-    "--signals=x: are those of a teacher": {"job": {"signals": "x"}},
+    "--signals=x: has signals of a teacher": {"job": {"signals": "x"}},
     "--cluster=ray": {"cluster": ClusterSettings(cluster="ray")},
 }
 

@@ -29,7 +29,7 @@ def right(gold, share: float) -> np.ndarray:
 
 def test_a_teacher_under_the_floor_stops_the_run_with_numbers_and_flags(gold):
     args = (TASK, gold, logits_of(right(gold, 0.5)), logits_of(right(gold, 0.8)))
-    with pytest.raises(UserError, match=r"dev accuracy 50.00, under the 80.00 .* --allow_weak_teacher") as error:
+    with pytest.raises(UserError, match=r"dev accuracy 50.00, below the 80.00 .* --allow_weak_teacher") as error:
         check_teacher(*args, allowed=False)
     assert "--teacher_epochs" in str(error.value) and "\n" not in str(error.value)
     (note,) = check_teacher(*args, allowed=True)
@@ -70,5 +70,5 @@ def test_of_several_labels_a_text_one_that_is_never_given_is_said():
     logits[:, 2] = -4.0
     (note,) = check_teacher(task, gold, logits, None, False)
     assert note.startswith("the teacher never gives 1 of 3 labels on dev (c)")
-    with pytest.raises(UserError, match="dev micro_f1 80.00, under the 100.00"):
+    with pytest.raises(UserError, match="dev micro_f1 80.00, below the 100.00"):
         check_teacher(task, gold, logits, np.where(gold > 0, 4.0, -4.0), False)

@@ -125,7 +125,7 @@ def test_the_files(report, tmp_path):
     assert files.read_json(tmp_path / "benchmark" / "benchmark.json") == report
     page = (tmp_path / "benchmark" / "benchmark.md").read_text()
     for said in (
-        "    python -m kd_keras.benchmark --model_dir=RUN\n", "Load average 0.1 before, 1.2 after", "0.30 / 0.60 / 0.90",
+        "    python -m kd_keras.benchmark --model_dir=RUN\n", "load average was 0.1 before and 1.2 after", "0.30 / 0.60 / 0.90",
         "32 tokens: 50 different, 3 of several rows", "1.00 (0.98 to 1.03)", "app teacher_dynamic", "(pareto.png)",
         "| tflite_dynamic | teacher_dynamic |       2 |",
     ):  # fmt: skip

@@ -36,7 +36,7 @@ def test_the_lists():
         ({"texts": 9}, "--texts=9: expected at least 10"),
         ({"rounds": 1}, "--rounds=1: expected at least 2"),
         ({"texts": 20, "rounds": 21}, "--texts=20: expected at least one for each of the 21 rounds"),
-        ({"data_dir": "a", "data_file": "b"}, "give --data_dir.* or --data_file.* not both"),
+        ({"data_dir": "a", "data_file": "b"}, "--data_dir and --data_file exclude each other"),
     ],
 )
 def test_what_cannot_be_is_refused(given, says):

@@ -1,4 +1,5 @@
-"""What takes long to make is kept with a key of all it depends on, and found again: here, or where another run made it.
+"""Keeps what takes long to make, under a key of all it depends on. A later run finds it here or in another run's
+folder.
 
 teacher = find_or_make("teacher", folder, read=lambda place: load(place, key), make=train, known=siblings)
 """
@@ -26,19 +27,20 @@ def find(
     aloud: bool = True,
     alone: bool = False,
 ) -> T | None:
-    """The artifact at ``path``, where it may first be linked from a known place; None where nobody has it.
+    """The artifact at ``path``, linked from a known place if it is missing there. None if no place has it.
 
-    Of a team the chief looks, and the others read what it found.
+    In a team the chief looks, and the others read what it found.
 
     Args:
-      what: it is, for people: "teacher", "signals (dev)".
+      what: name of the artifact on the screen: "teacher", "signals (dev)".
       path: a file or a folder.
-      read: the artifact at a place; None where there is another, or half of one; UserError where it is damaged.
-        Damage here is said, and the artifact counts as missing; damage elsewhere is not this run's.
-      known: places of other runs.
-      parts: patterns of the files of a folder that make the artifact.
-      aloud: whether finding it here is worth a line.
-      alone: whether this process looks by itself, whatever team it is in.
+      read: returns the artifact at a place. It returns None if the artifact is another one or incomplete, and raises
+        UserError if it is damaged. Damage at ``path`` is reported, and the artifact counts as missing. Damage elsewhere
+        is ignored.
+      known: places in other runs.
+      parts: patterns of the files that belong to the artifact, if it is a folder.
+      aloud: whether to print a line if it is found at ``path``.
+      alone: whether this process looks by itself, even in a team.
     """
     if not alone and (team := current()) is not None:
         found = find(what, path, read, known, parts, aloud, alone=True) if team.chief else None
@@ -47,7 +49,7 @@ def find(
     try:
         found = read(path) if path.exists() else None
     except UserError as e:
-        say(f"{what}: {e}; it is made again")
+        say(f"{what}: {e}; it will be made again")
         found = None
     if found is not None:
         if aloud:
@@ -70,8 +72,8 @@ def find_or_make(
     parts: Iterable[str] = ("*",),
     aloud: bool = True,
 ) -> T:
-    """As :func:`find`, else ``make()``, which writes it to ``path`` and may go on from what a killed run left there; of
-    a team the chief makes it."""
+    """Finds it as :func:`find` does, or makes it. ``make()`` writes to ``path`` and may resume what a killed run left
+    there. In a team the chief makes it."""
     found = find(what, path, read, known, parts, aloud)
     if found is None:
         if is_chief():
@@ -80,7 +82,7 @@ def find_or_make(
             team.wait()
         found = read(path)
     if found is None:
-        raise AssertionError(f"{what}: {path} was made, but is not what was asked for")
+        raise AssertionError(f"{what}: {path} was made, but does not match its key; this is a bug")
     return found
 
 
@@ -95,7 +97,7 @@ def _link(place: Path, path: Path, parts: Iterable[str]) -> None:
     if place.is_file():
         files.link_or_copy(place, path)
         return
-    with files.atomic_dir(path) as temp:  # in place of another one, or half of one
+    with files.atomic_dir(path) as temp:  # replaces another artifact, or an incomplete one
         for pattern in parts:
             for file in sorted(place.glob(pattern)):
                 if file.is_file():

@@ -1,6 +1,6 @@
 """How every command starts and ends: quiet libraries, one-line errors, exit codes.
 
-Exit codes: 0 done, 2 the user can put it right (one line on standard error), 130 Ctrl-C, 143 SIGTERM.
+Exit codes: 0 done, 2 an error that the user can fix (one line on standard error), 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _closed: set[str] = set()
 
 
 def quiet() -> None:
-    """Keeps TensorFlow's and transformers' start-up chatter off the screen; call before importing them."""
+    """Hides the start-up notes of TensorFlow and transformers. Call it before you import them."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -43,7 +43,7 @@ def _parse(argv: list[str]) -> list[str]:
             check_utf8(value if equals else name, name if equals else "flag")
         arguments = flags.FLAGS([argv[0], *words])
         if flags.FLAGS["verbosity"].using_default_value:
-            flags.FLAGS.verbosity = logging.WARNING  # absl's app would make it INFO
+            flags.FLAGS.verbosity = logging.WARNING  # absl's app would set it to INFO
         return arguments
     except flags.Error as e:
         print(f"error: {' '.join(str(e).split())} (--help lists the flags)", file=sys.stderr)
@@ -51,18 +51,18 @@ def _parse(argv: list[str]) -> list[str]:
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
         sys.exit(2)
-    except SystemExit:  # absl ends --helpxml with 1, but being asked is no failure
+    except SystemExit:  # absl ends --helpxml with 1, but help is no failure
         sys.exit(0)
 
 
 def _prepare_streams() -> None:
-    """Lets standard output show any character somehow, and fills the places of closed streams."""
+    """Makes standard output accept any character, and replaces closed streams."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             _closed.add(name)
             try:
                 os.fstat(number)
-            except OSError:  # or the next file that is opened would be taken for the stream
+            except OSError:  # or the next open file would get the stream's number
                 os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -70,39 +70,40 @@ def _prepare_streams() -> None:
 
 
 def require_stream(name: str, instead: str) -> None:
-    """UserError where "stdin" or "stdout", which the command is about to need, was closed when it began."""
+    """Raises UserError if ``name``, "stdin" or "stdout", was closed when the command began."""
     if name in _closed:
         said = {"stdin": "input", "stdout": "output"}[name]
         raise UserError(f"standard {said} is closed; {instead}")
 
 
 def writes_utf8() -> bool:
-    """Whether standard output takes any character as it is."""
+    """Whether standard output can encode every character."""
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def command(verb: str, **given: object) -> str:
-    """A command to copy into a shell: ``command("predict", model_dir="my run")``."""
+    """A command that can be copied into a shell: ``command("predict", model_dir="my run")``."""
     return shlex.join(["python", "-m", f"kd_keras.{verb}", *(f"--{name}={value}" for name, value in given.items())])
 
 
 def _drop_output() -> None:
-    """What is still to be written goes nowhere: Python would try again at its end, and complain."""
+    """Discards what is still to be written. Otherwise Python tries again at its end and prints an error."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed_write(e: OSError) -> int:
-    """The exit code, after one line where there is something to put right."""
+    """Prints an error that the user can fix as one line, and returns the exit code."""
     _drop_output()
-    if isinstance(e, BrokenPipeError):  # `predict … | head` is no fault
+    if isinstance(e, BrokenPipeError):  # `predict … | head` is no error
         return 0
     print(f"error: {e.filename or 'standard output'}: cannot be written ({e.strerror})", file=sys.stderr)
     return 2
 
 
 def run(main: Callable[[list[str]], None]) -> None:
-    """``app.run`` with this project's exit codes. ``main`` gets argv, the command's name first."""
+    """Runs ``main`` as ``app.run`` does, with this project's exit codes. ``main`` gets argv, with the command's name
+    first."""
     quiet()
     _prepare_streams()
     stopping.listen()
@@ -111,7 +112,7 @@ def run(main: Callable[[list[str]], None]) -> None:
         try:
             main(argv)
         except Exception as e:
-            if stopping.asked():  # then it is what a library made of the interrupt
+            if stopping.asked():  # a library turned the interrupt into this error
                 raise KeyboardInterrupt from None
             said = packages.lacking(e.name) if isinstance(e, ModuleNotFoundError) else None
             if said or isinstance(e, UserError):
@@ -139,20 +140,21 @@ def run(main: Callable[[list[str]], None]) -> None:
 
 
 def one_model(models: str) -> None:
-    """UserError where both of ``--model_dir`` and ``--model`` are given, or none; ``models`` says what they name."""
+    """Raises UserError unless exactly one of ``--model_dir`` and ``--model`` is given; ``models`` says what they
+    name."""
     if bool(flags.FLAGS.model_dir) == bool(flags.FLAGS.model):
         raise UserError(f"give either {models}")
 
 
 def check_asked(texts: list[str], models: str) -> None:
-    """What predict and embed have in common: one model, texts from one place, and a place for the answers.
+    """Checks what predict and embed share: one model, one source of texts, and one place for the answers.
 
     Args:
       texts: the arguments.
       models: what ``--model_dir`` and ``--model`` name, for the error.
 
     Raises:
-      UserError: two of a kind, or none; a stream that is closed, a place that cannot be written to.
+      UserError: two of these are given, or none; a stream is closed, or a place cannot be written to.
     """
     one_model(models)
     given = flags.FLAGS
@@ -167,13 +169,13 @@ def check_asked(texts: list[str], models: str) -> None:
 
 
 def no_arguments(argv: list[str]) -> None:
-    """Refuses words that are no flags (a forgotten ``--`` or ``=``)."""
+    """Raises UserError if there are arguments that are no flags (a forgotten ``--`` or ``=``)."""
     if len(argv) > 1:
         raise UserError(f"unexpected argument {argv[1]!r}: flags are written --name=value (--help lists them)")
 
 
 def required(**what: str) -> None:
-    """Refuses flags without a value: ``required(model_dir="a run folder of train")``."""
+    """Raises UserError if one of these flags has no value: ``required(model_dir="a run folder of train")``."""
     for name, help in what.items():
         if not flags.FLAGS[name].value:
             kind = "FILE" if name.endswith(("file", "input")) else "DIR"

@@ -1,6 +1,6 @@
-"""Columns of millions of strings and vectors that stay on disk, read in order or by row.
+"""Columns of millions of strings or vectors on disk. They are read in order or by row.
 
-pyarrow is imported by what opens a file: predict needs this module, and should start fast.
+pyarrow is imported when a file is opened. predict needs this module and should start fast.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from kd_keras.common import files
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:
-    """Lists of ``size`` items, the last one shorter."""
+    """Lists of ``size`` items; the last list may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
 
 
 def batched_texts(texts: Iterable[str], size: int, letters: int) -> Iterator[list[str]]:
-    """Lists of at most ``size`` texts, and of not much more than ``letters`` characters."""
+    """Lists of at most ``size`` texts with about ``letters`` characters at most."""
     batch: list[str] = []
     total = 0
     for text in texts:
@@ -52,7 +52,7 @@ class _Strings(Sequence):
 
 
 class ParquetColumn(_Strings):
-    """Strings in a Parquet file, of which one row group is in memory: for reading in order, or in slices."""
+    """Strings in a Parquet file, to be read in order or in slices. One row group is in memory at a time."""
 
     def __init__(self, path: Path, name: str):
         self.path, self.name = path, name
@@ -70,7 +70,7 @@ class ParquetColumn(_Strings):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with pa.OSFile(str(self.path)) as file:  # a name with ":" would be taken for an address
+        with pa.OSFile(str(self.path)) as file:  # pyarrow takes a name with ":" for an address
             yield pq.ParquetFile(file)
 
     def _group(self, number: int) -> list[str]:
@@ -105,7 +105,8 @@ class ParquetColumn(_Strings):
 
 
 class StringsOnDisk(_Strings):
-    """Strings in a temporary file without a name, of which memory has 8 bytes each. They cannot be sent to a process.
+    """Strings in a temporary file without a name. Memory holds 8 bytes for each. They cannot be sent to another
+    process.
 
     >>> strings = StringsOnDisk(["a", "b"])
     >>> strings.append("c")
@@ -120,7 +121,7 @@ class StringsOnDisk(_Strings):
             self.append(text)
 
     def append(self, text: str) -> None:
-        """UserError where the disk of temporary files is full."""
+        """Raises UserError if the disk of temporary files is full."""
         raw = text.encode("utf-8", "surrogatepass")
         with files.disk_errors(f"{tempfile.gettempdir()} (temporary files; TMPDIR names another folder)"):
             if not self._at_end:
@@ -155,10 +156,10 @@ class StringsOnDisk(_Strings):
 
 
 class DigestSet:
-    """64-bit digests that were seen, in 8 bytes each."""
+    """The 64-bit digests that were seen, in about 8 bytes each."""
 
     def __init__(self) -> None:
-        self._sorted: list[np.ndarray] = []  # each at least twice as long as the next
+        self._sorted: list[np.ndarray] = []  # each is at least twice as long as the next
 
     def has(self, digests: np.ndarray) -> np.ndarray:
         """bool[n]: which of ``digests`` (uint64[n]) were added."""
@@ -169,7 +170,7 @@ class DigestSet:
         return seen
 
     def add(self, digests: np.ndarray) -> np.ndarray:
-        """bool[n]: where ``digests`` (uint64[n]) has one for the first time."""
+        """bool[n]: which of ``digests`` (uint64[n]) occur there for the first time."""
         unique, first = np.unique(digests, return_index=True)
         seen = self.has(unique)
         new = np.zeros(len(digests), bool)
@@ -183,7 +184,8 @@ class DigestSet:
 
 
 class MappedArray:
-    """An array in a ``.npy`` file, of which memory has what was looked at. Sent to a process as its path."""
+    """An array in a ``.npy`` file. Memory holds only the rows that were read. A process that is sent the array gets its
+    path."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -209,7 +211,7 @@ class MappedArray:
 
 
 class JoinedArray:
-    """Arrays one after the other as one, or some of its rows, without a copy; an index array gives real rows."""
+    """Several arrays as one, or some of its rows, without a copy. An index array returns an array of those rows."""
 
     def __init__(self, parts: Sequence, rows: np.ndarray | None = None):
         self.parts, self.rows = list(parts), rows
@@ -232,5 +234,5 @@ class JoinedArray:
         return out
 
     def take(self, rows: np.ndarray, axis: int = 0) -> JoinedArray:
-        """As NumPy's, of axis 0."""
+        """NumPy's ``take`` along axis 0."""
         return JoinedArray(self.parts, rows if self.rows is None else self.rows[rows])

@@ -1,4 +1,4 @@
-"""Frozen dataclasses as the one definition of a setting: default, help text, limits, absl flag.
+"""Frozen dataclasses define each setting once: default, help text, limits, absl flag.
 
     @dataclass(frozen=True)
     class Settings:
@@ -28,15 +28,15 @@ from kd_keras.common.places import check_utf8, local
 
 T = TypeVar("T")
 
-# What --help puts flags under, in this order. A settings class names its ``group``, a setting may name another.
+# The headings of --help, in their order. A settings class names its ``group``; one setting may name another.
 GROUPS = ("model", "data", "teacher", "text", "student", "training", "compression", "timing", "output", "machines")
 
-# In place of a number or a word: it follows the data and the checkpoint. Such a number's field is a ``float | str``.
+# This value means that data and checkpoint decide. The field of such a number is a ``float | str``.
 AUTO = "auto"
 
 
 class _Shown(NamedTuple):
-    """Whether a flag is among the few that --help shows, and under which of ``GROUPS``, if not its class's."""
+    """Whether --help shows a flag, and under which of ``GROUPS`` if not under its class's."""
 
     main: bool = False
     group: str | None = None
@@ -53,15 +53,15 @@ def setting(
     before: Any = None,
     **shown: Any,
 ) -> Any:
-    """A dataclass field that is also a flag.
+    """Makes a dataclass field that is also a flag.
 
     Args:
-      default, help, choices: of the flag.
+      default, help, choices: the flag's.
       low, high: limits, inclusive.
-      late: it came when there were runs already: at its default :func:`key_of` leaves it out, so that what was made
-        before is found again.
-      before: of a late setting, what all runs had before it came, where that is not its default.
-      shown: as in ``_Shown``.
+      late: whether runs existed before this setting. At its default :func:`key_of` leaves it out, so that earlier
+        artifacts are found again.
+      before: the value that all runs had before a late setting came, if it is not the default.
+      shown: see ``_Shown``.
     """
     meta = {"help": help, "low": low, "high": high, "choices": tuple(choices or ()), "late": late, "before": before}
     meta |= _Shown(**shown)._asdict()
@@ -69,19 +69,19 @@ def setting(
 
 
 def path_setting(default: str | None, help: str, many: bool = False, **shown: Any) -> Any:
-    """A :func:`setting` that names a file or a folder, or ``many`` with commas between: ``~`` is written out."""
+    """A :func:`setting` that names a file or a folder, or ``many`` separated by commas. ``~`` is expanded."""
     meta = setting(default, help, **shown).metadata | {"path": "many" if many else "one"}
     return dataclasses.field(default=default, metadata=meta)
 
 
 def redefined(cls: type, name: str, default: Any, **changed: Any) -> Any:
-    """The :func:`setting` called ``name`` of ``cls`` for a subclass that has another default, or help, limits, …"""
+    """A copy of the :func:`setting` ``name`` of ``cls``, for a subclass with another default, help or limits."""
     (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
     return dataclasses.field(default=default, metadata=field.metadata | changed)
 
 
 class Checked:
-    """Mixin: writes out ``~`` in paths and checks every ``setting`` against its limits, on construction."""
+    """Mixin that expands ``~`` in paths and checks each ``setting`` against its limits, on construction."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
     if value == AUTO and field.default == AUTO:
         return
     low, high = field.metadata.get("low"), field.metadata.get("high")
-    under = value is not None and low is not None and not value >= low  # NaN is under everything
+    under = value is not None and low is not None and not value >= low  # NaN fails every comparison
     over = value is not None and high is not None and not value <= high
     if under or over:
         bounds = [f"at least {low:g}"] if low is not None else []
@@ -111,7 +111,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
 
 
 def key_of(settings: Any, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """What depends on the settings, for keys: every field by name, but late ones only where they are not as before."""
+    """The settings as a key: every field by name, but a late field only if its value differs from the one before."""
     values = dataclasses.asdict(settings)
     silent = {
         f.name
@@ -145,7 +145,7 @@ def _define_auto(name: str, default: Any, help: str, **kwargs: Any) -> None:
 
 
 class _PathParser(flags.ArgumentParser):
-    """A path, with its ``~`` written out."""
+    """A path whose ``~`` is expanded."""
 
     def __init__(self, name: str):
         super().__init__()
@@ -169,7 +169,7 @@ _DEFINE = {
 
 
 def define_flags(cls: type) -> None:
-    """One absl flag for each ``setting`` of the dataclass, filed under its group."""
+    """Defines one absl flag for each ``setting`` of the dataclass, under its group."""
     _define(cls, flags.FLAGS)
 
 
@@ -189,7 +189,7 @@ def _define(cls: type, values: Any) -> None:
 
 
 def _group(cls: type, field: dataclasses.Field) -> str:
-    """The setting's own, or that of the class which wrote the setting down."""
+    """The setting's own group, or that of the class that defines the setting."""
     written = next(c for c in cls.__mro__ if field.name in vars(c).get("__annotations__", {}))
     group = field.metadata["group"] or written.group
     if group not in GROUPS:
@@ -198,12 +198,12 @@ def _group(cls: type, field: dataclasses.Field) -> str:
 
 
 def define_own(name: str, default: Any, help: str, group: str, kind: Any = str, main: bool = True) -> None:
-    """A flag of a command's own.
+    """Defines a flag that only this command has.
 
     Args:
-      name, default, help: of the flag.
+      name, default, help: the flag's.
       group: one of ``GROUPS``.
-      kind: str, int, bool, or Path for what names a file or a folder, whose ``~`` is written out.
+      kind: str, int, bool, or Path for a file or folder, whose ``~`` is expanded.
       main: whether --help shows it.
     """
     define = _define_path if kind is Path else _DEFINE[kind]
@@ -217,10 +217,10 @@ def from_flags(cls: type[T], **overrides: Any) -> T:
 
 
 def from_flagfile(cls: type[T], text: str) -> T:
-    """An object of ``cls`` from what :func:`flags_text` wrote; flags of other classes are none of our business.
+    """An object of ``cls`` from the text that :func:`flags_text` wrote. It ignores flags of other classes.
 
     Raises:
-      UserError: a value that the flag cannot have.
+      UserError: a value is not allowed for its flag.
     """
     values = flags.FlagValues()
     _define(cls, values)
@@ -236,12 +236,12 @@ def _flags(values: Any, cls: type) -> list[flags.Flag]:
 
 
 def set_flags(cls: type) -> list[str]:
-    """The flags of ``cls`` that are not at their defaults, as one would type them."""
+    """The flags of ``cls`` that are not at their defaults, as a user types them."""
     return [shlex.quote(flag.serialize()) for flag in _flags(flags.FLAGS, cls) if flag.value != flag.default]
 
 
 def flags_text(values: Any, classes: Sequence[type]) -> str:
-    """The flags of ``classes`` as a flagfile: those that were set, then the defaults as comments.
+    """The flags of ``classes`` as a flagfile: first those that were set, then the others as comments.
 
     Args:
       values: ``absl.flags.FLAGS`` after parsing.

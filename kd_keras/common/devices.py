@@ -15,13 +15,13 @@ from kd_keras.common.quiet import native_notes_held
 
 CPU, GPU = "cpu", "gpu"
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-# One of them is there where an NVIDIA driver is: on Linux, and in Windows' Linux.
+# One of these files exists if an NVIDIA driver is installed, on Linux or in WSL.
 _DRIVER = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 @dataclass(frozen=True)
 class DeviceSettings(Checked):
-    """What TensorFlow works on."""
+    """The device that TensorFlow computes on."""
 
     group = "machines"
     device: str = setting(
@@ -32,16 +32,17 @@ class DeviceSettings(Checked):
     )
 
     def take(self, on_cpus: str | None = None) -> None:
-        """Before anything is read: hides GPUs from this process and those it starts, or sees that there is one.
+        """Hides the GPUs from this process and its children, or checks that there is one. Call it before anything is
+        read.
 
         Args:
-          on_cpus: the flag of what works on CPUs alone, if it is given.
+          on_cpus: a flag whose work needs CPUs alone, if it is given.
 
         Raises:
-          UserError: a GPU is asked for that is not there, or that the other flag makes no use of.
+          UserError: the user asks for a GPU, but there is none or the other flag does not use it.
         """
         if self.device == GPU and on_cpus:
-            raise UserError(f"--device=gpu: {on_cpus} works on CPUs alone; leave one of the two out")
+            raise UserError(f"--device=gpu: {on_cpus} works on CPUs alone; leave out one of the two")
         if self.device == CPU or on_cpus:
             hide_gpus()
         if self.device == GPU and not gpu_names():
@@ -53,18 +54,18 @@ class DeviceSettings(Checked):
 
 
 def hide_gpus() -> None:
-    """From TensorFlow, which is not imported yet, here and in processes that this one starts."""
+    """Hides GPUs from this process and its children. TensorFlow must not be imported yet."""
     os.environ[_VISIBLE] = "-1"
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without its native libraries' start-up notes.
+    """Imports TensorFlow and hides the start-up notes of its native libraries.
 
-    It gets one GPU, whose memory it takes as it needs it, and whose float32 is float32: by default a GPU of today
-    rounds products to ten bits.
+    TensorFlow gets one GPU and takes its memory as needed. Products are full float32: by default a GPU rounds them to
+    ten bits.
 
     Raises:
-      UserError: it is not installed.
+      UserError: TensorFlow is not installed.
     """
     if "tensorflow" in sys.modules:
         return
@@ -81,7 +82,7 @@ def import_tensorflow() -> None:
 
 
 def gpu_names() -> list[str]:
-    """Names of the GPUs that TensorFlow works on: none, or one. TensorFlow is imported if there is a driver."""
+    """Names of the GPUs that TensorFlow uses: none or one. TensorFlow is imported only if there is a driver."""
     if "tensorflow" not in sys.modules and not any(path.exists() for path in _DRIVER):
         return []
     import_tensorflow()
@@ -92,13 +93,13 @@ def gpu_names() -> list[str]:
 
 
 def tell() -> None:
-    """Says which GPU works, if one does."""
+    """Prints which GPU is used, if one is."""
     for name in gpu_names():
         say(f"device: {name}")
 
 
 def _seen() -> list[str]:
-    """All that TensorFlow finds."""
+    """All GPUs that TensorFlow finds."""
     import_tensorflow()
     import tensorflow as tf
 

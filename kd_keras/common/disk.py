@@ -1,4 +1,4 @@
-"""What a disk refuses, as an error that names the place and what to do."""
+"""Turns a failed write into an error that names the place and what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def disk_errors(path: PathLike, whatever: bool = False) -> Iterator[None]:
-    """Turns "disk full", "not allowed" and their like into a UserError naming ``path``; ``whatever``: any OSError."""
+    """Turns "disk full", "not allowed" and similar errors into a UserError that names ``path``; ``whatever``: every
+    OSError."""
     try:
         yield
     except UserError:
@@ -40,7 +41,7 @@ def disk_errors(path: PathLike, whatever: bool = False) -> Iterator[None]:
 
 
 def disk_error(e: BaseException) -> int | None:
-    """The errno of a failure to write. TensorFlow, safetensors and HDF5 tell it in words, in errors of their own."""
+    """The errno of a failed write. TensorFlow, safetensors and HDF5 give it only in their own errors' words."""
     if isinstance(e, OSError) and e.errno:
         return e.errno
     return next((number for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) if os.strerror(number) in str(e)), None)

@@ -1,4 +1,4 @@
-"""Which encoding text is in: what its first bytes say, and what to advise where they are not what was expected."""
+"""The encoding of text: what the first bytes say, and what to advise if the bytes are not as expected."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MARKS = (
 )
 _COMMON = ("utf-8", "utf-16-le", "utf-16-be", "cp1252", "latin-1", "cp1250", "cp1251", "koi8-r", "gb18030", "big5",
            "shift_jis", "euc-jp", "euc-kr")  # fmt: skip
-# Python knows these as encodings, but no file of text is in one.
+# Python lists these as encodings, but no text file uses one.
 _NO_FILE = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "mbcs", "oem")
 _KANA = re.compile("[\u3041-\u30ff]")
 
 
 def check_encoding(name: str) -> None:
-    """UserError where ``name`` is neither "auto" nor an encoding that Python knows."""
+    """Raises UserError if ``name`` is neither "auto" nor an encoding that Python knows."""
     if name == "auto":
         return
     try:
@@ -41,24 +41,24 @@ def check_encoding(name: str) -> None:
 def encoding_of(head: bytes, asked: str = "auto") -> tuple[str, bytes]:
     """The codec of a file that begins with ``head``, and its byte-order mark (or nothing).
 
-    A mark says more than ``asked``; without one, "auto" is UTF-8.
+    A mark overrides ``asked``. Without a mark, "auto" is UTF-8.
     """
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name, mark
     name = codecs.lookup("utf-8" if asked == "auto" else asked).name
-    if name in ("utf-16", "utf-32"):  # which the mark would tell apart
+    if name in ("utf-16", "utf-32"):  # only a mark tells these two apart
         return (by_zeros(head) or f"{name}-le"), b""
     return name.replace("utf-8-sig", "utf-8"), b""
 
 
 def wide(codec: str) -> bool:
-    r"""Whether a line's end is more than the byte ``\n``, so that bytes cannot be cut into lines."""
+    r"""Whether a line ends with more than the byte ``\n``, so that bytes cannot be cut into lines."""
     return "\n".encode(codec) != b"\n"
 
 
 def by_zeros(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark, told by where its zero bytes are; None where it is neither."""
+    """UTF-16 or UTF-32 without a mark, found by the places of its zero bytes; None if it is neither."""
     head = head[: len(head) // 4 * 4][:4096]
     if not head:
         return None
@@ -74,7 +74,7 @@ def by_zeros(head: bytes) -> str | None:
 
 
 def likely(sample: bytes) -> str | None:
-    """The encoding that bytes which are not UTF-8 suggest; None where they suggest none."""
+    """The likely encoding of bytes that are not UTF-8; None if nothing is likely."""
     if b"\0" in sample:
         return by_zeros(sample)
     text = sample.decode("utf-8", "replace")
@@ -83,20 +83,20 @@ def likely(sample: bytes) -> str | None:
         return None
     high = sum(byte > 127 for byte in sample)
     alone = len(re.findall(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])", sample))
-    if 2 * alone > high:  # letters with accents between others
+    if 2 * alone > high:  # accented letters among plain ones
         return "cp1252" if _fits(sample, "cp1252") else "latin-1"
     for name in ("shift_jis", "euc_jp"):
         text = _fits(sample, name)
         if text and 5 * len(_KANA.findall(text)) > sum(c > "\x7f" for c in text):
             return name
-    from charset_normalizer import from_bytes  # here: 0.1 s, and only an error needs it
+    from charset_normalizer import from_bytes  # imported here: it takes 0.1 s, and only an error needs it
 
     best = from_bytes(sample).best()
     return best.encoding if best else "cp1252"
 
 
 def _fits(sample: bytes, name: str) -> str:
-    """``sample`` as text, but for a character that is cut off; "" where it is not in the encoding called ``name``."""
+    """``sample`` decoded by ``name``, without a last character that is cut off; "" if it cannot be decoded."""
     try:
         return codecs.getincrementaldecoder(name)().decode(sample)
     except UnicodeError:
@@ -106,12 +106,12 @@ def _fits(sample: bytes, name: str) -> str:
 def not_decoded(
     path: object, line: int, position: int | None, sample: bytes, codec: str, error: UnicodeError | None = None
 ) -> UserError:
-    """What to say of text that is not in its encoding, or holds zero characters.
+    """The error for text that is not in its encoding, or that holds zero characters.
 
     Args:
-      position: in the line, from 0; None: unknown, and the fault may be in a later line.
-      sample: bytes of the file, those at fault first where they are known.
-      error: None: a zero character was found.
+      position: in the line, from 0. None if it is unknown; then the fault may be in a later line.
+      sample: bytes of the file, from the fault on if its place is known.
+      error: what the decoder raised; None if a zero character was found.
     """
     where = f"{path}, line {line}" + ("" if position is not None else " or after it")
     if error is None:
@@ -121,7 +121,7 @@ def not_decoded(
         what = f"not {codec.upper()} ({byte}{'' if position is None else f' at position {position + 1}'})"
     name = likely(sample)
     if name is None or name == codec:
-        return UserError(f"{where}: {what}; is it damaged, or no text? --encoding=NAME names another encoding")
+        return UserError(f"{where}: {what}; is the file damaged, or no text? --encoding=NAME names another encoding")
     shown = _fits(_around(sample), name) or _fits(sample[:40], name)
     looks = f", by which it reads {' '.join(shown.split())[:40]!r}" if shown else ""
     return UserError(f"{where}: {what}; the bytes look like {name}{looks}: add --encoding={name}")

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that is written for users."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can put right; commands print it as one line and exit with 2.
+    """An error that the user can fix. Commands print it as one line and exit with 2.
 
     Say what was wrong, where (file, line, column, flag), what was expected, and what to do.
     """

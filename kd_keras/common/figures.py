@@ -1,4 +1,4 @@
-"""matplotlib's Figure, where matplotlib is installed; elsewhere pictures are left out."""
+"""matplotlib's Figure, if matplotlib is installed. Otherwise pictures are left out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PICTURE = re.compile(r"^!\[(.+)\]\(.+\)$", re.MULTILINE)
 
 
 def can_draw() -> bool:
-    """Whether there is matplotlib."""
+    """Whether matplotlib is installed."""
     return Figure is not None
 
 
 def as_drawn(markdown: str) -> str:
-    """``markdown`` as it is where there is matplotlib; elsewhere a sentence stands in each picture's place."""
+    """``markdown`` unchanged if matplotlib is installed. Otherwise a sentence replaces each picture."""
     if can_draw():
         return markdown
     return _PICTURE.sub(r"(Left out, as matplotlib was not installed: \1.)", markdown)

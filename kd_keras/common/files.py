@@ -1,4 +1,4 @@
-"""Files: what is asked for is there, and what is written appears whole, with errors a user can act on."""
+"""Checks files before they are read, and writes them whole or not at all. Errors say what to do."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from kd_keras.common.disk import disk_errors
 from kd_keras.common.errors import UserError
 from kd_keras.common.reading import PathLike, is_stream, open_raw, utf8_lines
 
-# Processes of several machines may write beside one place, and have one number.
+# Processes of two machines may have one number and write in one folder.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
-# No terminal that takes the process over (POSIX), no line ends that are changed (Windows).
+# POSIX: no terminal takes over the process. Windows: line ends stay as they are.
 _BYTES_ONLY = getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
-# What is being written beside its place.
+# Temporary files that are being written.
 _unfinished: set[Path] = set()
-# Whether what this process writes is thrown away: another one, which does the same, writes it.
+# Whether this process discards what it writes, because another one writes the same.
 _read_only = False
 
 
 def read_only(on: bool) -> None:
-    """From now on nothing that is written here stays, or things are as usual again."""
+    """Sets whether this process discards what it writes."""
     global _read_only
     _read_only = on
 
@@ -47,7 +47,7 @@ def _thrown_away(path: PathLike, folder: bool) -> Iterator[Path]:
 
 
 def require_file(path: PathLike, what: str) -> Path:
-    """``path`` as a Path, or UserError naming ``what`` ("--train_file") where it is no readable file and no pipe."""
+    """``path`` as a Path. Raises UserError that names ``what`` ("--train_file") if it is no readable file or pipe."""
     p = Path(path)
     if p.is_dir():
         raise UserError(f"{what}: {p} is a folder, expected a file")
@@ -60,17 +60,17 @@ def require_file(path: PathLike, what: str) -> Path:
 
 
 def package_folders(package: str) -> list[Path]:
-    """Folders of an installed package, none where it is not installed. It is found, never imported."""
+    """Folders of an installed package; none if it is not installed. The package is not imported."""
     spec = importlib.util.find_spec(package)
     return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
 
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[Path]:
-    """A temporary path, whose content is at ``path`` in the end: readers see all of it or none.
+    """Gives a temporary path, which becomes ``path`` at the end. Readers see the whole file or none.
 
-    It lies beside ``path`` and is renamed onto it, or onto what a link leads to; mode and owner of the file that it
-    replaces stay. What cannot be replaced (a device, a pipe, a file in a folder that is not ours) is written into.
+    The file lies beside ``path`` and is renamed onto it, or onto the target of a link. The mode and owner of the
+    replaced file stay. A device, a pipe, or a file in a folder of another user cannot be replaced; it is written into.
     """
     if _read_only:
         with _thrown_away(path, folder=False) as temp:
@@ -100,7 +100,7 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
             try:
                 os.replace(temp, final)
             except OSError as e:
-                if e.errno != errno.EBUSY or not there:  # a file that is mounted, as containers do
+                if e.errno != errno.EBUSY or not there:  # a mounted file, as in containers
                     raise
                 _pour(temp, final, None)
         finally:
@@ -109,15 +109,15 @@ def atomic_path(path: PathLike) -> Iterator[Path]:
 
 
 def _renames(there: os.stat_result, folder: Path) -> bool:
-    """Whether what is ``there``, in ``folder``, can be replaced by another file that is like it."""
-    ours = not hasattr(os, "geteuid") or os.geteuid() in (0, there.st_uid)  # Windows knows no users by number
+    """Whether the file at ``there``, in ``folder``, can be replaced by one with the same owner and mode."""
+    ours = not hasattr(os, "geteuid") or os.geteuid() in (0, there.st_uid)  # Windows has no user numbers
     return stat.S_ISREG(there.st_mode) and ours and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _empty(final: Path, there: os.stat_result | None, away: bool) -> Path:
-    """A temporary file beside ``final``, or ``away``, where such files are. Nobody else reads what will be private.
+    """A temporary path beside ``final``, or in the folder of temporary files if ``away``. Other users cannot read it.
 
-    It ends as ``final`` does: by that some writers know what to write.
+    It has the extension of ``final``, by which some writers choose the format.
     """
     suffix = final.suffix if len(final.suffix) < 20 else ""
     if away:
@@ -126,20 +126,20 @@ def _empty(final: Path, there: os.stat_result | None, away: bool) -> Path:
         return Path(name)
     final.parent.mkdir(parents=True, exist_ok=True)
     temp = _beside(final, f"tmp{suffix}")
-    temp.unlink(missing_ok=True)  # of a killed process that had our number
+    temp.unlink(missing_ok=True)  # from a killed process with our number
     os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if there else 0o666))
     return temp
 
 
 def _beside(final: Path, part: str) -> Path:
-    name = os.fsdecode(os.fsencode(final.name)[:200])  # names end at 255 bytes
+    name = os.fsdecode(os.fsencode(final.name)[:200])  # names have at most 255 bytes
     return final.with_name(f".{name}.{_HOST}-{os.getpid()}.{part}")
 
 
 def _keep(there: os.stat_result, temp: Path) -> None:
-    """Gives ``temp`` the owner and the mode of what it replaces."""
+    """Gives ``temp`` the owner and mode of the file that it replaces."""
     made = temp.stat()
-    if made.st_nlink > 1:  # a second name for a file that has its own
+    if made.st_nlink > 1:  # a link has no owner of its own to keep
         return
     if (made.st_uid, made.st_gid) != (there.st_uid, there.st_gid):
         _give(temp, there)
@@ -147,13 +147,13 @@ def _keep(there: os.stat_result, temp: Path) -> None:
 
 
 def _give(temp: Path, there: os.stat_result) -> None:
-    """The owner and the group of what is ``there``, as far as this is allowed."""
-    with contextlib.suppress(PermissionError, AttributeError):  # a group that we are not in; Windows
+    """Gives ``temp`` the owner and group of the file at ``there``, as far as this is allowed."""
+    with contextlib.suppress(PermissionError, AttributeError):  # for a group that we are not in, and on Windows
         os.chown(temp, there.st_uid, there.st_gid)
 
 
 def _pour(temp: Path, final: Path, stream: int | None) -> None:
-    """Writes the content of ``temp`` into what is at ``final``, or into an open file of this process."""
+    """Writes the content of ``temp`` into ``final``, or into an open file of this process."""
     into = os.open(final, os.O_WRONLY | os.O_TRUNC | _BYTES_ONLY) if stream is None else os.dup(stream)
     with open(into, "wb") as f, open(temp, "rb") as source:
         shutil.copyfileobj(source, f)
@@ -161,7 +161,7 @@ def _pour(temp: Path, final: Path, stream: int | None) -> None:
 
 @contextlib.contextmanager
 def atomic_dir(path: PathLike) -> Iterator[Path]:
-    """Like :func:`atomic_path` for a folder; an older folder of that name, or that a link leads to, is replaced."""
+    """Like :func:`atomic_path` for a folder. It replaces a folder of that name, or the target of a link."""
     if _read_only:
         with _thrown_away(path, folder=True) as temp:
             yield temp
@@ -177,8 +177,8 @@ def atomic_dir(path: PathLike) -> Iterator[Path]:
         _unfinished.add(temp)
         try:
             yield temp
-            _unfinished.discard(temp)  # whole: between the two renames it is all there is
-            if final.exists():  # a folder cannot be renamed onto a full one: the old one steps aside first
+            _unfinished.discard(temp)  # keeps it whole: between the two renames there is no other copy
+            if final.exists():  # a folder cannot be renamed onto a full one: the old one is renamed first
                 there = final.stat()
                 _give(temp, there)
                 os.chmod(temp, stat.S_IMODE(there.st_mode))
@@ -191,15 +191,15 @@ def atomic_dir(path: PathLike) -> Iterator[Path]:
 
 
 def remove_unfinished() -> None:
-    """For a process that ends now, without coming back to what it is writing."""
+    """Removes the temporary files of a process that ends now."""
     for temp in list(_unfinished):
         shutil.rmtree(temp, ignore_errors=True) if temp.is_dir() else temp.unlink(missing_ok=True)
 
 
 def remove_left_behind(folder: Path) -> None:
-    """Removes what killed processes of this machine were writing in ``folder``.
+    """Removes the temporary files that killed processes of this machine left in ``folder``.
 
-    Not on Windows, where asking for a process by ``os.kill`` would end it.
+    It does nothing on Windows, where ``os.kill`` would end the process that it asks about.
     """
     if os.name == "nt":
         return
@@ -209,7 +209,7 @@ def remove_left_behind(folder: Path) -> None:
             os.kill(int(number), 0)
         except (ProcessLookupError, ValueError):
             temp.unlink(missing_ok=True)
-        except PermissionError:  # somebody else's, and alive
+        except PermissionError:  # a running process of another user
             pass
 
 
@@ -223,7 +223,7 @@ def write_json(path: PathLike, value: Any) -> None:
 
 
 def read_json(path: PathLike) -> Any:
-    """Parsed JSON; UserError naming line and column where it is none."""
+    """Parsed JSON. Raises UserError that names line and column if the file is not JSON."""
     try:
         return json.loads("".join(utf8_lines(path)))
     except json.JSONDecodeError as e:
@@ -231,7 +231,7 @@ def read_json(path: PathLike) -> Any:
 
 
 def link_or_copy(source: PathLike, target: PathLike) -> None:
-    """The same file under a second name; a copy where the file system cannot link."""
+    """Links a file under a second name, or copies it if the file system has no links."""
     with atomic_path(target) as temp:
         temp.unlink()
         try:
@@ -246,13 +246,13 @@ def tail(text: str, limit: int = 60) -> str:
 
 
 def hash_of(*parts: Any, length: int = 16) -> str:
-    """Hex digest of JSON-able parts: the same for the same settings, on every machine."""
+    """Hex digest of JSON-able parts: equal settings give equal digests on every machine."""
     blob = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
     return hashlib.sha256(blob).hexdigest()[:length]
 
 
 def hash_of_columns(*columns: Any, length: int = 16) -> str:
-    """:func:`hash_of` of long sequences (or None) that can be sliced, read piece by piece."""
+    """:func:`hash_of` for long sequences (or None). They are sliced and read piece by piece."""
     digest = hashlib.sha256()
     for n, column in enumerate(columns):
         digest.update(b"," if n else b"[")
@@ -271,7 +271,7 @@ def hash_of_columns(*columns: Any, length: int = 16) -> str:
 
 
 def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
-    """Each leaf in which two JSON-able values differ, as "name: X there, Y here"."""
+    """Each leaf where two JSON-able values differ, as "name: X there, Y here"."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         keys = [*wanted, *(k for k in found if k not in wanted)]
         return [d for k in keys for d in differences(found.get(k), wanted.get(k), f"{name}.{k}" if name else k)]
@@ -279,7 +279,7 @@ def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
 
 
 def refuse_other(folder: PathLike, what: str, found: dict, wanted: dict) -> None:
-    """UserError where ``folder`` holds a ``what`` of settings ``found``, which are not those ``wanted``."""
+    """Raises UserError if ``folder`` holds a ``what`` with settings ``found`` that differ from ``wanted``."""
     if said := differences(found, wanted):
         raise UserError(
             f"--output_dir={folder}: holds a {what} with other settings ({'; '.join(said[:4])}); choose another "

@@ -1,4 +1,4 @@
-"""--flagfile=FILE in a command's words: UTF-8 whatever the locale, and errors with a line. absl has neither."""
+"""Reads --flagfile=FILE as UTF-8 in any locale, with errors that name the line. absl does neither."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _FLAG = ("--flagfile", "-flagfile")
 
 
 def expanded(words: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
-    """``words`` with each flagfile's lines in its place; a flagfile may name others.
+    """``words``, with each --flagfile replaced by its lines. A flagfile may name others.
 
     Args:
-      words: of a command, or lines of a flagfile.
+      words: arguments of a command, or lines of a flagfile.
       inside: the flagfiles that these words come from, the innermost last.
 
     Raises:
-      UserError: a file that cannot be read, that is not UTF-8, or that includes itself.
+      UserError: a file cannot be read, is not UTF-8, or includes itself.
     """
     found: list[str] = []
     rest = iter(words)
@@ -38,13 +38,13 @@ def expanded(words: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
         path = local(path, "--flagfile")
         real = os.path.realpath(path)
         if real in inside:
-            raise UserError(f"--flagfile={path}: includes itself ({' → '.join([*inside, real])}); take that line out")
+            raise UserError(f"--flagfile={path}: includes itself ({' → '.join([*inside, real])}); remove that line")
         found += expanded(list(_lines(path)), (*inside, real))
     return found
 
 
 def _lines(path: str) -> Iterator[str]:
-    """Without space around them, comments (# and //) and blank ones left out."""
+    """The lines of a flagfile, stripped, without comments (# and //) and blank lines."""
     try:
         with open(path, "rb") as f:
             raw = f.read()

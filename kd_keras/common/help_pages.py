@@ -1,4 +1,4 @@
-"""What --help and --helpfull print: absl's layout, with the flags in groups."""
+"""The pages of --help and --helpfull: absl's layout, with the flags in groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def page(values: Any, about: str, full: bool) -> str:
     Args:
       values: ``absl.flags.FLAGS`` with the flags of ``config.define_flags`` and ``define_own``.
       about: the command's docstring.
-      full: whether all flags are shown, or the main ones alone.
+      full: whether to show all flags, or only the main ones.
     """
     ours = {group: values.get_flags_for_module(group) for group in GROUPS}
     shown = {group: [f for f in mine if full or f.main] for group, mine in ours.items()}
@@ -25,7 +25,7 @@ def page(values: Any, about: str, full: bool) -> str:
         _filed({g: mine}).module_help(g) for g, mine in shown.items() if mine
     )
     if full:
-        # absl's others are a screen of logging and profiling.
+        # absl's other flags, on logging and profiling, fill a screen.
         absls = {"absl.app": [values[name] for name in ("help", "helpfull", "helpxml")]}
         return f"{text}\n{_filed(absls).get_help()}\n\n--helpxml lists absl's other flags too.\n"
     few, all_ = (sum(map(len, groups.values())) for groups in (shown, ours))
@@ -34,7 +34,7 @@ def page(values: Any, about: str, full: bool) -> str:
 
 
 def _filed(flags_of: Mapping[str, Iterable[flags.Flag]]) -> flags.FlagValues:
-    """The flags under headings, which absl calls modules: it lists them so."""
+    """The flags under headings. absl lists them so, because it takes the headings for modules."""
     values = flags.FlagValues()
     for heading, some in flags_of.items():
         for flag in some:
@@ -44,7 +44,7 @@ def _filed(flags_of: Mapping[str, Iterable[flags.Flag]]) -> flags.FlagValues:
 
 
 class _Help(flags.BooleanFlag):
-    """Prints a page and ends the command, as absl's flag of that name does."""
+    """Prints a page and ends the command, as absl's own flag does."""
 
     def __init__(self, name: str, help: str, show: Callable[[], str], short_name: str | None = None):
         super().__init__(name, False, help, short_name=short_name, allow_override=True)
@@ -57,7 +57,7 @@ class _Help(flags.BooleanFlag):
 
 
 def define(values: Any) -> None:
-    """Puts this module's --help and --helpfull in the place of absl's, which must be in ``values`` already."""
+    """Replaces absl's --help and --helpfull by this module's. absl's must be in ``values`` already."""
 
     def show(full: bool) -> str:
         return page(values, sys.modules["__main__"].__doc__ or "", full)

@@ -1,4 +1,4 @@
-"""The names of a run folder's files: the only module that knows them."""
+"""The names of the files in a run folder. No other module knows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunLayout:
-    """``saved_models/<task>/<run>/``; every member is a path, nothing is created."""
+    """``saved_models/<task>/<run>/``; every member is a path, and nothing is created."""
 
     root: Path
 
@@ -39,7 +39,7 @@ class RunLayout:
 
     @property
     def piped(self) -> Path:
-        """What pipes gave as --train_file and its like: train.csv, dev.csv, …"""
+        """What a pipe gave as --train_file or another flag: train.csv, dev.csv, …"""
         return self.root / "piped"
 
     @property
@@ -67,15 +67,15 @@ class RunLayout:
         return self.root / "teacher"
 
     def teacher_of(self, number: int) -> Path:
-        """Of an ensemble's teachers, which count from 1, the first is ``teacher``, the second ``teacher-2``."""
+        """The folder of an ensemble's teacher, counted from 1: ``teacher``, ``teacher-2``, …"""
         return self.teacher if number == 1 else self.root / f"teacher-{number}"
 
     def every_teacher(self) -> list[Path]:
-        """The teachers that are there."""
+        """Folders of the teachers that exist."""
         return [p for p in (self.teacher, *sorted(self.root.glob("teacher-*"))) if p.is_dir()]
 
     def reference(self, name: str) -> Path:
-        """What a linear model says of each split: ``references/linear.npz``."""
+        """The linear model's scores of each split: ``references/linear.npz``."""
         return self.root / "references" / f"{name}.npz"
 
     @property
@@ -92,7 +92,7 @@ class RunLayout:
 
     @property
     def saved_model_metadata(self) -> Path:
-        """``assets.extra`` is TensorFlow's place for files of the user's own."""
+        """TensorFlow reserves ``assets.extra`` for the user's own files."""
         return self.saved_model / "assets.extra" / "metadata.json"
 
     @property
@@ -101,20 +101,20 @@ class RunLayout:
 
     @property
     def benchmark(self) -> Path:
-        """Results of the benchmark; ``models/`` in it has files made for timing alone."""
+        """Results of the benchmark. Its ``models/`` has files that are made only for timing."""
         return self.root / "benchmark"
 
     @property
     def compression(self) -> Path:
-        """What pruning or clustering made of another run's student."""
+        """Another run's student after pruning or clustering."""
         return self.root / "compress.json"
 
     def transfer_sets(self) -> list[Path]:
-        """Every transfer set that is there: ``transfer/all.parquet``, ``unlabeled.parquet``."""
+        """Every transfer set that exists: ``transfer/all.parquet``, ``unlabeled.parquet``."""
         return sorted((self.root / "transfer").glob("*.parquet"))
 
     def augmented(self, rules: str) -> Path:
-        """Rows that the rules (``--augment``) made: ``transfer/all.parquet``."""
+        """Rows that the augmentation rules (``--augment``) made: ``transfer/all.parquet``."""
         return self.root / "transfer" / f"{rules}.parquet"
 
     @property
@@ -126,16 +126,16 @@ class RunLayout:
 
     @property
     def projection(self) -> Path:
-        """The axes that a teacher's states of words are told in."""
+        """The axes on which the teacher's word states are stored."""
         return self.root / "signals" / "projection.npz"
 
     @property
     def word_projection(self) -> Path:
-        """Axes of the states of words beside a text's vector."""
+        """The axes of word states that are stored beside a text's vector."""
         return self.root / "signals" / "word_projection.npz"
 
     def every_signals(self, split: str) -> list[Path]:
-        """The signals of ``split`` that are there, whichever teacher's."""
+        """The signals of ``split`` that exist, of any teacher."""
         others = sorted((self.root / "signals").glob(f"teacher-*/{split}"))
         return [p for p in (self.signals(split), *others) if p.is_dir()]
 
@@ -144,37 +144,37 @@ class RunLayout:
         return self.root / "arms"
 
     def arm(self, name: str, seed: int) -> Path:
-        """A trained student's own folder: ``arms/distilled-seed1``."""
+        """The folder of a trained student: ``arms/distilled-seed1``."""
         return self.arms / f"{name}-seed{seed}"
 
     def trained_arms(self) -> list[str]:
-        """The names of the arms that are there, ``distilled-seed1``."""
+        """Names of the arms that exist, such as ``distilled-seed1``."""
         return sorted(path.parent.name for path in self.arms.glob("*/student.keras"))
 
     def of_arm(self, name: str) -> RunLayout:
-        """An arm's student and its exports, which have a run folder's names in the arm's own."""
+        """An arm's student and its exports. The arm's folder names its files as a run folder does."""
         return RunLayout(self.arms / name)
 
     def siblings(self, task: str) -> list[RunLayout]:
-        """Other run folders of the same task, where what was made may be found again."""
+        """Other run folders of the same task, whose artifacts may be used again."""
         places = {self.root.resolve().parent, (Path("saved_models") / task).resolve()}
         runs = [p for place in sorted(places) if _readable(place) for p in sorted(place.iterdir())]
         return [RunLayout(p) for p in runs if _readable(p) and p.resolve() != self.root.resolve()]
 
 
 def _readable(folder: Path) -> bool:
-    """Other people's folders may lie beside a run (/tmp)."""
+    """Folders of other users may lie beside a run, as in /tmp."""
     return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
 
 
 def signals_in(folder: Path, split: str, teacher: int = 1) -> Path:
-    """In ``RUN/signals``: the first teacher's as ``train``, the second's as ``teacher-2/train``."""
+    """In ``RUN/signals``: ``train`` for the first teacher, ``teacher-2/train`` for the second."""
     return folder / split if teacher == 1 else folder / f"teacher-{teacher}" / split
 
 
 @dataclass(frozen=True)
 class BundleLayout:
-    """``RUN/tflite/``, which works without the run folder: models, vocabulary, labels, metadata."""
+    """``RUN/tflite/``: models, vocabulary, labels, metadata. It works without the run folder."""
 
     root: Path
 
@@ -192,7 +192,7 @@ class BundleLayout:
 
     @property
     def tokenizer(self) -> Path:
-        """Of a tagger alone."""
+        """Only a tagger has it."""
         return self.root / "tokenizer.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What this machine gives a process, and what the process takes of it."""
+"""The machine's CPUs and memory, and what this process uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def cpus() -> int:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself (AVX512-BF16, AMX, or arm64's BF16), as Linux tells."""
+    """Whether the processor can multiply bfloat16 (AVX512-BF16, AMX, or arm64's BF16). Linux tells."""
     try:
         said = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -27,10 +27,10 @@ def has_bfloat16() -> bool:
 
 
 def memory_mb() -> dict[str, float]:
-    """{"now", "peak"}: resident memory of this process in MB (10⁶ bytes); 0 on Windows, which tells otherwise.
+    """{"now", "peak"}: resident memory of this process in MB (10⁶ bytes); 0 on Windows.
 
-    The kernel's VmHWM belongs to this program's memory alone; getrusage's ru_maxrss, the way out where there is no
-    /proc, also remembers the process that started this one.
+    The kernel's VmHWM counts this program's memory alone. It is used where /proc exists. getrusage's ru_maxrss, the
+    fallback, also counts the parent process.
     """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
@@ -46,7 +46,7 @@ def memory_mb() -> dict[str, float]:
 
 
 def machine() -> dict:
-    """For benchmarks: {"cpu", "cpus", "system", "python", "ai_edge_litert"}."""
+    """Facts for benchmarks: {"cpu", "cpus", "system", "python", "ai_edge_litert"}."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -62,5 +62,5 @@ def machine() -> dict:
 
 
 def load_average() -> float:
-    """Of the last minute: other work on the machine shows here."""
+    """The load average of the last minute, which shows other work on the machine."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0

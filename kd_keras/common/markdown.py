@@ -6,7 +6,8 @@ import unicodedata
 
 
 def width(text: str) -> int:
-    """Columns of a text on a terminal: Chinese, Japanese and Korean letters and emoji take two, marks on letters none.
+    """Columns that a text takes on a terminal. Emoji and Chinese, Japanese and Korean letters take two; combining marks
+    take none.
 
     Example:
       >>> width("abc"), width("退款")

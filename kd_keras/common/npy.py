@@ -1,4 +1,4 @@
-"""``.npy`` files that are written piece by piece, without the whole array in memory."""
+"""Writes ``.npy`` files piece by piece, without the whole array in memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BLOCK = 1 << 20
 
 
 class NpyWriter:
-    """A ``.npy`` file that grows at its end, of which memory holds no more than what was added last.
+    """A ``.npy`` file that grows at its end. Memory holds only what was added last.
 
-    Use it in a ``with`` statement, whose end writes how much there is.
+    Use it in a ``with`` statement; its end writes the number of items.
 
     Args:
-      path: written anew.
-      dtype: of the values.
-      width: of an item; None: items are single values.
+      path: the file; an old one is overwritten.
+      dtype: the values' dtype.
+      width: values in an item; None if an item is a single value.
     """
 
     def __init__(self, path: Path, dtype: np.dtype, width: int | None):
@@ -36,13 +36,13 @@ class NpyWriter:
             self._header()
 
     def _header(self) -> None:
-        # NumPy leaves room in it for a number that grows.
+        # NumPy reserves room in it for a larger number.
         shape = (self._count,) if self._width is None else (self._count, self._width)
         about = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, about)
 
     def add(self, values: np.ndarray) -> int:
-        """Appends items and returns where they begin; ValueError where they are of another dtype or width."""
+        """Appends items and returns where they begin. Raises ValueError if their dtype or width differs."""
         shape = () if self._width is None else (self._width,)
         if values.dtype != self._dtype or values.shape[1:] != shape:
             raise ValueError(f"expected {self._dtype} items of shape {shape}, found {values.dtype} {values.shape[1:]}")
@@ -54,8 +54,8 @@ class NpyWriter:
 def put_rows(path: Path, where: np.ndarray, values: np.ndarray, rows: int) -> None:
     """Writes [n, width] ``values`` at rows ``where`` of the array [rows, width] in the ``.npy`` file ``path``.
 
-    The file is made where there is none, or an empty one, and has its room from then on: OSError if the disk is full.
-    It is mapped for this call alone: mapped pages count as the process's memory.
+    A missing or empty file is made, at its full size: OSError if the disk is full. The file is mapped only during this
+    call, as mapped pages count as memory of the process.
     """
     if path.exists() and path.stat().st_size:
         array = np.load(path, mmap_mode="r+")
@@ -67,9 +67,9 @@ def put_rows(path: Path, where: np.ndarray, values: np.ndarray, rows: int) -> No
 
 
 def _reserve(file: BinaryIO, start: int, size: int) -> None:
-    """Takes room on the disk for a file: a mapped page that finds none would kill the process.
+    """Reserves room on the disk for a file. Without it, a full disk would kill the process at a mapped page.
 
-    macOS and Windows have no posix_fallocate; there zeros are written from ``start`` on.
+    macOS and Windows have no posix_fallocate, so zeros are written from ``start`` on.
     """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)

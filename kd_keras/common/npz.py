@@ -1,4 +1,5 @@
-"""``.npz`` files of arrays beside the key of what they were made from: read without pickle, damage told in one line."""
+"""Reads ``.npz`` files of arrays and the key that they were made from. It uses no pickle, and reports damage in one
+line."""
 
 from __future__ import annotations
 
@@ -14,14 +15,14 @@ from kd_keras.common.errors import UserError
 
 @contextmanager
 def open_npz(path: Path, what: str = "damaged", then: str = "") -> Iterator[np.lib.npyio.NpzFile]:
-    """The arrays of ``path`` by name, inside of ``with``.
+    """Gives the arrays of ``path`` by name, inside ``with``.
 
     Args:
-      what: is wrong with the file, should it be.
+      what: the error's words if the file is damaged.
       then: what to do about it.
 
     Raises:
-      UserError: damaged: no file of arrays, or one that lacks an array, or holds another, than the block reads.
+      UserError: the file is damaged: it holds no arrays, or the block finds an array missing or wrong.
     """
     try:
         with np.load(path, allow_pickle=False) as saved:

@@ -1,6 +1,6 @@
-"""Packages that not every installation has: the extras of setup.py, and one line where something is missing.
+"""Optional packages: the extras of setup.py, and a one-line error if one is missing.
 
-`pip install kd_keras` brings what a .tflite file needs to answer. Everything else belongs to an extra.
+`pip install kd_keras` installs what a .tflite file needs to answer. All else belongs to an extra.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from kd_keras.common.progress import say
 _TRAIN = ("tensorflow", "keras", "safetensors", "pyarrow")
 _TEACHER = (*_TRAIN, "tf_keras", "transformers", "h5py", "sklearn", "huggingface_hub")
 
-# Extra → what has to be importable for that which it serves. setup.py has the ranges; a test holds the two together.
+# Extra → the modules that its users import. setup.py has the version ranges; a test compares the two.
 EXTRAS = {
     "litert": (),
     "train": _TRAIN,
@@ -26,13 +26,13 @@ EXTRAS = {
     "export": (*_TRAIN, "flatbuffers", "huggingface_hub"),
     "ray": (*_TEACHER, "ray"),
 }
-# What pip calls a module whose name is another one.
+# Modules that have another name in pip.
 _CALLED = {"sklearn": "scikit-learn"}
 _NAMED = 3  # in one line
 
 
 def pip_name(module: str) -> str:
-    """How the package of an importable module is called on the index.
+    """The name of a module's package on the index.
 
     >>> pip_name("tf_keras"), pip_name("sklearn")
     ('tf-keras', 'scikit-learn')
@@ -41,22 +41,22 @@ def pip_name(module: str) -> str:
 
 
 def installed(*modules: str) -> bool:
-    """Whether all of them can be imported; none is."""
+    """Whether all of them are installed. None is imported."""
     return all(importlib.util.find_spec(module) is not None for module in modules)
 
 
 def require(what: str, extra: str, *modules: str) -> None:
-    """Looks before long work whether something is installed. Nothing is imported.
+    """Checks before long work that packages are installed. Nothing is imported.
 
     >>> require("--recipe=soft", "litert")
 
     Args:
-      what: needs it: a flag with its value, a folder, a command.
-      extra: the extra that brings it.
-      modules: what is needed; everything that ``EXTRAS`` names, if not given.
+      what: what needs them: a flag with its value, a folder, a command.
+      extra: the extra that installs them.
+      modules: the modules that are needed; by default all that ``EXTRAS`` names.
 
     Raises:
-      UserError: it is not installed; names the packages and pip's command.
+      UserError: one is not installed. The error names the packages and pip's command.
     """
     missing = [module for module in modules or EXTRAS[extra] if not installed(module)]
     if missing:
@@ -64,7 +64,7 @@ def require(what: str, extra: str, *modules: str) -> None:
 
 
 def say_left_out(what: str, extra: str, *modules: str) -> bool:
-    """Whether something that is no must cannot be done; one line says so, and what would bring it."""
+    """Whether an optional step must be left out. One line says so, with pip's command."""
     missing = [module for module in modules if not installed(module)]
     if missing:
         say(f"{what}: left out, as {pip_name(missing[0])} is not installed; {pip_command(extra)}")
@@ -72,9 +72,9 @@ def say_left_out(what: str, extra: str, *modules: str) -> bool:
 
 
 def lacking(module: str | None) -> str | None:
-    """The line for a module that an import did not find; None where no extra has it.
+    """The error for a module that an import did not find; None if no extra has it.
 
-    Of several extras the first that has it is named: it is the smallest.
+    It names the first extra that has the module, which is the smallest.
     """
     top = (module or "").partition(".")[0]
     extra = next((name for name, modules in EXTRAS.items() if top in modules), None)
@@ -82,7 +82,7 @@ def lacking(module: str | None) -> str | None:
 
 
 def pip_command(extra: str) -> str:
-    """What brings an extra."""
+    """The command that installs an extra."""
     return f"pip install 'kd_keras[{extra}]'"
 
 

@@ -1,4 +1,4 @@
-"""Where a path leads, and whether something can be written there."""
+"""Where a path leads, and whether it can be written."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def local(path: PathLike, what: str) -> str:
-    """``path`` with its ``~`` or ``~user`` written out: no shell does that behind a flag's "=".
+    """``path`` with ``~`` or ``~user`` expanded. A shell does not do that behind a flag's "=".
 
     Raises:
-      UserError: ``path``, called ``what`` ("--input"), is no name that a local file can have.
+      UserError: ``path`` is no possible name of a local file. The error calls it ``what`` ("--input").
     """
     name = os.fspath(path)
     if _URI.match(name):
-        raise UserError(f"{what}={name}: is an address; only local files are read and written, so give a path")
+        raise UserError(f"{what}={name}: is an address; expected the path of a local file")
     if "\0" in name:
         raise UserError(f"{what}={name.partition(chr(0))[0]}…: has a NUL character, which no file's name can have")
     check_utf8(name, what)
-    # A name that begins with ~ is fine where it is there, but "~/" is home whatever an earlier program left behind.
+    # An existing name that begins with ~ is taken as it is. But "~/" is always home, even if a folder "~" exists.
     if name.startswith("~") and (name[1:2] in ("", os.sep) or not os.path.lexists(name)):
         user = name.split(os.sep)[0]
         if os.path.expanduser(user) == user:
-            raise UserError(f"{what}={name}: there is no user {user[1:]!r}; a file of that name is ./{name}")
+            raise UserError(f"{what}={name}: there is no user {user[1:]!r}; if a file has that name, write ./{name}")
         name = os.path.expanduser(name)
     try:
         os.stat(name)
@@ -46,7 +46,7 @@ def local(path: PathLike, what: str) -> str:
 
 
 def check_utf8(text: str, what: str) -> None:
-    """UserError where ``text``, as Python reads arguments, has bytes that are not UTF-8."""
+    """Raises UserError if ``text``, an argument as Python read it, has bytes that are not UTF-8."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as e:
@@ -61,15 +61,15 @@ def check_utf8(text: str, what: str) -> None:
 
 
 def linked(path: PathLike) -> Path:
-    """Where ``path`` leads, be something there or not: itself if it is no link."""
+    """The target of a link, or ``path`` itself. It need not exist."""
     return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
 
 
 @contextlib.contextmanager
 def without_pattern(folder: Path) -> Iterator[Path]:
-    """``folder``, or a link to it where its path has brackets and their like.
+    """``folder``, or a link to it if its path has brackets or other pattern characters.
 
-    TensorFlow takes the path of a checkpoint, and of a SavedModel's variables, for a pattern.
+    TensorFlow reads the path of a checkpoint, or of a SavedModel's variables, as a pattern.
     """
     if not re.search(r"[][*?\\]", str(folder)):
         yield folder
@@ -82,7 +82,8 @@ def without_pattern(folder: Path) -> Iterator[Path]:
 
 
 def descriptor(path: PathLike) -> int | None:
-    """That of this process which ``path`` names (/dev/stdout, /dev/fd/63, a link to one); None of any other path."""
+    """The open file of this process that ``path`` names (/dev/stdout, /dev/fd/63, a link to one); None for other
+    paths."""
     name = os.fspath(path)
     for _ in range(8):
         folder, last = os.path.split(name)
@@ -95,14 +96,14 @@ def descriptor(path: PathLike) -> int | None:
 
 
 def check_output(path: PathLike, what: str, inputs: Mapping[str, PathLike | None]) -> None:
-    """Before long work: whether a file can be written to ``path``.
+    """Checks before long work that a file can be written to ``path``.
 
     Args:
-      what: the flag.
-      inputs: flag → a file that is read, or None: none of them is overwritten.
+      what: the flag that names ``path``.
+      inputs: flag → a file that is read, or None. None of these may be overwritten.
 
     Raises:
-      UserError: it cannot, or it is one of ``inputs``.
+      UserError: it cannot be written, or it is one of ``inputs``.
     """
     if descriptor(path) is not None:
         return
@@ -120,7 +121,7 @@ def check_output(path: PathLike, what: str, inputs: Mapping[str, PathLike | None
 
 
 def check_output_dir(path: PathLike, what: str = "--output_dir") -> None:
-    """Before long work: UserError where ``path`` is no folder that can be written to, or made."""
+    """Raises UserError, before long work, if ``path`` is no folder that can be made or written to."""
     final = linked(path)
     if final.exists() and not final.is_dir():
         raise UserError(f"{what}={path}: is a file, expected a folder")
@@ -128,7 +129,7 @@ def check_output_dir(path: PathLike, what: str = "--output_dir") -> None:
 
 
 def _try_folder(path: PathLike, what: str, folder: Path) -> None:
-    """Makes a file without a name in ``folder``, or in the nearest of its parents that is there."""
+    """Makes a file without a name in ``folder``, or in its nearest parent that exists."""
     while not os.path.lexists(folder):
         folder = folder.parent
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""Processes beside this one: a Ctrl-C does not reach them, and none outlives this one."""
+"""Processes that this one starts. Ctrl-C does not reach them, and none outlives this one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kd_keras.common.stopping import held
 
 
 def end_with(parent: int) -> None:
-    """For a process that ``parent`` started: it ends when that one does, be it killed."""
+    """Ends this process when ``parent``, which started it, ends or is killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -25,13 +25,13 @@ def end_with(parent: int) -> None:
 
 
 class Pool(ProcessPoolExecutor):
-    """Fresh processes, which are killed where the ``with`` block ends by an exception.
+    """Fresh processes, which are killed if the ``with`` block raises.
 
-    "spawn", as a fork of a process with TensorFlow's threads hangs.
+    They are spawned, as a fork of a process with TensorFlow's threads hangs.
 
     Args:
-      count: most processes.
-      begin: called in each of them once, with ``arguments``.
+      count: at most this many processes.
+      begin: is called once in each process, with ``arguments``.
     """
 
     def __init__(self, count: int, begin: Callable[..., None], arguments: tuple = ()):
@@ -39,7 +39,7 @@ class Pool(ProcessPoolExecutor):
         super().__init__(count, multiprocessing.get_context("spawn"), _begin, (os.getpid(), begin, arguments))
 
     def submit(self, *args: Any, **kwargs: Any) -> Future:
-        with held():  # processes are started here, one by one
+        with held():  # starts the processes one by one
             return super().submit(*args, **kwargs)
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:

@@ -1,4 +1,4 @@
-"""Progress for anything over a few seconds: what, how far, how fast, time left (tqdm)."""
+"""Progress bars (tqdm) for work of more than a few seconds: what, how far, how fast, time left."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from tqdm import tqdm
 
 from kd_keras.common.screen import show
 
-# Between two lines of a log.
+# Seconds between two lines of a log.
 SECONDS = 10.0
-# The line of this process's bars, where several processes share a terminal.
+# The line of this process's bars, if several processes share a terminal.
 _line: int | None = None
 
 
 def lock(context: Any) -> Any:
-    """A lock for the bars of this process and of those that :func:`share` gets it in."""
+    """A lock for the bars of this process, and of processes that call :func:`share` with it."""
     made = context.RLock()
     tqdm.set_lock(made)
     return made
 
 
 def share(lock: Any, line: int) -> None:
-    """The bars of this process are drawn on ``line`` from now on."""
+    """Draws the bars of this process on ``line`` from now on."""
     global _line
     tqdm.set_lock(lock)
     _line = line
 
 
 class _Bar(tqdm):
-    """One line: what, how far, for how long, how fast, and what was found."""
+    """The bar's line: what, how far, for how long, how fast, and the last values."""
 
     @staticmethod
     def format_meter(**bar: Any) -> str:
-        """Called by tqdm. Parts that a terminal has no room for are left out whole."""
+        """tqdm calls it. Parts that do not fit the terminal are left out whole."""
         done, total, elapsed, unit, room = (bar[key] for key in ("n", "total", "elapsed", "unit", "ncols"))
         rate = bar["rate"] or ((done - bar["initial"]) / elapsed if elapsed else 0)
         count = f"{done:,} of {total:,}{unit}" if total else f"{done:,}{unit}"
@@ -57,7 +57,7 @@ def _joined(what: str, parts: list[str]) -> str:
 
 
 class _Lines:
-    """A log file's view of a bar: its first line, its last, and between them one each 10 s, fewer as hours go by."""
+    """A bar in a log file: its first line, its last, and one each 10 s between them, fewer after hours."""
 
     def __init__(self, stream: Any):
         self._stream = stream
@@ -67,7 +67,7 @@ class _Lines:
     def write(self, text: str) -> None:
         line, now = text.strip("\r\n \x1b[A"), time.monotonic()
         self._line = line or self._line
-        if self._line and (now >= self._next or text == "\n"):  # tqdm ends a bar with it
+        if self._line and (now >= self._next or text == "\n"):  # tqdm writes it at a bar's end
             self._stream.write(self._line + "\n")
             self._line, self._next = "", now + max(SECONDS, (now - self._begun) / 20)
 
@@ -76,15 +76,15 @@ class _Lines:
 
 
 def progress(total: int | None, what: str, unit: str = "examples", initial: int = 0, **kwargs: Any) -> tqdm:
-    """A progress bar on standard error: one live line on a terminal, a line now and then in a log.
+    """A progress bar on standard error: one live line on a terminal, or some lines in a log.
 
     Args:
-      total: how many ``unit`` there are; None if nobody knows.
-      what: what is being done, in a word or two.
-      initial: how many were done by an earlier run.
+      total: the number of ``unit``; None if it is unknown.
+      what: the work, in a word or two.
+      initial: the number that an earlier run did.
     """
     live = sys.stderr.isatty()
-    # A bar within another one goes when it ends, and so does that of one process of several.
+    # A bar inside another one disappears at its end. So do bars if several processes draw them.
     leave = None if _line is None else False
     return _Bar(
         total=total,
@@ -104,11 +104,11 @@ def progress(total: int | None, what: str, unit: str = "examples", initial: int 
 
 
 def say(text: str) -> None:
-    """A line for the person who watches; standard output stays free for results."""
+    """Prints a line for people on standard error. Standard output stays free for results."""
     show(text, sys.stderr)
 
 
 def say_above(text: str) -> None:
-    """:func:`say` while other processes draw bars: these come again below it."""
+    """:func:`say` while other processes draw bars, which are drawn again below the line."""
     with tqdm.get_lock():
         say(f"\r\x1b[J{text}" if sys.stderr.isatty() else text)

@@ -1,4 +1,4 @@
-"""Native libraries', converters' and interpreters' notes kept off the screen."""
+"""Keeps the notes of native libraries, converters and interpreters off the screen."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def native_notes_held(most: int = 0) -> Iterator[None]:
-    """Holds back what native libraries write to file descriptor 2, which no setting turns off.
+    """Holds back what native libraries write to file descriptor 2. No setting turns it off.
 
-    Where something fails it is shown: its last ``most`` bytes, 0 being all. Ctrl-C is no failure.
+    If the block fails, the last ``most`` bytes are shown; 0 shows all. Ctrl-C is no failure.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -33,7 +33,7 @@ def native_notes_held(most: int = 0) -> Iterator[None]:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Holds back native notes and Python's warnings; the end of the notes is shown where something fails."""
+    """Holds back native notes and Python's warnings. If the block fails, the end of the notes is shown."""
     with native_notes_held(most=2000), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""Rows of a variable number of values, in memory or in a file: what a teacher says of each token."""
+"""Rows with different numbers of values, in memory or in a file: a teacher's signals of tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Ragged:
     (3, [1.0, 2.0], [3.0])
 
     Attributes:
-      values: [items], or [items, width] where an item is a vector; an array, or one that stays in its file.
+      values: [items], or [items, width] if an item is a vector. It is an array in memory or in a file.
       starts, lengths: int64[rows]; row i is ``values[starts[i] : starts[i] + lengths[i]]``.
     """
 
@@ -30,19 +30,19 @@ class Ragged:
 
     @classmethod
     def of(cls, rows: Sequence[np.ndarray]) -> Ragged:
-        """From one array a row, at least one, all of one dtype and width."""
+        """Makes rows from one array for each; there is at least one. All have one dtype and width."""
         return cls.cut(np.concatenate(rows), np.fromiter(map(len, rows), np.int64, len(rows)))
 
     @classmethod
     def cut(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
-        """From all rows' values one after the other. Raises ValueError where ``lengths`` do not add up to them."""
+        """Makes rows from the values of all rows, in order. Raises ValueError if ``lengths`` do not add up to them."""
         if lengths.sum() != len(values):
-            raise ValueError(f"rows of {lengths.sum()} values in all, but there are {len(values)}")
+            raise ValueError(f"lengths add up to {lengths.sum()} values, but there are {len(values)}")
         return cls(values, np.cumsum(lengths) - lengths, lengths)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Ragged]) -> Ragged:
-        """The rows of all parts, at least one, in memory and one after the other."""
+        """The rows of all parts, in order and in memory. There is at least one part."""
         return cls.cut(np.concatenate([p.flat() for p in parts]), np.concatenate([p.lengths for p in parts]))
 
     def __len__(self) -> int:
@@ -56,11 +56,11 @@ class Ragged:
         return self.values.dtype
 
     def take(self, rows: np.ndarray) -> Ragged:
-        """The rows at ``rows``, in that order; their values are not copied."""
+        """The rows at ``rows``, in that order. Their values are not copied."""
         return Ragged(self.values, self.starts[rows], self.lengths[rows])
 
     def flat(self) -> np.ndarray:
-        """[items] or [items, width]: the values of all rows, row by row. Not to be written to."""
+        """[items] or [items, width]: the values of all rows, row by row. Do not write to it."""
         if len(self) and (self.starts[1:] == self.starts[:-1] + self.lengths[:-1]).all():
             return self.values[self.starts[0] : self.starts[0] + self.lengths.sum()]
         before = np.cumsum(self.lengths) - self.lengths
@@ -68,5 +68,5 @@ class Ragged:
 
 
 def flat(values: Any) -> Any:
-    """All rows' values of a :class:`Ragged`; anything else as it is."""
+    """The values of all rows of a :class:`Ragged`; other arrays unchanged."""
     return values.flat() if isinstance(values, Ragged) else values

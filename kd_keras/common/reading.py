@@ -1,7 +1,7 @@
-"""Reading bytes and lines of any file: packed or plain, a pipe, in any encoding, with errors a user can act on.
+"""Reads bytes and lines of any file or pipe, packed or plain, in any encoding. Errors say what to do.
 
-Compression is told by a file's first bytes, whatever its name. A pipe is read once and kept until the process ends, so
-that it can be read again as a file can.
+The first bytes of a file tell its compression, not its name. A pipe is read once and kept until the process ends. So it
+can be read again, like a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kd_keras.common.errors import UserError
 
 PathLike = str | os.PathLike[str]
 
-# What an error calls standard input, and the path that stands for it.
+# Standard input's name in errors, and the path that stands for it.
 STDIN = "standard input"
 PACKED = (".gz", ".bz2", ".xz")
 
@@ -44,17 +44,17 @@ _NO_TEXT = {
     b"Rar!\x1a\x07": "a rar archive; unpack it first",
     b"\xd0\xcf\x11\xe0": "an old Office document; save the sheet as CSV",
     b"PAR1": "a Parquet file; save it as CSV or JSONL",
-    b"%PDF-": "a PDF document; its text has to be taken out first",
+    b"%PDF-": "a PDF document; extract its text first",
 }
-# How a pointer of Git LFS begins.
+# The first bytes of a Git LFS pointer.
 _LFS = b"version https://git-lfs.github.com/spec/"
 _FAILURES = (EOFError, zlib.error, lzma.LZMAError, OSError)
 
-_kept: dict[Any, Any] = {}  # a stream → a temporary file of what it gave
+_kept: dict[Any, Any] = {}  # stream → a temporary file of its bytes
 
 
 def is_stream(path: PathLike) -> bool:
-    """Whether ``path`` is standard input, a pipe or a terminal: what cannot be read twice."""
+    """Whether ``path`` is standard input, a pipe or a terminal, which cannot be read twice."""
     if path is STDIN:
         return True
     try:
@@ -62,7 +62,7 @@ def is_stream(path: PathLike) -> bool:
     except (OSError, ValueError):
         return False
     mode = found.st_mode
-    if stat.S_ISCHR(mode):  # of other devices some never end
+    if stat.S_ISCHR(mode):  # some other devices never end
         return found.st_rdev == os.stat(os.devnull).st_rdev or _is_terminal(path)
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
@@ -76,7 +76,7 @@ def _is_terminal(path: PathLike) -> bool:
 
 
 class _Again(io.RawIOBase):
-    """An open file from its start, with a place of its own."""
+    """A second reader of an open file, from its start and with its own position."""
 
     def __init__(self, file: Any):
         self._file, self._at = file, 0
@@ -87,7 +87,7 @@ class _Again(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if hasattr(os, "pread"):
             data = os.pread(self._file.fileno(), len(buffer), self._at)
-        else:  # Windows: the file's own place is moved, which nobody else looks at
+        else:  # Windows: this moves the file's own position, which nothing else uses
             self._file.seek(self._at)
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
@@ -96,11 +96,11 @@ class _Again(io.RawIOBase):
 
 
 def open_raw(path: PathLike) -> io.BufferedIOBase:
-    """The bytes as they are; of a stream those that it gave when it was opened first."""
+    """The bytes of a file, still packed. A stream gives the bytes that were kept at its first opening."""
     if not is_stream(path):
         return open(path, "rb")
     owner = sys.stdin.buffer if path is STDIN else None
-    which = owner or (os.stat(path).st_dev, os.stat(path).st_ino)  # /dev/fd/63 may soon be another pipe
+    which = owner or (os.stat(path).st_dev, os.stat(path).st_ino)  # /dev/fd/63 may be another pipe later
     if which not in _kept:
         file = tempfile.TemporaryFile()  # noqa: SIM115, it stays open; without a name, so that even a kill leaves nothing behind
         with contextlib.nullcontext(owner) if owner else open(path, "rb") as f:
@@ -112,7 +112,7 @@ def open_raw(path: PathLike) -> io.BufferedIOBase:
 
 
 def refuse_lfs_pointer(path: PathLike) -> None:
-    """UserError where a file is Git LFS' note of a file that was not fetched."""
+    """Raises UserError if a file is a Git LFS pointer to a file that was not fetched."""
     if os.path.isfile(path):
         with open(path, "rb") as f:
             _no_pointer(path, f.read(len(_LFS)))
@@ -124,7 +124,7 @@ def _no_pointer(path: PathLike, head: bytes) -> None:
 
 
 def open_bytes(path: PathLike) -> io.BufferedIOBase:
-    """Opens for reading; what gzip, bzip2 or xz packed is unpacked on the fly."""
+    """Opens a file for reading, and unpacks gzip, bzip2 and xz on the fly."""
     with open_raw(path) as f:
         head = f.read(len(_LFS))
     _no_pointer(path, head)
@@ -144,7 +144,7 @@ def _first_bytes(path: PathLike, count: int) -> bytes:
 def utf8_lines(path: PathLike) -> Iterator[str]:
     """Lines of a UTF-8 file with their line ends, only ``\\n`` and ``\\r\\n`` counting as such.
 
-    A byte-order mark is dropped. Raises UserError naming line and byte where the text is not UTF-8.
+    A byte-order mark is dropped. Raises UserError that names line and byte if the text is not UTF-8.
     """
     try:
         with open_bytes(path) as f:
@@ -160,7 +160,7 @@ def utf8_lines(path: PathLike) -> Iterator[str]:
 
 
 def not_utf8(where: object, line: int, e: UnicodeDecodeError) -> UserError:
-    """What to say of a line that has to be UTF-8 and is not; ``e`` is of that line alone."""
+    """The error for a line that must be UTF-8 but is not; ``e`` comes from this line alone."""
     return UserError(
         f"{where}, line {line}: not UTF-8 (byte 0x{e.object[e.start]:02x} at position {e.start + 1}); "
         "convert it, for example with: iconv -f LATIN1 -t UTF-8"
@@ -170,14 +170,14 @@ def not_utf8(where: object, line: int, e: UnicodeDecodeError) -> UserError:
 def text_lines(path: PathLike, encoding: str = "auto", header: bool = False) -> Iterator[str]:
     r"""Lines of a text file with their line ends.
 
-    Lines end with ``\n`` or ``\r\n``; with a lone ``\r``, as on old Macs, where the file has no ``\n``.
+    Lines end with ``\n`` or ``\r\n``; or with a lone ``\r``, as on old Macs, if the file has no ``\n``.
 
     Args:
-      encoding: "auto" is UTF-8. A byte-order mark says more than this does.
-      header: the first line is a table's header, whose own end tells: a later ``\n`` is inside a field.
+      encoding: "auto" is UTF-8. A byte-order mark overrides it.
+      header: the first line is a table's header. If it ends with ``\r``, a later ``\n`` is inside a field.
 
     Raises:
-      UserError: the file cannot be read, is no text, or has other bytes than the encoding; it names line and position.
+      UserError: the file cannot be read, is no text, or is not in the encoding. The error names line and position.
     """
     try:
         head = _first_bytes(path, 1 << 16)
@@ -210,7 +210,7 @@ def _decoded(path: PathLike, codec: str, mark: bytes, end: str) -> Iterator[str]
             f.read(len(mark))
             yield from io.TextIOWrapper(f, codec, newline=end)
         return
-    with open_bytes(path) as f:  # line by line, so that an error knows its place
+    with open_bytes(path) as f:  # line by line, so that an error can name its place
         f.read(len(mark))
         for raw in f:
             yield raw.decode(codec)

@@ -1,4 +1,4 @@
-"""Named things: registered once, looked up with a helpful error."""
+"""Objects that are registered once by name. An unknown name raises an error that lists near ones."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Registry(Generic[T]):
         self._items: dict[str, T] = {}
 
     def register(self, name: str, item: T) -> T:
-        """Adds ``item``. Raises ValueError where the name is taken: that is a programmer's slip."""
+        """Adds ``item``. Raises ValueError if the name is taken, which is a programmer's mistake."""
         if name in self._items:
             raise ValueError(f"{self.kind} {name!r} is registered already")
         self._items[name] = item
         return item
 
     def get(self, name: str) -> T:
-        """The item called ``name``; UserError with near names where there is none."""
+        """The item called ``name``. Raises UserError with near names if there is none."""
         try:
             return self._items[name]
         except KeyError:

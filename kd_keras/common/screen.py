@@ -1,4 +1,4 @@
-"""What people read: on a terminal no line is cut in two by its edge; files and pipes get lines as they are."""
+"""Prints text for people. On a terminal, long lines are folded between words. Files and pipes get them unchanged."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from kd_keras.common.markdown import markdown_table, width
 
-# Of a terminal that does not say.
+# The width of a terminal that does not tell it.
 _COLUMNS = 80
 
 
 def columns(stream: Any) -> int | None:
-    """Columns of the terminal that ``stream`` writes to; None if it is none."""
+    """Columns of the terminal that ``stream`` writes to; None if it is no terminal."""
     try:
         if not stream.isatty():
             return None
@@ -29,9 +29,9 @@ def show(text: str, stream: Any) -> None:
 
 
 def fitted(text: str, room: int) -> str:
-    """``text`` in ``room`` columns: lines are folded between words, a wide Markdown table becomes several.
+    """``text`` in ``room`` columns. Lines are folded between words, and a wide Markdown table becomes several.
 
-    A line that begins with a space is a command to copy, or has columns of its own, and stays as it is.
+    A line that begins with a space stays unchanged, as it is a command to copy or has its own columns.
 
     Example:
       >>> print(fitted("teacher: it reads 128 tokens", 20))
@@ -60,7 +60,8 @@ def _folded(line: str, room: int) -> list[str]:
 
 
 def _tables(lines: list[str], room: int) -> list[str]:
-    """The table itself, or tables of as many of its columns as fit, each with the first; rows without a cell go."""
+    """The table, or several tables of as many columns as fit. Each has the first column; rows without a cell are left
+    out."""
     if width(lines[0]) <= room:
         return lines
     head, _, *rows = ([cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in lines)

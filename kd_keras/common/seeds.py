@@ -1,4 +1,4 @@
-"""One seed for everything that is drawn."""
+"""Random numbers, all from one seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def rng(seed: int, *names: str | int) -> np.random.Generator:
-    """A generator of its own for each purpose: adding a draw in one place moves no other.
+    """A generator for each purpose. So a new draw in one place changes no other.
 
     >>> rng(1, "shuffle", 0).integers(1000) == rng(1, "shuffle", 0).integers(1000)
     True

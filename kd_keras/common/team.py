@@ -1,8 +1,8 @@
-"""Processes that train one model together: each reads a part of every batch, and all make the same update.
+"""Processes that train one model together. Each reads a part of every batch, and all make the same update.
 
-A worker's weights are its own. What they share is sums: of gradients, and of what a mean is over. So the update is
-that of one process with the whole batch, gradient clipping and uneven batches included. One worker, the chief, makes
-what is made once (labels, transfer text) and writes every file; the others wait, and then read what it wrote.
+Each worker has its own copy of the weights. Workers share sums: of gradients, and of the terms of means. So the update
+equals that of one process with the whole batch, also with gradient clipping and uneven batches. One worker, the chief,
+makes labels and transfer text and writes every file. The others wait and read them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _team: Team | None = None
 
 
 class Team:
-    """The workers of a run, of which this process is one.
+    """The workers of a run. This process is one of them.
 
     Attributes:
-      rank: of this process; the chief has 0.
-      count: of all.
+      rank: this process's number; the chief has 0.
+      count: the number of workers.
     """
 
     def __init__(self, rank: int, count: int, strategy: Any):
@@ -36,24 +36,24 @@ class Team:
         return self.rank == 0
 
     def sums(self, tensors: Sequence[Any]) -> list[Any]:
-        """Each tensor's sum over all workers, which call this at the same place; in a graph or out of it."""
+        """Each tensor's sum over all workers, in a graph or eagerly. All workers must call it at the same place."""
         import tensorflow as tf
 
         def reduce(*parts: tf.Tensor) -> list[tf.Tensor]:
             context = tf.distribute.get_replica_context()
-            # An identity, as what comes from without has no device here.
+            # An identity, as a tensor from outside has no device here.
             return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.identity(part) for part in parts])
 
         return list(self._strategy.run(reduce, args=tuple(tf.convert_to_tensor(t) for t in tensors)))
 
     def sum(self, tensor: Any) -> Any:
-        """:meth:`sums` of one."""
+        """:meth:`sums` of one tensor."""
         return self.sums([tensor])[0]
 
     def of_chief(self, values: Sequence[float] | None) -> list[float]:
-        """The chief's numbers, which the others do not know: they give None, or as many of anything.
+        """The chief's numbers. The others pass None, or as many numbers of any value.
 
-        All decide by the same ones: a last bit that another processor rounds otherwise would part them for good.
+        All workers decide by the same numbers: if one rounds a last bit differently, they would diverge.
         """
         import numpy as np
         import tensorflow as tf
@@ -63,25 +63,25 @@ class Team:
         return self.sum(tf.constant(mine)).numpy().tolist()
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Waits for all workers."""
         self.of_chief([0.0])
 
 
 def current() -> Team | None:
-    """The team that this process is in; None where it trains alone."""
+    """The team of this process; None if it trains alone."""
     return _team
 
 
 def is_chief() -> bool:
-    """Whether this process makes and writes what is made once."""
+    """Whether this process makes and writes what is made only once."""
     return _team is None or _team.chief
 
 
 def told() -> tuple[int, int]:
-    """(rank, count) as TF_CONFIG in the environment has it; (0, 1) without one.
+    """(rank, count) from TF_CONFIG in the environment; (0, 1) without it.
 
     Raises:
-      UserError: it says something else than workers.
+      UserError: TF_CONFIG does not describe workers.
     """
     said = os.environ.get(TF_CONFIG)
     if not said:
@@ -101,7 +101,7 @@ def told() -> tuple[int, int]:
 
 
 def join() -> Team | None:
-    """Meets the other workers of TF_CONFIG, if there is one; before any other use of TensorFlow."""
+    """Joins the other workers of TF_CONFIG, if it is set. Call it before any other use of TensorFlow."""
     global _team
     rank, count = told()
     if count == 1 or _team is not None:
@@ -118,7 +118,7 @@ def join() -> Team | None:
 
 @contextlib.contextmanager
 def gone() -> Iterator[None]:
-    """Turns what TensorFlow says of a worker that is gone into a UserError."""
+    """Turns TensorFlow's error about a lost worker into a UserError."""
     import tensorflow as tf
 
     errors = tf.errors
@@ -129,5 +129,5 @@ def gone() -> Iterator[None]:
         if "ollective" not in said and "/job:worker" not in said:
             raise
         raise UserError(
-            "--workers: another worker is gone; what was finished is kept, and the same command on all of them goes on"
+            "--workers: another worker is gone; finished work is kept, so run the same command on all workers again"
         ) from None

@@ -120,7 +120,7 @@ def test_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(machine
 
 def test_what_works_on_cpus_alone_hides_a_gpu_and_refuses_to_have_one(machine):
     machine("H200")
-    with pytest.raises(UserError, match="--device=gpu: --workers=2 works on CPUs alone; leave one of the two out"):
+    with pytest.raises(UserError, match="--device=gpu: --workers=2 works on CPUs alone; leave out one of the two"):
         DeviceSettings(device="gpu").take("--workers=2")
     DeviceSettings().take("--workers=2")
     assert devices.gpu_names() == []

@@ -52,7 +52,7 @@ def test_home_is_written_out(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("~nobody-of-this-name/x", "no user 'nobody-of-this-name'; a file of that name is ./~nobody"),
+        ("~nobody-of-this-name/x", "no user 'nobody-of-this-name'; if a file has that name, write ./~nobody"),
         ("file:///tmp/x", "only local files"),
         ("s3://bucket/x", "only local files"),
         ("caf\udce9.csv", r"--x=caf\\udce9.csv: not UTF-8 \(byte 0xe9 at position 4\)"),

@@ -29,7 +29,7 @@ def test_an_item_may_be_a_vector():
 
 
 def test_lengths_that_do_not_add_up_are_refused():
-    with pytest.raises(ValueError, match="rows of 5 values in all, but there are 6"):
+    with pytest.raises(ValueError, match="lengths add up to 5 values, but there are 6"):
         Ragged.cut(np.zeros(6), np.array([2, 3]))
 
 

@@ -1,4 +1,5 @@
-"""What every tokenizer does: ids of texts, a vocabulary from [PAD] = 0 on, and how a BERT reads texts and pairs."""
+"""The parts that all tokenizers share: ids of texts, a vocabulary with [PAD] = 0, and the inputs of a BERT for texts
+and pairs."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from kd_keras.text.windows import Windows, windows, word_pieces
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, UNK, CLS, SEP, MASK)
-# What a BERT of Hugging Face reads.
+# The inputs of a Hugging Face BERT.
 BERT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 CHUNK = 20_000
 
@@ -32,11 +33,11 @@ class Tokenizer:
 
     def __init__(self, vocab: Sequence[str], max_length: int, lowercase: bool, truncation: str = HEAD):
         if not vocab or vocab[0] != PAD or UNK not in vocab:
-            raise UserError(f"vocabulary: expected {PAD} on line 1 and {UNK} somewhere")
+            raise UserError(f"vocabulary: expected {PAD} on line 1 and {UNK} on another line")
         self.vocab = list(vocab)
         self.max_length = max_length
         self.lowercase = lowercase
-        ends(max_length, truncation)  # a tokenizer.json may say anything
+        ends(max_length, truncation)  # a tokenizer.json may have any value here
         self.truncation = truncation
         self.index = {piece: i for i, piece in enumerate(self.vocab)}
         if len(self.index) != len(self.vocab):
@@ -55,7 +56,7 @@ class Tokenizer:
         return [self.vocab[i] for i in self.encode([text])[0]]
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
-        """Ids without [CLS] and [SEP], at most ``max_length`` a text; an empty text has none."""
+        """Ids without [CLS] and [SEP], at most ``max_length`` for each text. An empty text has none."""
         return TokenIds.of(row for chunk in batched(texts, CHUNK) for row in self._encode(chunk))
 
     def _encode(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
@@ -67,7 +68,7 @@ class Tokenizer:
         files.write_json(config_path, config | self.extra_config())
 
     def extra_config(self) -> dict[str, Any]:
-        """What else ``tokenizer.json`` has. A head is not named: files from before there was a choice have none."""
+        """More entries of ``tokenizer.json``. The head is not written, as older files do not have it."""
         return {} if self.truncation == HEAD else {"truncation": self.truncation}
 
     def fingerprint(self) -> str:
@@ -76,27 +77,27 @@ class Tokenizer:
 
 
 class BackedTokenizer(Tokenizer):
-    """A tokenizer of pieces by the package tokenizers, in ``_backend``."""
+    """A tokenizer whose ``_backend`` is one of the package tokenizers."""
 
-    # What its model reads, and the number of the piece that fills up.
+    # The model's inputs, and the id of the padding piece.
     inputs: tuple[str, ...] = BERT_INPUTS
     pad_id = 0
     _backend: Any
-    _space: int | None = None  # the piece that is a space and nothing else
+    _space: int | None = None  # the piece that is only a space
 
     @property
     def _words(self) -> Any:
-        """What splits a word of a row of words."""
+        """The backend that splits single words."""
         return self._backend
 
     @functools.cached_property
     def around(self) -> tuple[list[int], list[int], list[int]]:
-        """Pieces that stand before a text, between the two of a pair, and at the end."""
+        """Ids before a text, between the two texts of a pair, and at the end."""
         cls, sep = [self.index[CLS]], [self.index[SEP]]
         return cls, sep, sep
 
     def like(self, max_length: int, truncation: str = HEAD) -> Self:
-        """A tokenizer that splits as this one does, of another length or truncation; they share what splits."""
+        """A tokenizer with another length or truncation. It shares this one's backend."""
         ends(max_length, truncation)
         made = copy.copy(self)
         made.max_length, made.truncation = max_length, truncation
@@ -107,18 +108,19 @@ class BackedTokenizer(Tokenizer):
             yield cut(e.ids, self.max_length, self.truncation)
 
     def encode_for_bert(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> tuple[TokenIds, list[int]]:
-        """[CLS] text [SEP] (text_b [SEP]) of at most ``max_length``; a pair loses the ends of its longer text first.
+        """[CLS] text [SEP] (text_b [SEP]) of at most ``max_length`` pieces. A pair loses the end of its longer text
+        first.
 
-        RoBERTa and its heirs have two [SEP] between the texts of a pair.
+        RoBERTa and its relatives have two [SEP] between the texts of a pair.
 
         Returns:
-          ids, and for each row the length of its first segment with [CLS] and [SEP].
+          ids, and for each row the length of its first segment, with [CLS] and [SEP].
 
         Raises:
-          UserError: pairs, and a truncation that is not the head's.
+          UserError: pairs are given, and ``truncation`` is not "head".
         """
         if texts_b is not None and self.truncation != HEAD:
-            raise UserError(f"truncation {self.truncation!r}: is for single texts; pairs take {HEAD}")
+            raise UserError(f"truncation {self.truncation!r}: works only for single texts; use {HEAD} for pairs")
         before, between, behind = self.around
         room = self.max_length - len(before) - len(behind) - (0 if texts_b is None else len(between))
         first: list[int] = []
@@ -158,10 +160,10 @@ class BackedTokenizer(Tokenizer):
         return {name: a.astype(np.int32) for name, a in zip(BERT_INPUTS, each, strict=True) if name in self.inputs}
 
     def windows(self, texts: Sequence[Sequence[str]], for_bert: bool = False) -> Windows:
-        """Rows of words as a model of tokens reads them, at most ``max_length`` pieces a window.
+        """Windows of at most ``max_length`` pieces over rows of words, for a model that tags tokens.
 
         Args:
-          for_bert: whether each window stands between [CLS] and [SEP], which are among its pieces.
+          for_bert: whether each window begins with [CLS] and ends with [SEP]; they count as pieces.
         """
         first, last = (self.index[CLS], self.index[SEP]) if for_bert else (None, None)
         rows = (w for some in batched(texts, CHUNK) for w in word_pieces(self._words, some, self.unk_id, self._space))

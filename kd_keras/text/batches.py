@@ -1,6 +1,6 @@
 """Length-bucketed tf.data batches whose order is a function of seed and step alone.
 
-That makes a killed run resumable in the middle of an epoch: nothing but the step is remembered.
+So a killed run can resume in the middle of an epoch. It only needs to know the step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kd_keras.common.seeds import rng
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.windows import PerPiece
 
-# Sorting inside pools of this many batches leaves little padding and enough chance.
+# Sorting in pools of this many batches gives little padding and still mixes the rows.
 _POOL = 64
 
 
@@ -24,7 +24,7 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 
 
 def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Each row once, in batches of like length, both levels shuffled.
+    """Each row once, in batches of similar length. Rows and batches are shuffled.
 
     Returns:
       ``steps_per_epoch`` arrays of row indices.
@@ -41,18 +41,18 @@ def epoch_plan(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> l
 
 
 def sorted_plan(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Each row once, longest first: the least padding, and memory's peak comes at once."""
+    """Each row once, longest first. This needs the least padding, and memory peaks at the start."""
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
 def row_lengths(ids: Mapping[str, TokenIds]) -> np.ndarray:
-    """int64[rows]: the longest input of each row."""
+    """int64[rows]: length of each row's longest input."""
     return np.max([t.lengths for t in ids.values()], axis=0)
 
 
 def training_plan(lengths: np.ndarray, batch_size: int, seed: int, start_step: int = 0) -> Iterator[np.ndarray]:
-    """Endless batches of row indices, beginning at ``start_step``."""
+    """Endless batches of row indices, from ``start_step`` on."""
     epoch, skip = divmod(start_step, steps_per_epoch(len(lengths), batch_size))
     while True:
         yield from epoch_plan(lengths, batch_size, seed, epoch)[skip:]
@@ -80,14 +80,14 @@ def training_batches(
 
     Args:
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
-      y: {"label": int32[rows], "teacher_logits": float32[rows, classes], …}; of a tagger each is a PerPiece.
+      y: {"label": int32[rows], "teacher_logits": float32[rows, classes], …}; for a tagger each is a PerPiece.
       batch_size: rows a batch.
-      seed: of the order.
-      start_step: where a resumed run goes on.
-      part: (n, count) gives every batch's rows n, n + count, …, of which a small batch may have none.
+      seed: draws the order.
+      start_step: the step at which a resumed run goes on.
+      part: (n, count) gives rows n, n + count, … of every batch. A small batch may have none of them.
 
     Returns:
-      x as {name: int32[batch, time]} right-padded with 0, y as {name: [batch, …]}, of a tagger [batch, time, …].
+      x as {name: int32[batch, time]} right-padded with 0, y as {name: [batch, …]}, for a tagger [batch, time, …].
     """
     import tensorflow as tf
 
@@ -102,6 +102,6 @@ def training_batches(
         {k: tf.TensorSpec((None, *v.shape[1:]), v.dtype) for k, v in y.items()},
     )
     options = tf.data.Options()
-    # There is nothing to tune, and an iterator that is tuned takes up to a minute to go away.
+    # There is nothing to tune, and a tuned iterator takes up to a minute to close.
     options.autotune.enabled = False
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(8).with_options(options)

@@ -25,16 +25,15 @@ def random_matrix(rows: int, width: int, seed: int, scale: float = 0.05) -> np.n
 def from_teacher(matrix: np.ndarray, rows: Sequence[int], width: int, scale: float = 0.3) -> np.ndarray:
     """The teacher's embeddings at the student's width, by truncated SVD.
 
-    Mukherjee & Hassan Awadallah 2020 (XtremeDistil, section 3.1) start the student from the
-    fine-tuned teacher's matrix; the best rank-``width`` approximation keeps the angles between
-    pieces as well as that width can.
+    Mukherjee & Hassan Awadallah 2020 (XtremeDistil, section 3.1) start the student from the fine-tuned teacher's
+    matrix. The best rank-``width`` approximation keeps the angles between pieces as well as possible at that width.
 
     Args:
       matrix: float32[teacher vocab, teacher width], the fine-tuned teacher's word embeddings.
-      rows: the teacher's id of each student piece, the student's order.
-      width: of the student; wider than the teacher's means zeros in the rest.
-      scale: standard deviation of the result. A transformer's embeddings are made for the layer
-        norm behind them and are too faint for an LSTM.
+      rows: the teacher's id of each student piece, in the student's order.
+      width: the student's embedding size. If it exceeds the teacher's, the rest is zero.
+      scale: standard deviation of the result. A layer norm follows a transformer's embeddings, so they are too small
+        for an LSTM.
 
     Returns:
       float32[len(rows), width]; row 0 ([PAD]) is 0.
@@ -50,15 +49,16 @@ def from_teacher(matrix: np.ndarray, rows: Sequence[int], width: int, scale: flo
 
 
 def from_pieces(matrix: np.ndarray, pieces: TokenIds, width: int, scale: float = 0.3) -> np.ndarray:
-    """As :func:`from_teacher`, for a student with a vocabulary of its own: the mean of the teacher's pieces of each.
+    """As :func:`from_teacher`, for a student with its own vocabulary: each piece gets the mean of the teacher's pieces
+    in it.
 
     Args:
       matrix: float32[teacher vocab, teacher width].
-      pieces: the teacher's ids of each student piece, the student's order: see :func:`teacher_pieces`.
+      pieces: the teacher's ids of each student piece, in the student's order. See :func:`teacher_pieces`.
       width, scale: as in :func:`from_teacher`.
 
     Returns:
-      float32[len(pieces), width]; a piece without any of the teacher's is 0.
+      float32[len(pieces), width]; a piece without teacher pieces is 0.
     """
     lengths = pieces.lengths
     known = lengths > 0
@@ -66,18 +66,19 @@ def from_pieces(matrix: np.ndarray, pieces: TokenIds, width: int, scale: float =
     if known.any():
         means = np.add.reduceat(np.asarray(matrix, np.float32)[pieces.values], pieces.offsets[:-1][known])
         means /= lengths[known, None]
-        # With the mean as the first row, which takes no part, centring is that of the pieces alone.
+        # The first row takes no part. It is the mean, so that it does not shift the centre.
         rows = np.concatenate([means.mean(0, keepdims=True), means])
         out[known] = from_teacher(rows, range(len(rows)), width, scale)[1:]
     return out
 
 
 def teacher_pieces(vocab: Sequence[str], ids_of: Callable[[str, bool], Sequence[int]]) -> TokenIds:
-    """The teacher's ids of each piece of a student's vocabulary: of its letters, without "##"; none of [PAD] and such.
+    """The teacher's ids of each piece of a student's vocabulary, without its "##". Special pieces such as [PAD] have
+    none.
 
     Args:
-      vocab: the student's.
-      ids_of: the teacher's ids of a bare string, which begins a word or goes on with one.
+      vocab: the student's vocabulary.
+      ids_of: returns the teacher's ids of a string, at the beginning of a word or inside one.
     """
     return TokenIds.of(
         [] if piece in SPECIAL else ids_of(piece.removeprefix("##"), not piece.startswith("##")) for piece in vocab
@@ -86,12 +87,12 @@ def teacher_pieces(vocab: Sequence[str], ids_of: Callable[[str, bool], Sequence[
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a vocabulary has a vector.
+    """The part of a vocabulary that has vectors.
 
     Attributes:
-      found: words with one.
-      words: all of the vocabulary but [PAD] and its like.
-      tokens: share of the running tokens that have one, in [0, 1]; None where nobody counted them.
+      found: words that have a vector.
+      words: all of the vocabulary but special pieces such as [PAD].
+      tokens: share of the text's tokens that have a vector, in [0, 1]; None if they were not counted.
     """
 
     found: int
@@ -100,7 +101,7 @@ class Coverage:
 
     def __str__(self) -> str:
         share = f"{self.found:,} of {self.words:,} words have a vector ({self.found / max(1, self.words):.1%}"
-        return share + (")" if self.tokens is None else f"; {self.tokens:.1%} of the running tokens)")
+        return share + (")" if self.tokens is None else f"; {self.tokens:.1%}  of the text's tokens)")
 
 
 def from_vectors(
@@ -108,22 +109,23 @@ def from_vectors(
 ) -> tuple[np.ndarray, Coverage]:
     """Published word vectors for a vocabulary.
 
-    A word takes the vector of its exact form. Where that has none and the vocabulary is all lower case, it takes
-    the first vector whose lower-cased word it is ("apple" that of "Apple"); published files go from frequent to rare.
-    Words without a vector, and special tokens, are drawn uniformly with the variance of the known values, inside their
-    range (Kim 2014, section 4.3: better than any fixed range).
+    A word takes the vector of its exact form. Without one, a lower-case vocabulary takes the first vector that matches
+    in lower case: "apple" takes that of "Apple". Published files go from frequent to rare. Words without a vector, and
+    special tokens, are drawn uniformly. They have the variance of the known values and stay inside their range (Kim
+    2014, section 4.3: better than any fixed range).
 
     Args:
-      source: a file or the name of a package, see :func:`kd_keras.text.vectors.read_vectors`.
+      source: a file or the name of a package; see :func:`kd_keras.text.vectors.read_vectors`.
       vocab: entry 0 is [PAD].
       seed: draws the vectors of unknown words.
-      counts: of running tokens: by word (words outside the vocabulary count as not covered), or int[len(vocab)] by id.
+      counts: how often the text has each token: by word (words outside the vocabulary count as not covered), or
+        int[len(vocab)] by id.
 
     Returns:
       float32[len(vocab), width] with row 0 ([PAD]) zero, and the coverage.
 
     Raises:
-      UserError: the source is not as it should be, or holds no word of the vocabulary.
+      UserError: the source is not a file of vectors, or has no word of the vocabulary.
     """
     index = {w: i for i, w in enumerate(vocab) if w not in SPECIAL}
     lowercase = all(w == w.lower() for w in index)
@@ -145,7 +147,7 @@ def from_vectors(
     found = lowered | exact
     if not found:
         raise UserError(
-            f"--vectors: {source}: holds no word of the vocabulary (such as {', '.join(list(index)[:3])}); "
+            f"--vectors: {source}: has no word of the vocabulary (such as {', '.join(list(index)[:3])}); "
             "expected vectors of words in the language of the training text"
         )
     known = np.stack(list(found.values()))
@@ -158,7 +160,7 @@ def from_vectors(
 
 
 def _share(found: Collection[int], vocab: Sequence[str], counts: Mapping[str, int] | np.ndarray | None) -> float | None:
-    """Of the running tokens, [PAD] left out, those whose word has a vector."""
+    """The share of the text's tokens, without [PAD], whose word has a vector."""
     if counts is None:
         return None
     if not isinstance(counts, Mapping):

@@ -1,7 +1,7 @@
-"""A tokenizer.json that is followed as it is: BPE, Unigram or WordPiece, with the checkpoint's own numbers of pieces.
+"""A tokenizer that follows a tokenizer.json: BPE, Unigram or WordPiece, with the checkpoint's own ids.
 
-Two things differ from the file. Special tokens are no text: one that says "</s>" means these letters. And the mask is
-called [MASK], as augmented text calls it.
+Two things differ from the file. Text never holds special tokens: "</s>" in a text means these letters. The mask is
+called [MASK], as in augmented text.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from kd_keras.text.truncation import HEAD, ends
 from kd_keras.text.unigram import SPACE
 from kd_keras.text.windows import without_space
 
-# No text has this character, so what begins with it is never found in one.
+# No text has this character, so no text holds a name that begins with it.
 _NOWHERE = "\x00"
-# Of a WordPiece that a student can have too.
+# Settings of a WordPiece that a student can have too.
 _FOLLOWED = {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
 
 
 class FileTokenizer(BackedTokenizer):
-    """Pieces as the package tokenizers makes them of a tokenizer.json.
+    """Splits text as the package tokenizers does by a tokenizer.json.
 
-    ``vocab`` has BERT's names for special tokens, each at the file's own number.
+    ``vocab`` has BERT's names for special tokens, each with the file's own id.
 
     Args:
-      content: of the file.
-      names: [PAD], [UNK], [CLS], [SEP] and perhaps [MASK] → what the file calls it.
-      max_length, truncation: as of every tokenizer.
+      content: the file's JSON.
+      names: [PAD], [UNK], [CLS], [SEP] and perhaps [MASK] → its name in the file.
+      max_length, truncation: as for every tokenizer.
 
     Raises:
-      UserError: ``content`` is no tokenizer, or does not say where [CLS] and [SEP] stand.
+      UserError: ``content`` is no tokenizer, or does not place [CLS] and [SEP].
     """
 
     kind = "file"
@@ -71,11 +71,11 @@ class FileTokenizer(BackedTokenizer):
 
     @functools.cached_property
     def _inside(self) -> Any:
-        """What splits the inside of a word."""
+        """The backend that splits the inside of a word."""
         return _made(_prefixed(self._plain, False))
 
     def pieces_of(self, text: str, begins: bool) -> list[int]:
-        """The ids of a bare string, as of the beginning or of the inside of a word."""
+        """The ids of a string, at the beginning of a word or inside one."""
         if self.model["type"] == "WordPiece":
             normalizer = self._backend.normalizer
             plain = text if normalizer is None else normalizer.normalize_str(text)
@@ -86,12 +86,12 @@ class FileTokenizer(BackedTokenizer):
 
     @functools.cached_property
     def begins(self) -> np.ndarray:
-        """bool[vocab] of a WordPiece: as of :class:`kd_keras.text.tokenizers.WordPiece`."""
+        """bool[vocab] of a WordPiece; see :class:`kd_keras.text.tokenizers.WordPiece`."""
         return np.array([not p.startswith("##") and p not in (PAD, CLS, SEP) for p in self.vocab])
 
     @property
     def is_wordpiece(self) -> bool:
-        """Whether a WordPiece of BERT's kind splits as this does, so that a student can have its pieces."""
+        """Whether BERT's WordPiece splits text the same way, so that a student can have these pieces."""
         model, normalizer = self.model, self.content.get("normalizer") or {}
         kinds = (model["type"], normalizer.get("type"), (self.content.get("pre_tokenizer") or {}).get("type"))
         return (
@@ -102,7 +102,7 @@ class FileTokenizer(BackedTokenizer):
 
     @functools.cached_property
     def wordpiece(self) -> WordPiece:
-        """The same pieces in the order of BERT: [PAD] is 0."""
+        """A WordPiece with the same pieces in BERT's order: [PAD] is 0."""
         says = self.content["normalizer"]
         rest = [p for p in self.vocab if p not in SPECIAL and not p.startswith(_NOWHERE)]
         return WordPiece(
@@ -118,7 +118,7 @@ class FileTokenizer(BackedTokenizer):
         return files.hash_of(self.content, self.names)
 
     def to_json(self) -> dict[str, Any]:
-        """The tokenizer.json, which transformers reads."""
+        """The tokenizer.json for transformers."""
         return dict(self.content) | {"truncation": None, "padding": None}
 
     def extra_config(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class FileTokenizer(BackedTokenizer):
 
 
 def cut_content(content: Mapping[str, Any], kept: np.ndarray) -> dict[str, Any]:
-    """The tokenizer.json of a Unigram with the pieces ``kept``, numbered anew from 0 in their order."""
+    """The tokenizer.json of a Unigram with only the pieces ``kept``. They are numbered from 0, in their order."""
     made, new = copy.deepcopy(dict(content)), {int(old): n for n, old in enumerate(kept)}
     vocab = made["model"]["vocab"]
     made["model"]["vocab"] = [vocab[i] for i in kept.tolist() if i < len(vocab)]
@@ -162,7 +162,7 @@ def _made(content: Mapping[str, Any]) -> Any:
 
 
 def _layout(content: Mapping[str, Any], index: Mapping[str, int]) -> tuple[list[int], list[int], list[int]]:
-    """What stands before a text, between two, and at the end."""
+    """The ids before a text, between two texts, and at the end."""
     parts = (content.get("post_processor") or {}).get("processors") or [content.get("post_processor") or {}]
     cls, sep = [index[CLS]], [index[SEP]]
     for part in parts:
@@ -180,11 +180,11 @@ def _layout(content: Mapping[str, Any], index: Mapping[str, int]) -> tuple[list[
                     found[min(at, 2)].extend(ids[item["SpecialToken"]["id"]])
             if at == 2 and found[0] == cls and found[2] == sep and found[1] and set(found[1]) == set(sep):
                 return found
-    raise UserError("has no post_processor that puts [CLS] before a text and [SEP] behind it")
+    raise UserError("expected a post_processor that puts [CLS] before a text and [SEP] behind it")
 
 
 def _without_specials(content: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, Any]:
-    """The same with names for special tokens that no text has; the mask is [MASK]."""
+    """``content`` with names for special tokens that no text holds; the mask is [MASK]."""
     made = copy.deepcopy(dict(content))
     added = made.get("added_tokens") or []
     special = {*own, *(t["content"] for t in added if t.get("special"))}
@@ -214,7 +214,7 @@ def _without_specials(content: Mapping[str, Any], own: Mapping[str, str]) -> dic
 
 
 def _prefixed(content: Mapping[str, Any], on: bool) -> dict[str, Any]:
-    """The same, whose words begin as behind a space, or go on with a word, wherever they stand."""
+    """``content``, changed so that each string begins a word, or each goes on inside one."""
 
     def changed(part: Any) -> Any:
         if not isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""Token ids of many texts in two flat arrays: no Python object per row, cheap to cut and pad."""
+"""Token ids of many texts in two flat arrays. No row is a Python object, so cutting and padding are cheap."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TokenIds:
     """Ragged int32 rows.
 
     Attributes:
-      values: int32[tokens], all rows one after the other.
+      values: int32[tokens], all rows in order.
       offsets: int64[rows + 1]; row i is ``values[offsets[i]:offsets[i + 1]]``.
     """
 
@@ -30,7 +30,7 @@ class TokenIds:
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[int]]) -> TokenIds:
-        # A few rows at a time: each row's own overhead is more than its ids.
+        # Only some rows at a time: a row's overhead is larger than its ids.
         parts = [_flat(some) for some in batched(rows, 10_000)] or [_flat([])]
         lengths = np.concatenate([n for _, n in parts])
         return cls(np.concatenate([v for v, _ in parts]), np.concatenate([[0], np.cumsum(lengths)]))
@@ -60,7 +60,7 @@ class TokenIds:
         return np.diff(self.offsets)
 
     def cut(self, length: int, truncation: str = HEAD) -> TokenIds:
-        """At most ``length`` tokens a row."""
+        """The same rows, cut to at most ``length`` tokens."""
         first, last = ends(length, truncation)
         lengths = self.lengths
         position = np.arange(len(self.values)) - np.repeat(self.offsets[:-1], lengths)
@@ -72,8 +72,8 @@ class TokenIds:
 
         Args:
           rows: indices.
-          pad_to: time is rounded up to a multiple of this; it is never less than 1, so that
-            a batch of empty texts still has a shape a network can take.
+          pad_to: time is rounded up to a multiple of this. It is at least 1, so that a network can read a batch of
+            empty texts.
         """
         starts, lengths = self.offsets[rows], self.lengths[rows]
         time = max(1, int(lengths.max(initial=0)))

@@ -1,7 +1,7 @@
 """How text becomes ids: WordPiece on a (cut-down) BERT vocabulary, or words by a regular expression.
 
-Both number their vocabulary from [PAD] = 0, keep ``max_length`` tokens of a text (the head's, or what ``truncation``
-says), and are saved as ``vocab.txt`` (one entry a line) plus ``tokenizer.json``.
+Both number their vocabulary from [PAD] = 0. They keep ``max_length`` tokens of a text: its head, or what ``truncation``
+says. They are saved as ``vocab.txt`` (one entry a line) and ``tokenizer.json``.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ __all__ = ["BERT_INPUTS", "CLS", "MASK", "PAD", "RE2_WORD_DELIMITER", "SEP", "SP
            "made_tokenizer", "read_vocab", "word_vocab"]  # fmt: skip
 
 WORD_DELIMITER = r"[^\w']+"
-# The same rule for RE2 (TensorFlow, MediaPipe), whose \w is ASCII's; Python's has every letter and number.
+# The same rule for RE2 (TensorFlow, MediaPipe). Its \w is ASCII; Python's \w has all letters and numbers.
 RE2_WORD_DELIMITER = r"[^\p{L}\p{N}_']+"
 
 
 class WordPiece(BackedTokenizer):
     """BERT's tokenizer: clean, lower-case and strip accents, split at punctuation, longest match first.
 
-    ``strip_accents`` (None: as ``lowercase``) and ``tokenize_chinese_chars`` are BertTokenizerFast's of transformers.
+    ``strip_accents`` (None: as ``lowercase``) and ``tokenize_chinese_chars`` mean what they mean in transformers'
+    BertTokenizerFast.
 
-    A vocabulary cut to the pieces that some text uses splits that text just as the whole one
-    does: the longest match of the whole vocabulary is still there, and is still the longest.
+    A vocabulary that is cut to the pieces of a text still splits that text in the same way: the longest match is still
+    there, and still the longest.
     """
 
     kind = "wordpiece"
@@ -78,11 +79,11 @@ class WordPiece(BackedTokenizer):
 
     @property
     def wordpiece(self) -> WordPiece:
-        """This one; of a tokenizer with other numbers that splits so, the same with BERT's."""
+        """A WordPiece that splits in the same way and has BERT's order of ids: here this one."""
         return self
 
     def splitting(self) -> dict[str, bool]:
-        """Settings of transformers' BertTokenizer, by its names, that are not what ``lowercase`` alone would give."""
+        """Settings of transformers' BertTokenizer, by its names, that do not follow from ``lowercase``."""
         accents = {} if self.strip_accents == self.lowercase else {"strip_accents": self.strip_accents}
         chinese = {} if self.tokenize_chinese_chars else {"tokenize_chinese_chars": False}
         return accents | chinese
@@ -91,31 +92,31 @@ class WordPiece(BackedTokenizer):
         return super().extra_config() | self.splitting()
 
     def like(self, max_length: int, truncation: str = HEAD, vocab: Sequence[str] | None = None) -> WordPiece:
-        """A tokenizer that splits as this one does, of another length, truncation or vocabulary."""
+        """This tokenizer with another length, truncation or vocabulary."""
         if vocab is None:
             return super().like(max_length, truncation)
         return WordPiece(vocab, max_length, self.lowercase, truncation, **self.splitting())
 
     def pieces_of(self, text: str, begins: bool) -> list[int]:
-        """The ids of a bare string, as of the beginning or of the inside of a word."""
+        """The ids of a string, at the beginning of a word or inside one."""
         whole = self.index.get(self.normalized(text) if begins else "##" + self.normalized(text))
         return [whole] if whole is not None else self._backend.encode(text, add_special_tokens=False).ids
 
     @functools.cached_property
     def begins(self) -> np.ndarray:
-        """bool[vocab]: pieces that a word begins with; not those that go on with one, nor [PAD], [CLS] and [SEP].
+        """bool[vocab]: pieces that begin a word. Pieces inside a word, [PAD], [CLS] and [SEP] do not.
 
-        Two tokenizers of this kind that normalize alike find the same words in a text, whatever their pieces.
+        Two such tokenizers with one normalization find the same words in a text, even if their pieces differ.
         """
         return np.array([not p.startswith("##") and p not in (PAD, CLS, SEP) for p in self.vocab])
 
     def normalized(self, text: str) -> str:
-        """``text`` as it is before it is split: clean, and where ``lowercase`` in small letters without accents."""
+        """``text`` as it is split: cleaned, and if ``lowercase``, in small letters without accents."""
         return self._backend.normalizer.normalize_str(text)
 
 
 class Words(Tokenizer):
-    """Words between delimiters; what is not in the vocabulary becomes [UNK]."""
+    """Words between delimiters. A word outside the vocabulary becomes [UNK]."""
 
     kind = "words"
 
@@ -132,7 +133,7 @@ class Words(Tokenizer):
         self._split = re.compile(delimiter).split
 
     def words(self, text: str) -> list[str]:
-        """The words of a text; the mask of augmented text is one of them."""
+        """The words of a text. The mask of augmented text is a word."""
         if MASK in text:
             first, *rest = text.split(MASK)
             return self.words(first) + [w for part in rest for w in (MASK, *self.words(part))]
@@ -155,7 +156,8 @@ def load_tokenizer(vocab_path: Path, config_path: Path) -> Tokenizer:
 
 
 def made_tokenizer(vocab: Sequence[str], config: Any, said_in: Path) -> Tokenizer:
-    """The tokenizer of a configuration that was read from ``said_in``; UserError where it is none."""
+    """The tokenizer of a configuration that was read from ``said_in``. Raises UserError if it is no such
+    configuration."""
     config = dict(config) if isinstance(config, dict) else {}
     kinds = {"wordpiece": WordPiece, "words": Words}
     kind = config.pop("kind", None)
@@ -173,15 +175,17 @@ def read_vocab(path: Path) -> list[str]:
 
 
 def always_kept(vocab: Sequence[str], size: int | None) -> list[str]:
-    """What :func:`cut_wordpiece` keeps in any case: with every character no word becomes unknown that ``vocab`` spells.
+    """The pieces that :func:`cut_wordpiece` always keeps. They hold all characters, so no word that ``vocab`` can spell
+    becomes unknown.
 
     Raises:
-      UserError: that is more than ``size`` pieces.
+      UserError: there are more than ``size`` such pieces.
     """
     kept = [*SPECIAL, *(p for p in vocab if len(p.removeprefix("##")) == 1)]
     if size is not None and size < len(kept):
         raise UserError(
-            f"--vocab_size={size}: the special tokens and single characters alone are {len(kept)}; take more"
+            f"--vocab_size={size}: the special tokens and single characters alone are {len(kept)} pieces; use a "
+            f"higher value"
         )
     return kept
 
@@ -194,10 +198,10 @@ def cut_wordpiece(
     Args:
       whole: the teacher's tokenizer.
       texts: the transfer set.
-      max_length: of the student, in pieces.
-      size: most pieces to keep (specials and characters count); the rarest go first, and
-        their words are split into smaller pieces, down to characters, instead of becoming unknown.
-      truncation: of the student.
+      max_length: the student's, in pieces.
+      size: keeps at most this many pieces, special ones and characters included. The rarest go first. Their words are
+        split into smaller pieces, down to characters, and do not become unknown.
+      truncation: the student's.
     """
     counts: collections.Counter[int] = collections.Counter()
     uncut = whole.like(1 << 30)
@@ -205,7 +209,7 @@ def cut_wordpiece(
         counts.update(uncut.encode(chunk).values.tolist())
     kept = always_kept(whole.vocab, size)
     taken = set(kept)
-    # Ties go to the teacher's order, which is by frequency in its own corpus.
+    # The teacher's order, by frequency in its corpus, breaks ties.
     by_count = sorted((i for i in counts if whole.vocab[i] not in taken), key=lambda i: (-counts[i], i))
     if size is not None:
         by_count = by_count[: size - len(kept)]
@@ -215,12 +219,13 @@ def cut_wordpiece(
 def word_vocab(
     texts: Iterable[str], max_length: int, size: int | None = None, min_count: int = 2, truncation: str = HEAD
 ) -> Words:
-    """The most frequent words of ``texts`` (those seen ``min_count`` times), after [PAD], [UNK] and [MASK]."""
+    """A vocabulary: [PAD], [UNK], [MASK], then the most frequent words that ``texts`` have at least ``min_count``
+    times."""
     splitter = Words([PAD, UNK], max_length)
     counts: collections.Counter[str] = collections.Counter()
     for text in texts:
         counts.update(splitter.words(text))
-    del counts[MASK]  # it has its place at the head
+    del counts[MASK]  # it is already in the vocabulary
     words = [w for w, n in sorted(counts.items(), key=lambda wn: (-wn[1], wn[0])) if n >= min_count]
     head = [PAD, UNK, MASK]
     kept = words[: None if size is None else max(0, size - len(head))]

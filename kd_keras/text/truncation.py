@@ -1,8 +1,8 @@
-"""What stays of a text that is too long: its head, its tail, or some of both.
+"""Cuts a text that is too long. Its head, its tail, or some of both stay.
 
-Sun et al. 2019, arXiv 1905.05583, section 5.3.1: a long review says what it thinks at its two ends, and BERT classified
-IMDB best on the first 128 and the last 382 of 510 pieces. That quarter, rounded up, is the head of every length here:
-exactly theirs at 510.
+Sun et al. 2019, arXiv 1905.05583, section 5.3.1: a long review states its opinion at its two ends. BERT classified IMDB
+best on the first 128 and the last 382 of 510 pieces. Here the head is that quarter of every length, rounded up, so it
+is exactly theirs at 510.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TRUNCATIONS = (HEAD, "tail", "head_tail")
 
 
 def ends(room: int, how: str) -> tuple[int, int]:
-    """How many pieces of a text longer than ``room`` stay from its start, and how many from its end.
+    """How many pieces of a text longer than ``room`` stay at its start, and how many at its end.
 
     >>> ends(510, "head_tail")
     (128, 382)
@@ -26,9 +26,9 @@ def ends(room: int, how: str) -> tuple[int, int]:
 
 
 def cut(pieces: list, room: int, how: str = HEAD) -> list:
-    """``pieces`` if there are ``room`` of them or fewer, else what stays.
+    """``pieces`` if they are at most ``room``, else the ones that stay.
 
-    Cutting twice, first to a longer and then to a shorter room, is the same as cutting once.
+    Two cuts, first to a longer and then to a shorter room, equal one cut.
     """
     if len(pieces) <= room:
         return pieces
@@ -37,7 +37,7 @@ def cut(pieces: list, room: int, how: str = HEAD) -> list:
 
 
 def of_longer(length: int, how: str) -> str:
-    """For reports, behind "at most 64 tokens": what stays of longer texts; of the head nothing is said."""
+    """Words for reports after "at most 64 tokens": what stays of longer texts. Nothing for the head."""
     if how == HEAD:
         return ""
     first, last = ends(length, how)
@@ -45,8 +45,6 @@ def of_longer(length: int, how: str) -> str:
 
 
 def check_truncation(flag: str, how: str, task: str, pair: bool) -> None:
-    """UserError where ``how`` is not for the task's texts."""
+    """Raises UserError if ``how`` does not work for the task's texts."""
     if pair and how != HEAD:
-        raise UserError(
-            f"--{flag}={how}: task {task} reads pairs, whose two texts are cut at their ends; expected {HEAD}"
-        )
+        raise UserError(f"--{flag}={how}: task {task} reads pairs, whose texts are cut at their ends; expected {HEAD}")

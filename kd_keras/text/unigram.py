@@ -1,6 +1,6 @@
-"""Unigram (SentencePiece), as multilingual BERTs split text: the likeliest pieces of each word (Kudo 2018).
+"""Unigram (SentencePiece), the tokenizer of multilingual BERTs: the most likely pieces of each word (Kudo 2018).
 
-Here the vocabulary begins with BERT's five special pieces, whatever a checkpoint calls them and wherever it has them.
+Here the vocabulary begins with BERT's five special pieces. A checkpoint may name and place them in another way.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from kd_keras.text.truncation import HEAD
 from kd_keras.text.windows import without_space
 
 SPACE = "\u2581"
-# BERT's name → the names by which checkpoints have it.
+# BERT's name → the names that checkpoints use.
 _NAMES = {PAD: ("<pad>", PAD), UNK: ("<unk>", UNK), CLS: ("<s>", CLS), SEP: ("</s>", SEP), MASK: ("<mask>", MASK)}
-# No text has this character behind the normalizer, so a special piece is never found in one.
+# No text has this character after the normalizer, so no text holds a special piece.
 _NOWHERE = "\x00"
 
 
 class Unigram(BackedTokenizer):
-    """Pieces by the likeliest segmentation.
+    """Splits text into its most likely pieces.
 
     Args:
       pieces: in the order of their ids, special ones first: [PAD], [UNK], [CLS], [SEP] and perhaps [MASK].
       scores: log probability of each.
-      parts: "normalizer" and "pre_tokenizer", as in a tokenizer.json.
-      max_length, truncation: as of every tokenizer.
+      parts: "normalizer" and "pre_tokenizer" of a tokenizer.json.
+      max_length, truncation: as for every tokenizer.
     """
 
     kind = "unigram"
@@ -53,7 +53,7 @@ class Unigram(BackedTokenizer):
 
     @cached_property
     def _inside(self) -> Any:
-        """What splits the inside of a word; made when it is asked, as it takes as long as the other."""
+        """The backend that splits the inside of a word. It is made at its first use, as that takes time."""
         return self._made(False)
 
     def _made(self, prefixed: bool) -> Any:
@@ -69,7 +69,7 @@ class Unigram(BackedTokenizer):
                  "decoder": None, "normalizer": self.parts["normalizer"], "pre_tokenizer": split,
                  "model": model}  # fmt: skip
         made = Backend.from_str(json.dumps(whole))
-        # Augmented text says [MASK], the one special piece that text can hold.
+        # Augmented text holds [MASK]. It is the only special piece that a text can hold.
         if MASK in self.index:
             made.add_special_tokens([MASK])
         return made
@@ -78,19 +78,19 @@ class Unigram(BackedTokenizer):
         return 5 if MASK in self.index else 4
 
     def pieces_of(self, text: str, begins: bool) -> list[int]:
-        """The ids of a bare string, as of the beginning or of the inside of a word."""
+        """The ids of a string, at the beginning of a word or inside one."""
         ids = (self._backend if begins else self._inside).encode(text, add_special_tokens=False).ids
         return without_space(text, ids, self._space)
 
     def splitting(self) -> dict[str, Any]:
-        """For keys: that text is split so."""
+        """For keys: the settings that decide how text is split."""
         return {"tokenizer": self.kind}
 
     def extra_config(self) -> dict[str, Any]:
         return super().extra_config() | {"scores": self.scores, "parts": self.parts}
 
     def to_json(self) -> dict[str, Any]:
-        """A tokenizer.json that transformers reads."""
+        """A tokenizer.json for transformers."""
         added = [
             {"id": n, "content": p, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
              "special": True}
@@ -115,14 +115,14 @@ class Unigram(BackedTokenizer):
 
 
 def read_unigram(where: str, backend: Mapping) -> tuple[list[str], list[float], dict[str, Any], np.ndarray]:
-    """Pieces and scores in our order, the other parts, and for each piece its number in the file.
+    """Pieces and scores in our order, the other parts, and each piece's id in the file.
 
     Args:
-      where: for errors.
+      where: the name of the file, for errors.
       backend: a tokenizer.json whose model is Unigram.
 
     Raises:
-      UserError: it is not as SentencePiece's are.
+      UserError: it is not like SentencePiece's files.
     """
     model, split = backend["model"], backend.get("pre_tokenizer") or {}
     pairs = model.get("vocab")
@@ -148,16 +148,15 @@ def read_unigram(where: str, backend: Mapping) -> tuple[list[str], list[float], 
 
 
 def used_pieces(tokenizer: BackedTokenizer, texts: Iterable[str]) -> np.ndarray:
-    """Of a Unigram, whoever reads it: the ids that ``texts`` use, the special ones, and those of single characters, in
-    their order.
+    """The ids of a Unigram that ``texts`` use, of its special pieces, and of single characters, in their order.
 
-    A vocabulary cut to these splits ``texts`` as the whole one does: the likeliest pieces are all there, and what is
-    gone was less likely. Other text is still spelled, in smaller pieces.
+    A vocabulary that is cut to these pieces splits ``texts`` as the whole one does, as it keeps their most likely
+    pieces. It spells other text in smaller pieces.
     """
     wanted = np.zeros(len(tokenizer), bool)
     wanted[[tokenizer.index[name] for name in SPECIAL if name in tokenizer.index]] = True
     uncut = tokenizer.like(1 << 30)
-    # Pieces never reach over a space, so each word is split once.
+    # No piece crosses a space, so each word is split once.
     words = dict.fromkeys(word for text in texts for word in text.split(" "))
     for chunk in batched(words, CHUNK):
         wanted[uncut.encode(chunk).values] = True

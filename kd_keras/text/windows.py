@@ -1,8 +1,9 @@
-"""Sentences of words as models of tokens read them: pieces, windows of long sentences, and where each word stands.
+"""Turns sentences of words into the input of a model that tags tokens: pieces, windows of long sentences, and the place
+of each word.
 
-A word is known by its first piece: this carries its tag in training and answers for it later. A sentence that is longer
-than a model reads becomes several windows that overlap, and a word is decided by the window in which it has most
-context. So there is exactly one answer for every word, whatever its sentence's length.
+The first piece of a word stands for it: it carries the tag in training and gives the answer later. A sentence that is
+longer than the model's input becomes several windows that overlap. The window in which a word has most context decides
+it. So every word has exactly one answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kd_keras.text.words import stands_close
 
 @dataclass(frozen=True)
 class Windows:
-    """What a model of tokens reads of some rows.
+    """The input of a model that tags tokens, for some rows.
 
     >>> some = windows([[[5, 6], [7]], [[8]]], room=8)
     >>> some.ids[0].tolist(), some.at[0].tolist(), some.words.tolist()
@@ -29,9 +30,9 @@ class Windows:
 
     Attributes:
       ids: TokenIds of each window.
-      at: ragged int32, for each window where the first pieces are of the words that it decides.
-      word: ragged int64, the numbers of these words, counted over all rows.
-      words: int64[rows], how many words each row has.
+      at: ragged int32: for each window, the places of the first pieces of the words that it decides.
+      word: ragged int64: the numbers of these words, counted over all rows.
+      words: int64[rows]: the number of words in each row.
     """
 
     ids: TokenIds
@@ -43,11 +44,11 @@ class Windows:
         return len(self.ids)
 
     def of_words(self, values: Any, fill: float) -> PerPiece:
-        """``values`` of all words, [words] or [words, width], laid where the words' first pieces are."""
+        """``values`` of all words, [words] or [words, width], placed at the words' first pieces."""
         return PerPiece(values, self.at, self.word, fill)
 
     def collect(self, out: np.ndarray, chosen: np.ndarray, answers: np.ndarray) -> None:
-        """Writes into ``out``, [words, width], what a model said of the windows ``chosen``: [windows, time, width]."""
+        """Writes a model's answers for the windows ``chosen``, [windows, time, width], into ``out``, [words, width]."""
         for n, w in enumerate(chosen.tolist()):
             out[self.word[w]] = answers[n, self.at[w]]
 
@@ -57,24 +58,24 @@ class Windows:
 
     @property
     def row(self) -> np.ndarray:
-        """int64[windows]: the row that each is of."""
+        """int64[windows]: the row of each window."""
         begins = self.word.values[self.word.starts]
         return np.searchsorted(np.cumsum(self.words), begins, side="right")
 
     @property
     def long_rows(self) -> int:
-        """How many rows needed more than one window."""
+        """The number of rows with more than one window."""
         return int((np.bincount(self.row, minlength=len(self.words)) > 1).sum())
 
 
 @dataclass(frozen=True)
 class PerPiece:
-    """Values of words where a student's targets are: at the first pieces of the words, ``fill`` everywhere else.
+    """A student's targets: the values of words at their first pieces, and ``fill`` everywhere else.
 
     Attributes:
-      values: [words] or [words, width]; an array, or one that stays in its file.
+      values: [words] or [words, width], an array in memory or in a file.
       at, word: as in :class:`Windows`.
-      fill: −1 of labels; of other targets what is never looked at.
+      fill: −1 for labels; for other targets a value that is never used.
     """
 
     values: Any
@@ -91,7 +92,7 @@ class PerPiece:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """(windows, None for time, width if there is one)."""
+        """(windows, None for time, width if values have one)."""
         return (len(self), None, *self.values.shape[1:])
 
     def take(self, rows: np.ndarray, axis: int = 0) -> PerPiece:
@@ -109,7 +110,7 @@ class PerPiece:
 
     @classmethod
     def concatenate(cls, parts: Sequence[PerPiece]) -> PerPiece:
-        """The windows of all parts, one after the other."""
+        """The windows of all parts, in order."""
         before = np.cumsum([0, *(p.values.shape[0] for p in parts)])[:-1]
         arrays = all(isinstance(p.values, np.ndarray) for p in parts)
         values = np.concatenate([p.values for p in parts]) if arrays else JoinedArray([p.values for p in parts])
@@ -121,12 +122,12 @@ class PerPiece:
 def windows(
     rows: Iterable[Sequence[Sequence[int]]], room: int, first: int | None = None, last: int | None = None
 ) -> Windows:
-    """What a model of tokens reads of rows of words of pieces.
+    """Makes windows of rows of words, each a list of pieces.
 
     Args:
-      rows: each word has a piece at least.
-      room: most pieces of a window, without those at its ends; a longer word loses its last pieces.
-      first, last: pieces that every window begins and ends with ([CLS], [SEP]), if any.
+      rows: each word has at least one piece.
+      room: most pieces in a window, without ``first`` and ``last``. A longer word loses its last pieces.
+      first, last: pieces at the beginning and end of every window, such as [CLS] and [SEP].
     """
     ids: list[list[int]] = []
     at: list[list[int]] = []
@@ -155,7 +156,7 @@ def windows(
 
 
 def _cut(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, list[int]]]:
-    """(first word, word after the last, the words that it decides) of each window; none of a row without words."""
+    """(first word, word after the last, words that it decides) of each window. A row without words has no window."""
     if sum(sizes) <= room:
         if sizes:
             yield 0, len(sizes), list(range(len(sizes)))
@@ -168,10 +169,10 @@ def _cut(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, list[int]]
         spans.append((begin, stop))
         if stop == len(sizes):
             break
-        # The next one begins half a window on, a word further at least.
+        # The next window begins half a window later, but at least one word.
         begin = max(begin + 1, int(np.searchsorted(starts, starts[begin] + room // 2, side="left")))
         begin = min(begin, stop)
-    # The end of the row is no edge: there is nothing behind it to be missed.
+    # The end of the row is no edge, as no context is missing there.
     far = int(starts[-1]) + room
     owner, most = np.zeros(len(sizes), np.int64), np.full(len(sizes), -1, np.int64)
     for n, (begin, stop) in enumerate(spans):
@@ -188,15 +189,15 @@ def _cut(sizes: Sequence[int], room: int) -> Iterator[tuple[int, int, list[int]]
 def word_pieces(
     backend: Any, texts: Sequence[Sequence[str]], unknown: int, space: int | None = None
 ) -> Iterator[list[list[int]]]:
-    """The pieces of each word of some rows; a word that has none (a zero-width character) has ``unknown``.
+    """The pieces of each word of some rows. A word without pieces (a zero-width character) gets ``unknown``.
 
     Args:
-      backend: of the package tokenizers.
-      texts: words of each row.
-      unknown: the unknown piece's id.
-      space: the id of the piece that is a space and nothing else, see :func:`without_space`.
+      backend: a Tokenizer of the package tokenizers.
+      texts: the words of each row.
+      unknown: id of the unknown piece.
+      space: id of the piece that is only a space; see :func:`without_space`.
     """
-    # A word's pieces do not depend on its neighbours, so each is split once, and most words come again.
+    # A word's pieces do not depend on its neighbours, so each word is split once. Most words repeat.
     distinct = list(dict.fromkeys(word for row in texts for word in row))
     encoded = backend.encode_batch([[word] for word in distinct], is_pretokenized=True, add_special_tokens=False)
     pieces = {word: without_space(word, e.ids, space) or [unknown] for word, e in zip(distinct, encoded, strict=True)}
@@ -205,9 +206,9 @@ def word_pieces(
 
 
 def without_space(word: str, ids: list[int], space: int | None) -> list[int]:
-    """The pieces of a word that begins; one of a script without spaces does so without the piece ``space``.
+    """The pieces of a word at its beginning. A word of a script without spaces loses the piece ``space``.
 
-    That piece would be the word's first, and so all that tells its tag, and would stand between any two characters of
-    Chinese, where no text has it.
+    That piece would be the word's first, and the first piece alone gives the tag. It would also stand between all
+    Chinese characters, which real text does not have.
     """
     return ids[1:] if ids[:1] == [space] and stands_close(word) else ids

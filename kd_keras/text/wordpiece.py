@@ -1,4 +1,4 @@
-"""A vocabulary of word pieces of a student's own, learned from the text that it trains on."""
+"""Learns a student's own vocabulary of word pieces from its training text."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from kd_keras.common.columns import batched
 from kd_keras.common.errors import UserError
 from kd_keras.text.tokenizers import MASK, SPECIAL, WordPiece
 
-# A character seen less often is more likely a slip, or of another language, than worth a place.
+# A rarer character is most likely a typo or from another language.
 MIN_COUNT = 5
 
 
 def trained_wordpiece(
     texts: Iterable[str], size: int, max_length: int, lowercase: bool = False, min_count: int = MIN_COUNT
 ) -> WordPiece:
-    """A WordPiece of the pieces that are most useful for ``texts``; the same for the same texts in any order.
+    """A WordPiece of the most useful pieces for ``texts``. The order of the texts changes nothing.
 
-    Every character that the texts have ``min_count`` times is a piece, and one that goes on with a word where it can
-    stand inside one, so that any word of such characters has pieces, seen or not.
+    Every character that occurs ``min_count`` times is a piece. If it can stand inside a word, it is also a piece that
+    continues one. So any word of such characters has pieces, even an unseen word.
 
     Args:
-      texts: what the student trains on.
-      size: most pieces, [PAD] and its like included.
-      max_length: of the student, in pieces.
-      lowercase: whether capitals and accents are taken away; for names they are worth keeping.
-      min_count: a character seen less often becomes [UNK], and its word with it.
+      texts: the student's training text.
+      size: at most this many pieces, special ones such as [PAD] included.
+      max_length: the student's, in pieces.
+      lowercase: whether to remove capitals and accents. Keep them to find names.
+      min_count: a rarer character becomes [UNK], and so does its word.
 
     Raises:
-      UserError: the characters alone are more than ``size``.
+      UserError: there are more than ``size`` characters.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers import models, pre_tokenizers, trainers
@@ -48,18 +48,18 @@ def trained_wordpiece(
         for c in word:
             characters[c] += count
     kept = sorted(c for c, count in characters.items() if count >= min_count)
-    # Ideographs and punctuation are words by themselves: nothing goes on with them.
+    # Each ideograph and punctuation mark is a word of its own, so none continues a word.
     first = [*SPECIAL, *kept, *(f"##{c}" for c in kept if len(split(f"a{c}a")) == 1)]
     if len(first) > size:
         raise UserError(
             f"--vocab_size={size}: the special tokens and the characters of the text alone are {len(first)} pieces; "
-            "take more"
+            f"use a higher value"
         )
     known = set(kept)
     backend = Backend(models.WordPiece())
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    # The trainer numbers characters in the order in which it meets them, which is another each time, and breaks ties
-    # by these numbers; those it is given have their places. A pair must be seen twice to be worth a piece.
+    # The trainer numbers characters in a random order and breaks ties by these numbers. Characters that it is given
+    # have fixed places. A pair must occur twice to become a piece.
     trainer = trainers.WordPieceTrainer(
         vocab_size=size, min_frequency=2, special_tokens=first, initial_alphabet=[], show_progress=False
     )

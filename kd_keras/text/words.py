@@ -1,4 +1,4 @@
-"""Where the words of a text stand: one splitter for span files and for predictions on raw text."""
+"""Finds the words of a text. Span files and predictions on raw text use the same splitter."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 import unicodedata
 from functools import lru_cache
 
-# Scripts without spaces between words, whose data sets (PAN-X) have a word for each character. PAN-X parts Burmese at
-# its spaces.
+# Scripts without spaces between words. In their data sets (PAN-X) each character is a word. PAN-X splits Burmese at its
+# spaces.
 _ALONE = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1780, 0x17FF),  # Khmer
     (0x2E80, 0x2FDF),  # radicals
     (0x3005, 0x3007),
-    (0x3021, 0x30FF),  # kana among them
+    (0x3021, 0x30FF),  # with kana
     (0x31F0, 0x31FF),
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
@@ -32,7 +32,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @lru_cache(maxsize=1 << 14)
 def _kind(c: str) -> str:
-    """What a character does: "mark" joins what it follows, "word" its like; "alone" and "point" neither."""
+    """The role of a character: "mark" joins the character before it, "word" joins other "word"s, "alone" and "point"
+    join nothing."""
     code = ord(c)
     if c.isspace() or c in "\u200b\ufeff":
         return "space"
@@ -45,12 +46,12 @@ def _kind(c: str) -> str:
 
 
 def is_space(c: str) -> bool:
-    """Whether a character is in no word: white space, or a zero-width space or mark of byte order."""
+    """Whether a character belongs to no word: white space, a zero-width space, or a byte-order mark."""
     return _kind(c) == "space"
 
 
 def stands_close(word: str) -> bool:
-    """Whether text has no space before ``word``: it is of a script without spaces.
+    """Whether text has no space before ``word``, as its script has no spaces.
 
     >>> [stands_close(word) for word in ("東", "。", "Rome", ".")]
     [True, True, False, False]
@@ -61,15 +62,15 @@ def stands_close(word: str) -> bool:
 def split_words(text: str) -> list[tuple[int, int]]:
     """The words of ``text``, first to last, as (start, end): ``text[start:end]`` is the word.
 
-    White space parts words and is in none; everything else is in exactly one. A character of punctuation is a word, but
-    for those inside of numbers (3.14), names (Jean-Luc, AT&T) and initials (U.S., J. Smith). 's is a word, and so is l'
-    before another. Chinese, Japanese, Thai, Lao and Khmer are split by character; marks and emoji stay whole.
+    White space separates words; each other character is in exactly one word. A punctuation character is a word, except
+    inside numbers (3.14), names (Jean-Luc, AT&T) and initials (U.S., J. Smith). 's is a word, and so is l' before
+    another word. Chinese, Japanese, Thai, Lao and Khmer are split by character. Marks and emoji stay whole.
 
     >>> [text[a:b] for text in ["It's 3.14, l'Europe 東京"] for a, b in split_words(text)]
     ['It', "'s", '3.14', ',', "l'", 'Europe', '東', '京']
     """
     found: list[tuple[int, int]] = []
-    start, kind, at = -1, "", 0  # of the word that is open: where it begins (−1: none is), and what it is made of
+    start, kind, at = -1, "", 0  # the open word: its start (−1 if none is open) and its kind
 
     def close(end: int) -> None:
         nonlocal start
@@ -84,7 +85,7 @@ def split_words(text: str) -> list[tuple[int, int]]:
             close(at)
         elif start < 0:
             start, kind = at, now
-        elif kind == "mark" and now in ("word", "alone"):  # a mark that follows nothing
+        elif kind == "mark" and now in ("word", "alone"):  # a mark after nothing
             kind = now
         elif now == "mark" or _goes_on(text, start, at, kind, now):
             pass
@@ -103,7 +104,7 @@ def split_words(text: str) -> list[tuple[int, int]]:
 
 
 def _goes_on(text: str, start: int, at: int, kind: str, now: str) -> bool:
-    """Whether a character that is no mark belongs to the open word, by what both are."""
+    """Whether a character that is no mark belongs to the open word, by the kinds of both."""
     if now == "point":
         flag = "\U0001f1e6" <= text[at] <= "\U0001f1ff" and "\U0001f1e6" <= text[at - 1] <= "\U0001f1ff"
         return kind == "point" and (text[at - 1] == _JOINER or (flag and at - start == 1))
@@ -111,7 +112,8 @@ def _goes_on(text: str, start: int, at: int, kind: str, now: str) -> bool:
 
 
 def _inner(text: str, start: int, at: int) -> int:
-    """What punctuation is to the open word: 1 part of it, −1 its end, over 1 a word of that size, 0 none of these."""
+    """How punctuation relates to the open word: 1 is a part of it, −1 its end, over 1 a word of that length, 0 none of
+    these."""
     c, before, after = text[at], text[at - 1], text[at + 1 : at + 2]
     goes_on = bool(after) and _kind(after) == "word"
     if c in _APOSTROPHES:
@@ -125,7 +127,7 @@ def _inner(text: str, start: int, at: int) -> int:
     if c in ".,:" and before.isdigit() and after.isdigit():
         return 1
     if c == "." and _LETTER.match(before):
-        if at - start > 1:  # U.S, whose points so far were taken for those of initials
+        if at - start > 1:  # U.S, whose points were taken for initials so far
             return int(text[at - 2] == "." == text[start + 1] and bool(_LETTER.match(text[start])))
         inner = text[at + 2 : at + 3] == "." and after.isalpha()
         initial = before.isupper() and after == " " and text[at + 2 : at + 3].isupper()
@@ -134,7 +136,7 @@ def _inner(text: str, start: int, at: int) -> int:
 
 
 def spaced(text: str) -> str:
-    """The words of a text with one space between, as rows of a tagging have them.
+    """The words of a text, joined by one space, as rows of a tagging task have them.
 
     >>> spaced("Ada, in London.")
     'Ada , in London .'

@@ -70,7 +70,7 @@ def test_pairs_are_refused_before_training(checkpoint, toy_rows, tmp_path):
     single = toy_rows(8)
     rows = Rows(single.ids, single.text, single.text, single.label)
     task = Task("toy2", "pair", ("no", "yes"), columns=Columns(("a",), "b"), max_length=16)
-    with pytest.raises(UserError, match="truncation 'tail': is for single texts"):
+    with pytest.raises(UserError, match="truncation 'tail': works only for single texts"):
         fine_tune(checkpoint, TaskData(task, rows, rows, "", []), replace(SETTINGS, teacher_epochs=1), tmp_path / "t")
     assert not (tmp_path / "t").exists()
     assert asdict(SETTINGS)["teacher_truncation"] == "tail"

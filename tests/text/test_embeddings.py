@@ -99,7 +99,7 @@ def test_coverage_of_running_tokens(tmp_path):
     path = vectors_file(tmp_path / "v.txt", {"film": [1, 2]})
     by_word = from_vectors(path, VOCAB, 1, counts={"film": 6, "dull": 1, "not in the vocabulary": 3})[1]
     assert by_word.tokens == pytest.approx(0.6)
-    assert str(by_word) == "1 of 3 words have a vector (33.3%; 60.0% of the running tokens)"
+    assert str(by_word) == "1 of 3 words have a vector (33.3%; 60.0% of the text's tokens)"
     by_id = from_vectors(path, VOCAB, 1, counts=np.array([100, 2, 0, 6, 0, 2]))[1]
     assert by_id.tokens == pytest.approx(0.6), "padding is no token, an unknown word is one"
     assert from_vectors(path, VOCAB, 1, counts={})[1].tokens == 0
@@ -107,9 +107,7 @@ def test_coverage_of_running_tokens(tmp_path):
 
 def test_vectors_without_a_word_of_the_vocabulary_are_refused(tmp_path):
     path = vectors_file(tmp_path / "v.txt", {"else": [1, 2], "[MASK]": [1, 2]})
-    with pytest.raises(
-        UserError, match=r"--vectors: .*v.txt: holds no word of the vocabulary \(such as film, dull, uns"
-    ):
+    with pytest.raises(UserError, match=r"--vectors: .*v.txt: has no word of the vocabulary \(such as film, dull, uns"):
         from_vectors(path, VOCAB, seed=1)
 
 

@@ -105,7 +105,7 @@ def test_a_cut_unigram_splits_as_before(tmp_path):
 
 def test_files_that_are_no_tokenizer(tmp_path):
     tokenizer = made("roberta", tmp_path)
-    with pytest.raises(UserError, match="has no post_processor that puts"):
+    with pytest.raises(UserError, match="expected a post_processor that puts"):
         FileTokenizer(dict(tokenizer.content) | {"post_processor": None}, tokenizer.names, 9)
     with pytest.raises(UserError, match="has no <begin> in its vocabulary"):
         FileTokenizer(tokenizer.content, tokenizer.names | {"[CLS]": "<begin>"}, 9)

@@ -69,7 +69,7 @@ def test_ragged_ids_are_cut_as_lists_are_and_twice_is_once(how):
 
 def test_pairs_take_the_head_only():
     tokenizer = WordPiece(VOCAB, 9, truncation="tail")
-    with pytest.raises(UserError, match="truncation 'tail': is for single texts; pairs take head"):
+    with pytest.raises(UserError, match="truncation 'tail': works only for single texts; use head for pairs"):
         tokenizer.encode_for_bert(["a"], ["b"])
 
 

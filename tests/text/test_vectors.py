@@ -104,12 +104,12 @@ def test_a_text_file_that_is_wrong_names_the_line(tmp_path, content, message):
         read(path)
 
 
-NOT_BINARY = "expected word2vec's binary form, whose first line is 'rows width'; of fastText take the .vec file"
+NOT_BINARY = "expected word2vec's binary form, with a first line 'rows width'; for fastText use the .vec file"
 BAD_BINARY = [
     ("v.bin", binary(WORDS)[:-1], "v.bin, row 3: is cut short: the first line promises 3 rows of 3 values; download"),
-    ("v.bin", binary(WORDS)[:20], "v.bin: is cut short: 3 rows of 3 values are at least 46 bytes, found 20"),
+    ("v.bin", binary(WORDS)[:20], "v.bin: is cut short: 3 rows of 3 values need at least 46 bytes, found 20"),
     ("v.bin", binary(WORDS, "3 4"), "row 3: is cut short: the first line promises 3 rows of 4 values"),
-    ("v.bin", binary(WORDS, "2 3"), "more follows the 2 rows of 3 values"),
+    ("v.bin", binary(WORDS, "2 3"), "promises 2 rows of 3 values, but more follows"),
     ("v.bin.gz", gzip.compress(binary(WORDS, "9 3"), mtime=0), "row 4: is cut short: the first line promises 9 rows"),
     ("v.bin.gz", gzip.compress(binary(WORDS), mtime=0)[:-12], "cannot be read"),
     ("v.bin", binary({"film": [1, float("nan"), 2]}), "row 1: expected numbers after the word 'film', found nan"),
@@ -130,8 +130,8 @@ def test_the_first_lines_show_what_they_can(tmp_path):
     for name, content, message in [
         ("a.txt", b"3 4\nfilm 1 2 3\n", "a.txt, line 2: expected a word and 4 numbers, as line 1 says"),
         ("b.txt", b"film 1 2 x\n", "b.txt, line 1: expected numbers after the word 'film', found 'x'"),
-        ("c.txt", b"", "c.txt: holds no vectors"),
-        ("d.txt", b"3 3\n", "d.txt: holds no vectors"),
+        ("c.txt", b"", "c.txt: has no vectors"),
+        ("d.txt", b"3 3\n", "d.txt: has no vectors"),
         ("e.bin", binary(WORDS)[:30], "e.bin: is cut short: 3 rows of 3 values"),
         ("f.bin", TEXT, "f.bin: expected word2vec's binary form"),
         ("h.txt", b"film 1 2 3\ndull 1 2\n", "h.txt, line 2: expected a word and 3 numbers, found 2"),

@@ -1,1 +1,1 @@
-"""The same files made by many processes, on this machine or on a cluster."""
+"""Makes the same files with many processes, on this machine or on a cluster."""

@@ -1,4 +1,4 @@
-"""On which machines the long work is done, as flags; no import of Ray."""
+"""On which machines the long work is done, as flags. Imports no Ray."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ class TeamSettings(Checked):
         return f"--workers={self.workers}" if self.workers > 1 and team.told()[1] == 1 else None
 
     def check(self, parallel_students: int = 1) -> None:
-        """UserError where TF_CONFIG says something else, or students would be trained side by side too."""
+        """UserError if TF_CONFIG names another number of workers, or students would be trained side by side too."""
         _, told = team.told()
         if told > 1 and self.workers not in (1, told):
             raise UserError(f"--workers={self.workers}: {team.TF_CONFIG} names {told}; leave the flag out")
         if max(told, self.workers) > 1 and parallel_students > 1:
             raise UserError(
-                f"--parallel_students={parallel_students}: several workers train one student after the other; leave "
+                f"--parallel_students={parallel_students}: several workers train one student after another; leave "
                 "--parallel_students out, or --workers (and TF_CONFIG)"
             )
 
 
 @dataclass(frozen=True)
 class ClusterSettings(Checked):
-    """Where shards are made. Nothing of this changes a result, beyond what the number of threads does."""
+    """Where shards are made. This changes no result, beyond the effect of the number of threads."""
 
     group = "machines"
     cluster: str = setting(
@@ -84,10 +84,10 @@ class ClusterSettings(Checked):
 
     @property
     def address(self) -> str | None:
-        """Of a cluster that is there already; None: one is started."""
+        """The address of an existing cluster. None: one is started."""
         return os.environ.get("RAY_ADDRESS") if self.cluster == RAY else self.cluster
 
     def check(self) -> None:
-        """UserError where Ray is asked for and not installed; before anything is read."""
+        """UserError if Ray is needed but not installed. Comes before anything is read."""
         if self.wanted:
             packages.require(f"--cluster={self.cluster}", "ray", "ray")

@@ -1,4 +1,4 @@
-"""BERT teachers: where their files are, the Keras functional model, fine-tuning, and their signals on disk.
+"""BERT teachers: their files, the Keras functional model, fine-tuning, and their signals on disk.
 
-The only folder that uses tf_keras and transformers; everything to its right reads arrays.
+This is the only folder that uses tf_keras and transformers. The folders to its right read arrays.
 """

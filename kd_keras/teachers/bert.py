@@ -27,12 +27,12 @@ from kd_keras.text.base import BERT_INPUTS, BackedTokenizer
 from kd_keras.text.tokenizers import WordPiece
 from kd_keras.text.truncation import HEAD
 
-# Dropout from generators that a checkpoint can hold; otherwise a resumed run draws other masks.
+# A checkpoint can hold these generators. With others, a resumed run would draw other dropout masks.
 tf_keras.backend.experimental.enable_tf_random_generator()
 
 
 class Teacher:
-    """A BERT classifier with its tokenizer; or one of another encoder.
+    """A classifier with BERT or another encoder, and its tokenizer.
 
     >>> shape = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
     >>> teacher = Teacher.random(vocab, num_labels=2, max_length=16, seed=1, **shape)
@@ -41,16 +41,16 @@ class Teacher:
 
     Args:
       bert: the transformers model.
-      tokenizer: its own, which holds the maximum length and knows what the model reads.
+      tokenizer: the teacher's own. It has the maximum length and the names of the model's inputs.
       name: for reports.
     """
 
     tagging = False
-    # Whether it has a classifier, or gives vectors of texts alone, and then one of each word too.
+    # Whether it has a classifier. If not, it gives vectors of texts, and maybe one of each word.
     classifies, tells_words = True, False
-    # Who makes shards of signals in its name, see kd_keras/pipelines; None: whoever asks.
+    # Workers that make its shards of signals (kd_keras/pipelines). None: the calling process does.
     crew = None
-    # Of the products in forward passes: lower where fine-tuning's are, for its dev scores.
+    # Precision of the products in forward passes. Dev scores use the precision of fine-tuning.
     precision = FLOAT32
 
     def __init__(self, bert: tf_keras.Model, tokenizer: BackedTokenizer, name: str):
@@ -70,17 +70,17 @@ class Teacher:
         truncation: str = HEAD,
         pooling: str | None = None,
     ) -> Teacher:
-        """Weights from ``checkpoint``; a classifier that it lacks, or has for other labels, is drawn from ``seed``.
+        """Weights from ``checkpoint``. If it has no classifier for these labels, one is drawn from ``seed``.
 
         Args:
           num_labels: outputs; 1 is a regression.
-          own_classifier: the checkpoint must bring a classifier of ``num_labels`` outputs.
-          truncation: what it reads of texts longer than ``max_length``.
-          pooling: what its classifier reads, "cls" or "mean"; as the checkpoint says if not given.
+          own_classifier: the checkpoint must have a classifier of ``num_labels`` outputs.
+          truncation: the part that it reads of texts longer than ``max_length``.
+          pooling: what its classifier reads, "cls" or "mean". If not given, what the checkpoint says.
 
         Raises:
           UserError: the weights cannot be loaded, ``max_length`` is over the checkpoint's positions, or
-            the classifier that is asked for is not there.
+            the checkpoint lacks the required classifier.
         """
         checkpoint.check_length(max_length)
         if own_classifier and checkpoint.outputs(cls.tagging) != num_labels:
@@ -95,11 +95,11 @@ class Teacher:
 
     @classmethod
     def load_finished(cls, checkpoint: Checkpoint) -> Teacher:
-        """A teacher that our fine-tuning saved, as its ``teacher.json`` says; UserError where it is none."""
+        """A teacher that our fine-tuning saved, by its ``teacher.json``. UserError if it is not one."""
         made = checkpoint.manifest()
         if not made or "key" not in made:
             raise UserError(
-                f"--teacher={checkpoint.name}: not fine-tuned by finetune or train (no finished {MANIFEST} in it)"
+                f"--teacher={checkpoint.name}: not fine-tuned by finetune or train (it has no finished {MANIFEST})"
             )
         truncation = made["key"].get("teacher_truncation", HEAD)
         outputs, length = made["num_labels"], made["key"]["max_length"]
@@ -107,7 +107,7 @@ class Teacher:
 
     @classmethod
     def random(cls, vocab: Sequence[str], num_labels: int, max_length: int, seed: int, **config: int) -> Teacher:
-        """An untrained teacher from a configuration: for tests and notebooks."""
+        """An untrained teacher from a configuration, for tests and notebooks."""
         tf_keras.utils.set_random_seed(seed)
         model = TFBertForTokenClassification if cls.tagging else TFBertForSequenceClassification
         bert = model(BertConfig(vocab_size=len(vocab), num_labels=num_labels, **config))
@@ -116,20 +116,20 @@ class Teacher:
 
     @property
     def weights(self) -> list:
-        """All that it is made of."""
+        """All its variables."""
         return self.bert.weights
 
     @property
     def vector_size(self) -> int:
-        """Numbers of what :meth:`told` gives."""
+        """How many numbers :meth:`told` gives."""
         return self.bert.config.hidden_size
 
     def answer(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        """What an exported teacher gives of one padded batch: float32[batch, labels], or [batch, time, labels]."""
+        """An exported teacher's answer to one padded batch: float32[batch, labels], or [batch, time, labels]."""
         return self.model(batch, training=False)["logits"]
 
     def told(self, vectors: np.ndarray) -> np.ndarray:
-        """Vectors of texts as signals keep them: as they are."""
+        """Vectors of texts as signals keep them. Here they do not change."""
         return vectors
 
     @property
@@ -138,13 +138,13 @@ class Teacher:
 
     @property
     def pooling(self) -> str:
-        """What the classifier reads: "cls", BERT's pooler, or "mean" of the tokens."""
+        """What the classifier reads: "cls" is BERT's pooler, "mean" the mean of the tokens."""
         return pooling_of(self.bert)
 
     def dropout_states(self) -> list[tf.random.Generator]:
-        """The generators of all dropout layers, in a fixed order: part of what a resumed run needs."""
+        """The generators of all dropout layers, in a fixed order. A resumed run needs them."""
         layers = [m for m in self.bert.submodules if isinstance(m, tf_keras.layers.Dropout)]
-        for layer in layers:  # some models have layers that they never call, and that have no generator yet
+        for layer in layers:  # layers that the model never calls have no generator yet
             layer._random_generator._maybe_init()
         return [layer._random_generator._generator for layer in layers]
 
@@ -161,7 +161,7 @@ class Teacher:
         }
 
     def _reading(self) -> dict[str, str]:
-        """Truncation and pooling, named where they are not the head's and BERT's own, which were all there were."""
+        """Truncation and pooling, if they are not the head and BERT's pooler. Older keys do not have them."""
         how = {"truncation": self.tokenizer.truncation, "pooling": self.pooling}
         return {name: value for name, value in how.items() if value not in (HEAD, CLS)}
 
@@ -180,9 +180,9 @@ class Teacher:
         return {}
 
     def lowered(self, precision: str) -> Teacher:
-        """The same teacher, whose products with weight matrices, nearly all its work, are of ``precision``.
+        """The same teacher, with its products with weight matrices in ``precision``. These are nearly all its work.
 
-        Residual path, norms and attention stay float32: in bfloat16 too they move the logits by a fifth more.
+        Residual path, norms and attention stay float32. In bfloat16 they would move the logits by a fifth more.
         """
         if precision in self._lowered:
             return self._lowered[precision]
@@ -215,7 +215,7 @@ class Teacher:
 
     @functools.cached_property
     def _forward(self) -> dict[bool, Callable]:
-        """By ``cls_only``."""
+        """The forward pass, by ``cls_only``."""
 
         def traced(cls_only: bool) -> Callable:
             @tf.function(input_signature=[specs(self.tokenizer.inputs)])
@@ -230,24 +230,24 @@ class Teacher:
     def predict_batch(self, batch: dict[str, np.ndarray], cls_only: bool = False) -> dict[str, tf.Tensor]:
         """One padded batch → {"logits": float32[batch, labels], "hidden_<l>": float32[batch, time, width]}.
 
-        With ``cls_only`` the last hidden state is [CLS]'s alone, float32[batch, 1, width], which is faster, unless
-        the classifier reads all tokens.
+        With ``cls_only`` the last hidden state is only that of [CLS], float32[batch, 1, width], which is faster. It has
+        no effect if the classifier reads all tokens.
         """
         return self._forward[cls_only and self.pooling == CLS](tensors(batch))
 
     def logits(self, encoded: Encoded, tokens_per_batch: int = 4096) -> np.ndarray:
-        """float32[rows, labels] for all rows, batched by length; the order is the rows'."""
+        """float32[rows, labels] for all rows, in their order. Rows of similar length share a batch."""
         out = np.zeros((len(encoded), self.num_labels), np.float32)
         for rows in token_batches(encoded.ids.lengths, tokens_per_batch):
             out[rows] = self.predict_batch(encoded.batch(rows), cls_only=True)["logits"].numpy()
         return out
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """float32[texts, labels]: logits of plain texts, for notebooks."""
+        """Logits of plain texts, float32[texts, labels], for notebooks."""
         return self.logits(self.encode_texts(list(texts)))
 
     def save(self, folder: Path, **manifest: object) -> None:
-        """A Hugging Face folder with ``teacher.json``; readers see all of it or none."""
+        """Writes a Hugging Face folder with ``teacher.json``. Readers see all of it or nothing."""
         with files.atomic_dir(folder) as temp:
             self.bert.save_pretrained(temp, safe_serialization=True)
             _save_tokenizer(self.tokenizer, temp)
@@ -263,7 +263,7 @@ class Teacher:
             files.write_json(temp / MANIFEST, made | manifest)
 
     def fingerprint(self) -> dict[str, object]:
-        """What a label depends on: the weights and how text becomes ids."""
+        """What a label depends on: the weights, and how text becomes ids."""
         import hashlib
 
         digest, splits = hashlib.sha256(), list(self.tokenizer.splitting().items())
@@ -278,7 +278,7 @@ class Teacher:
 
 
 def _save_tokenizer(tokenizer: BackedTokenizer, folder: Path) -> None:
-    # transformers' general class would make token types for models that read none.
+    # transformers' general class would add token types to models that read none.
     reads = {} if tokenizer.inputs == BERT_INPUTS else {"model_input_names": list(tokenizer.inputs)}
     if not isinstance(tokenizer, WordPiece):
         files.write_text(folder / BACKEND, json.dumps(tokenizer.to_json(), ensure_ascii=False) + "\n")
@@ -293,7 +293,7 @@ def _save_tokenizer(tokenizer: BackedTokenizer, folder: Path) -> None:
 
 
 def _dense(layer: tf_keras.layers.Dense, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """``layer``, its product in the precision of ``kernel``."""
+    """``layer``, with its product in the precision of ``kernel``."""
     rows = tf.matmul(tf.reshape(tf.cast(x, kernel.dtype), (-1, kernel.shape[0])), kernel)
     shape = tf.concat([tf.shape(x)[:-1], kernel.shape[1:]], 0)
     return layer.activation(tf.reshape(tf.cast(rows, tf.float32), shape) + layer.bias)

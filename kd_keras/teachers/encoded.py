@@ -1,4 +1,4 @@
-"""Rows as a teacher reads them, and in which batches."""
+"""Rows as a teacher reads them, and their batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kd_keras.common.seeds import rng
 from kd_keras.text.base import BackedTokenizer
 from kd_keras.text.token_ids import TokenIds
 
-# What a batch costs beside its tokens, in tokens: 20 ms of MiniLM on two cores, which takes 0.32 ms a token.
+# A batch's own cost, in tokens: 20 ms for MiniLM on two cores, which takes 0.32 ms a token.
 BATCH_COST = 64
-# How many sizes, at least, batches of one length have to choose from. The first batch of a shape costs time, and 1 to
-# 2 MB for good: the kernels that oneDNN makes for it.
+# Batches of one length have at least this many sizes to choose from. The first batch of a shape takes time, and 1 to
+# 2 MB that are not freed: the kernels that oneDNN makes for it.
 SIZES = 8
 
 
@@ -22,8 +22,8 @@ class Encoded:
 
     Attributes:
       ids: TokenIds with [CLS] and [SEP].
-      first: int32[rows], length of the first segment; what lies behind it has type 1.
-      reader: the tokenizer that made them; it knows what the model reads.
+      first: int32[rows], length of the first segment. Later tokens have type 1.
+      reader: the tokenizer that made them. It knows the model's inputs.
     """
 
     def __init__(self, ids: TokenIds, first: Sequence[int], reader: BackedTokenizer):
@@ -39,7 +39,7 @@ class Encoded:
         return Encoded(self.ids.take(rows), self.first[rows], self.reader)
 
     def batch(self, rows: np.ndarray, multiple: int = 1) -> dict[str, np.ndarray]:
-        """int32[batch, time] of each of the model's inputs; time is a multiple of ``multiple``."""
+        """int32[batch, time] for each of the model's inputs. time is a multiple of ``multiple``."""
         return self.reader.laid_out(self.ids, self.first, rows, multiple)
 
 
@@ -57,13 +57,13 @@ def token_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
 
 
 def plan(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Batches of texts of like length, cut where padding and the batches' own cost are least in all.
+    """Batches of texts of similar length, with the least total cost of padding and of batches.
 
-    They are the same each time, and shuffled so that the time left can be told.
+    They are the same each time. They are shuffled, so that the remaining time can be estimated.
 
     Args:
-      lengths: int[texts], tokens of each.
-      tokens: most of a batch, padding included; a longer text is a batch of its own.
+      lengths: int[texts], tokens of each text.
+      tokens: the most tokens of a batch, with padding. A longer text is a batch alone.
 
     Returns:
       Indices of texts, each once.
@@ -71,7 +71,7 @@ def plan(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
     order = np.argsort(lengths, kind="stable")
     cuts, most = _cuts(lengths[order], tokens)
     longest = lengths[order][cuts[1:] - 1]
-    # For each cut the least cost of all before it, and the cut where the last batch of these begins (a shortest path).
+    # A shortest path: for each cut, the least cost of all before it, and the cut where their last batch begins.
     cost, begin = np.zeros(len(cuts), np.int64), np.zeros(len(cuts), np.int64)
     for n in range(1, len(cuts)):
         first = np.searchsorted(cuts, cuts[n] - most[n - 1])
@@ -86,14 +86,14 @@ def plan(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
 
 
 def _cuts(lengths: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where texts, sorted by length, may be cut into batches of at most ``tokens``, from 0 to their number; and, for
-    the text before each cut but the first, how many of its length make a batch.
+    """Possible cuts, from 0 to the number of texts, and how many texts of its length make a batch.
 
-    Where n texts make a batch, cuts are n / 16 to n / 8 texts apart, a power of two, so that batches have few shapes.
+    Texts are sorted by length, and a batch has at most ``tokens``. The second array is for the text before each cut but
+    the first. If n texts make a batch, cuts are n / 16 to n / 8 texts apart, a power of two. So there are few shapes.
     """
     most = np.maximum(1, tokens // np.maximum(1, lengths))
     apart = 1 << np.log2(np.maximum(1, most // SIZES)).astype(np.int64)
-    # As behind the next cut, lest longer texts that begin before it make no batch with what lies between.
+    # As behind the next cut. Otherwise longer texts that begin before it fit into no batch with the texts between.
     ahead = apart[np.minimum(np.arange(len(lengths)) + apart[:1], len(lengths) - 1)]
     cuts = np.flatnonzero(np.append(np.arange(len(lengths)) % ahead == 0, True))
     return cuts, most[cuts[1:] - 1]

@@ -1,7 +1,7 @@
 """``--teacher_seeds``: several fine-tuned teachers whose mean logits teach one student.
 
-Each teacher and its signals are kept by themselves, under names that ``common.layout`` gives by number, from 1 on: one
-that is there already, in this run or another, is neither trained nor asked again. The mean is taken when they are read.
+Each teacher and its signals are kept separately, under the numbered names of ``common.layout``, from 1 on. A teacher
+that exists, in this run or another, is not trained or asked again. The mean is taken when the signals are read.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from kd_keras.teachers.signals import Signals
 
 
 def teacher_settings(settings: TeacherSettings, number: int) -> TeacherSettings:
-    """Of teacher ``number`` by itself: the first has ``teacher_seed``, the second the next, …"""
+    """The settings of teacher ``number``: the first has ``teacher_seed``, the second the next seed, …"""
     return replace(settings, teacher_seed=settings.teacher_seed + number - 1, teacher_seeds=1)
 
 
 def label_settings(settings: LabelSettings, number: int) -> LabelSettings:
-    """Hidden states are the first teacher's: those of two teachers have no axes in common, so a mean says nothing."""
+    """Only the first teacher has hidden states: two teachers have no axes in common, so their mean is useless."""
     return settings if number == 1 else replace(settings, hidden="none")
 
 
 def checkpoints(checkpoint: Checkpoint, task: str, data: str, count: int) -> list[Checkpoint]:
-    """Where each teacher starts: all at ``checkpoint``; of a finished ensemble (RUN/teacher) each is its own.
+    """The checkpoint of each teacher: ``checkpoint`` for all, or each its own in a finished ensemble (RUN/teacher).
 
     Args:
-      checkpoint: what ``--teacher`` names.
+      checkpoint: the one that ``--teacher`` names.
       task, data: name of the task, fingerprint of the data.
       count: how many teachers.
 
     Raises:
-      UserError: ``checkpoint`` is finished and the others are not beside it.
+      UserError: ``checkpoint`` is finished, but the others are not beside it.
     """
     if count == 1 or not checkpoint.fine_tuned_for(task, data):
         return [checkpoint] * count
@@ -49,15 +49,15 @@ def checkpoints(checkpoint: Checkpoint, task: str, data: str, count: int) -> lis
         other = from_folder(str(path), path) if path.is_dir() and checkpoint.path.name == layout.teacher.name else None
         if other is None or not other.fine_tuned_for(task, data):
             raise UserError(
-                f"--teacher_seeds={count}: --teacher={checkpoint.name} is fine-tuned already, and there is no {path} "
-                "for another seed; name the checkpoint that it was made from (what is finished is found again)"
+                f"--teacher_seeds={count}: --teacher={checkpoint.name} is already fine-tuned, and {path} for another "
+                "seed does not exist; name the checkpoint that it was made from (finished teachers are found again)"
             )
         found.append(other)
     return found
 
 
 def mean(signals: Sequence[Signals]) -> Signals:
-    """The mean of all teachers' logits, with the first one's hidden states; one teacher's are left as they are."""
+    """The mean of all teachers' logits, with the first one's hidden states. One teacher's signals do not change."""
     if len(signals) == 1:
         return signals[0]
     if len({s.manifest["data"] for s in signals}) != 1:
@@ -78,12 +78,12 @@ def scores(
     logits: Sequence[Mapping[str, np.ndarray]],
     seeds: list[int],
 ) -> dict[str, dict]:
-    """How each teacher does by itself.
+    """The scores of each teacher.
 
     Args:
       metrics: names.
       label: split → gold labels.
-      logits: of each teacher, split → float32[rows, labels].
+      logits: for each teacher, split → float32[rows, labels].
       seeds: of each teacher.
 
     Returns:
@@ -105,5 +105,5 @@ def in_words(metric: str, alone: dict[str, dict], together: float) -> str:
     average, spread = (100 * alone[k]["dev"][metric] for k in ("mean", "spread"))
     return (
         f"teachers: the student learns the mean of their logits; dev {metric} {each}, on average {average:.2f} ± "
-        f"{spread:.2f}, together {100 * together:.2f}; embeddings and hidden states of teachers are the first one's"
+        f"{spread:.2f}, together {100 * together:.2f}; embeddings and hidden states are the first teacher's"
     )

@@ -1,6 +1,6 @@
-"""The kinds of encoder that a checkpoint may be: their sizes, the names of their weights, what they read.
+"""The kinds of encoder that a checkpoint may be: their sizes, the names of their weights, their inputs.
 
-The names are those of transformers' PyTorch models behind a prefix. No TensorFlow import here.
+The names are those of transformers' PyTorch models behind a prefix. Imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from kd_keras.text.base import BERT_INPUTS
 
 Shapes = dict[str, tuple[int | None, ...]]
 
-# Matrices whose number of rows the weights decide, not config.json: key of config.json → name.
+# Matrices whose number of rows comes from the weights instead of config.json: key of config.json → name.
 ROWS = {
     "vocab_size": "embeddings.word_embeddings.weight",
     "max_position_embeddings": "embeddings.position_embeddings.weight",
     "type_vocab_size": "embeddings.token_type_embeddings.weight",
 }
 POOLER = ("pooler.dense.weight", "pooler.dense.bias")
-# A classifier that is one matrix; of words it is so in every family.
+# A classifier that is one matrix. A classifier of words is one in every family.
 CLASSIFIER = ("classifier.weight", "classifier.bias")
 _DENSE = ("classifier.dense.weight", "classifier.dense.bias")
 _OUT = ("classifier.out_proj.weight", "classifier.out_proj.bias")
 _PLAIN = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
-# Names of special tokens, as [PAD], [UNK], [CLS], [SEP], [MASK] of BERT.
+# Names of special tokens, like BERT's [PAD], [UNK], [CLS], [SEP], [MASK].
 _BERT_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _ROBERTA_TOKENS = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")
 
@@ -36,17 +36,17 @@ class Family:
     Attributes:
       kind: the model_type in config.json.
       base: what transformers calls the encoder inside a classifier.
-      shapes: of a configuration's numbers the encoder's tensors: name → shape; None: the weights decide.
-      defaults: size → what config.json means if it is silent.
+      shapes: sizes of a configuration → the encoder's tensors, name → shape. None: the weights decide.
+      defaults: size → its value if config.json lacks it.
       keys: size → its key in config.json, if that is another.
       features: weight and bias of the layer that the classifier of texts reads, if [CLS] is read.
       linear: weight and bias of the classifier of texts.
-      pooler: weight and bias that stand in files of this family, whether they are read or not.
-      inputs: of the model.
+      pooler: weight and bias that files of this family have, even if they are not read.
+      inputs: the model's.
       first_position: number of the first token's position.
       tokens: names of its special tokens.
       wordpiece: whether its vocabulary is usually BERT's.
-      called: parts of names that tell this family from others.
+      called: parts of names that distinguish this family from others.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class Family:
     called: tuple[str, ...] = ()
 
     def size(self, config: Mapping, key: str) -> int:
-        """What a configuration says of ``key``, a name of BERT's configuration."""
+        """The value of ``key`` in a configuration. ``key`` is a name of BERT's configuration."""
         return config.get(self.keys.get(key, key)) or self.defaults[key]
 
     def sizes(self, config: Mapping) -> dict[str, int]:
@@ -72,24 +72,24 @@ class Family:
 
     @property
     def rows(self) -> dict[str, str]:
-        """As ``ROWS``, what of it this family has."""
+        """The part of ``ROWS`` that this family has."""
         names = self.shapes(self.sizes({}))
         return {key: name for key, name in ROWS.items() if name in names}
 
     @property
     def shown(self) -> str:
-        """For messages."""
+        """The name in messages."""
         return "BERT" if self.kind == "bert" else self.kind
 
     @property
     def features_name(self) -> str:
-        """For messages: the layer that makes of [CLS] what the classifier reads."""
+        """The name in messages of the layer that turns [CLS] into the classifier's input."""
         name = self.features[0].removesuffix(".weight")
         return "pooler" if name.startswith("pooler") else name
 
     @property
     def pads(self) -> int:
-        """Number of the piece that fills up, where the positions are counted without it."""
+        """The number of the padding piece, if positions are counted without it."""
         return self.first_position - 1
 
 
@@ -109,7 +109,7 @@ def _embeddings(width: int, types: bool = True) -> Shapes:
 def _layer(
     at: str, sizes: Mapping[str, int], attention: Sequence[str], inner: tuple[str, str], norms: tuple[str, str]
 ) -> Shapes:
-    """A layer of any Transformer: attention's matrices, those that widen and narrow, two norms."""
+    """A layer of any Transformer: attention matrices, the two feed-forward matrices, and two norms."""
     width, wide, found = sizes["hidden_size"], sizes["intermediate_size"], {}
     for name in attention:
         found |= _dense(at + name, width, width)
@@ -120,7 +120,7 @@ def _layer(
 
 
 def _layers(sizes: Mapping[str, int]) -> Shapes:
-    """BERT's, which RoBERTa and ELECTRA have too."""
+    """BERT's layers. RoBERTa and ELECTRA have the same."""
     attention = [f"attention.{name}" for name in ("self.query", "self.key", "self.value", "output.dense")]
     inner, norms = ("intermediate.dense", "output.dense"), ("attention.output.LayerNorm", "output.LayerNorm")
     found: Shapes = {}
@@ -198,5 +198,5 @@ FAMILIES = {family.kind: family for family in (
 
 
 def family_of(config: Mapping) -> Family:
-    """The family of a config.json that :func:`kd_keras.teachers.config_file.check_config` let pass."""
+    """The family of a config.json that :func:`kd_keras.teachers.config_file.check_config` accepted."""
     return FAMILIES[config["model_type"]]

@@ -1,4 +1,4 @@
-"""One fine-tuning: updates, dev scores, best weights, and the state that a killed one goes on from."""
+"""One fine-tuning: updates, dev scores, best weights, and the state from which a killed one continues."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from kd_keras.teachers.settings import CLS, EMBEDDINGS, FLOAT16, PROBE, TeacherS
 from kd_keras.teachers.targets import Targets, targets_of
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
-# Dev is scored at least this often, so that a large set's best point is not missed.
+# Dev is scored at least this often, so that the best point of a large set is not missed.
 _EVAL_EXAMPLES = 17_000
-# Batches are as many tokens long as a multiple of this.
+# The length of a batch in tokens is a multiple of this.
 _PAD_TO = 4
 
 
 def start_from_probe(teacher: Teacher, data: TaskData, found: Linear | None = None) -> None:
-    """Sets the classifier to ``found``, logistic regression on what the encoder, as it is, gives it to read."""
+    """Sets the classifier to ``found``: logistic regression on the vectors of the encoder before fine-tuning."""
     if found is None:
         rows = labelled_rows(data)
         found = probe(teacher.vectors(teacher.encode(rows)), rows.label, len(data.task.labels), PROBE_C)
@@ -58,7 +58,7 @@ def labelled_rows(data: TaskData) -> Rows:
 
 
 class FineTuner:
-    """One fine-tuning, resumable at any step: order, dropout and optimizer state are all in the checkpoint."""
+    """One fine-tuning. It can resume at any step, because the checkpoint has order, dropout and optimizer state."""
 
     def __init__(
         self, teacher: Teacher, data: TaskData, settings: TeacherSettings, key: dict, folder: Path, start: Linear | None
@@ -82,12 +82,12 @@ class FineTuner:
             jit_compile=False,
         )
         self.optimizer.exclude_from_weight_decay(var_names=["bias", "LayerNorm", "layer_norm"])
-        # What has no part in the logits has no gradient: the pooler, if the mean of tokens is read.
+        # Weights that the logits do not depend on have no gradient: the pooler, if the mean of tokens is read.
         frozen = ("/embeddings/",) if settings.teacher_freeze == EMBEDDINGS else ()
         still = (*unread(teacher.bert, teacher.tagging), *frozen)
         self.variables = [v for v in teacher.bert.trainable_variables if not any(part in v.name for part in still)]
         self.optimizer.build(self.variables)
-        if settings.teacher_precision == FLOAT16:  # or small gradients are 0
+        if settings.teacher_precision == FLOAT16:  # without it, small gradients become 0
             self.optimizer = tf_keras.mixed_precision.LossScaleOptimizer(self.optimizer)
         self.state = tf.Variable(json.dumps(self._fresh()), dtype=tf.string)
         self.state_dir = folder.parent / f".{folder.name}-checkpoint-{files.hash_of(key)}"
@@ -112,7 +112,7 @@ class FineTuner:
         update = self._update_function(targets)
         info = self._fresh()
         if self.team is not None:
-            self.team.wait()  # what the chief wrote is there, and nobody writes until all have read it
+            self.team.wait()  # the chief's files are written, and nobody writes before all have read them
         if self.manager.latest_checkpoint:
             self.checkpoint.restore(self.manager.latest_checkpoint).expect_partial()
             info = json.loads(self.state.numpy())
@@ -140,7 +140,7 @@ class FineTuner:
                     loss = float(np.mean([float(x) for x in losses]))
                     if not math.isfinite(loss):
                         raise UserError(
-                            f"the teacher's loss is {loss}: lower --teacher_learning_rate={s.teacher_learning_rate:g}"
+                            f"the teacher's loss is {loss}; lower --teacher_learning_rate={s.teacher_learning_rate:g}"
                         )
                     losses = []
                     dev_score = self._score(info, dev, step, loss)
@@ -161,7 +161,7 @@ class FineTuner:
             self.team.wait()
 
     def _score(self, info: dict, dev: Encoded, step: int, loss: float | None) -> float:
-        """The dev score at ``step``; the best weights so far are saved."""
+        """The dev score at ``step``. The best weights so far are saved."""
         metric, over, found = self.data.task.metric, None, 0.0
         if is_chief():
             gold, logits = self.data.dev.label, self.teacher.logits(dev)
@@ -186,7 +186,7 @@ class FineTuner:
         return self.state_dir.with_name(self.state_dir.name + "-best")
 
     def _save(self, info: dict, over: np.ndarray) -> None:
-        # Complete but without a key, so that nobody takes a half-trained teacher for a finished one.
+        # It is complete but has no key, so that a half-trained teacher is not taken for a finished one.
         made = {"dev": {self.data.task.metric: info["best"]}}
         if self.data.task.is_multilabel:
             made["thresholds"] = sigmoid(over).tolist()
@@ -214,12 +214,12 @@ class FineTuner:
                 each = losses(y, ask(bert, x, training=True))
                 if team is None:
                     loss = tf.reduce_mean(each)
-                else:  # this worker's part of the mean over all
+                else:  # this worker's part of the mean over all workers
                     size = team.sum(count * tf.cast(tf.size(each), tf.float32))
                     loss = count * tf.reduce_sum(each) / tf.maximum(size, 1.0)
                 goal = optimizer.get_scaled_loss(loss) if precision == FLOAT16 else loss
             gradients = tape.gradient(goal, variables)
-            if team is not None:  # summed first, and clipped then
+            if team is not None:  # clipped after summing
                 gradients, loss = team.sums(gradients), team.sum(loss)
             if precision == FLOAT16:
                 gradients = optimizer.get_unscaled_gradients(gradients)
@@ -229,7 +229,7 @@ class FineTuner:
         return update
 
     def _part(self, rows: np.ndarray) -> tuple[np.ndarray, float]:
-        """This process's rows of a batch, and what they count: nothing, if there are more workers than rows."""
+        """This process's rows of a batch, and their weight. It has none if there are more workers than rows."""
         if self.team is None:
             return rows, 1.0
         own = rows[self.team.rank :: self.team.count]

@@ -1,4 +1,4 @@
-"""Fine-tuning a teacher: AdamW, linear warm-up and decay, clipping, best dev weights, resume after a kill."""
+"""Fine-tunes a teacher: AdamW, linear warm-up and decay, clipping, best dev weights, resume after a kill."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import EMBEDDINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tagger import TaggingTeacher, load_finished
 
-# What changes nothing, or stands in the key under another name.
+# Settings that change nothing, or that the key has under another name.
 _NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds")
 
 
 def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSettings) -> dict:
-    """All that a fine-tuned teacher depends on; equal keys mean an equal teacher.
+    """All that a fine-tuned teacher depends on. Equal keys mean an equal teacher.
 
     Args:
-      settings: may say auto: what that comes to stands in the key.
+      settings: may contain auto. The key has the value that auto gives.
     """
     settings = for_data(settings, checkpoint, data)
     return {
@@ -44,7 +44,7 @@ def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSetting
         **data.task.learned_by(),
         **key_of(settings, leave_out=_NOT_IN_KEY),
         **checkpoint.read_otherwise,
-        # A Unigram's vocabulary is cut to the text of these rows too.
+        # A Unigram's vocabulary is also cut to the text of these rows.
         **({"rest": data.rest.fingerprint()} if data.rest is not None and checkpoint.text.is_cut else {}),
         **label_order.key_part(checkpoint, data.task, settings),
     }
@@ -64,9 +64,9 @@ def fine_tune(
       checkpoint: where the weights start.
       data: train is learned from, dev chooses the best weights.
       settings: see TeacherSettings.
-      folder: where the result goes; ``folder/../.teacher-checkpoint`` holds the state meanwhile.
-      known: other folders that may hold the very same teacher already.
-      start: the probe that it starts from, where the settings say so and somebody has worked it out already.
+      folder: where the result goes. Until then ``folder/../.teacher-checkpoint`` holds the state.
+      known: other folders that may already hold this teacher.
+      start: the probe to start from, if the settings ask for one and it is already known.
 
     Returns:
       The teacher with its best dev weights. ``folder/teacher.json`` has its dev score and history.
@@ -74,7 +74,7 @@ def fine_tune(
     task = data.task
     if checkpoint.fine_tuned_for(task.name, data.fingerprint):
         checkpoint.check_reading(settings)
-        say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used as it is")
+        say(f"teacher: {checkpoint.path} was fine-tuned for this task and data; it is used without more training")
         if checkpoint.path.resolve() != folder.resolve():
             link_folder(checkpoint.path, folder)
         return load_finished(checkpoint)
@@ -85,10 +85,10 @@ def fine_tune(
         return load_finished(found)
     if before := (checkpoint.manifest() or {}).get("key"):
         other = f"task {before['task']}" if before["task"] != task.name else "other data of this task"
-        say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning goes on from its weights")
+        say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning continues from its weights")
     checkpoint.check_start(settings, task.num_outputs, task.is_tagging)
     probes, learns = settings.teacher_start == PROBE, settings.teacher_epochs > 0
-    if settings.teacher_freeze != EMBEDDINGS:  # frozen they cost no update, and other text needs them
+    if settings.teacher_freeze != EMBEDDINGS:  # frozen rows cost nothing, and other text needs them
         checkpoint = checkpoint.cut_to(_texts(data))
     teacher = (TaggingTeacher if task.is_tagging else Teacher).load(
         checkpoint, task.num_outputs, key["max_length"], settings.teacher_seed, not (probes or learns),
@@ -96,7 +96,7 @@ def fine_tune(
     )  # fmt: skip
     if settings.teacher_dropout != AUTO:
         set_dropout(teacher.bert, settings.teacher_dropout)
-    if task.is_multilabel:  # for who loads it elsewhere
+    if task.is_multilabel:  # for programs that load the folder
         teacher.bert.config.problem_type = "multi_label_classification"
     for note in [*checkpoint.notes, *label_order.settle(teacher.bert, checkpoint, task, settings)]:
         say(f"teacher: {note}")
@@ -104,7 +104,7 @@ def fine_tune(
         if probes:
             start_from_probe(teacher, data, start)
         gold, logits = data.dev.label, teacher.logits(teacher.encode(data.dev))
-        over = thresholds(gold, logits) if probes else np.zeros(1)  # what somebody finished stays as it is
+        over = thresholds(gold, logits) if probes else np.zeros(1)  # a finished classifier is not changed
         dev = score([task.metric], gold, less(logits, over))
         with moved(teacher, over):
             teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
@@ -114,7 +114,7 @@ def fine_tune(
 
 
 def _texts(data: TaskData) -> Iterator[str]:
-    """All that the teacher will surely read."""
+    """All texts that the teacher will certainly read."""
     for rows in (data.train, data.dev, data.rest):
         for texts in () if rows is None else (rows.text, rows.text_b or ()):
             yield from texts

@@ -1,4 +1,4 @@
-"""Folders of finished teachers: found again by their key, and linked."""
+"""Finds folders of finished teachers by their key, and links them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
 
 
 def finished(place: Path, key: dict) -> Checkpoint | None:
-    """The teacher of ``key`` in the folder ``place``, if it is there; UserError where its weights are damaged."""
+    """The teacher of ``key`` in the folder ``place``, if it is there. UserError if its weights are damaged."""
     if not (place / MANIFEST).is_file():
         return None
     found = from_folder(str(place), place)
@@ -18,12 +18,12 @@ def finished(place: Path, key: dict) -> Checkpoint | None:
     if not manifest or manifest.get("key") != key:
         return None
     if files.sha256_file(found.weights) != manifest["weights_sha256"]:
-        raise UserError(f"{found.weights} does not match {MANIFEST}")
+        raise UserError(f"{found.weights} does not match {MANIFEST}, so it is damaged; delete the folder")
     return found
 
 
 def link_folder(source: Path, target: Path) -> None:
-    """The files of ``source`` in ``target``, all or none."""
+    """Links all files of ``source`` into ``target``, or none."""
     with files.atomic_dir(target) as temp:
         for f in source.iterdir():
             if f.is_file():

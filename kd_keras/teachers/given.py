@@ -1,4 +1,4 @@
-"""Signals that another model gave, with the text: probabilities, labels or logits as this package keeps them.
+"""Signals that another model gave, with the text: probabilities, labels, or logits as this package keeps them.
 
 given = read_given(["answers.csv"], task, [data.train, data.dev])
 given.of(data.train)      # float32[rows, outputs], NaN where the files say nothing
@@ -22,9 +22,9 @@ from kd_keras.tasks.label_readers import LabelReader
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, rows_in_words
 from kd_keras.teachers.given_files import PROBABILITIES, read_answers, spread
 
-# The smallest probability that is taken as it is; what is under it, 0 above all, counts as this.
+# The smallest probability that is kept. Smaller ones, 0 above all, count as this.
 LEAST = 1e-5
-# How far a row of probabilities may be from 1 before it is said.
+# A row of probabilities may differ from 1 by this without a note.
 _TOLERANCE = 1e-3
 _CHUNK = 5000
 
@@ -37,24 +37,24 @@ def logits_of(
     confidence: Sequence[float] | None = None,
     multilabel: bool = False,
 ) -> np.ndarray:
-    """Logits for ``y["teacher_logits"]`` from what another model said.
+    """Logits for ``y["teacher_logits"]`` from another model's answers.
 
-    Of one label a text log(p), centered, so that a row adds up to 0; of several log(p / (1 − p)) of each.
+    With one label a text they are log(p), centered, so that a row adds up to 0. With several they are log(p / (1 − p)).
 
     Args:
       labels: the class names, in the order of the student's outputs.
       probabilities: float[rows, classes] in that order, or a dict by class name for each row. A row that does not add
         up to 1 is scaled. Probabilities under 1e-5 count as 1e-5.
-      label: instead of these, the name of each row's class, and with it
-      confidence: float[rows], its probability; the other classes share the rest evenly.
-      multilabel: whether a text has any number of labels: rows add up to anything.
+      label: instead of probabilities, the name of each row's class.
+      confidence: float[rows], the probability of ``label``. The other classes share the rest evenly.
+      multilabel: whether a text may have any number of labels. Then rows need not add up to 1.
 
     Returns:
       float32[rows, classes].
 
     Raises:
-      UserError: an unknown or missing class, another number of columns, a probability that is negative or no number,
-        or neither probabilities nor labels.
+      UserError: a class is unknown or missing, the number of columns is wrong, a probability is negative or not finite,
+        or there are neither probabilities nor labels.
 
     >>> logits_of(["neg", "pos"], [[0.75, 0.25], [0.2, 0.2]]).astype(float).round(4).tolist()
     [[0.5493, -0.5493], [0.0, 0.0]]
@@ -65,7 +65,7 @@ def logits_of(
         raise UserError("logits_of: expected probabilities, or label and confidence")
     if label is not None:
         if multilabel:
-            raise UserError("logits_of: a label and its confidence say nothing of several labels a text")
+            raise UserError("logits_of: label and confidence cannot describe several labels a text; give probabilities")
         if len(label) != len(confidence):
             raise UserError(f"logits_of: {len(label):,} labels, but {len(confidence):,} confidences")
         read = LabelReader("single", tuple(labels), None)
@@ -76,7 +76,7 @@ def logits_of(
         probabilities = [_in_order(read, row, n) for n, row in enumerate(probabilities)]
     p = np.asarray(probabilities, np.float64) if len(probabilities) else np.zeros((0, len(labels)))
     if p.ndim != 2 or p.shape[1] != len(labels):
-        raise UserError(f"logits_of: probabilities of shape {p.shape}; expected (rows, {len(labels)})")
+        raise UserError(f"logits_of: probabilities have the shape {p.shape}; expected (rows, {len(labels)})")
     wrong = ~(np.isfinite(p) & (p >= 0)).all(1) | ((p > 1).any(1) if multilabel else (p.sum(1) <= 0))
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -101,18 +101,18 @@ def _class_of(read: LabelReader, name: str, row: int) -> int:
 def _in_order(read: LabelReader, row: Mapping[str, float], number: int) -> list[float]:
     by_class = {_class_of(read, name, number): float(p) for name, p in row.items()}
     if missing := [name for n, name in enumerate(read.labels) if n not in by_class]:
-        raise UserError(f"logits_of: row {number}: nothing for class {', '.join(map(repr, missing))}")
+        raise UserError(f"logits_of: row {number}: no probability of class {', '.join(map(repr, missing))}")
     return [by_class[n] for n in range(len(read.labels))]
 
 
 @dataclass(frozen=True)
 class Given:
-    """What files say of texts, by the texts' hashes. Sent to a process it has names and numbers alone.
+    """What files say of texts, found by the texts' hashes. Another process gets only names and numbers of it.
 
     Attributes:
-      names: of the files.
+      names: the files' names.
       texts: how many distinct texts they have.
-      fingerprint: of hashes and logits; the same for a CSV and a Parquet file that say the same.
+      fingerprint: of hashes and logits. A CSV and a Parquet file with the same content have the same one.
       hashes: uint64[texts], ascending.
       logits: float32[texts, outputs].
       others: the texts that no split has, in the order of the files, without labels.
@@ -132,7 +132,7 @@ class Given:
         return {**self.__dict__, **light}
 
     def of(self, rows: Rows) -> np.ndarray:
-        """float32[rows, outputs]; a row of NaN where the files have no signal of the text."""
+        """float32[rows, outputs]. A row is NaN if the files have no signal of its text."""
         wanted = rows.text_hashes()
         at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
         found = self.hashes[at] == wanted
@@ -146,16 +146,16 @@ def read_given(
     how: FileSettings = FileSettings(),  # noqa: B008, it is frozen
     on_bad_row: str = "stop",
 ) -> Given:
-    """The signals of files; a text that they have several times has the mean of its logits.
+    """The signals of files. A text that they have several times gets the mean of its logits.
 
     Args:
       paths: .csv, .tsv, .jsonl or .parquet.
-      apart: the rows of all splits, whose texts are none of :attr:`Given.others`.
+      apart: the rows of all splits. Their texts are left out of :attr:`Given.others`.
       how: encoding, delimiter and quoting.
       on_bad_row: "skip" counts and lists the rows that cannot be read.
 
     Raises:
-      UserError: a file or column is missing, a class is unknown, a number is none; it names file and line.
+      UserError: a file or column is missing, a class is unknown, or a number is invalid. It names file and line.
     """
     bad, known, first = BadRows(on_bad_row, SKIP_HINT), DigestSet(), DigestSet()
     for rows in apart:
@@ -179,7 +179,7 @@ def read_given(
                     text_b.append(chunk[n].text_b)
     every, each = np.frombuffer(hashes, np.uint64), np.concatenate(logits)
     if not len(every):
-        raise UserError(f"--teacher_signals={','.join(paths)}: no row can be used")
+        raise UserError(f"--teacher_signals={','.join(paths)}: no row can be used; expected at least one")
     distinct, means, differing = _averaged(every, each)
     notes = [f"teacher (given): {note}" for note in bad.notes()]
     if scaled:
@@ -188,7 +188,7 @@ def read_given(
         )
     if differing:
         notes.append(
-            f"teacher (given): texts with several signals that differ: {differing:,}; each has the mean of its logits"
+            f"teacher (given): texts with several signals that differ: {differing:,}; each gets the mean of its logits"
         )
     ids = StringsOnDisk(f"given-{n}" for n in range(len(text)))
     others = Rows(ids, text, text_b, no_labels(task.no_labels(0), len(text)))
@@ -197,7 +197,7 @@ def read_given(
 
 
 def _averaged(hashes: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Distinct hashes, ascending, the mean logits of each, and of how many the logits differ."""
+    """Distinct hashes in ascending order, the mean logits of each, and how many have logits that differ."""
     distinct, first, which, counts = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
     if len(distinct) == len(hashes):
         return distinct, logits[first], 0

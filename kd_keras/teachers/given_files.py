@@ -7,9 +7,9 @@
 | probabilities | a list, or {class: probability} |
 | p_CLASS, one a class | a number |
 | label, confidence | a class and its probability |
-| score | of a regression: a number |
+| score | a number, for a regression |
 
-The first of these that a file has is read. Text columns are the task's own.
+If a file has several of these, the first in this table is read. Text columns are the task's own.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class _Fault(Exception):
-    """What is wrong with a row, as it goes on behind file and line."""
+    """What is wrong with a row. The message continues behind file and line."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A text, and the number of each output; of which kind, the file says once."""
+    """A text, and a number for each output. The file says once what kind of number."""
 
     text: str
     text_b: str | None
@@ -51,10 +51,10 @@ class Answer:
 
 
 def read_answers(path: str, task: Task, how: FileSettings, bad: BadRows) -> tuple[str, Iterator[Answer]]:
-    """What the numbers are, LOGITS or PROBABILITIES (a score is a logit), and the file's rows one after the other.
+    """The kind of numbers, LOGITS or PROBABILITIES (a score is a logit), and the file's rows one after another.
 
     Raises:
-      UserError: no such file, or column; ``bad`` is told of rows, with file and line.
+      UserError: the file or a column is missing. Bad rows are reported to ``bad``, with file and line.
     """
     files.require_file(path, "--teacher_signals")
     if str(path).lower().endswith(".parquet"):
@@ -105,12 +105,12 @@ def _parquet(path: str) -> tuple[list[str], Iterator[tuple[int, dict]]]:
         with pa.OSFile(str(path)) as opened:
             names = pq.read_schema(opened).names
     except (pa.ArrowException, OSError) as e:
-        raise UserError(f"{path}: is not a Parquet file ({files.tail(str(e), 90)})") from None
+        raise UserError(f"{path}: cannot be read as a Parquet file ({files.tail(str(e), 90)})") from None
     return names, rows()
 
 
 def _form(path: str, names: list[str], task: Task) -> tuple[str, Callable[[Mapping], list[float]]]:
-    """How the file says what the other model answered, by its columns."""
+    """Finds by the columns how the file gives the other model's answers."""
     if task.is_regression:
         check_column(path, SCORE, names)
         return LOGITS, lambda values: [_number(values, SCORE)]
@@ -126,8 +126,8 @@ def _form(path: str, names: list[str], task: Task) -> tuple[str, Callable[[Mappi
         return PROBABILITIES, lambda values: _labelled(values, reader)
     each = "" if task.is_multilabel else ", label and confidence"
     raise UserError(
-        f"{path}: says nothing of the classes; its columns are: {files.tail(', '.join(names), 200)}. Expected one of: "
-        f"logits, logit_CLASS for each class, probabilities, p_CLASS for each class{each} (the classes are "
+        f"{path}: has no column about the classes; its columns are: {files.tail(', '.join(names), 200)}. Expected one "
+        f"of: logits, logit_CLASS for each class, probabilities, p_CLASS for each class{each} (the classes are "
         f"{reader.expected.removeprefix('one of ')})"
     )
 
@@ -140,18 +140,18 @@ def _by_class(path: str, names: list[str], prefix: str, reader: LabelReader) -> 
         if isinstance(which, str):
             raise UserError(f"{path}, line 1, column {name!r}: {which}")
         if which in found:
-            raise UserError(f"{path}, line 1: columns {found[which]!r} and {name!r} are of one class; rename one")
+            raise UserError(f"{path}, line 1: columns {found[which]!r} and {name!r} name one class; rename one")
         found[which] = name
     if missing := [prefix + label for n, label in enumerate(reader.labels) if n not in found]:
         raise UserError(
-            f"{path}, line 1: no column {', '.join(map(repr, missing[:5]))}; each class needs one, and there are: "
+            f"{path}, line 1: no column {', '.join(map(repr, missing[:5]))}; each class needs one; the columns are: "
             f"{', '.join(names)}"
         )
     return [found[n] for n in range(len(reader.labels))]
 
 
 def _class(reader: LabelReader, name: str) -> int | str:
-    """The class called ``name``, or what is wrong with it."""
+    """The class called ``name``, or a sentence about what is wrong with it."""
     found = reader.read(name.strip())
     if found is not None:
         return int(found)
@@ -162,7 +162,7 @@ def _cell(values: Mapping, name: str) -> Any:
     if name not in values:
         raise _Fault(f": no key {name!r}; the keys are: {files.tail(', '.join(values), 100)}")
     if values[name] is REPEATED:
-        raise _Fault(f": the key {name!r} is there twice")
+        raise _Fault(f": the key {name!r} appears twice")
     return values[name]
 
 
@@ -182,14 +182,14 @@ def _float(value: Any, where: str) -> float:
     if not isinstance(value, bool):
         with suppress(TypeError, ValueError):
             number = float(value)
-    if not abs(number) <= _LARGEST:  # NaN is not either
+    if not abs(number) <= _LARGEST:  # also true for NaN
         said = "nothing" if value is None or value == "" else files.tail(repr(value))
         raise _Fault(f"{where}: expected a number, found {said}")
     return number
 
 
 def _listed(values: Mapping, name: str, reader: LabelReader) -> list[float]:
-    """A list in the order of the classes, or numbers by class; in a table as JSON."""
+    """A list in the order of the classes, or numbers by class. A table has it as JSON."""
     cell, where = _cell(values, name), f", column {name!r}"
     if isinstance(cell, str):
         with suppress(ValueError):
@@ -216,15 +216,15 @@ def _of_names(cell: Mapping, where: str, reader: LabelReader) -> list[float]:
         if isinstance(which, str):
             raise _Fault(f"{where}: {which}")
         if which in found or value is REPEATED:
-            raise _Fault(f"{where}: the class {name!r} is there twice")
+            raise _Fault(f"{where}: the class {name!r} appears twice")
         found[which] = _float(value, f"{where}, class {name!r}")
     if missing := [label for n, label in enumerate(reader.labels) if n not in found]:
-        raise _Fault(f"{where}: nothing for class {', '.join(map(repr, missing[:5]))}")
+        raise _Fault(f"{where}: no number for class {', '.join(map(repr, missing[:5]))}")
     return [found[n] for n in range(len(reader.labels))]
 
 
 def _checked(kind: str, task: Task) -> Callable[[list[float], str | list[str]], list[float]]:
-    """Refuses what is no probability."""
+    """Refuses numbers that are not probabilities."""
 
     def check(numbers: list[float], names: str | list[str]) -> list[float]:
         if kind == LOGITS:
@@ -258,7 +258,7 @@ def _labelled(values: Mapping, reader: LabelReader) -> list[float]:
 
 
 def spread(label: int, confidence: float, classes: int) -> list[float]:
-    """The probabilities of a row of which ``label`` has ``confidence``, and the other classes the rest, evenly.
+    """The probabilities of a row whose ``label`` has ``confidence``. The other classes share the rest evenly.
 
     >>> spread(0, 0.5, 3)
     [0.5, 0.25, 0.25]
@@ -268,11 +268,11 @@ def spread(label: int, confidence: float, classes: int) -> list[float]:
 
 
 def write_answers(path: str, rows: Rows, logits: np.ndarray, labels: Sequence[str] | None) -> None:
-    """One JSON object a row: its text, or texts, and the logit of each class, or a score; read back as given signals.
+    """Writes one JSON object a row: its text or texts, and the logit of each class, or a score. It can be given again.
 
     Args:
-      logits: float32[rows, outputs]; a float32 comes back as it was.
-      labels: names of the outputs; None: they have none.
+      logits: float32[rows, outputs]. Reading gives back the same float32.
+      labels: names of the outputs. None: they have none.
     """
     with files.atomic_path(path) as temp, open(temp, "w", encoding="utf-8") as out:
         for n, text in enumerate(rows.text):

@@ -1,8 +1,8 @@
-"""What a classifier reads of a text, as functions of transformers' model: of [CLS], or the mean of the tokens.
+"""What a classifier reads of a text, as functions of transformers' model: [CLS], or the mean of the tokens.
 
-Of [CLS] that is what a layer makes of its state: BERT's pooler, or one of the classifier's own. The mean is what
-sentence encoders were trained to give (Reimers & Gurevych 2019, section 3); the model stays a
-``TF…ForSequenceClassification``, with the same last layer behind another vector.
+[CLS] goes through a layer first: BERT's pooler, or one of the classifier's own. The mean is what sentence encoders
+were trained to give (Reimers & Gurevych 2019, section 3). The model stays a ``TF…ForSequenceClassification``, with the
+same last layer on another vector.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from transformers.activations_tf import get_tf_activation
 from kd_keras.teachers.checkpoints import POOLING_KEY
 from kd_keras.teachers.settings import CLS, MEAN
 
-# Variables that only a classifier which reads [CLS] learns; BERT's and ALBERT's pooler is one of them.
+# Variables that learn only if the classifier reads [CLS]. The pooler of BERT and ALBERT is one of them.
 _OF_CLS = ("/classifier/dense/", "/pre_classifier/")
 _HAVE_POOLER = ("bert", "albert")
 
 
 def specs(inputs: Sequence[str]) -> dict[str, tf.TensorSpec]:
-    """Of a batch of any size."""
+    """The specs of a batch of any size."""
     return dict.fromkeys(inputs, tf.TensorSpec((None, None), tf.int32))
 
 
@@ -49,13 +49,13 @@ def pooling_of(bert: tf_keras.Model) -> str:
 
 
 def set_pooling(bert: tf_keras.Model, pooling: str) -> None:
-    """Says in the model's own configuration, which is saved with it, what the classifier reads."""
+    """Sets what the classifier reads in the model's own configuration, which is saved with it."""
     if pooling != CLS or hasattr(bert.config, POOLING_KEY):
         setattr(bert.config, POOLING_KEY, pooling)
 
 
 def pooled_of(bert: tf_keras.Model, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
-    """float32[batch, width]: what the classifier's last layer reads of each text, but for dropout."""
+    """float32[batch, width]: what the classifier's last layer reads of each text, before dropout."""
     out = encoder_of(bert)(batch, training=training, return_dict=True)
     if pooling_of(bert) == MEAN:
         return mean_of_tokens(out.last_hidden_state, batch)
@@ -79,7 +79,7 @@ def _classified(bert: tf_keras.Model, pooled: tf.Tensor, training: bool) -> tf.T
 
 
 def mean_of_tokens(states: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    """float32[batch, width] from float32[batch, time, width]: sentence-transformers' mean, [CLS] and [SEP] included."""
+    """float32[batch, time, width] → float32[batch, width]: sentence-transformers' mean, with [CLS] and [SEP]."""
     weights = tf.cast(batch["attention_mask"], states.dtype)[:, :, None]
     return tf.reduce_sum(states * weights, 1) / tf.reduce_sum(weights, 1)
 
@@ -87,7 +87,7 @@ def mean_of_tokens(states: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
 def functional(bert: tf_keras.Model, names: Sequence[str]) -> tf_keras.Model:
     """The inputs called ``names``, int32[batch, time] each → {"logits", "hidden_0", … "hidden_<layers>"}.
 
-    hidden_0 are the embeddings. Outputs that nobody reads cost nothing: a tf.function prunes them.
+    hidden_0 are the embeddings. Outputs that are not read cost nothing, because a tf.function removes them.
     """
     inputs = {n: tf_keras.Input((None,), dtype=tf.int32, name=n) for n in names}
     if pooling_of(bert) == MEAN and "TokenClassification" not in type(bert).__name__:
@@ -107,7 +107,7 @@ def tags_of(bert: tf_keras.Model, batch: dict[str, tf.Tensor], training: bool) -
 
 
 def set_dropout(bert: tf_keras.Model, rate: float) -> None:
-    """Of the encoder's and the classifier's dropout layers, in what is traced from now on."""
+    """Sets the rate of the dropout layers of encoder and classifier, for graphs that are traced from now on."""
     for layer in bert.submodules:
         if isinstance(layer, tf_keras.layers.Dropout):
             layer.rate = rate

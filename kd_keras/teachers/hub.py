@@ -1,4 +1,4 @@
-"""A checkpoint by its name on the model hub: its files in the hub's own cache, downloaded if they are not there."""
+"""Finds a checkpoint by its name on the model hub. Its files are in the hub's own cache, or are downloaded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kd_keras.teachers.weight_files import INDEX, shards_named
 from kd_keras.teachers.weights import WEIGHTS, weights_file
 
 _HUB = ("huggingface.co", 443)
-# The one of them that a checkpoint has.
+# A checkpoint has one of these.
 _VOCABULARY = ("vocab.txt", BACKEND)
 
 
 def reachable(address: tuple[str, int], seconds: float = 3.0) -> bool:
-    """Whether a TCP connection opens in time; a name server that hangs counts as no."""
+    """Whether a TCP connection opens in time. A name server that hangs counts as no."""
     answer: list[bool] = []
 
     def attempt() -> None:
@@ -36,7 +36,7 @@ def reachable(address: tuple[str, int], seconds: float = 3.0) -> bool:
 
 
 def folder_of(name: str, advice: str) -> Path:
-    """The folder of the checkpoint called ``name``; UserError, with ``advice``, if the hub cannot be reached."""
+    """The folder of the checkpoint called ``name``. UserError, with ``advice``, if the hub cannot be reached."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     cached = all(
@@ -45,7 +45,7 @@ def folder_of(name: str, advice: str) -> Path:
     )
     if not cached and not reachable(_HUB):
         raise UserError(
-            f"--teacher={name}: not a folder here, not in the hub's local cache, and the hub cannot be reached. "
+            f"--teacher={name}: is not a folder here and not in the hub's local cache, and the hub cannot be reached. "
             f"{advice}"
         )
     fetch = functools.partial(_download, hf_hub_download, name, local=cached)
@@ -72,4 +72,4 @@ def _download(fetch: Callable, repo: str, names: tuple[str, ...], optional: bool
     if optional:
         return None
     reason = (str(last).strip() or type(last).__name__).splitlines()[0]
-    raise UserError(f"--teacher={repo}: {' or '.join(names)} cannot be had from the hub ({reason})")
+    raise UserError(f"--teacher={repo}: {' or '.join(names)} cannot be downloaded from the hub ({reason})")

@@ -1,4 +1,4 @@
-"""Which output of a checkpoint's classifier is which label of the task: by their names, or as is said on screen."""
+"""Finds which output of a checkpoint's classifier is which label of the task: by name, else by assumption."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.teachers.heads import linear_of
 from kd_keras.teachers.settings import CLS, PROBE, TeacherSettings
 
-# Shorter beginnings of a name tell too little ("n" of "neutral").
+# Shorter beginnings of a name say too little ("n" of "neutral").
 _SHORTEST = 3
 
 
 def match(names: Sequence[str] | None, labels: Sequence[str]) -> tuple[list[int], bool]:
-    """Which of the outputs called ``names`` gives each label.
+    """For each label, the output that gives it. ``names`` are the names of the outputs.
 
-    Equal names first, case aside; then a name that begins with the other ("negative", "neg"); the rest in order.
+    Equal names match first, ignoring case. Then a name matches one that it begins with ("negative", "neg"). The rest
+    match in order.
 
     >>> match(["POS", "NEG"], ["neg", "pos"])
     ([1, 0], True)
@@ -27,7 +28,7 @@ def match(names: Sequence[str] | None, labels: Sequence[str]) -> tuple[list[int]
     ([0, 1], False)
 
     Returns:
-      For each label the number of its output; and whether all names are equal.
+      For each label the number of its output, and whether all names are equal.
     """
     if names is None:
         return list(range(len(labels))), False
@@ -61,10 +62,10 @@ def _keeps_classifier(checkpoint: Checkpoint, task: Task, settings: TeacherSetti
 
 
 def key_part(checkpoint: Checkpoint, task: Task, settings: TeacherSettings) -> dict[str, list[int]]:
-    """For the teacher's key: the order of outputs, where it is not the checkpoint's own.
+    """For the teacher's key: the order of outputs, if it is not the checkpoint's own.
 
     Args:
-      settings: with a word in the place of each auto.
+      settings: with every auto decided.
     """
     if not task.labels or not _keeps_classifier(checkpoint, task, settings):
         return {}
@@ -77,15 +78,15 @@ def settle(bert: Any, checkpoint: Checkpoint, task: Task, settings: TeacherSetti
 
     Args:
       bert: ``TFBertForSequenceClassification``, just loaded from ``checkpoint``.
-      settings: with a word in the place of each auto.
+      settings: with every auto decided.
 
     Returns:
-      Sentences for the screen: what was drawn anew, and what is assumed of the names.
+      Sentences for the screen: which parts are new, and what is assumed about the names.
     """
     notes = []
     if not checkpoint.found.has_pooler and settings.teacher_pooling == CLS and not task.is_tagging:
         layer = checkpoint.found.family.features_name
-        notes.append(f"the checkpoint has no {layer}; a new one is drawn, and learned by fine-tuning")
+        notes.append(f"the checkpoint has no {layer}; a new one is drawn at random and learned by fine-tuning")
     if _keeps_classifier(checkpoint, task, settings):
         if task.labels:
             names = checkpoint.labels
@@ -98,7 +99,7 @@ def settle(bert: Any, checkpoint: Checkpoint, task: Task, settings: TeacherSetti
     elif settings.teacher_start != PROBE:
         own = checkpoint.outputs(task.is_tagging)
         has = f"has one of {own}" if own else "has none"
-        notes.append(f"a new classifier of {task.num_outputs} outputs is drawn, as the checkpoint {has}")
+        notes.append(f"a new classifier of {task.num_outputs} outputs is drawn, because the checkpoint {has}")
     if task.labels:
         bert.config.id2label = dict(enumerate(task.labels))
         bert.config.label2id = {label: n for n, label in enumerate(task.labels)}
@@ -106,10 +107,10 @@ def settle(bert: Any, checkpoint: Checkpoint, task: Task, settings: TeacherSetti
 
 
 def _assumed(names: Sequence[str] | None, labels: Sequence[str], order: Sequence[int]) -> str:
-    """What is assumed of the first few labels."""
+    """What is assumed about the first few labels."""
     pairs = [f"{names[n] if names else f'output {n}'} is {label}" for label, n in zip(labels, order, strict=True)]
     said = "has other names for its outputs than the task" if names else "has no names for its outputs"
     return (
-        f"the checkpoint's classifier {said}; it is assumed that {', '.join(pairs[:5])}{', …' if pairs[5:] else ''} "
+        f"the checkpoint's classifier {said}; assumed: {', '.join(pairs[:5])}{', …' if pairs[5:] else ''} "
         "(id2label in its config.json decides)"
     )

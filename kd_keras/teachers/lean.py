@@ -1,6 +1,6 @@
-"""BERT's forward pass with less work: the layers and weights of transformers, without what a classifier never reads.
+"""BERT's forward pass with less work: transformers' layers and weights, without what a classifier never reads.
 
-While a graph is traced, some layers get another ``call``, which gives the same numbers but for rounding.
+While a graph is traced, some layers get another ``call``. It gives the same numbers except for rounding.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from kd_keras.teachers.settings import FLOAT32
 
 @contextmanager
 def lean(bert: tf_keras.Model, cls_only: bool, precision: str = FLOAT32) -> Iterator[None]:
-    """Layers of ``bert`` that are called in this context do no more than is needed.
+    """In this context, layers of ``bert`` do no more work than is needed.
 
     Args:
-      cls_only: BERT's last layer works for [CLS] alone, all that the classifier reads; its hidden state is then
+      cls_only: BERT's last layer works only for [CLS], which is all that the classifier reads. Its hidden state is then
         float32[batch, 1, width]. Other encoders work for all tokens.
-      precision: of products with weight matrices, and of their gradients; all else stays float32.
+      precision: of products with weight matrices, and of their gradients. All else stays float32.
     """
     product = tf.matmul if precision == FLOAT32 else _product_in(tf.as_dtype(precision))
     changed: list[tf_keras.layers.Layer] = []
@@ -51,7 +51,7 @@ Product = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def _matrix(product: Product, layer: tf_keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
-    """float32[batch × time, units]: as a matrix, product, bias and a GELU behind them become one operation."""
+    """float32[batch × time, units]. As a matrix, the product, the bias and a following GELU become one operation."""
     return tf.nn.bias_add(product(tf.reshape(x, (-1, layer.kernel.shape[0])), layer.kernel), layer.bias)
 
 
@@ -90,7 +90,7 @@ def _cls_layer(
     training: bool = False,
     **_: object,
 ) -> tuple[tf.Tensor]:
-    # As cross-attention from [CLS] to all tokens: the same queries, keys and values, one query instead of all.
+    # Cross-attention from [CLS] to all tokens: the same keys and values, but one query instead of all.
     attended = layer.attention(
         input_tensor=hidden_states[:, :1], attention_mask=None, head_mask=head_mask,
         encoder_hidden_states=hidden_states, encoder_attention_mask=attention_mask, past_key_value=None,

@@ -1,4 +1,4 @@
-"""A checkpoint's weights in transformers' TensorFlow model: all of them, or a UserError."""
+"""Loads all of a checkpoint's weights into transformers' TensorFlow model, or raises a UserError."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _TYPES, _WORDS = ROWS["type_vocab_size"], ROWS["vocab_size"]
 
 
 def load_model(checkpoint: Checkpoint, num_labels: int, seed: int, tagging: bool = False) -> tf_keras.Model:
-    """The model of ``checkpoint``. Only a classifier of ``num_labels`` and a pooler that it lacks come from ``seed``.
+    """The model of ``checkpoint``. Only a missing classifier of ``num_labels`` or pooler is drawn from ``seed``.
 
-    Embeddings have as many rows as the weights, whatever config.json says. If a model that reads token types has
-    one and nobody has fine-tuned it here, the second text of a pair gets the same one.
+    The embeddings have as many rows as the weights, even if config.json differs. If a model reads token types, has only
+    one, and was not fine-tuned here, the second text of a pair gets the same one.
 
     Args:
       num_labels: outputs of the classifier.
-      tagging: whether the classifier is one of words.
+      tagging: whether it classifies words.
 
     Raises:
-      UserError: config.json makes no model, or the weights hold numbers that are not finite.
+      UserError: config.json makes no model, or the weights contain numbers that are not finite.
     """
     arrays, family = checkpoint.found.arrays(), checkpoint.found.family
     typed = _TYPES in arrays and "token_type_ids" in family.inputs

@@ -1,4 +1,4 @@
-"""What a teacher learns from gold labels, by the kind of task."""
+"""The loss with which a teacher learns gold labels, by the kind of task."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kd_keras.teachers.heads import linear_of
 
 
 def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """(labels, logits float32[batch, outputs]) → float32[batch]; labels as in Rows.
+    """(labels, logits float32[batch, outputs]) → float32[batch]. Labels are as in Rows.
 
-    Of words: (tags int32[batch, time], −1 where there is none, logits float32[batch, time, outputs]) → float32[tags].
+    For words: (tags int32[batch, time] with −1 for none, logits float32[batch, time, outputs]) → float32[tags].
     """
     weights = task.class_weights
 
@@ -41,7 +41,7 @@ def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
 @contextmanager
 def moved(teacher: Teacher, over: np.ndarray) -> Iterator[None]:
-    """Inside, the teacher's logits are less by ``over``, so that 0 is each label's threshold."""
+    """In this context ``over`` is subtracted from the teacher's logits, so that 0 is each label's threshold."""
     bias = linear_of(teacher.bert).bias
     own = bias.numpy()
     bias.assign(own - over.astype(own.dtype))

@@ -1,8 +1,8 @@
 """AdamW for the teacher, in one pass over its weights.
 
-tf_keras writes the update as a chain of whole-array operations, about thirty passes through memory; TensorFlow's own
-kernel makes the same update in one. Half of a small BERT is embeddings, which make no other work in an update, so
-that is a good part of its time: ``benchmarks/finetune_step.py`` measures it.
+tf_keras writes the update as a chain of whole-array operations, about thirty passes through memory. TensorFlow's own
+kernel makes the same update in one. Half of a small BERT is embeddings, whose only work in an update this is. So it is
+a good part of an update's time, which ``benchmarks/finetune_step.py`` measures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tf_keras
 
 
 class FusedAdamW(tf_keras.optimizers.AdamW):
-    """``tf_keras.optimizers.AdamW`` with its results, faster."""
+    """``tf_keras.optimizers.AdamW``: the same results, but faster."""
 
     def update_step(self, gradient, variable):
         index = self._index_dict[self._var_key(variable)]
@@ -27,7 +27,7 @@ class FusedAdamW(tf_keras.optimizers.AdamW):
             beta1=tf.cast(self.beta_1, variable.dtype),
             beta2=tf.cast(self.beta_2, variable.dtype),
             epsilon=tf.cast(self.epsilon, variable.dtype),
-            # Rows of embeddings that no text had decay too, as in tf_keras: a dense gradient is no loss.
+            # As in tf_keras, embeddings of absent pieces decay too, so a dense gradient costs nothing more.
             grad=tf.convert_to_tensor(gradient),
         )
 

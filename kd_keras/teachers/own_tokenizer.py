@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint whose vocabulary is not BERT's, out of its files (no TensorFlow import)."""
+"""Reads the tokenizer of a checkpoint whose vocabulary is not BERT's. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kd_keras.text.tokenizers import read_vocab
 
 VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt")
 _KEYS = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-# A class that does what tokenizer.json says; others of transformers set what tokenizer_config.json says.
+# This class follows tokenizer.json. Other classes of transformers follow tokenizer_config.json.
 _BACKEND_CLASS = "PreTrainedTokenizerFast"
 _SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model")
 
@@ -31,7 +31,7 @@ def read_own(
         none.
 
     Raises:
-      UserError: there is none, or it is not followed.
+      UserError: there is no tokenizer, or it is not supported.
     """
     tokens = {
         name: _content(settings.get(key)) or _content(special.get(key)) or usual
@@ -45,17 +45,17 @@ def read_own(
     except UserError as e:
         raise UserError(f"{where}/{source} {e}") from None
     except (KeyError, TypeError, AttributeError) as e:
-        raise UserError(f"{where}/{source} is not a tokenizer.json (lacks or mistakes {e})") from None
+        raise UserError(f"{where}/{source} is not a tokenizer.json (a part is missing or wrong: {e})") from None
     if family.first_position and made.pad_id != family.pads:
         raise UserError(
             f"{where}/{source} has {tokens[SPECIAL[0]]} as number {made.pad_id}, but positions of {family.kind} are "
-            f"counted for {family.pads}: take another checkpoint"
+            f"counted for {family.pads}; use another checkpoint"
         )
     return made
 
 
 def longest(settings: Mapping[str, Any]) -> int | None:
-    """Most tokens of a text, as tokenizer_config.json says it."""
+    """The most tokens of a text, from tokenizer_config.json. None if it does not say."""
     found = settings.get("model_max_length")
     return int(found) if isinstance(found, int | float) and 0 < found < 1e9 else None
 
@@ -77,14 +77,14 @@ def _found(
         return pieces.name, of_pieces(read_vocab(pieces), settings.get("do_lower_case", True) is not False, tokens)
     if file := next((name for name in _SENTENCEPIECE if (folder / name).is_file()), None):
         raise UserError(
-            f"{where} has {file} and no tokenizer.json, which transformers' AutoTokenizer makes of it: "
+            f"{where} has {file} but no tokenizer.json; make it with transformers: "
             "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
         )
-    raise UserError(f"{where} has no tokenizer.json, no vocab.json with merges.txt and no vocab.txt")
+    raise UserError(f"{where} has no tokenizer; expected tokenizer.json, vocab.json with merges.txt, or vocab.txt")
 
 
 def _set(content: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``content`` as transformers' own class for the checkpoint changes it."""
+    """``content`` with the changes that transformers' own class for the checkpoint makes."""
     if settings.get("tokenizer_class") == _BACKEND_CLASS:
         return content
     made = dict(content)

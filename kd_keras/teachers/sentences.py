@@ -1,6 +1,6 @@
-"""A teacher of no task: BERT as it was pre-trained, and its vector of each text, reduced once and for all.
+"""A teacher without a task: BERT as it was pre-trained. It gives a vector of each text, reduced in a fixed way.
 
-Wu et al. 2020 let the student approximate the sentence representation of a BERT that was not fine-tuned.
+In Wu et al. 2020 the student approximates the sentence vectors of a BERT that was not fine-tuned.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from kd_keras.teachers.labelling import layer_of, pool
 from kd_keras.teachers.projection import Projection, find_or_fit, principal, read_projection
 from kd_keras.teachers.settings import MEAN, NOTHING, WHITEN, LabelSettings, TargetSettings
 
-# Texts that the axes are found by, and those of words; more do not move them.
+# The axes are fitted to this many texts, those of words to the second number. More texts do not change them.
 _TEXTS, _TEXTS_OF_WORDS = 20_000, 3_000
-_NO_CLASSES, _SEED = 2, 0  # of the classifier that nobody asks
+_NO_CLASSES, _SEED = 2, 0  # for the classifier, which is never asked
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """From what BERT gives of a text to what a student learns.
+    """Reduces what BERT gives of a text to what a student learns.
 
     Attributes:
-      unit: whether vectors are brought to length 1, before the projection and behind it.
-      projection: to fewer numbers; None: all stay.
-      words: of the states of words, where these are learned too.
+      unit: whether vectors are scaled to length 1, before and after the projection.
+      projection: to fewer numbers. None: all stay.
+      words: the projection of words' states, if these are learned too.
     """
 
     unit: bool = True
@@ -58,11 +58,11 @@ class Reduction:
 
 
 class SentenceTeacher(Teacher):
-    """A BERT whose classifier, drawn by chance, is none of its own.
+    """A BERT whose classifier is random and never asked.
 
     Attributes:
       label: pooling and layer of its vectors.
-      reduction: of its vectors; :func:`reduced` finds one.
+      reduction: of its vectors. :func:`reduced` finds one.
     """
 
     classifies = False
@@ -71,7 +71,7 @@ class SentenceTeacher(Teacher):
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, max_length: int, label: LabelSettings) -> SentenceTeacher:
-        """The encoder of ``checkpoint``; UserError where it cannot be loaded, or reads fewer than ``max_length``."""
+        """The encoder of ``checkpoint``. UserError if it cannot be loaded, or is too short for ``max_length``."""
         teacher = cls.load(checkpoint, _NO_CLASSES, max_length, _SEED)
         teacher.label = label
         return teacher
@@ -93,7 +93,7 @@ class SentenceTeacher(Teacher):
         return self.reduction.words is not None
 
     def told_words(self, states: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What is kept of the words of a batch, float32[words, fewer], and their number in each text, int64[batch].
+        """The reduced states of a batch's words, float32[words, fewer], and the words of each text, int64[batch].
 
         Args:
           states: float32[batch, time, width].
@@ -106,14 +106,14 @@ class SentenceTeacher(Teacher):
         return {}
 
     def raw(self, encoded: Encoded) -> np.ndarray:
-        """float32[texts, width]: what is there to be reduced."""
+        """float32[texts, width]: the vectors before the reduction."""
         out = np.zeros((len(encoded), self.bert.config.hidden_size), np.float32)
         for rows, x, states in self._states(encoded):
             out[rows] = pool(states, x["attention_mask"], self.label.hidden)
         return out
 
     def raw_words(self, encoded: Encoded) -> np.ndarray:
-        """float32[words, width]: the state of the first piece of each word, in no order."""
+        """float32[words, width]: the state of the first piece of each word, in no fixed order."""
         return np.concatenate([states[self.tokenizer.begins[x["input_ids"]]] for _, x, states in self._states(encoded)])
 
     def _states(self, encoded: Encoded) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]:
@@ -123,7 +123,7 @@ class SentenceTeacher(Teacher):
             yield rows, x, self.predict_batch(x)[f"hidden_{layer}"].numpy()
 
     def logits(self, encoded: Encoded, tokens_per_batch: int = 4096) -> np.ndarray:
-        """float32[texts, vector_size]: there are no logits, but these are what is asked for."""
+        """float32[texts, vector_size]: the reduced vectors, in place of logits."""
         return self.told(self.raw(encoded))
 
     def answer(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -140,18 +140,18 @@ class SentenceTeacher(Teacher):
 
 
 def opened(name: str, max_length: int, label: LabelSettings) -> SentenceTeacher:
-    """:meth:`SentenceTeacher.of` by what ``--teacher`` says: another process opens it so."""
+    """:meth:`SentenceTeacher.of`, by the value of ``--teacher``. Another process can call it."""
     return SentenceTeacher.of(find_checkpoint(name), max_length, label)
 
 
 def reduced(
     teacher: SentenceTeacher, texts: Sequence[str], target: TargetSettings, path: Path, known: Iterable[Path] = ()
 ) -> Reduction:
-    """How ``target`` wants the vectors of ``teacher``; its axes are found at ``path`` or made there.
+    """The reduction of ``teacher``'s vectors that ``target`` asks for. Its axes are found at ``path`` or made there.
 
     Args:
-      texts: which axes are fitted to, or rather 20,000 of them.
-      known: places of other runs.
+      texts: the axes are fitted to 20,000 of them.
+      known: places in other runs.
     """
     if target.reduction == NOTHING:
         return Reduction(target.unit)
@@ -169,7 +169,7 @@ def reduced(
 def reduced_words(
     teacher: SentenceTeacher, texts: Sequence[str], width: int, path: Path, known: Iterable[Path] = ()
 ) -> Projection:
-    """To ``width`` numbers, or as many as a state has, of the states of words; arguments as of :func:`reduced`."""
+    """The projection of words' states to ``width`` numbers, or all numbers of a state. See :func:`reduced`."""
     some, layer = _spread(texts, _TEXTS_OF_WORDS), layer_of(teacher, teacher.label)
     key = files.hash_of(teacher.fingerprint(), "words", layer, width, some)
     make = lambda: principal(teacher.raw_words(teacher.encode_texts(some)), width)  # noqa: E731
@@ -177,14 +177,14 @@ def reduced_words(
 
 
 def _spread(texts: Sequence[str], count: int) -> list[str]:
-    """So many of them, evenly from first to last."""
+    """``count`` of the texts, evenly from first to last."""
     return [texts[i] for i in np.unique(np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(int)).tolist()]
 
 
 def found_again(
     axes: Path, name: str, max_length: int, label: LabelSettings, target: TargetSettings
 ) -> SentenceTeacher:
-    """The teacher of a finished run, with the ``axes`` that it kept; UserError where they, or the teacher, are gone."""
+    """The teacher of a finished run, with the ``axes`` that it kept. UserError if either is missing."""
     teacher = SentenceTeacher.of(find_checkpoint(name), max_length, label)
     teacher.reduction = Reduction(target.unit, None if target.reduction == NOTHING else read_projection(axes))
     return teacher

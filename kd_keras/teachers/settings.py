@@ -1,4 +1,4 @@
-"""How a teacher is made and how it labels, as flags; no TensorFlow import, so that a command checks them at once."""
+"""How a teacher is made and how it labels, as flags. Imports no TensorFlow, so that a command checks them at once."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class TeacherSettings(Checked):
             )
 
     def check_machine(self) -> None:
-        """UserError where ``teacher_precision`` is not for this processor or GPU."""
+        """UserError if this processor or GPU does not have ``teacher_precision``."""
         _check_machine("teacher_precision", self.teacher_precision)
 
 
@@ -157,7 +157,7 @@ class LabelSettings(Checked):
     )
 
     def check_layer(self, layers: int) -> None:
-        """UserError where the teacher, of so many ``layers``, has no ``hidden_layer``."""
+        """UserError if the teacher, which has this many ``layers``, has no ``hidden_layer``."""
         if self.hidden_layer > layers:
             raise UserError(f"--hidden_layer={self.hidden_layer}: the teacher has layers 0 to {layers}")
 
@@ -183,7 +183,7 @@ class TargetSettings(Checked):
     unit: bool = setting(True, "brings vectors to length 1, so that their products are cosines.")
 
     def of_teacher(self, width: int) -> TargetSettings:
-        """With the size that vectors of a teacher of ``width`` numbers have; UserError where it has fewer."""
+        """The settings for a teacher of ``width`` numbers. UserError if it has fewer than a vector needs."""
         if self.reduction == NOTHING:
             return replace(self, vector_size=width)
         if self.vector_size > width:

@@ -1,7 +1,7 @@
-"""Columns of a signal store: arrays to Arrow and back, and put into the order of a split's rows.
+"""Columns of a signal store: arrays to Arrow and back, in the order of a split's rows.
 
-A row column has as many numbers for each text (logits, a sentence vector), a token column has a variable number
-(logits of each word, states): of float32 or float16 both.
+A row column has the same number of values for each text (logits, a sentence vector). A token column has a variable
+number (logits or states of each word). Both are float32 or float16.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Column:
     [[1.0, 1.0], []]
 
     Attributes:
-      kind: "row", float[texts, width], or "token", :class:`Ragged` of [items] or [items, width].
+      kind: "row" for float[texts, width], or "token" for :class:`Ragged` of [items] or [items, width].
       dtype: "float32" or "float16".
 
     Raises:
-      ValueError: another kind or dtype.
+      ValueError: the kind or the dtype is unknown.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Column:
             raise ValueError(f"a column of {self.kind!r}, {self.dtype!r}: expected one of {KINDS} and of {DTYPES}")
 
     def encode(self, values: np.ndarray | Ragged) -> pa.Array:
-        """A fixed-size list a text, or a list a text. Raises ValueError where ``values`` are not of this kind."""
+        """A fixed-size list, or a list, for each text. Raises ValueError if ``values`` are not of this kind."""
         if isinstance(values, Ragged) != (self.kind == TOKEN):
             raise ValueError(f"a {self.kind} column of {type(values).__name__}")
         if isinstance(values, Ragged):
@@ -57,7 +57,7 @@ class Column:
         return self._vectors(values)
 
     def decode(self, column: pa.ChunkedArray) -> np.ndarray | Ragged:
-        """What :meth:`encode` was given, in ``dtype``. Raises ValueError where the column holds something else."""
+        """The values that :meth:`encode` got, in ``dtype``. Raises ValueError if the column holds something else."""
         array = column.combine_chunks()
         is_kind = pa.types.is_fixed_size_list if self.kind == ROW else pa.types.is_list
         inner = array.type.value_type if is_kind(array.type) else None
@@ -88,12 +88,12 @@ def _matrix(array: pa.FixedSizeListArray) -> np.ndarray:
 
 
 def to_json(columns: Mapping[str, Column]) -> dict[str, dict[str, str]]:
-    """What a manifest says of its columns."""
+    """The columns as a manifest has them."""
     return {name: asdict(column) for name, column in columns.items()}
 
 
 def from_json(value: Any) -> dict[str, Column]:
-    """The columns of a manifest. Raises ValueError or TypeError where it says something else."""
+    """The columns of a manifest. Raises ValueError or TypeError if it has something else."""
     return {name: Column(**column) for name, column in dict(value).items()}
 
 
@@ -104,7 +104,7 @@ class InMemory:
         self._rows, self._values = rows, np.zeros((rows, 0), np.float32)
 
     def put(self, where: np.ndarray, values: np.ndarray, which: np.ndarray) -> None:
-        """``values[which]`` are those of rows ``where``."""
+        """Stores ``values[which]`` for the rows ``where``."""
         if not self._values.shape[1]:
             self._values = np.zeros((self._rows, values.shape[1]), values.dtype)
         self._values[where] = values[which]
@@ -114,9 +114,9 @@ class InMemory:
 
 
 class OnDisk:
-    """A column of either kind for the rows of a split, in the file ``path``, which is there when ``stack`` is left.
+    """A column of either kind for the rows of a split, in the file ``path``. It exists once ``stack`` is closed.
 
-    A row column lies in the order of the rows; a token column in that of the store, each text once.
+    A row column has the order of the rows. A token column has the order of the store, with each text once.
     """
 
     def __init__(self, path: Path, rows: int, stack: ExitStack):
@@ -125,7 +125,7 @@ class OnDisk:
         self._starts, self._lengths = np.zeros((2, rows), np.int64)
 
     def put(self, where: np.ndarray, values: np.ndarray | Ragged, which: np.ndarray) -> None:
-        """``values[which]`` are those of rows ``where``."""
+        """Stores ``values[which]`` for the rows ``where``."""
         if not isinstance(values, Ragged):
             put_rows(self._temp, where, values[which], len(self._starts))
             return
@@ -137,7 +137,7 @@ class OnDisk:
         self._lengths[where] = values.lengths[which]
 
     def done(self) -> MappedArray | Ragged:
-        """Once the file is at its place."""
+        """The column, once the file is at its place."""
         values = MappedArray(self._path)
         return values if self._writer is None else Ragged(values, self._starts, self._lengths)
 
@@ -149,7 +149,7 @@ class Places:
         self._hashes, self._order = hashes, np.argsort(hashes, kind="stable")
 
     def __call__(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rows with one of ``hashes``, and for each of them which of these it has."""
+        """The rows with one of ``hashes``, and the index of that hash for each."""
         first, end = (np.searchsorted(self._hashes, hashes, s, sorter=self._order) for s in ("left", "right"))
         which = np.repeat(np.arange(len(hashes)), end - first)
         begin = np.cumsum(end - first) - (end - first)

@@ -1,7 +1,7 @@
-"""The teacher of words: a Keras functional model around transformers' TFBertForTokenClassification, or its likes.
+"""The teacher of words: a Keras functional model around transformers' TFBertForTokenClassification or a similar class.
 
-Of a word its first piece is asked; later pieces, [CLS], [SEP] and padding have no tag and no loss. Sentences that are
-longer than the teacher reads are read in windows that overlap (kd_keras/text/windows.py), so no word goes without.
+The first piece of a word has its tag. Later pieces, [CLS], [SEP] and padding have no tag and no loss. Sentences longer
+than the teacher reads are read in windows that overlap (kd_keras/text/windows.py), so no word is lost.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TaggingTeacher(Teacher):
     """
 
     tagging = True
-    # What its states are told in, where signals have them; see kd_keras/teachers/projection.py.
+    # The projection of its states, if signals have them (kd_keras/teachers/projection.py).
     projection: Callable[[np.ndarray], np.ndarray] | None = None
 
     def lowered(self, precision: str) -> TaggingTeacher:
@@ -60,7 +60,7 @@ class TaggingTeacher(Teacher):
         return encoded.windows.rows(self._of_words(encoded, "logits", self.num_labels, tokens_per_batch))
 
     def word_states(self, encoded: EncodedWords, layer: int, tokens_per_batch: int = 4096) -> np.ndarray:
-        """float32[words, width]: what ``layer`` says of the first piece of each word of all rows."""
+        """float32[words, width]: the state in ``layer`` of the first piece of each word of all rows."""
         return self._of_words(encoded, f"hidden_{layer}", self.bert.config.hidden_size, tokens_per_batch)
 
     def _of_words(self, encoded: EncodedWords, output: str, width: int, tokens: int) -> np.ndarray:
@@ -73,16 +73,16 @@ class TaggingTeacher(Teacher):
         return out
 
     def __call__(self, texts: Sequence[str]) -> Ragged:
-        """Rows of float32[words, labels] of plain texts, whose words stand between spaces."""
+        """Rows of float32[words, labels] of plain texts, split into words at spaces."""
         return self.logits(self.encode_texts(texts))
 
 
 def opened(folder: str) -> Teacher:
-    """:func:`load_finished` by its folder's name: another process opens it so."""
+    """:func:`load_finished` by the folder's name. Another process can call it."""
     return load_finished(from_folder(folder, Path(folder)))
 
 
 def load_finished(checkpoint: Checkpoint) -> Teacher:
-    """A teacher of texts or of words, as our fine-tuning saved it; UserError where it is none."""
+    """A teacher of texts or of words that our fine-tuning saved. UserError if it is not one."""
     of_words = (checkpoint.manifest() or {}).get("tagging", False)
     return (TaggingTeacher if of_words else Teacher).load_finished(checkpoint)

@@ -1,4 +1,4 @@
-"""What a teacher's updates learn from gold: for each batch the labels in the shape of the logits."""
+"""What a teacher learns from gold: the labels of each batch, in the shape of the logits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kd_keras.text.windows import PerPiece
 @dataclass(frozen=True)
 class Targets:
     """Attributes:
-    values: labels of each row, as in Rows; of words, their tags where their first pieces are, −1 elsewhere.
+    values: labels of each row, as in Rows. A tagging has its tags at the first pieces of words, and −1 elsewhere.
     spec: of a batch of them.
     """
 
@@ -24,7 +24,7 @@ class Targets:
     spec: tf.TensorSpec
 
     def __call__(self, rows: np.ndarray, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """Those of ``rows``, which ``batch`` has in this order."""
+        """The targets of ``rows``, which ``batch`` has in this order."""
         if isinstance(self.values, PerPiece):
             return self.values.padded(rows, batch["input_ids"].shape[1])
         return self.values[rows]

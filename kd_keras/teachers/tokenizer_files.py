@@ -1,6 +1,6 @@
-"""A checkpoint's tokenizer, as its files describe it: followed exactly, or refused by name (no TensorFlow import).
+"""A checkpoint's tokenizer as its files describe it: followed exactly, or refused by name. Imports no TensorFlow.
 
-vocab.txt or tokenizer.json has the pieces; tokenizer_config.json, then tokenizer.json, say how text is split.
+vocab.txt or tokenizer.json has the pieces. tokenizer_config.json, and then tokenizer.json, say how text is split.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ BACKEND = "tokenizer.json"
 _SPECIAL_MAP, _ADDED = "special_tokens_map.json", "added_tokens.json"
 OPTIONAL = (SETTINGS, BACKEND, _SPECIAL_MAP, _ADDED)
 
-# Classes of transformers that are BertTokenizer under another name.
+# Classes of transformers that equal BertTokenizer under another name.
 _CLASSES = {
     f"{name}Tokenizer{fast}" for name in ("Bert", "DistilBert", "Electra", "MobileBert") for fast in ("", "Fast")
 }
-# This one does what tokenizer.json says.
+# This class follows tokenizer.json.
 _BACKEND_CLASS = "PreTrainedTokenizerFast"
 _NAMES = {"pad_token": PAD, "unk_token": UNK, "cls_token": CLS, "sep_token": SEP, "mask_token": MASK}
-# Settings of BertTokenizer and its heirs → the only value that is followed.
+# Settings of BertTokenizer and its subclasses → the only value that is supported.
 _FIXED = {
     "do_basic_tokenize": True, "do_word_tokenize": True, "do_subword_tokenize": True, "clean_text": True,
     "word_tokenizer_type": "basic", "subword_tokenizer_type": "wordpiece", "wordpieces_prefix": "##",
 }  # fmt: skip
-# In a vocabulary with more pieces with capitals than this share, text keeps its case.
+# If more than this share of the pieces has capitals, text keeps its case.
 _CASED = 0.01
 
 
@@ -48,14 +48,14 @@ class TokenizerFiles:
     """What the files say.
 
     Attributes:
-      pieces: the vocabulary; a piece's place is its id.
-      lowercase, strip_accents, tokenize_chinese_chars: of ``WordPiece``.
-      longest: most tokens a text may have, or None where that is not said.
-      notes: what a reader of the screen should know.
-      unigram: of a Unigram, the score of each piece and the tokenizer's other parts; None of a WordPiece.
-      rows: which row of the checkpoint's embeddings each piece has; None: its own number.
+      pieces: the vocabulary. A piece's index is its id.
+      lowercase, strip_accents, tokenize_chinese_chars: as in ``WordPiece``.
+      longest: the most tokens of a text, or None if the files do not say.
+      notes: what the screen should say.
+      unigram: a Unigram's scores of pieces and its other parts. None for a WordPiece.
+      rows: the row of the checkpoint's embeddings for each piece. None: the piece's own number.
       own: a tokenizer that is neither BERT's WordPiece nor its Unigram.
-      inputs: what the checkpoint's model reads.
+      inputs: the inputs of the checkpoint's model.
     """
 
     pieces: tuple[str, ...]
@@ -85,20 +85,20 @@ class TokenizerFiles:
 
     @property
     def is_wordpiece(self) -> bool:
-        """Whether a student can have its pieces: phones know WordPiece alone."""
+        """Whether a student can use its pieces. Phones know only WordPiece."""
         return self.unigram is None if self.own is None else self.own.is_wordpiece
 
     @property
     def is_cut(self) -> bool:
-        """Whether :meth:`cut` leaves pieces out: of a Unigram, whose vocabulary is mostly of many languages."""
+        """Whether :meth:`cut` leaves pieces out. It does for a Unigram, whose vocabulary mostly has many languages."""
         return self.unigram is not None or (self.own is not None and self.own.model["type"] == "Unigram")
 
     def splitting(self) -> dict[str, Any]:
-        """For keys: how text is split, where it is not as ``lowercase`` alone would have it."""
+        """For keys: how text is split, if ``lowercase`` alone does not say it."""
         return {"tokenizer": Unigram.kind} if self.unigram is not None else self.tokenizer(3).splitting()
 
     def cut(self, texts: Iterable[str]) -> TokenizerFiles:
-        """Of a Unigram only what ``texts`` use; see :func:`used_pieces`."""
+        """A Unigram with only the pieces that ``texts`` use (:func:`used_pieces`)."""
         if self.own is not None:
             if not self.is_cut:
                 return self
@@ -123,7 +123,7 @@ def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
       config: the checkpoint's config.json.
 
     Raises:
-      UserError: there is none, it is of another kind than the model's, or it has a setting that is not followed.
+      UserError: there is none, its kind is not the model's, or a setting is not supported.
     """
     settings, special, added = (_object(folder / name) for name in (SETTINGS, _SPECIAL_MAP, _ADDED))
     backend = _object(folder / BACKEND)
@@ -140,7 +140,7 @@ def read_tokenizer(what: str, folder: Path, config: Mapping) -> TokenizerFiles:
     _check_class(where, settings, config, bool(backend))
     for key, followed in _FIXED.items():
         if settings.get(key) not in (None, followed):
-            raise UserError(f"{where}/{SETTINGS} says {key} {settings[key]!r}; only {followed!r} is followed")
+            raise UserError(f"{where}/{SETTINGS} says {key} {settings[key]!r}; only {followed!r} is supported")
     _check_special(where, settings, special)
     normalizer = _checked_normalizer(f"{where}/{BACKEND}", backend) if backend else {}
     pieces = _pieces(where, folder, backend)
@@ -174,7 +174,7 @@ def _check_class(where: str, settings: Mapping, config: Mapping, has_backend: bo
             continue
         if name not in _CLASSES and not (name == _BACKEND_CLASS and has_backend):
             raise UserError(
-                f"{where}/{place} says tokenizer_class {name!r}, which splits text otherwise than BertTokenizer; take "
+                f"{where}/{place} says tokenizer_class {name!r}, which splits text differently from BertTokenizer; use "
                 "a checkpoint with BERT's own WordPiece"
             )
         return
@@ -192,13 +192,13 @@ def _check_special(where: str, settings: Mapping, special: Mapping) -> None:
     for key, expected in _NAMES.items():
         said = _content(settings.get(key, special.get(key)))
         if said not in (None, expected):
-            raise UserError(f"{where} says {key} {said!r}; only {expected} is followed")
+            raise UserError(f"{where} says {key} {said!r}; only {expected} is supported")
 
 
 def _check_added(
     where: str, pieces: tuple[str, ...], settings: Mapping, special: Mapping, added: Mapping, backend: Mapping
 ) -> None:
-    """Added tokens are cut out of a text before it is split: none are followed but the five of BERT."""
+    """Refuses added tokens except BERT's five. They would be cut out of a text before it is split."""
     decoder = _dict(settings.get("added_tokens_decoder"))
     tokens = [
         *added,
@@ -209,8 +209,8 @@ def _check_added(
     ]
     if others := [str(t) for t in dict.fromkeys(tokens) if t not in SPECIAL]:
         raise UserError(
-            f"{where}: the tokenizer has added tokens, which are not followed: {', '.join(others[:5])}"
-            f"{', …' if len(others) > 5 else ''}; take a checkpoint without them"
+            f"{where}: the tokenizer has added tokens, which are not supported: {', '.join(others[:5])}"
+            f"{', …' if len(others) > 5 else ''}; use a checkpoint without them"
         )
     ids = [(token, i) for token, i in added.items()]
     ids += [(_content(t), int(i)) for i, t in decoder.items() if str(i).isdecimal()]
@@ -218,12 +218,12 @@ def _check_added(
     for token, number in ids:
         if number != pieces.index(token):
             raise UserError(
-                f"{where}: {token} is added as number {number}, and number {pieces.index(token)} in the vocabulary"
+                f"{where}: {token} is added as number {number}, but is number {pieces.index(token)} in the vocabulary"
             )
 
 
 def _checked_normalizer(path: str, backend: Mapping) -> Mapping:
-    """The normalizer of a tokenizer.json that is BERT's; UserError where it is another."""
+    """The normalizer of a tokenizer.json, if it is BERT's. UserError if it is another."""
     model, normalizer, split = (_dict(backend.get(k)) for k in ("model", "normalizer", "pre_tokenizer"))
     kinds = {"model": model, "normalizer": normalizer, "pre_tokenizer": split}
     for (part, said), expected in zip(kinds.items(), ("WordPiece", "BertNormalizer", "BertPreTokenizer"), strict=True):
@@ -234,7 +234,7 @@ def _checked_normalizer(path: str, backend: Mapping) -> Mapping:
     for said, wanted in ((model, fixed), (normalizer, {"clean_text": True})):
         for key, followed in wanted.items():
             if said.get(key, followed) != followed:
-                raise UserError(f"{path}: says {key} {said[key]!r}; only {followed!r} is followed")
+                raise UserError(f"{path}: says {key} {said[key]!r}; only {followed!r} is supported")
     return normalizer
 
 
@@ -255,7 +255,7 @@ def _pieces(where: str, folder: Path, backend: Mapping) -> tuple[str, ...]:
     elif inside is not None:
         pieces, source = inside, folder / BACKEND
     else:
-        raise UserError(f"{where} has no vocab.txt and no {BACKEND} (expected a BERT checkpoint's folder)")
+        raise UserError(f"{where} has no vocab.txt and no {BACKEND}; expected the folder of a BERT checkpoint")
     lacking = [token for token in SPECIAL if token not in pieces]
     if lacking or pieces[0] != PAD:
         raise UserError(
@@ -264,12 +264,12 @@ def _pieces(where: str, folder: Path, backend: Mapping) -> tuple[str, ...]:
         )
     if len(set(pieces)) != len(pieces):
         number = next(n for n, piece in enumerate(pieces) if pieces.index(piece) != n)
-        raise UserError(f"{source}, line {number + 1}: {pieces[number]!r} stands on two lines")
+        raise UserError(f"{source}, line {number + 1}: {pieces[number]!r} is on two lines; expected each piece once")
     return pieces
 
 
 def _lowercase(settings: Mapping, normalizer: Mapping, pieces: tuple[str, ...]) -> tuple[bool, tuple[str, ...]]:
-    """Whether text is lower-cased, and a note where the vocabulary speaks against it or decides it."""
+    """Whether text is lower-cased, and a note if the vocabulary contradicts or decides it."""
     capitals = [p for p in pieces if p not in SPECIAL and not p.startswith("[unused") and p != p.lower()]
     cased = len(capitals) > _CASED * len(pieces)
     lowercase = settings.get("do_lower_case")
@@ -279,7 +279,7 @@ def _lowercase(settings: Mapping, normalizer: Mapping, pieces: tuple[str, ...]) 
         if not cased:
             return True, ()
         return False, (
-            f"no file says do_lower_case; as the vocabulary has capitals ({capitals[0]}), text keeps its case",
+            f"no file says do_lower_case; the vocabulary has capitals ({capitals[0]}), so text keeps its case",
         )
     if lowercase and cased:
         return True, (

@@ -1,4 +1,4 @@
-"""The tensors of weight files, by their headers: safetensors, whole or in shards, and Keras' h5; never a pickle."""
+"""The tensors of weight files, found by their headers: safetensors, whole or in shards, and Keras' h5. No pickle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.reading import refuse_lfs_pointer
 
 INDEX = "model.safetensors.index.json"
-# Levels that torch's wrappers put anywhere into a name, and the last level of a name as others spell it.
+# Levels that torch's wrappers insert into names, and the last level of a name in other spellings.
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _SPELLINGS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight", "embedding": "weight",
               "scale": "weight"}  # fmt: skip
@@ -22,7 +22,7 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor called ``name``, in ``file`` at ``place``; ``shape`` is PyTorch's: dense is (outputs, inputs)."""
+    """A tensor called ``name``, in ``file`` at ``place``. ``shape`` is PyTorch's: dense is (outputs, inputs)."""
 
     file: Path
     name: str
@@ -33,7 +33,7 @@ class Tensor:
 
 
 def canonical(name: str) -> tuple[str, bool]:
-    """A tensor's name with dots, without wrappers, spelled as PyTorch's; and whether the tensor is transposed.
+    """A tensor's name with dots, without wrappers, in PyTorch's spelling, and whether the tensor is transposed.
 
     >>> canonical("module.bert/encoder/layer_._0/output/dense/kernel:0")
     ('bert.encoder.layer.0.output.dense.weight', True)
@@ -49,18 +49,18 @@ def files_of(file: Path, what: str) -> list[Path]:
     """The files that hold the tensors: the shards of an index, or ``file`` itself.
 
     Raises:
-      UserError: the index is none, or names a file that is missing or elsewhere.
+      UserError: the index is invalid, or names a file that is missing or elsewhere.
     """
     if file.name != INDEX:
         return [file]
     shards = shards_named(file, what)
     if missing := next((s for s in shards if not (file.parent / s).is_file()), None):
-        raise UserError(f"{what}: {file} names {missing}, which is not there; get all {len(shards)} shards")
+        raise UserError(f"{what}: {file} names {missing}, which does not exist; get all {len(shards)} shards")
     return [file.parent / shard for shard in shards]
 
 
 def shards_named(file: Path, what: str) -> list[str]:
-    """Names of the files that an index names, in its own folder all; UserError where it is none."""
+    """Names of the files in an index, all in its own folder. UserError if it is no index."""
     index = files.read_json(file)
     named = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(named, dict) or not named or not all(isinstance(f, str) for f in named.values()):
@@ -68,7 +68,7 @@ def shards_named(file: Path, what: str) -> list[str]:
     shards = sorted(set(named.values()))
     for shard in shards:
         if shard != Path(shard).name or "\\" in shard or shard in (".", ".."):
-            raise UserError(f"{what}: {file} names {shard!r}, expected a file in the same folder")
+            raise UserError(f"{what}: {file} names {shard!r}; expected a file in the same folder")
     return shards
 
 
@@ -99,7 +99,7 @@ def _of_safetensors(file: Path) -> list[Tensor]:
     with safe_open(file, "np") as f:
         names = list(f.keys())
         places = {name: name for name in names}
-        # A tensor that is tied to another is saved once: the metadata say under which name.
+        # A tied tensor is saved once. The metadata say under which name.
         places |= {new: old for new, old in (f.metadata() or {}).items() if old in places and new not in places}
         for name, place in places.items():
             part = f.get_slice(place)
@@ -116,7 +116,7 @@ def _of_h5(file: Path) -> list[Tensor]:
     found: list[Tensor] = []
     with h5py.File(file) as f:
         root = f.get("model_weights", f)
-        in_layers = "layer_names" in root.attrs  # Keras has a group for each layer, and the whole names in it
+        in_layers = "layer_names" in root.attrs  # Keras has a group for each layer, which holds whole names
 
         def visit(name: str, value: object) -> None:
             if isinstance(value, h5py.Dataset):
@@ -138,10 +138,10 @@ def read(tensor: Tensor) -> np.ndarray:
             return f[tensor.place][()]
     from safetensors import safe_open
 
-    with safe_open(tensor.file, "np") as f:  # bfloat16 is known to NumPy where TensorFlow is imported
+    with safe_open(tensor.file, "np") as f:  # NumPy knows bfloat16 once TensorFlow is imported
         return f.get_tensor(tensor.place)
 
 
 def one_line(e: Exception) -> str:
-    """What the first line of an error says."""
+    """The first line of an error."""
     return (str(e).strip() or type(e).__name__).splitlines()[0]

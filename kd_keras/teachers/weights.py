@@ -1,7 +1,7 @@
-"""The weights of a checkpoint under its encoder's own names, whoever saved it: whole, or refused (no TensorFlow here).
+"""A checkpoint's weights under its encoder's own names, whole or refused. Imports no TensorFlow.
 
 The names are those of transformers' PyTorch model without a prefix ("encoder.layer.0.output.dense.weight"). They are
-found behind any prefix, in TensorFlow's and Flax' spelling too; what is known about a file comes from its header alone.
+found behind any prefix, also in the spelling of TensorFlow and Flax. Only a file's header is read to find them.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from kd_keras.teachers.weight_files import INDEX, Tensor, canonical, one_line, r
 WEIGHTS = ("model.safetensors", INDEX, "tf_model.h5")
 # Constants of the model, which some versions save.
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
-# BERT's names and other arithmetic: positions begin elsewhere, or the input is another.
+# Encoders with BERT's names but other arithmetic: positions begin elsewhere, or the input differs.
 _OTHERS = ("roberta", "xlm_roberta", "xlmroberta", "camembert", "electra", "deberta", "layoutlm", "ernie", "mpnet")
 
 
 @dataclass(frozen=True)
 class Weights:
-    """An encoder, and a classifier where there is one.
+    """An encoder, and its classifier if there is one.
 
     Attributes:
-      tensors: the encoder's own name → where it lies.
-      prefix: what stands before the names of the encoder in the file.
-      extra: names in the file that nothing here reads.
-      of_words: whether its classifier is one of words, as config.json says.
-      family: what encoder it is.
+      tensors: the encoder's own name → its place in the file.
+      prefix: what the file has before the encoder's names.
+      extra: names in the file that are not read.
+      of_words: whether its classifier is for words, as config.json says.
+      family: the kind of encoder.
     """
 
     tensors: Mapping[str, Tensor]
@@ -45,17 +45,17 @@ class Weights:
 
     @property
     def rows(self) -> dict[str, int]:
-        """vocab_size, max_position_embeddings and perhaps type_vocab_size, as the matrices have them."""
+        """vocab_size, max_position_embeddings and perhaps type_vocab_size, from the shapes of the matrices."""
         return {key: self.tensors[name].shape[0] for key, name in self.family.rows.items()}
 
     @property
     def classes(self) -> int | None:
-        """Outputs of the classifier of texts; None where there is none."""
+        """Outputs of the classifier of texts. None if there is none."""
         return None if self.of_words else self._outputs
 
     @property
     def tags(self) -> int | None:
-        """Outputs of the classifier of words; None where there is none."""
+        """Outputs of the classifier of words. None if there is none."""
         return self._outputs if self.of_words else None
 
     @property
@@ -65,7 +65,7 @@ class Weights:
 
     @property
     def has_pooler(self) -> bool:
-        """Whether what the classifier of texts reads of [CLS] is there: BERT's pooler, or another layer."""
+        """Whether the layer between [CLS] and the classifier of texts exists: BERT's pooler, or another one."""
         return self.family.features[0] in self.tensors
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -87,27 +87,27 @@ class Weights:
             if not np.isfinite(array).all():
                 bad = int((~np.isfinite(array)).sum())
                 raise UserError(
-                    f"{tensor.file}: {bad:,} of {array.size:,} numbers of {tensor.name} are not finite; "
-                    "its training failed, or the file is damaged: take another checkpoint"
+                    f"{tensor.file}: {bad:,} of {array.size:,} numbers of {tensor.name} are not finite, because "
+                    "training failed or the file is damaged; use another checkpoint"
                 )
             out[name] = array.T if tensor.transposed else array
         return out
 
 
 def find_weights(what: str, folder: Path, config: Mapping) -> Weights:
-    """The weights in ``folder``, looked up by their headers.
+    """The weights in ``folder``, found by their headers.
 
     Args:
       what: for errors: "--teacher=NAME".
-      folder: of the checkpoint.
-      config: its config.json, which says layers and widths.
+      folder: the checkpoint's.
+      config: its config.json, which has layers and widths.
 
     Raises:
-      UserError: there are none; or tensors are missing, unexpected, of another shape, or no BERT's.
+      UserError: there are none; or tensors are missing, unexpected, of another shape, or not BERT's.
     """
     file = next((folder / w for w in WEIGHTS if (folder / w).is_file()), None)
     if file is None:
-        pickled = " (pytorch_model.bin is a pickle, which could run code: convert it to safetensors)"
+        pickled = " (pytorch_model.bin is a pickle, which could run code; convert it to safetensors)"
         has_pickle = any(folder.glob("pytorch_model*.bin"))
         raise UserError(f"{what}: {folder} has none of {', '.join(WEIGHTS)}{pickled if has_pickle else ''}")
     found: dict[str, Tensor] = {}
@@ -120,7 +120,7 @@ def find_weights(what: str, folder: Path, config: Mapping) -> Weights:
 
 
 def weights_file(folder: Path) -> Path:
-    """The one of ``WEIGHTS`` that is read."""
+    """The first of ``WEIGHTS`` that exists."""
     return next(folder / w for w in WEIGHTS if (folder / w).is_file())
 
 
@@ -133,7 +133,7 @@ def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping
     sizes = family.sizes(config)
     shapes, width = family.shapes(sizes), sizes["hidden_size"]
     prefix = _prefix(what, file, found, config)
-    read = family.features if set(family.features) <= set(family.pooler) else ()  # of the encoder's own pooler
+    read = family.features if set(family.features) <= set(family.pooler) else ()  # the encoder's own pooler
     taken = {name: found[prefix + name] for name in (*shapes, *read) if prefix + name in found}
     known = {*taken, *_BUFFERS, *family.pooler}
     inside = tuple(f"{prefix}{part}." for part in dict.fromkeys(name.split(".")[0] for name in (*shapes, "pooler.")))
@@ -165,7 +165,7 @@ def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping
     if said := [f"{kind}: {_some(names)}" for kind, names in problems.items() if names]:
         shown = f" behind {prefix!r}" if prefix else ""
         raise UserError(
-            f"{what}: {file} is not the {family.shown} that config.json describes{shown}: {'; '.join(said)}. Take a "
+            f"{what}: {file} is not the {family.shown} that config.json describes{shown}: {'; '.join(said)}. Use a "
             "checkpoint whose weights and config.json belong together"
         )
     used = {t.name for t in taken.values()}
@@ -174,7 +174,7 @@ def _matched(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping
 
 
 def _prefix(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping) -> str:
-    """What stands before most of the encoder's names."""
+    """The prefix of most of the encoder's names."""
     family = family_of(config)
     shapes = family.shapes(family.sizes(config))
     votes = Counter(
@@ -184,22 +184,22 @@ def _prefix(what: str, file: Path, found: Mapping[str, Tensor], config: Mapping)
         raise UserError(f"{what}: {file} has none of {family.shown}'s tensors; it has {_some(list(found))}")
     (best, _), *others = votes.most_common()
     if rival := next((p for p, n in others if n == len(shapes)), None):
-        raise UserError(f"{what}: {file} has two encoders, behind {best!r} and {rival!r}; save one alone")
+        raise UserError(f"{what}: {file} has two encoders, behind {best!r} and {rival!r}; save only one")
     levels = [*best.split("."), *(re.sub(r"^TF|^Flax|For\w+$|Model$", "", a).lower() for a in _architectures(config))]
     if other := next((level for level in levels if level in _OTHERS and level not in family.called), None):
-        raise UserError(f"{what}: {file} and config.json are of {other}, expected {family.shown}")
+        raise UserError(f"{what}: {file} and config.json are of {other}; expected {family.shown}")
     return best
 
 
 def _endings(name: str) -> Iterator[str]:
-    """The name, and what is left of it without its first levels."""
+    """The name, then the name without its first level, and so on."""
     yield name
     for at in re.finditer(r"\.", name):
         yield name[at.end() :]
 
 
 def _before_classifier(prefix: str, found: Mapping[str, Tensor], linear: Sequence[str]) -> str | None:
-    """What stands before the classifier: the encoder's prefix, or this without its last levels."""
+    """The prefix of the classifier: the encoder's, or that without its last levels."""
     levels = prefix.split(".")[:-1]
     outers = ("".join(f"{level}." for level in levels[:n]) for n in range(len(levels), -1, -1))
     return next((outer for outer in outers if any(outer + name in found for name in linear)), None)

@@ -332,12 +332,12 @@ def test_finetune_alone(trained_run, run_verb, tmp_path):
     made = strict_json(made_in / "teacher.json")
     assert (first["code"], again["code"], other["code"], refused["code"]) == (0, 0, 2, 2), first["err"]
     assert "teacher with other settings (teacher_learning_rate: 0.01 there, 0.001 here)" in other["err"]
-    assert onward["code"] == 0 and "was fine-tuned for other data of this task; fine-tuning goes on" in onward["err"]
+    assert onward["code"] == 0 and "was fine-tuned for other data of this task; fine-tuning continues" in onward["err"]
     hint = shlex.split(first["out"].splitlines()[-1].removeprefix("use it: python -m kd_keras.train "))
     small = ["--epochs=1", "--embedding_size=8", "--hidden_size=6", f"--output_dir={tmp_path / 'run'}", "--nobaseline"]
     small += ["--allow_weak_teacher", "--recipe=soft"]  # after one epoch
     (used,) = run_verb("train", [*hint, *small])
-    assert used["code"] == 0 and "it is used as it is" in used["err"], used["err"]
+    assert used["code"] == 0 and "it is used without more training" in used["err"], used["err"]
     assert "Teacher: one, seed 7." in (tmp_path / "run" / "report.md").read_text()
     assert f"dev accuracy {100 * made['dev']['accuracy']:.2f}" in first["out"]
     assert "fine-tuning" in first["err"] and "fine-tuning" not in again["err"]

@@ -57,7 +57,7 @@ def test_another_environment_is_refused(monkeypatch, said):
 
 def test_what_does_not_go_together_is_refused(monkeypatch):
     TeamSettings(workers=2).check()
-    with pytest.raises(UserError, match="^--parallel_students=3: several workers train one student after the other"):
+    with pytest.raises(UserError, match="^--parallel_students=3: several workers train one student after another"):
         TeamSettings(workers=2).check(parallel_students=3)
     two = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(two))

@@ -75,7 +75,7 @@ def test_a_hub_that_refuses_is_quoted_in_one_line(monkeypatch, tmp_path):
             raise failure
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
-        with pytest.raises(UserError, match=r"--teacher=someone/some-bert: config.json cannot be had") as error:
+        with pytest.raises(UserError, match=r"--teacher=someone/some-bert: config.json cannot be downloaded") as error:
             find_checkpoint("someone/some-bert")
         assert "\n" not in str(error.value)
 
@@ -94,14 +94,14 @@ def test_a_folder_that_lacks_a_file_names_it(folder, missing):
 
 def test_pickled_weights_are_refused_with_the_reason(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match="pytorch_model.bin is a pickle, which could run code: convert it to safet"):
+    with pytest.raises(UserError, match="pytorch_model.bin is a pickle, which could run code; convert it to safet"):
         from_folder("x", folder)
 
 
 def test_a_model_that_is_no_bert_is_refused(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "deberta"}))
-    with pytest.raises(UserError, match="model_type 'deberta', expected one of bert, distilbert, electra, ro"):
+    with pytest.raises(UserError, match="model_type 'deberta'; expected one of bert, distilbert, electra, ro"):
         from_folder("x", folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json, line 1, column 2: not JSON"):

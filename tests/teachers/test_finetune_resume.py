@@ -176,7 +176,7 @@ def test_a_loss_that_is_no_number_names_the_flag(checkpoint, toy_data, tmp_path,
     monkeypatch.setattr(
         fine_tuner.FineTuner, "_update_function", lambda self, targets: lambda *batch: np.float32(np.nan)
     )
-    with pytest.raises(UserError, match="teacher's loss is nan: lower --teacher_learning_rate=0.001"):
+    with pytest.raises(UserError, match="teacher's loss is nan; lower --teacher_learning_rate=0.001"):
         fine_tune(checkpoint, toy_data(), SETTINGS, tmp_path / "t")
     assert not (tmp_path / "t").exists()
 

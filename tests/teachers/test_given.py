@@ -139,7 +139,7 @@ def test_a_text_that_comes_twice_has_the_mean_of_its_logits(tmp_path):
     found = read_given([one, two], TASK)
     assert found.texts == 2 and found.of(rows_of(["it is", "dull"])).tolist() == [[1.0, 1.5, 1.0], [1, 0, 0]]
     assert found.notes == [
-        "teacher (given): texts with several signals that differ: 1; each has the mean of its logits"
+        "teacher (given): texts with several signals that differ: 1; each gets the mean of its logits"
     ]
     assert read_given([two, one], TASK).fingerprint == found.fingerprint
 
@@ -160,7 +160,7 @@ GOOD = {"text": "a", "p_bad": 0.5, "p_so-so": 0.25, "p_good": 0.25}
         ([{"text": "a", "p_bad": 1, "p_so-so": 0, "p_god": 0}],
          r"line 1, column 'p_god': the task has no class 'god'; expected one of bad, so-so, good\. Did you mean good"),
         ([{"text": "a", "p_bad": 1, "p_good": 0}], r"line 1: no column 'p_so-so'; each class needs one"),
-        ([{"text": "a", "p_bad": 1, "p_so-so": 0, "p_good": 0, "p_GOOD": 0}], r"columns 'p_good' and 'p_GOOD' are of one"),
+        ([{"text": "a", "p_bad": 1, "p_so-so": 0, "p_good": 0, "p_GOOD": 0}], r"columns 'p_good' and 'p_GOOD' name one class"),
         ([GOOD, GOOD | {"p_good": -0.25}], r"line 2, column 'p_good': expected a probability of 0 or more, found -0.25"),
         ([GOOD, GOOD | {"p_good": float("nan")}], r"line 2, column 'p_good': expected a number, found nan"),
         ([GOOD | {"p_bad": float("inf")}], r"line 1, column 'p_bad': expected a number, found inf"),
@@ -173,12 +173,12 @@ GOOD = {"text": "a", "p_bad": 0.5, "p_so-so": 0.25, "p_good": 0.25}
         ([{"text": "a", "logits": [1, 2, True]}], r"line 1, column 'logits', number 3: expected a number, found True"),
         ([{"text": "a", "logits": "x"}], r"line 1, column 'logits': expected a list of 3 numbers"),
         ([{"text": "a", "logits": {"bad": 1, "good": 2, "soso": 0}}], r"no class 'soso'; .* Did you mean so-so"),
-        ([{"text": "a", "probabilities": {"bad": 1, "good": 2}}], r"column 'probabilities': nothing for class 'so-so'"),
+        ([{"text": "a", "probabilities": {"bad": 1, "good": 2}}], r"column 'probabilities': no number for class 'so-so'"),
         ([{"text": "a", "probabilities": [1, -1, 0]}], r"column 'probabilities', class 'so-so': expected a probability"),
         ([{"text": "a", "label": "goood", "confidence": 1}], r"line 1, column 'label': the task has no class 'goood'"),
         ([{"text": "a", "label": "good", "confidence": 97}], r"line 1, column 'confidence': .* to 1; found 97"),
         ([{"text": "a", "label": "good", "confidence": 0.2}], r"from 0.3333 \(even chances of 3 classes\) to 1; found 0.2"),
-        ([{"text": "a", "label": "good"}], r"says nothing of the classes; its columns are: text, label\. Expected one of"),
+        ([{"text": "a", "label": "good"}], r"has no column about the classes; its columns are: text, label\. Expected one of"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_its_place(tmp_path, objects, said):
@@ -198,7 +198,7 @@ def test_a_row_of_a_parquet_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"a.parquet, row 2, column 'logits': expected 3 numbers"):
         asked(str(tmp_path / "a.parquet"))
     (tmp_path / "b.parquet").write_text("text,logits\n")
-    with pytest.raises(UserError, match=r"b.parquet: is not a Parquet file"):
+    with pytest.raises(UserError, match=r"b.parquet: cannot be read as a Parquet file"):
         asked(str(tmp_path / "b.parquet"))
 
 
@@ -208,7 +208,7 @@ def test_a_row_of_a_parquet_file_is_named(tmp_path):
         ({}, "expected probabilities, or label and confidence"),
         ({"probabilities": [[0.5, 0.5]]}, r"shape \(1, 2\); expected \(rows, 3\)"),
         ({"probabilities": [[1, 0, 0], [0.5, -0.5, 1]]}, "row 1 has"),
-        ({"probabilities": [{"bad": 1, "good": 0}]}, "row 0: nothing for class 'so-so'"),
+        ({"probabilities": [{"bad": 1, "good": 0}]}, "row 0: no probability of class 'so-so'"),
         ({"label": ["gud"], "confidence": [1]}, "row 0: no class 'gud'; .* Did you mean good"),
         ({"label": ["good"], "confidence": [1, 1]}, "1 labels, but 2 confidences"),
     ],

@@ -111,13 +111,13 @@ def test_a_new_classifier_is_said_and_needs_fine_tuning(folder, toy_data, tmp_pa
     save_file({n: a for n, a in tensors.items() if "classifier" not in n and "pooler" not in n},
               folder / "model.safetensors")  # fmt: skip
     checkpoint = find_checkpoint(str(folder))
-    with pytest.raises(UserError, match=r"has no classifier of 2 outputs \(none\), and --teacher_epochs=0"):
+    with pytest.raises(UserError, match=r"has no classifier of 2 outputs \(it has none\), and --teacher_epochs=0"):
         fine_tune(checkpoint, data, AS_IT_IS, tmp_path / "a")
     with pytest.raises(UserError, match="has no pooler, which --teacher_pooling=cls reads"):
         fine_tune(checkpoint, data, replace(AS_IT_IS, teacher_start="probe"), tmp_path / "a")
     fine_tune(checkpoint, data, replace(AS_IT_IS, teacher_epochs=0.01), tmp_path / "b")
     said = capsys.readouterr().err
-    assert "a new classifier of 2 outputs is drawn, as the checkpoint has none" in said
+    assert "a new classifier of 2 outputs is drawn, because the checkpoint has none" in said
     assert "has no pooler; a new one is drawn" in said
 
 

@@ -61,7 +61,9 @@ def test_a_finished_teacher_reads_as_it_learned_to(checkpoint, toy_data, tmp_pat
     )
     for flag, value, learned in (("teacher_truncation", "head_tail", "tail"), ("teacher_max_length", 9, "6")):
         asked = replace(TeacherSettings(), **{flag: value})
-        with pytest.raises(UserError, match=f"--{flag}={value}: .* was fine-tuned with {learned} and is used as it is"):
+        with pytest.raises(
+            UserError, match=f"--{flag}={value}: .* was fine-tuned with {learned} and is not trained again"
+        ):
             fine_tune(made, data, asked, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

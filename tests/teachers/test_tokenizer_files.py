@@ -148,7 +148,7 @@ def test_both_vocabularies_must_agree(folder):
         ({"model__continuing_subword_prefix": "@@"}, "continuing_subword_prefix '@@'"),
         ({"model__max_input_chars_per_word": 20}, "max_input_chars_per_word 20"),
         ({"model__vocab": {"[PAD]": 0, "[UNK]": 2}}, "numbered from 0 without gaps"),
-        ({"added_tokens__": [{"id": 900, "content": "<user>"}]}, "added tokens, which are not followed: <user>"),
+        ({"added_tokens__": [{"id": 900, "content": "<user>"}]}, "added tokens, which are not supported: <user>"),
     ],
 )
 def test_another_tokenizer_json_is_refused_by_name(folder, changes, said):
@@ -166,12 +166,12 @@ def test_another_tokenizer_json_is_refused_by_name(folder, changes, said):
         ({"word_tokenizer_type": "mecab"}, "word_tokenizer_type 'mecab'; only 'basic'"),
         ({"subword_tokenizer_type": "character"}, "subword_tokenizer_type 'character'"),
         ({"do_basic_tokenize": False}, "do_basic_tokenize False"),
-        ({"never_split": ["film"]}, "added tokens, which are not followed: film"),
-        ({"cls_token": "<s>"}, r"cls_token '<s>'; only \[CLS\] is followed"),
+        ({"never_split": ["film"]}, "added tokens, which are not supported: film"),
+        ({"cls_token": "<s>"}, r"cls_token '<s>'; only \[CLS\] is supported"),
         ({"pad_token": {"content": "<pad>"}}, "pad_token '<pad>'"),
-        ({"additional_special_tokens": ["[E1]"]}, r"not followed: \[E1\]"),
-        ({"added_tokens_decoder": {"99": {"content": "<url>"}}}, "not followed: <url>"),
-        ({"added_tokens_decoder": {"9": {"content": "[MASK]"}}}, r"\[MASK\] is added as number 9, and number 4"),
+        ({"additional_special_tokens": ["[E1]"]}, r"not supported: \[E1\]"),
+        ({"added_tokens_decoder": {"99": {"content": "<url>"}}}, "not supported: <url>"),
+        ({"added_tokens_decoder": {"9": {"content": "[MASK]"}}}, r"\[MASK\] is added as number 9, but is number 4"),
     ],
 )
 def test_settings_that_are_not_followed_are_refused_by_name(folder, told, said):
@@ -182,7 +182,7 @@ def test_settings_that_are_not_followed_are_refused_by_name(folder, told, said):
 
 def test_other_files_with_added_tokens_and_classes_are_refused(folder):
     (folder / "added_tokens.json").write_text('{"<ent>": 70}')
-    with pytest.raises(UserError, match="not followed: <ent>"):
+    with pytest.raises(UserError, match="not supported: <ent>"):
         from_folder("x", folder)
     (folder / "added_tokens.json").unlink()
     (folder / "special_tokens_map.json").write_text('{"unk_token": "<unk>"}')
@@ -201,7 +201,7 @@ def test_other_files_with_added_tokens_and_classes_are_refused(folder):
         ([p for p in PIECES if p != "[SEP]"], r"vocab.txt has no \[SEP\]"),
         (["a", *(p for p in PIECES if p != "a")], r"has \[PAD\] as number 1, expected 0"),
         ([*PIECES, "film"], f"line {len(PIECES) + 1}: 'film' stands on two lines"),
-        ([*PIECES, "more", "and", "more and"], f"a vocabulary of {len(PIECES) + 3} pieces and embeddings of"),
+        ([*PIECES, "more", "and", "more and"], f"a vocabulary of {len(PIECES) + 3} pieces, but embeddings of"),
     ],
 )
 def test_a_vocabulary_that_does_not_fit_is_refused(folder, pieces, said):

@@ -225,7 +225,7 @@ def test_a_config_of_another_size_is_refused(folder, config):
         ({"is_decoder": True}, "is_decoder True; only False"),
         ({"hidden_size": "16"}, "hidden_size '16', expected a whole number"),
         ({"num_hidden_layers": 0}, "num_hidden_layers 0"),
-        ({"num_attention_heads": 3}, "num_attention_heads 3 does not divide"),
+        ({"num_attention_heads": 3}, "expected a multiple of num_attention_heads 3"),
         ({"model_type": "deberta"}, "model_type 'deberta'"),
         ({"architectures": ["RobertaForSequenceClassification"]}, "are of roberta"),
     ],
@@ -280,7 +280,7 @@ def test_shards_are_read_and_each_is_in_the_key(folder, arrays, state):
     write(folder, changed, second)
     assert from_folder("x", folder).weights_sha256 != before
     (folder / second).unlink()
-    with pytest.raises(UserError, match=f"names {second}, which is not there; get all 2 shards"):
+    with pytest.raises(UserError, match=f"names {second}, which does not exist; get all 2 shards"):
         from_folder("x", folder)
 
 

@@ -6,9 +6,8 @@
     student = kd.build_student(kd.StudentSettings(), matrix, outputs=2, seed=1)
     kd.Distiller(student, [kd.objectives.LogitMSE()])
 
-The names below are handed on when they are asked for: importing the package imports neither TensorFlow nor Keras. A
-saved student holds only built-in Keras layers, so ``keras.saving.load_model("student.keras")`` needs nothing of this
-package.
+The names below are imported when they are used, so importing the package imports neither TensorFlow nor Keras. A saved
+student holds only built-in Keras layers. ``keras.saving.load_model("student.keras")`` needs nothing of this package.
 """
 
 import re
@@ -18,7 +17,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# "-m" is Python's name for a command that it is about to import, which takes a moment.
+# Python passes "-m" while it looks for a command to import, which takes a moment.
 if sys.argv[:1] == ["-m"] and any(re.match(r"(-m)?kd_keras(\.|$)", word) for word in sys.orig_argv):
     import os
     import signal
@@ -26,7 +25,7 @@ if sys.argv[:1] == ["-m"] and any(re.match(r"(-m)?kd_keras(\.|$)", word) for wor
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
-# Public name → where it stands: "module:name", or a module that is handed on whole.
+# Public name → "module:name", or a whole module.
 _PUBLIC = {
     "Distiller": "distill.distiller:Distiller",
     "Runner": "deploy.runner:Runner",
@@ -46,7 +45,7 @@ __all__ = ["__version__", *_PUBLIC]
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'kd_keras' has no attribute {name!r}; it hands on {', '.join(_PUBLIC)}")
+        raise AttributeError(f"module 'kd_keras' has no attribute {name!r}; it has {', '.join(_PUBLIC)}")
     module, _, inside = _PUBLIC[name].partition(":")
     try:
         found = import_module(f"kd_keras.{module}")

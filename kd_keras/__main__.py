@@ -30,16 +30,16 @@ def commands() -> dict[str, str]:
 
 
 def overview(called: str) -> str:
-    """Every command with what it does; ``called`` is how the user calls this one."""
+    """Every command with its purpose. ``called`` is the name by which the user calls this one."""
     known = commands()
     width = max(map(len, known))
     lines = [f"  {name:<{width}}  {about}" for name, about in known.items()]
-    return "\n".join([f"{called} COMMAND …", "", *lines, "", f"{called} COMMAND --help says what a command reads."])
+    return "\n".join([f"{called} COMMAND …", "", *lines, "", f"{called} COMMAND --help lists the flags of a command."])
 
 
 def main() -> None:
     """Runs the command that the first argument names, as ``python -m kd_keras.COMMAND`` does."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # until the command has set its own
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # until the command sets its own handler
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     name = sys.argv[1] if len(sys.argv) > 1 else "help"
     if name in _HELP:
@@ -48,7 +48,7 @@ def main() -> None:
     known = sorted(_files())
     if name not in known:
         hint = did_you_mean(name, known) or f" There are {', '.join(known)}."
-        print(f"error: {name}: no such command.{hint}", file=sys.stderr)
+        print(f"error: {name}: there is no such command.{hint}", file=sys.stderr)
         sys.exit(2)
     del sys.argv[1]
     runpy.run_module(f"kd_keras.{name}", run_name="__main__", alter_sys=True)

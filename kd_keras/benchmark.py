@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     pages.write(report, folder, shlex.join(["python", "-m", "kd_keras.benchmark", *sys.argv[1:]]))
     show(pages.screen(report), sys.stdout)
     print(f"\n{pages.phone_lines(report)}", flush=True)
-    say(f"\nall of it: {folder / pages.PAGE}")
+    say(f"\nthe whole report: {folder / pages.PAGE}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 python -m kd_keras.compress --model_dir=RUN --output_dir=RUN2 --sparsity=0.5
 python -m kd_keras.compress --model_dir=RUN --output_dir=RUN3 --method=cluster
 
-The student goes on following the signals in RUN. Every command takes the new
-folder. It saves bytes once packed: a download, or an .apk that packs its
-assets. The files themselves stay as large, and TensorFlow Lite computes with
-zeros as with other numbers: expect no speed. A command that was stopped begins
-anew.
+The student continues to follow the signals in RUN. Every command takes the new
+folder. It saves bytes only when packed: in a download, or in an .apk that packs
+its assets. The files keep their size, and TensorFlow Lite computes with zeros
+as with other numbers, so expect no speed. A command that was stopped begins
+again from the start.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     cli.import_tensorflow()
     results, steps = compressor.run(plan), with_student(FLAGS.output_dir, plan.run.task)
     show(f"{verdict(results)}\n\n{for_screen(steps)}\n", sys.stdout)
-    print(table(results), flush=True)  # in columns of its own
+    print(table(results), flush=True)  # the table has its own columns
     show(f"\nreport: {plan.out.report}", sys.stdout)
 
 

@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
 
 
 def _opened() -> tuple[str, Task, Callable[[], Any]]:
-    """What was named, its task, and its runners, which import TensorFlow where it is needed."""
+    """The name of the model, its task, and its runners, which import TensorFlow only if they need it."""
     from kd_keras.deploy.runner import Runner, require_export
     from kd_keras.runs.finished import FinishedRun
 
@@ -99,7 +99,7 @@ def _opened() -> tuple[str, Task, Callable[[], Any]]:
 
 
 def _similarity(where: str, task: Task, runners: Callable[[], Any], how: FileSettings) -> None:
-    """Of a universal student, which has no labels of its own to be scored on."""
+    """Scores a universal student on pairs, because it has no labels."""
     from kd_keras.deploy import vectors
 
     vectors.require_encoder(task, where)
@@ -115,7 +115,7 @@ def _similarity(where: str, task: Task, runners: Callable[[], Any], how: FileSet
 
 
 def _tagging(runner: Any, rows: Rows) -> dict[str, Any]:
-    """Scores of a tagger, which are shown as tables too."""
+    """Scores of a tagger. They are printed as tables too."""
     from kd_keras.deploy import tagging
     from kd_keras.deploy.runner import always_answers
 

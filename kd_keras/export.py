@@ -68,11 +68,11 @@ def main(argv: list[str]) -> None:
 
 
 def _for_an_app(made: Collection[str], run: FinishedRun) -> str:
-    """Which of the files go into an app."""
+    """Says which of the files go into an app."""
     from kd_keras.formats import mediapipe
     from kd_keras.formats.format import EXPORTS
 
-    names = {Path(file).name for file in made}  # of another arm they begin with its folder
+    names = {Path(file).name for file in made}  # the files of another arm begin with its folder
     beside = "vocab.txt and labels.txt" if run.task.labels else "vocab.txt"
     ways = [f"loop_dynamic.tflite with {beside} (docs/android.md)"] if "loop_dynamic.tflite" in names else []
     if "dynamic.tflite" in names and not mediapipe.why_not(run.task, run.tokenizer, EXPORTS["tflite_dynamic"]):

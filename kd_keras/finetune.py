@@ -2,7 +2,8 @@
 
 python -m kd_keras.finetune --output_dir=DIR [--task=NAME] [--teacher=NAME]
 
-train takes it by --teacher=DIR. A killed command goes on where it was.
+train takes the teacher by --teacher=DIR. A killed command continues where it
+was.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> None:
     packages.require("finetune", "teacher")
     folder = Path(flags.FLAGS.output_dir)
     if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
-        raise UserError(f"--output_dir={folder}: exists and holds no teacher of ours; choose another folder")
+        raise UserError(f"--output_dir={folder}: exists, but holds no teacher of finetune; choose another folder")
     check_output_dir(folder)
     together = from_flags(TeamSettings)
     together.check()
@@ -65,7 +66,7 @@ def main(argv: list[str]) -> None:
     if (folder / MANIFEST).is_file():
         there = files.read_json(folder / MANIFEST).get("key") or {}
         here = teacher_key(checkpoint, data, settings)
-        if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # is taken as it is
+        if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # it is not trained again
             here = checkpoint.manifest()["key"]
         files.refuse_other(folder, "teacher", there, here)
     with workers(together.workers):

@@ -3,7 +3,7 @@
 python -m kd_keras.label --teacher_dir=DIR --input=FILE --output_dir=DIR
 python -m kd_keras.label --teacher_dir=DIR --input=FILE --output=FILE.jsonl
 
-A killed command goes on where it was.
+A killed command continues where it was.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def main(argv: list[str]) -> None:
     settings, how = from_flags(LabelSettings), from_flags(FileSettings)
     cli.required(teacher_dir="a fine-tuned teacher", input="the text to label")
     if not FLAGS.output_dir and not FLAGS.output:
-        raise UserError("--output_dir=DIR or --output=FILE.jsonl is needed: where the signals go")
+        raise UserError("give --output_dir=DIR or --output=FILE.jsonl for the signals")
     packages.require("label", "teacher")
     cluster = from_flags(ClusterSettings)
     cluster.check()
     from_flags(DeviceSettings).take(cluster.on_cpus)
     settings.check_machine()
     if settings.hidden == WORD:
-        raise UserError(f"--hidden={WORD}: only train keeps states of words, in the numbers of its own text")
+        raise UserError(f"--hidden={WORD}: only train stores states of words; use cls, mean or none")
     checkpoint = find_checkpoint(FLAGS.teacher_dir)
     made = checkpoint.manifest()
     if not made or "key" not in made:
@@ -74,7 +74,7 @@ def main(argv: list[str]) -> None:
             f"--teacher_dir={FLAGS.teacher_dir}: not fine-tuned by finetune or train (no finished teacher.json)"
         )
     if made.get("tagging") and settings.hidden != "none":
-        raise UserError(f"--hidden={settings.hidden}: {FLAGS.teacher_dir} tags words, and has no vector of a sentence")
+        raise UserError(f"--hidden={settings.hidden}: {FLAGS.teacher_dir} tags words and has no vector of a sentence")
     if FLAGS.output:
         _check_output(FLAGS.output, settings, made)
     folder = Path(FLAGS.output_dir or f"{FLAGS.output}.signals")
@@ -89,7 +89,7 @@ def main(argv: list[str]) -> None:
     else:
         rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True, files=how)
     if not len(rows):
-        raise UserError(f"--input={FLAGS.input}: holds no text")
+        raise UserError(f"--input={FLAGS.input}: holds no text; expected at least one line that is not blank")
 
     cli.import_tensorflow()
     tell()
@@ -110,18 +110,18 @@ def main(argv: list[str]) -> None:
 
 
 def _check_output(path: str, settings: LabelSettings, made: dict) -> None:
-    """Whether ``--output`` can be written, and holds what is asked for."""
+    """Refuses ``--output`` if it cannot be written, or cannot hold what the flags ask for."""
     if made.get("tagging"):
         raise UserError(f"--output={path}: {FLAGS.teacher_dir} tags words; expected --output_dir=DIR")
     if settings.hidden != "none" and not FLAGS.output_dir:
-        raise UserError(f"--hidden={settings.hidden}: --output has logits alone; add --output_dir=DIR")
+        raise UserError(f"--hidden={settings.hidden}: --output holds only logits; add --output_dir=DIR")
     if not path.endswith(".jsonl"):
         raise UserError(f"--output={path}: expected a name that ends in .jsonl")
     check_output(path, "--output", {"--input": FLAGS.input})
 
 
 def _words(path: str, labels: list[str], how: FileSettings) -> Rows:
-    """The words of a file for a teacher of words."""
+    """The words of a file, for a teacher of words."""
     task = tagging("label", [name.removeprefix("B-") for name in labels[1::2]], (), "what the teacher tags")
     return read_texts(path, FLAGS.text_column, task=task, files=how)
 

@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.deploy.runner import Runner
     from kd_keras.runs.finished import FinishedRun
 
-    # A run is opened before TensorFlow is imported, which takes seconds.
+    # The run is opened first, because importing TensorFlow takes seconds.
     opened = Runner.load_file(FLAGS.model) if FLAGS.model else FinishedRun.open(FLAGS.model_dir)
     if not FLAGS.model:
         packages.require(f"--model_dir={FLAGS.model_dir}", "train")
@@ -79,7 +79,7 @@ def main(argv: list[str]) -> None:
     task = opened.task
     if task.is_text:
         where = FLAGS.model or FLAGS.model_dir
-        raise UserError(f"{where}: gives vectors and no labels; python -m kd_keras.embed asks it")
+        raise UserError(f"{where}: gives vectors instead of labels; use python -m kd_keras.embed")
     _check_pair(task, texts)
     if FLAGS.top_k is not None and (task.is_regression or task.is_tagging):
         where, gives = FLAGS.model or FLAGS.model_dir, "entities" if task.is_tagging else "one number"
@@ -117,7 +117,7 @@ def _check_pair(task: Task, texts: list[str]) -> None:
     elif texts and (len(texts) != 1 or FLAGS.text_b is None):
         raise UserError(f'{model} reads pairs (task {task.name}): give one text and --text_b="…", or --input=FILE')
     elif FLAGS.input and FLAGS.text_b is not None:
-        raise UserError("--text_b goes with a text as argument; with --input, --text_b_column names a column")
+        raise UserError("--text_b belongs to a text argument; with --input, --text_b_column names a column")
 
 
 if __name__ == "__main__":

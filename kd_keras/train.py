@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
     together.check(flags.FLAGS.parallel_students)
     from_flags(DeviceSettings).take(together.on_cpus or cluster.on_cpus)
     if not flags.FLAGS.teacher_signals:
-        find_checkpoint(flags.FLAGS.teacher)  # an unknown one is refused before data are read
+        find_checkpoint(flags.FLAGS.teacher)  # an unknown teacher is refused before data are read
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row)
     said = flags_text(flags.FLAGS, _SETTINGS)
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
         warm=warm,
         cluster=cluster,
     )
-    run = check(job)  # before TensorFlow is imported, which takes seconds
+    run = check(job)  # comes first, because importing TensorFlow takes seconds
 
     cli.import_tensorflow()
     tell()
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
 
     with workers(together.workers):
         metrics = distil(run)
-    if not metrics:  # this process has helped another one
+    if not metrics:  # another process writes the results
         return
     show(f"\n{metrics['screen']}\n\nreport: {run.layout.report}", sys.stdout)
 
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
 def print_recipe(
     task: Task, teacher: TeacherSettings, settings: RecipeSettings, ablate: str, warm: WarmSettings
 ) -> None:
-    """The stages in their order, as far as the task alone decides them."""
+    """Prints the stages in their order, as far as the task alone decides them."""
     cli.import_tensorflow()
     from kd_keras.distill.recipes import recipe, warmed
     from kd_keras.runs.auto import decided

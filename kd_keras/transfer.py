@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     task, settings = resolve(tasks), settings.decided(rows=0, automatic=False)
     if settings.augment == "none" and not more.wanted:
         raise UserError(
-            "--augment=none makes no text; take mask, pos, ngram or all, or name text with --unlabeled or "
+            "--augment=none makes no text; use mask, pos, ngram or all, or give text by --unlabeled or "
             "--unlabeled_files"
         )
     if not (FLAGS.output or "").endswith(".jsonl"):

@@ -42,7 +42,7 @@ def test_a_student_opens_without_a_teacher(make_run, run_python):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(AttributeError, match="has no attribute 'Distil'; it hands on Distiller, Runner"):
+    with pytest.raises(AttributeError, match="has no attribute 'Distil'; it has Distiller, Runner"):
         kd_keras.Distil  # noqa: B018
 
 

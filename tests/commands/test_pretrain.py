@@ -249,7 +249,7 @@ def test_what_can_be_refused_is_refused_at_once(arguments, run_verb, tmp_path):
 def test_other_commands_say_whom_to_ask(away, runs, run_verb):
     folder = away / "one"
     predict = run_verb("predict", [f"--model_dir={folder}", "good film"])[0]
-    assert predict["code"] == 2 and "python -m kd_keras.embed asks it" in predict["err"]
+    assert predict["code"] == 2 and "use python -m kd_keras.embed" in predict["err"]
     compress = run_verb("compress", [f"--model_dir={folder}", "--output_dir=x"])[0]
     assert compress["code"] == 2 and "gives vectors; expected one with labels" in compress["err"]
     other = run_verb("pretrain", [f"--output_dir={away / 'one'}", f"--unlabeled_files={away}/text.txt"])[0]

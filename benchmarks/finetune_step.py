@@ -1,8 +1,8 @@
-"""Milliseconds of a teacher's update, as tf_keras and transformers have it and as ours, taking turns in one process.
+"""Times a teacher's update: tf_keras and transformers against this package, in turns in one process (milliseconds).
 
     python benchmarks/finetune_step.py [--teacher=minilm-l6] [--batch_size=32] [--tokens=32] [--threads=2]
 
-Text is random ids: an update's cost depends on sizes alone. bfloat16 is timed if the processor has it.
+The text is random ids, because an update's time depends only on sizes. bfloat16 is timed if the processor has it.
 """
 
 from __future__ import annotations

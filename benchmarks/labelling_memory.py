@@ -1,11 +1,11 @@
-"""Peak memory of labeling few and many made-up rows, whose text lies on disk: of who plans, and of a worker.
+"""Measures the peak memory of labeling few and many made-up rows on disk: in the planning process, and in a worker.
 
     python benchmarks/labelling_memory.py --rows=100000,1000000
     python benchmarks/labelling_memory.py --rows=1000000,10000000 --stub
 
-Two processes, fresh for each number of rows: one reads the text, plans the shards and hands them out, as label does
-with --cluster; the other labels and writes them, as a worker does. The teacher is a tiny random BERT, so that a million
-rows take minutes; a real one adds the same to all. --stub labels nothing (each text gets zeros), so that more fit.
+Each number of rows gets two fresh processes. One reads the text, plans the shards and hands them out, as label does
+with --cluster. The other labels and writes them, as a worker does. The teacher is a tiny random BERT, so a million
+rows take minutes. A real teacher adds the same to all. --stub labels nothing (each text gets zeros), for more rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORDS = tuple(f"w{n}" for n in range(400))
 
 
 def write_rows(path: Path, count: int) -> None:
-    """Texts of 2 to 12 words, one in twenty a repeat of an earlier one."""
+    """Writes texts of 2 to 12 words. One in twenty repeats an earlier one."""
     from kd_keras.augment import transfer
 
     draw = np.random.default_rng(count)
@@ -58,7 +58,7 @@ def nothing(teacher, texts, settings, texts_b=None, report=None):
 
 
 def work(pipe, folder: Path, settings, stub: bool) -> None:
-    """Makes the shards that come, until None comes; says what it took after the first ones, and at the end."""
+    """Makes the shards that arrive, until None arrives. Reports its memory after the first ones and at the end."""
     cli.quiet()
     cli.import_tensorflow()
     from kd_keras.teachers import labelling

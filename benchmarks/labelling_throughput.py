@@ -1,10 +1,11 @@
-"""Labeling throughput of one teacher: as `label` works, in batches of 32 × 64, and with a plain forward pass.
+"""Measures one teacher's labeling in rows a second, in three ways: A, B and C.
 
     python benchmarks/labelling_throughput.py --rows=2000
     python benchmarks/labelling_throughput.py --data_dir=DIR/SST-2 --teacher=saved_models/sst2/RUN/teacher
 
-All ways run in this process on the same ids, weights and threads, in turns: A B C A B C …
-Timed: planning and padding the batches, the forward pass, logits to NumPy. Tokenizing is timed on its own.
+A works as `label` does, B has batches of 32 × 64, C is A with a plain forward pass. All run in turns in this process,
+on the same ids, weights and threads: A B C A B C … The time includes planning and padding the batches, the forward
+pass, and logits to NumPy. Tokenizing is timed separately.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def flags() -> argparse.Namespace:
 
 
 def padded_batch(encoded, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """B's batch: as ``Encoded.batch``, but int32[rows, length] whatever the texts' lengths."""
+    """B's batch: like ``Encoded.batch``, but always int32[rows, length]."""
     ids = encoded.ids.padded(rows, length)
     mask = (ids != 0).astype(np.int32)
     types = (np.arange(length) >= encoded.first[rows][:, None]).astype(np.int32) * mask
@@ -89,7 +90,7 @@ def measure(given: argparse.Namespace) -> dict:
 
     teacher.encode(rows.take(range(min(100, len(rows)))))  # warm-up
     tokenizing = seconds(lambda: teacher.encode(rows))
-    # A sees each distinct text once, B every row.
+    # A sees each distinct text once; B sees every row.
     texts: dict[str, int] = {}
     group = np.array([texts.setdefault(text, len(texts)) for text in rows.text])
     first = np.unique(group, return_index=True)[1]

@@ -1,9 +1,9 @@
-"""TREC's questions with several labels each, as train.jsonl and test.jsonl for `train --task=custom --multilabel`.
+"""Makes train.jsonl and test.jsonl of TREC's questions with several labels, for `train --task=custom --multilabel`.
 
     python benchmarks/multilabel_trec.py --file=trec.tsv --output_dir=DIR
 
-A question has its class, and what its words show: that it asks for a number, for a time, or for an extreme. A fifth of
-the different questions, drawn with a fixed seed, is the test.
+A question has its class. It also has labels that its words show: it asks for a number, a time, or an extreme. A fifth
+of the distinct questions, drawn with a fixed seed, is the test set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-# The numbers that the file has for Li & Roth's six classes.
+# The file's numbers for Li & Roth's six classes.
 CLASSES = {"0": "description", "1": "entity", "2": "abbreviation", "3": "person", "4": "place", "5": "number"}
 WORDS = {
     "number": r"how (many|much|far|long|old|tall|high|big|fast|often|deep|large|hot|heavy|wide)"
@@ -29,7 +29,7 @@ WORDS = {
 
 
 def labels_of(text: str, number: str) -> list[str]:
-    """The class, and what the words say, in alphabetical order."""
+    """The class, and the labels that the words show, in alphabetical order."""
     found = {name for name, words in WORDS.items() if re.search(rf"\b({words})\b", text.lower())}
     return sorted(found | {CLASSES[number]})
 

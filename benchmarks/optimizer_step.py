@@ -1,8 +1,8 @@
-"""Milliseconds of a student's update with Keras' Adam and with the one-pass Adam, taking turns in one process.
+"""Times a student's update with Keras' Adam and with the one-pass Adam, in turns in one process (milliseconds).
 
     python benchmarks/optimizer_step.py [--vocab=14000] [--embedding_size=300] [--batch_size=128] [--tokens=26]
 
-Text is random ids: an update's cost depends on sizes alone.
+The text is random ids, because an update's time depends only on sizes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The plain default command on files of one's own, at several sizes, beside linear models: one table.
+"""Runs train with its defaults on custom files of several sizes, beside linear models, and prints one table.
 
     python benchmarks/own_data.py --file=trec=trec.tsv --file=cr=cr.tsv --sizes=300,1000,10000 --output_dir=DIR
 
-Of each file a fifth (300 to 2,000 rows) is kept apart as a test, which only the tables see; the sizes are draws from
-the rest, a smaller one part of a larger. What follows `--` is handed on to train. Finished runs are found again.
+A fifth of each file (300 to 2,000 rows) is the test set, which only the tables see. The sizes are drawn from the rest,
+and a smaller one is part of a larger. What follows `--` goes to train. Finished runs are found again.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def parts(path: str, text: str, label: str) -> tuple[Rows, Rows, tuple[str, ...]]:
-    """The rows to draw from, in a drawn order, the test, and the labels; each text once."""
+    """The rows in random order, the test rows, and the labels. Each text appears once."""
     task = custom(path, columns=Columns((text,), label=label))
     data = load(task, on_bad_row="skip")
     both = (data.train, data.dev)
@@ -85,7 +85,7 @@ def write(path: Path, rows: Rows, labels: tuple[str, ...]) -> None:
 
 
 def run(command: list[str], folder: Path) -> float | None:
-    """Minutes; None where it was finished before, or stopped."""
+    """The minutes of the run. None if it was already finished, or was stopped."""
     if (folder / "run" / "metrics.json").is_file():
         return None
     start = time.monotonic()
@@ -95,7 +95,7 @@ def run(command: list[str], folder: Path) -> float | None:
 
 
 def line(name: str, folder: Path, took: float | None, tested: int) -> list[str]:
-    """Test scores by the metric that selected."""
+    """A line of test scores by the metric that chose the student."""
     path = folder / "run" / "metrics.json"
     if not path.is_file():
         return [name, "", "", "", *[""] * 6, "", f"stopped: {folder / 'log'}"]

@@ -1,10 +1,11 @@
-"""The teacher of PAN-X: me5-small, fine-tuned in three phases on text that no phase before has read.
+"""Makes the teacher of PAN-X: me5-small, fine-tuned in three phases on rows that no earlier phase has read.
 
     python benchmarks/panx_teacher.py --data_dir=DIR --output_dir=DIR [--phases=1,2,3]
 
-Rows are too many for a pass on two cores, and languages are unequal: phase 1 reads 4,000 rows of each, phase 2 the next
-3,000, phase 3 what is left, most where F1 was low, and small languages again. DIR/phase-3/teacher is a teacher for
-train: --task=panx --teacher=DIR/phase-3/teacher --teacher_epochs=0. A killed run goes on where it was.
+There are too many rows for a pass on two cores, and languages differ in size. Phase 1 reads 4,000 rows of each
+language, phase 2 the next 3,000. Phase 3 reads the rest, mostly of languages with low F1, and repeats small languages.
+The result is a teacher for train: --task=panx --teacher=DIR/phase-3/teacher --teacher_epochs=0. A killed run
+continues where it was.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows, TaskSettings, load_data
 from kd_keras.tasks.tagging_sources import joined
 
-# Lowest after phase 2; ja and zh, whose words are characters, lowest of all.
+# The languages with the lowest F1 after phase 2. ja and zh, whose words are characters, are lowest.
 HARD = ("ja", "zh", "he", "ko", "en", "de", "ml", "ka", "ta", "te")
 CHARACTERS = ("ja", "zh")
 
@@ -31,7 +32,7 @@ CHARACTERS = ("ja", "zh")
 class Phase:
     """Attributes:
     rate: peak learning rate.
-    first, many: of each language's rows, in a drawn order.
+    first, many: the first row and the number of rows of each language, in random order.
     """
 
     rate: float
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def parts(train: Rows, number: int, phase: Phase) -> Iterator[Rows]:
-    """The rows of each language that a phase reads; those that it reads twice have another id the second time."""
+    """The rows of each language that a phase reads. A row that is read twice has another id the second time."""
     group = np.asarray(train.group)
     for language in sorted(set(group.tolist())):
         order = np.flatnonzero(group == language)
@@ -87,7 +88,7 @@ def parts(train: Rows, number: int, phase: Phase) -> Iterator[Rows]:
 
 
 def _last(order: np.ndarray, language: str, phase: Phase) -> np.ndarray:
-    """What phase 3 reads of a language: small ones again and again, hard ones more."""
+    """The rows of a language that phase 3 reads: small languages repeat, hard ones have more rows."""
     count = len(order)
     if count <= 5_000:
         return np.repeat(order, 10 if count <= 100 else 5 if count <= 1_000 else 2)

@@ -1,12 +1,12 @@
-"""Rows a second and peak memory of each step that unlabeled text goes through, each step in a process of its own.
+"""Measures rows a second and peak memory of each step for unlabeled text. Each step has its own process.
 
     python benchmarks/transfer_pipeline.py --files=a.txt.gz,b.txt.gz [--rows=1000000] [--teacher=DIR] [--kill]
 
-Files have one document a line. All rows are read, split, kept apart from repeats and from the packaged
-rotten_tomatoes, written, joined with signals, tokenized and batched; the teacher labels --label_rows of them, from
-which the hours for all are reckoned. The signals of the other steps are made up: what they cost does not depend on
-their values. With --kill each step is done once more, killed after half of its time and started again, which must
-give the same files, byte by byte.
+Files have one document a line. The rows are read and split. Repeats, and overlaps with the packaged rotten_tomatoes,
+are dropped. The rest is written, joined with signals, tokenized and batched. The teacher labels --label_rows of them;
+the hours for all are extrapolated. The other steps use made-up signals, because their time does not depend on values.
+With --kill each step runs once more, is killed half way and started again. It must then make the same files, byte by
+byte.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def label(folder: Path, args: argparse.Namespace) -> int:
 
     cli.import_tensorflow()
     rows = _rows(folder)
-    # Not the first ones: these may all be of one file.
+    # Spread over all rows: the first ones may all be of one file.
     rows = rows.take(np.linspace(0, len(rows) - 1, min(args.label_rows, len(rows))).astype(np.int64))
     teacher = Teacher.load(find_checkpoint(args.teacher), 2, 128, 1)
     labelling.label(teacher, rows, folder / "some", LabelSettings(), "sst2", "some rows")
@@ -79,7 +79,7 @@ def join_signals(folder: Path, args: argparse.Namespace) -> int:
 
 
 def tokenize_and_batch(folder: Path, args: argparse.Namespace) -> int:
-    """A vocabulary of the rows, their ids, and one epoch of batches of 128, read and thrown away."""
+    """Makes a vocabulary of the rows, their ids, and one epoch of batches of 128, which are thrown away."""
     from kd_keras.common.columns import JoinedArray, MappedArray
     from kd_keras.students.inputs import student_ids
     from kd_keras.teachers.checkpoints import find_checkpoint
@@ -90,7 +90,7 @@ def tokenize_and_batch(folder: Path, args: argparse.Namespace) -> int:
     cli.import_tensorflow()
     rows, whole = _rows(folder), WordPiece(read_vocab(find_checkpoint("minilm-l6").vocab), 128)
     ids = student_ids(cut_wordpiece(whole, rows.text, 64), rows)
-    hidden = MappedArray(SignalStore(folder / "signals").hidden)  # what the step before put in order
+    hidden = MappedArray(SignalStore(folder / "signals").hidden)  # the step before put it in order
     y = {"teacher_logits": np.ones((len(rows), 2), np.float32), "teacher_hidden": JoinedArray([hidden])}
     seen = hashlib.sha256()
     for x, _ in training_batches(ids, y, 128, 1).take(steps_per_epoch(len(rows), 128)):
@@ -122,7 +122,7 @@ def _measured(name: str, folder: Path, args: argparse.Namespace, answers) -> Non
 
 
 def _made(folder: Path) -> dict[Path, str]:
-    """The files there are, with digests of their bytes; a kill may leave a half of one under a name with a dot."""
+    """All files, with digests of their bytes. A kill may leave half of one under a name that begins with a dot."""
     found = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
     return {p: files.sha256_file(p) for p in found}
 
@@ -143,16 +143,16 @@ def _finish(name: str, process, answers) -> tuple[int, float, float]:
 
 
 def _killed(name: str, folder: Path, args: argparse.Namespace, made: set, after: dict, end: float, took: float) -> str:
-    """Kills the step half way and starts it again: it must make the same. Says how long that took.
+    """Kills the step half way and starts it again. It must make the same files. Returns how long that took.
 
     Args:
-      made: the files it makes.
-      after: all that there are when it is done.
-      end: seconds after its process starts; ``took`` of these are the step's own.
+      made: the files that it makes.
+      after: all files that exist when it is done.
+      end: seconds after the start of its process; ``took`` of them are the step's own.
     """
     if not made:
         sys.exit(f"{name}: made no file, so a kill shows nothing")
-    for left in (1 / 2, 2 / 3, 5 / 6):  # a step may be faster than it was
+    for left in (1 / 2, 2 / 3, 5 / 6):  # the step may be faster than the first time
         for path in made:
             path.unlink(missing_ok=True)
         process, _ = _start(name, folder, args)

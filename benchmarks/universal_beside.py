@@ -1,11 +1,11 @@
-"""A universal student beside its teacher and beside static word vectors: similarity, tasks, milliseconds and bytes.
+"""Compares a universal student with its teacher and with static word vectors: similarity, tasks, milliseconds, bytes.
 
     python benchmarks/universal_beside.py --universal=RUN --tasks=stsb=DIR,sst2=DIR,trec=DIR
 
-RUN has been exported (tflite_dynamic, tflite_loop_dynamic). The static model is what people would take instead: each
-piece of the student's vocabulary read by the teacher by itself, in the axes of a PCA, weighed by how rare it is
-(Tulkens & van Dongen 2024, model2vec), and the mean over a text. All answer real text as it comes, one a call, one
-thread, in turns.
+RUN has been exported (tflite_dynamic, tflite_loop_dynamic). The static model is what many people would use instead
+(Tulkens & van Dongen 2024, model2vec). The teacher reads each piece of the student's vocabulary alone, a PCA reduces
+the vectors, rare pieces weigh more, and a text is the mean of its pieces. All models answer the same real text in
+turns, one text a call, on one thread.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kd_keras import tasks
 from kd_keras.common import cli
 from kd_keras.common.markdown import markdown_table
 
-# Pieces are weighed by rank, as their frequencies are not known: Zipf's law with smooth inverse frequency.
+# Pieces are weighed by rank, because their frequencies are unknown: Zipf's law with smooth inverse frequency.
 _SIF = 1e-4
 _TIMED, _ROUNDS = 300, 5
 
@@ -57,12 +57,12 @@ def main() -> None:
 
 
 def data(name: str, place: str) -> tasks.TaskData:
-    """Of a task by name in its folder, or of a file of one's own."""
+    """The data of a task by name in its folder, or of a custom file."""
     return tasks.load(tasks.custom(place)) if Path(place).is_file() else tasks.load(tasks.get(name), place)
 
 
 def made(args: argparse.Namespace) -> dict[str, dict]:
-    """Name → {"vectors": texts to float32[texts, numbers], "one": answers a text's ids, "bytes"}."""
+    """Name → {"vectors": texts → float32[texts, numbers], "one": answers a text's ids, "bytes"}."""
     from kd_keras.deploy.runner import Runner
     from kd_keras.deploy.vectors import embed
     from kd_keras.formats import teacher_tflite
@@ -113,8 +113,8 @@ def static(run, teacher, size: int) -> dict:
     table = principal(vectors_of_pieces, size)(vectors_of_pieces)
     share = 1.0 / np.arange(2, len(table) + 2)
     table *= (_SIF / (_SIF + share / share.sum()))[:, None]
-    table[:5] = 0  # [PAD], [UNK] and their like
-    # As int8 with a scale a row, which is what an app would keep.
+    table[:5] = 0  # [PAD], [UNK] and the other special tokens
+    # int8 with a scale for each row, as an app would store it.
     scale = np.maximum(np.abs(table).max(1, keepdims=True), 1e-9) / 127
     rows, scale = np.round(table / scale).astype(np.int8), scale.astype(np.float32)
 

@@ -1,11 +1,11 @@
-"""Seconds and peak memory of pretrain on much text, and what a kill costs.
+"""Measures seconds and peak memory of pretrain on much text, and the cost of a kill.
 
     python benchmarks/universal_million.py --files=a.txt.gz,b.txt.gz [--rows=100000,1000000] [--kill]
 
-Files have one sentence a line. The teacher is a tiny random BERT with the vocabulary of --teacher, so that a million
-sentences take minutes; docs/results/speed.md has how fast a real one labels. With --kill the last size is run once
-more, killed when half of its shards are there and again after half of its updates; its vectors must then be those of
-the first run.
+Files have one sentence a line. The teacher is a tiny random BERT with the vocabulary of --teacher, so a million
+sentences take minutes. docs/results/speed.md says how fast a real teacher labels. With --kill the last size runs once
+more. It is killed when half of its shards exist, and again after half of its updates. Its vectors must then equal those
+of the first run.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def command(args: argparse.Namespace, rows: int, folder: Path, run: Path) -> lis
 
 
 def finish(words: list[str]) -> tuple[float, float]:
-    """Seconds and peak MB of a process that ends well."""
+    """Seconds and peak MB of a process that must succeed."""
     started = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = process.stdout.read()

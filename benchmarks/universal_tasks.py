@@ -1,10 +1,9 @@
-"""What a universal student is worth to tasks: from scratch, distilled, fine-tuned from it, and both, side by side.
+"""Compares four students of a task: from scratch, distilled, fine-tuned from a universal student, and both.
 
     python benchmarks/universal_tasks.py --universal=RUN --tasks=sst2=DIR,trec=FILE --output_dir=DIR
 
-All four students of a task have the same shape, the same text and the same number of updates; the teacher is
-fine-tuned once. `--labels_per_class=16,50,all` gives curves. What follows `--` is handed on to train. Finished runs are
-found again.
+All four students of a task have the same shape, text and number of updates. The teacher is fine-tuned once.
+`--labels_per_class=16,50,all` gives curves. What follows `--` goes to train. Finished runs are found again.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from kd_keras.runs import plots
 from kd_keras.runs.universal_report import label_efficiency
 
 ARMS = ("from scratch", "task distillation", "universal, fine-tuned", "universal, distilled")
-# What makes two encoders alike; the rest of a shape is train's own.
+# Two encoders of one shape agree in these settings. The others have train's defaults.
 SHAPE = ("embedding_size", "hidden_size", "pooling")
 
 
@@ -58,7 +57,7 @@ def main() -> None:
 
 
 def cell(args: argparse.Namespace, name: str, folder: str, count: str, more: list[str]) -> tuple[dict, int]:
-    """Arm → dev scores of the seeds, as fractions; and how many labels there were."""
+    """Arm → dev scores of the seeds, as fractions. Also the number of labels."""
     place = args.output_dir / name / count
     shape = json.loads((args.universal / "run.json").read_text())["student"]
     own = [f"--vocab_size={shape['vocab_size']}", *(f"--{key}={shape[key]}" for key in SHAPE)]
@@ -84,7 +83,7 @@ def cell(args: argparse.Namespace, name: str, folder: str, count: str, more: lis
 
 
 def run(arguments: list[str], folder: Path) -> dict:
-    """metrics.json of the run in ``folder``, made or found again."""
+    """metrics.json of the run in ``folder``, which is made or found again."""
     metrics = folder / "metrics.json"
     if not metrics.is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)

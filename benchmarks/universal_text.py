@@ -1,9 +1,9 @@
-"""The text of the universal student: sentences and phrases of many kinds in one file, without a label.
+"""Makes the text of the universal student: unlabeled sentences and phrases of many kinds, in one file.
 
     python benchmarks/universal_text.py --data_dir=DIR --output=mix.txt --held_out=dev.txt
 
-DIR holds GLUE and the other data sets in their official layouts; what is not there is left out, and said. --held_out
-gets the dev texts of tasks of pairs, for pretrain's --held_out_files.
+DIR holds GLUE and the other data sets in their official layouts. The command names those that are missing and leaves
+them out. --held_out gets the dev texts of tasks of pairs, for pretrain's --held_out_files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST = {"qqp": 40_000, "sst2": 25_000, "ag_news": 25_000, "dbpedia": 10_000, "im
 
 
 def sources(data: Path, draw: random.Random) -> dict[str, tuple[Path, Callable[[], Iterable[str]]]]:
-    """Name → what must be there, and its texts."""
+    """Name → the path that must exist, and a function that gives its texts."""
 
     def task(name: str) -> Callable[[], Iterable[str]]:
         return lambda: texts(tasks.load(tasks.get(name), str(data / (PAIRS | SINGLE)[name])).train)
@@ -77,14 +77,14 @@ def main() -> None:
     draw, every = random.Random(args.seed), []
     for name, (place, read) in sources(args.data_dir, draw).items():
         if not place.exists():
-            print(f"{name}: {place} is not there")
+            print(f"{name}: {place} does not exist")
             continue
         distinct = sorted({" ".join(text.split()) for text in read()} - {""})
         some = draw.sample(distinct, min(len(distinct), MOST.get(name, len(distinct))))
         print(f"{name}: {len(some):,} of {len(distinct):,}", flush=True)
         every += some
     if not every:
-        sys.exit(f"--data_dir={args.data_dir}: none of these is there")
+        sys.exit(f"--data_dir={args.data_dir}: none of these exists")
     files.write_text(args.output, "\n".join(every) + "\n")
     print(f"{len(every):,} texts in {args.output}")
     if args.held_out:

@@ -1,4 +1,4 @@
-// Files of RUN/tflite/ that were copied into app/src/main/assets/.
+// Reads files of RUN/tflite/ that were copied into app/src/main/assets/.
 package kdkeras
 
 import android.content.Context
@@ -9,22 +9,22 @@ import org.tensorflow.lite.Interpreter
 
 fun Context.lines(name: String): List<String> = assets.open(name).bufferedReader().use { it.readLines() }
 
-/** Gradle leaves .tflite uncompressed in assets, as mapping it needs. */
+/** Maps a file of the assets. Gradle does not compress .tflite files, so they can be mapped. */
 fun Context.mapped(name: String): MappedByteBuffer = assets.openFd(name).use {
     FileInputStream(it.fileDescriptor).channel.map(FileChannel.MapMode.READ_ONLY, it.startOffset, it.declaredLength)
 }
 
-/** An any-length file, loop_….tflite: ids in, numbers out. One thread at a time may use it. */
+/** A file of any length, loop_….tflite: ids in, numbers out. Only one thread at a time may use it. */
 class AnyLength(context: Context, file: String) : AutoCloseable {
     private val interpreter = Interpreter(context.mapped(file), Interpreter.Options().setNumThreads(1))
 
-    /** How many numbers the file gives of a text, or of each piece. */
+    /** How many numbers the file gives for a text, or for each piece. */
     val size: Int = interpreter.getOutputTensor(0).shape().last()
 
-    /** The numbers of a text: scores, or a vector. An empty text is one padding. */
+    /** The numbers for a text: scores, or a vector. An empty text is read as one padding token. */
     fun ofText(ids: List<Int>): FloatArray = arrayOf(FloatArray(size)).also { run(ids.ifEmpty { listOf(0) }, it) }[0]
 
-    /** The numbers of each piece. */
+    /** The numbers for each piece. */
     fun ofPieces(ids: List<Int>): Array<FloatArray> = arrayOf(Array(ids.size) { FloatArray(size) }).also { run(ids, it) }[0]
 
     private fun run(ids: List<Int>, found: Any) {

@@ -11,7 +11,7 @@ class Classifier @JvmOverloads constructor(
     val labels = context.lines("labels.txt")
     private val model = AnyLength(context, file)
 
-    /** A score for each of `labels`; of a regression one number. */
+    /** A score for each of `labels`; for a regression one number. */
     fun scores(text: String): FloatArray = model.ofText(tokenizer.ids(text))
 
     override fun close() = model.close()

@@ -16,7 +16,7 @@ class Embedder @JvmOverloads constructor(
     override fun close() = model.close()
 }
 
-/** From -1 to 1: texts that mean alike have a high one. Vectors of length 1 need the sum of products alone. */
+/** From -1 to 1. It is high for texts with similar meaning. With vectors of length 1 it is the sum of products. */
 fun cosine(a: FloatArray, b: FloatArray): Float {
     fun product(x: FloatArray, y: FloatArray) = x.indices.sumOf { x[it].toDouble() * y[it] }
     return (product(a, b) / sqrt(product(a, a) * product(b, b))).toFloat()

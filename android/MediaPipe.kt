@@ -1,4 +1,4 @@
-// MediaPipe Tasks with the unrolled files, which hold vocabulary and labels: com.google.mediapipe:tasks-text.
+// MediaPipe Tasks with the unrolled files, which contain vocabulary and labels: com.google.mediapipe:tasks-text.
 package kdkeras
 
 import android.content.Context
@@ -6,8 +6,8 @@ import com.google.mediapipe.tasks.text.textclassifier.TextClassifier
 import com.google.mediapipe.tasks.text.textembedder.TextEmbedder
 
 fun mediaPipeClassifierExample(context: Context) {
-    val classifier = TextClassifier.createFromFile(context, "dynamic.tflite")         // once; it takes some milliseconds
-    val found = classifier.classify(plain("a gorgeous film"))                         // a student of words: lowercase()
+    val classifier = TextClassifier.createFromFile(context, "dynamic.tflite")         // only once: it takes some milliseconds
+    val found = classifier.classify(plain("a gorgeous film"))                         // for a student of words: lowercase()
     val best = found.classificationResult().classifications().first().categories().maxByOrNull { it.score() }!!
     println("${best.categoryName()} ${best.score()}")
 }

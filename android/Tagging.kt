@@ -1,12 +1,12 @@
-// From text to entities with a tagger's file. Plain Kotlin: nothing here is Android's.
+// From text to entities, with a tagger's file. Plain Kotlin, which does not need Android.
 package kdkeras
 
 data class Word(val start: Int, val end: Int)                                    // text.substring(start, end)
 data class Window(val first: Int, val last: Int, val decides: List<Int>)         // words first to last - 1
 data class Entity(val type: String, val start: Int, val end: Int, val score: Double)
 
-/** Letters and digits are words, with marks and inner apostrophes; all other characters stand alone, and so do those of
- *  scripts without spaces. An app that knows its words better gives its own. */
+/** Letters and digits form words, with marks and inner apostrophes. All other characters are words of their own, and so
+ *  are characters of scripts without spaces. An app can pass its own words instead. */
 fun words(text: String): List<Word> {
     val alone = "[\\p{IsHan}\\p{IsHiragana}\\p{IsKatakana}\\p{IsThai}\\p{IsLao}\\p{IsKhmer}]\\p{M}*"
     val letters = "(?:(?!$alone)[\\p{L}\\p{N}_]\\p{M}*)+"
@@ -14,7 +14,7 @@ fun words(text: String): List<Word> {
         .map { Word(it.range.first, it.range.last + 1) }.toList()
 }
 
-/** The windows of words of so many pieces each, none of more than `room`. */
+/** The windows of words with so many pieces each. No window has more than `room` pieces. */
 fun windows(sizes: List<Int>, room: Int): List<Window> {
     if (sizes.isEmpty()) return emptyList()
     val starts = sizes.runningFold(0, Int::plus)
@@ -25,9 +25,9 @@ fun windows(sizes: List<Int>, room: Int): List<Window> {
         spans += begin until stop
         if (stop == sizes.size) break
         val half = (0..sizes.size).first { starts[it] - starts[begin] >= room / 2 }
-        begin = minOf(stop, maxOf(begin + 1, half))                              // half a window on, a word at least
+        begin = minOf(stop, maxOf(begin + 1, half))                              // moves half a window, at least one word
     }
-    val far = starts.last() + room                                               // the text's own ends are no cuts
+    val far = starts.last() + room                                               // the ends of the text are not cuts
     fun context(word: Int, span: IntRange) = minOf(
         if (span.first == 0) far else starts[word] - starts[span.first],
         if (span.last == sizes.size - 1) far else starts[span.last + 1] - starts[word + 1],
@@ -37,7 +37,7 @@ fun windows(sizes: List<Int>, room: Int): List<Window> {
     return each.filter { it.decides.isNotEmpty() }
 }
 
-/** The tags, one a word, whose sum of logits is the highest of all that are IOB2: I goes on after B or I of its type. */
+/** The valid IOB2 tags, one a word, with the highest sum of logits: I follows only B or I of its type. */
 fun tags(logits: List<FloatArray>): IntArray {
     if (logits.isEmpty()) return IntArray(0)
     val size = logits[0].size
@@ -55,7 +55,7 @@ fun tags(logits: List<FloatArray>): IntArray {
     return found
 }
 
-/** What the words' logits say; an entity's score is the lowest probability of its words' tags. */
+/** The entities by the words' logits. An entity's score is the lowest probability of its words' tags. */
 fun entities(words: List<Word>, logits: List<FloatArray>, labels: List<String>): List<Entity> {
     val found = mutableListOf<Entity>()
     tags(logits).forEachIndexed { word, tag ->
@@ -71,7 +71,7 @@ fun entities(words: List<Word>, logits: List<FloatArray>, labels: List<String>):
     return found
 }
 
-/** A text's entities; `answer` gives the logits of each id, float[ids][tags], and reads at most `room` ids. */
+/** The entities of a text. `answer` gives the logits of each id, float[ids][tags], and reads at most `room` ids. */
 fun entities(
     text: String, tokenizer: WordPiece, labels: List<String>, room: Int, answer: (IntArray) -> Array<FloatArray>,
 ): List<Entity> {

@@ -1,4 +1,4 @@
-// Text to ids, as kd_keras does it in training. Plain Kotlin: nothing here is Android's.
+// From text to ids, as in kd_keras' training. Plain Kotlin, which does not need Android.
 package kdkeras
 
 import java.text.Normalizer
@@ -7,15 +7,15 @@ private const val MASK = "[MASK]"
 private const val UNKNOWN = "[UNK]"
 
 interface Tokenizer {
-    /** The ids of a text, at most as many as the student reads; none of an empty one. */
+    /** The ids of a text, at most as many as the student reads. An empty text has none. */
     fun ids(text: String): List<Int>
 }
 
 /**
- * "kind": "wordpiece" in metadata.json. The other arguments are its "tokenizer" too; one that it does not name has its
- * default here. There is no [CLS] and no [SEP].
+ * "kind": "wordpiece" in metadata.json. The other arguments are in its "tokenizer" too. If one is missing there, its
+ * default here is right. There is no [CLS] and no [SEP].
  *
- * @param vocab the lines of vocab.txt: a line's number, from 0, is the id
+ * @param vocab the lines of vocab.txt. The line's number, from 0, is the id
  */
 class WordPiece @JvmOverloads constructor(
     vocab: List<String>,
@@ -35,7 +35,7 @@ class WordPiece @JvmOverloads constructor(
         for (word in split(plain(part, lowercase, stripAccents, chineseChars))) longest(word, found)
     }
 
-    /** The ids of a tagger's word, one at least: a word that is nothing but control characters is unknown. */
+    /** The ids of a tagger's word, at least one: a word with only control characters is unknown. */
     fun piecesOfWord(word: String) = pieces(word).ifEmpty { listOf(unknown) }
 
     private fun longest(word: String, found: MutableList<Int>) {
@@ -75,7 +75,7 @@ class WordTokenizer @JvmOverloads constructor(
     }
 }
 
-/** What BERT makes of a text before it splits it. MediaPipe's tokenizer wants its texts so too. */
+/** Changes a text as BERT does before splitting it. MediaPipe's tokenizer needs such texts too. */
 @JvmOverloads
 fun plain(
     text: String, lowercase: Boolean = true, stripAccents: Boolean = lowercase, chineseChars: Boolean = false,
@@ -88,20 +88,20 @@ fun plain(
         }
     }
     if (stripAccents) clean = Normalizer.normalize(clean, Normalizer.Form.NFD).codePointsWithout { isMark(it) }
-    if (lowercase) clean = buildString {                 // by itself each: a final Σ is a σ
+    if (lowercase) clean = buildString {                 // each character alone, so a final Σ becomes σ
         clean.codePoints().forEach { append(String(Character.toChars(it)).lowercase()) }
     }
     return clean
 }
 
-/** The ids that stay of a text that is too long: those of its head, its tail, or a quarter of the head and the tail. */
+/** The ids of a long text that are kept: those of the head, the tail, or a quarter of the head and the rest of the tail. */
 fun cut(ids: List<Int>, room: Int, truncation: String): List<Int> {
     if (ids.size <= room) return ids
     val first = when (truncation) { "head" -> room; "tail" -> 0; "head_tail" -> (room + 3) / 4; else -> error(truncation) }
     return ids.take(first) + ids.takeLast(room - first)
 }
 
-/** [MASK] is the only special token that text can hold, and only in capitals. */
+/** [MASK] is the only special token that text can contain, and only in capitals. */
 private fun aroundMask(text: String, mask: Int?, add: (String, MutableList<Int>) -> Unit): List<Int> {
     val found = mutableListOf<Int>()
     if (mask == null) return found.also { add(text, it) }
@@ -112,7 +112,7 @@ private fun aroundMask(text: String, mask: Int?, add: (String, MutableList<Int>)
     return found
 }
 
-/** Words, and each mark of punctuation by itself. */
+/** Words, and each punctuation mark alone. */
 private fun split(clean: String): List<String> {
     val words = mutableListOf<String>()
     val word = StringBuilder()
@@ -145,7 +145,7 @@ private fun isPunctuation(point: Int) = when (Character.getType(point).toByte())
     else -> point < 128 && point > 32 && !Character.isLetterOrDigit(point) && point != 127
 }
 
-// As the tokenizers library has them, which leaves out U+2B820 to U+2B91F.
+// The ranges of the tokenizers library, which leaves out U+2B820 to U+2B91F.
 private fun isChinese(point: Int) = point >= 0x3400 && (
     point in 0x4E00..0x9FFF || point in 0x3400..0x4DBF || point in 0xF900..0xFAFF || point in 0x20000..0x2A6DF ||
         point in 0x2A700..0x2B81F || point in 0x2B920..0x2CEAF || point in 0x2F800..0x2FA1F

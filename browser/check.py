@@ -1,11 +1,11 @@
-"""A .tflite file in a browser: the page in headless Chromium beside predict, or embed; or the page to type into.
+"""Checks a .tflite file in headless Chromium: the page against predict or embed. Or serves the page to type into.
 
 python browser/check.py MODEL.tflite [--input=TEXTS]     # exits with 1 if under 99.5 % of texts have predict's label or
                                                          # entities, or a plain text's vectors a cosine under 0.9999
 python browser/check.py MODEL.tflite --serve             # open the address that it prints
 
-Needs `npm install` in this folder (make browser-check does it), and for the check a Chromium: CHROMIUM=/path, or one on
-the PATH.
+It needs `npm install` in this folder (make browser-check does it). The check needs a Chromium: CHROMIUM=/path, or one
+on the PATH.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SECONDS = 180
 
 
 class Pages(SimpleHTTPRequestHandler):
-    """The page, the packages it uses, the model and its files, the texts; takes the answers."""
+    """Serves the page, its packages, the model with its files, and the texts. Takes the answers."""
 
     def __init__(self, *args, model: Path, asked: dict, answers: queue.Queue, **kwargs):
         self.model, self.asked, self.answers = model, asked, answers
@@ -69,7 +69,7 @@ class Pages(SimpleHTTPRequestHandler):
         return str(own.get(name, HERE / "no such file"))
 
     def end_headers(self) -> None:
-        # A page that shares nothing with others may measure to 5 µs; else it is 100.
+        # An isolated page may measure time to 5 µs, other pages only to 100 µs.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         self.send_header("Cache-Control", "no-store")
@@ -95,7 +95,7 @@ class Pages(SimpleHTTPRequestHandler):
 
 
 def chromium() -> str:
-    """CHROMIUM, or the first on the PATH."""
+    """CHROMIUM, or the first browser on the PATH."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if not found:
@@ -106,8 +106,8 @@ def chromium() -> str:
 
 
 def ask_browser(address: str, answers: queue.Queue) -> dict:
-    """What the page sends when a headless browser has opened it."""
-    # Its processes may still write there when it is gone.
+    """The answer that the page sends from a headless browser."""
+    # The browser's processes may still write there after it has ended.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         flags = [
             "--headless=new",
@@ -130,7 +130,7 @@ def ask_browser(address: str, answers: queue.Queue) -> dict:
 
 
 def compare(runner: Runner, rows: Rows, got: dict) -> int:
-    """Prints what agrees; the exit code."""
+    """Prints what agrees, and returns the exit code."""
     if "error" in got:
         raise UserError(f"in the browser: {got['error']}")
     task = runner.task
@@ -148,7 +148,7 @@ def _vectors(runner: Runner, rows: Rows, got: dict) -> bool:
     alike, plain = cosines(np.array([a["vector"] for a in got["answers"]]), want), _plain(rows)
     text = rows.text[typed["number"]]
     near = cosines(np.broadcast_to(want[typed["number"]], want.shape), want)
-    # Blank lines are no lines to be found.
+    # Blank lines are not found.
     near[[other == text or not other.strip() for other in rows.text]] = -2
     first = [rows.text[int(near.argmax())]] if near.max() > -2 else []
     right = typed["shown"][:1] == first
@@ -159,7 +159,7 @@ def _vectors(runner: Runner, rows: Rows, got: dict) -> bool:
 
 
 def _scores(runner: Runner, rows: Rows, got: dict) -> bool:
-    """Of classes, of several labels a text (all have to be the same), or of a regression."""
+    """Compares scores of classes, of several labels a text (all must be the same), or of a regression."""
     task, typed = runner.task, got["typed"]
     names = np.array(task.labels)
     want, scores = runner.scores(rows), np.array([a["scores"] for a in got["answers"]])
@@ -200,7 +200,7 @@ def _entities(runner: Runner, rows: Rows, got: dict) -> bool:
 
 
 def _pieces(runner: Runner, rows: Rows) -> Iterator[list[int]]:
-    """The ids that the student reads of each text, of a pair those of both; of a tagger word by word."""
+    """The ids that the student reads of each text: both texts of a pair, or a tagger's words one by one."""
     tokenizer = runner.tokenizer
     room = min(tokenizer.max_length, runner.student.length)
     if not runner.task.is_tagging:
@@ -225,7 +225,7 @@ def _print_typed(text: str, shown: list[str], right: bool, command: str) -> None
 
 
 def _rows(path: str | None, runner: Runner) -> Rows:
-    """A tagger's are texts, whose words the page finds by itself; of a file of words these, with spaces between."""
+    """The texts to ask. The page finds a tagger's words itself. Words of a file are joined by spaces."""
     if not path:
         return built_in(runner.task)
     if not runner.task.is_tagging:
@@ -241,15 +241,15 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="serve the page instead, until Ctrl-C")
     asked = parser.parse_args()
     if missing := [path for path in PACKAGES.values() if not path.is_dir()]:
-        raise UserError(f"{missing[0]}: not there; run npm install --ignore-scripts --no-package-lock in {HERE.name}/")
+        raise UserError(f"{missing[0]}: missing; run npm install --ignore-scripts --no-package-lock in {HERE.name}/")
     runner = Runner.load_file(asked.model)
     if not runner.student.length:
         raise UserError(
-            f"{asked.model}: takes texts of any length, and the page wants a fixed one; give an unrolled file of export"
+            f"{asked.model}: takes texts of any length, but the page needs a fixed one; give an unrolled file of export"
         )
     rows = _rows(asked.input, runner)
     if not any(map(str.strip, rows.text)):
-        raise UserError(f"--input={asked.input}: has no text but blank lines")
+        raise UserError(f"--input={asked.input}: has only blank lines; expected at least one text")
     answers: queue.Queue = queue.Queue()
     texts = {"model": asked.model.name, "texts": rows.text, "seconds": rows.text_b}
     pages = partial(Pages, model=asked.model.resolve(), asked=texts, answers=answers)

@@ -1,4 +1,4 @@
-// Classes, several labels a text, or a number; of one text or of a pair.
+// Classes, several labels a text, or a number, for one text or a pair.
 import { bars } from "./parts.js";
 import { cut, forMediaPipe } from "./text.js";
 

@@ -1,12 +1,12 @@
-// A .tflite file by LiteRT for the web: ids in, numbers out.
+// Runs a .tflite file with LiteRT for the web: ids in, numbers out.
 import { Tensor, loadAndCompile, loadLiteRt } from "./litert/dist/index.js";
 
-// Gives [ids, …], one for each of the inputs named, → Float32Array.
+// Returns a function: [ids, …], one for each named input, → Float32Array.
 export async function openLiteRT(names, length) {
   await loadLiteRt("./litert/wasm/");
   const model = await loadAndCompile("model.tflite", { accelerator: "wasm" });
   const inputs = model.getInputDetails().map(({ name }) => name.replace("serving_default_", "").split(":")[0]);
-  // The file of a student that MediaPipe could serve has BERT's frame around the ids.
+  // If MediaPipe could serve the student, its file needs BERT's frame around the ids.
   const bert = inputs.includes("segment_ids");
 
   function values(name, ids) {

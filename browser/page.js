@@ -1,4 +1,4 @@
-// The page: what is typed is asked, and the answer, the pieces and the time are shown.
+// The page. It asks the student about the typed text and shows the answer, the pieces and the time.
 import { chips, element } from "./parts.js";
 import { tokenizerOf } from "./text.js";
 
@@ -21,7 +21,7 @@ async function timed(text, second) {
   return { ...answer, milliseconds: performance.now() - start };
 }
 
-// A slow answer to what stood there before is not shown any more.
+// A slow answer to an earlier text is not shown any more.
 async function ask() {
   const mine = ++turn, text = find("text").value, second = find("second").value;
   const nothing = !text.trim() || (student.second && !student.second.list && !second.trim());
@@ -56,7 +56,7 @@ function showTime(milliseconds) {
   find("time").textContent = `${median.toFixed(2)} ms a text, tokenizer and model (median of the last ${times.length} runs)`;
 }
 
-// A browser compiles what runs often: the first runs are slow.
+// A browser compiles code that runs often, so the first runs are slow.
 async function warmUp() {
   for (let n = 0; n < WARM_UP; n++) {
     const { milliseconds } = await timed(...student.examples[0]);
@@ -95,7 +95,7 @@ function ready(about, asked, entry) {
     find("second").value = student.second.value;
     find("second").rows = student.second.list ? 9 : 3;
     find("second-field").hidden = false;
-    if (student.second.list) find("more").prepend(find("second-field"));  // below the answer on a narrow screen
+    if (student.second.list) find("more").prepend(find("second-field"));  // is below the answer on a narrow screen
   }
   offer(student.examples);
   for (const id of ["text", "second"]) {
@@ -105,7 +105,7 @@ function ready(about, asked, entry) {
   find("pieces-field").hidden = false;
 }
 
-// For check.py: the same page, asked by itself, one text typed and all answered.
+// For check.py: the page asks itself. It types one text and answers all.
 async function check({ texts, seconds }) {
   const number = texts.findIndex((text, n) => text.trim() && (!seconds || seconds[n].trim()));
   find("text").value = texts[number];

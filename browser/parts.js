@@ -1,4 +1,4 @@
-// What the three kinds of student show alike.
+// What the pages of all three kinds of student share.
 
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -6,7 +6,7 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// rows: { name, value from 0 to 1, shown, best, hue }. With `line`, a mark stands there on each bar.
+// rows: { name, value from 0 to 1, shown, best, hue }. With `line`, each bar has a mark there.
 export function bars(rows, line) {
   const list = element("ul", { className: "bars" });
   for (const { name, value, shown, best, hue } of rows) {
@@ -25,7 +25,7 @@ export function bars(rows, line) {
   return list;
 }
 
-// Pieces as chips, those of a word side by side.
+// Pieces as chips. The chips of a word are side by side.
 export function chips(pieces) {
   const words = [];
   for (const { text, unknown } of pieces) {

@@ -1,10 +1,10 @@
-// The entities of a text, as predict finds them.
+// Shows the entities of a text, as predict finds them.
 import { openLiteRT } from "./litert.js";
 import { bars, element } from "./parts.js";
 import { entities, windows } from "./tagging.js";
 import { splitWords } from "./words.js";
 
-// Type → what it is called, and its color; other types have colors of their own.
+// Type → its title and color. Other types have their own colors.
 const KNOWN = { PER: ["person", 25], LOC: ["place", 210], ORG: ["organization", 130], MISC: ["other name", 285] };
 const EXAMPLES = [
   "Marta Nowak left the Rosewood Institute in Oslo for Siemens in Munich.",

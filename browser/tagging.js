@@ -1,6 +1,6 @@
-// From a tagger's logits to entities: android/Tagging.kt once more.
+// From a tagger's logits to entities. android/Tagging.kt has the same code in Kotlin.
 
-// The windows { first, last, decides } of words of so many pieces each, none of more than `room`; words first to last - 1.
+// The windows { first, last, decides } of words with so many pieces each, at most `room` in each. Words: first to last - 1.
 export function windows(sizes, room) {
   if (!sizes.length) return [];
   const starts = [0];
@@ -12,9 +12,9 @@ export function windows(sizes, room) {
     spans.push([begin, stop]);
     if (stop === sizes.length) break;
     const half = starts.findIndex(start => start - starts[begin] >= Math.floor(room / 2));
-    begin = Math.min(stop, Math.max(begin + 1, half));  // half a window on, a word at least
+    begin = Math.min(stop, Math.max(begin + 1, half));  // moves half a window, at least one word
   }
-  const far = starts.at(-1) + room;  // the text's own ends are no cuts
+  const far = starts.at(-1) + room;  // the ends of the text are not cuts
   const context = (word, [first, last]) => Math.min(
     first === 0 ? far : starts[word] - starts[first],
     last === sizes.length ? far : starts[last] - starts[word + 1]);
@@ -31,7 +31,7 @@ export function windows(sizes, room) {
 
 const best = scores => scores.indexOf(Math.max(...scores));
 
-// The tags, one a word, whose sum of logits is the highest of all that are IOB2: I goes on after B or I of its type.
+// The valid IOB2 tags, one a word, with the highest sum of logits: I follows only B or I of its type.
 export function tags(logits) {
   if (!logits.length) return [];
   const goesOn = tag => tag > 0 && tag % 2 === 0;
@@ -47,7 +47,7 @@ export function tags(logits) {
   return found;
 }
 
-// An entity's score is the lowest probability of its words' tags; words are [start, end].
+// An entity's score is the lowest probability of its words' tags. Words are [start, end].
 export function entities(words, logits, labels) {
   const found = [];
   tags(logits).forEach((tag, word) => {

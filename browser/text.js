@@ -1,13 +1,13 @@
-// Text to pieces, as kd_keras does it in training; the same rules in Kotlin are android/Tokenizers.kt.
+// From text to pieces, as in kd_keras' training. android/Tokenizers.kt has the same rules in Kotlin.
 
 const MASK = "[MASK]", UNKNOWN = "[UNK]";
 const isSpace = c => /[\t\n\r\p{Z}]/u.test(c);
 const isDropped = c => /[\p{Cc}\p{Cf}\p{Co}\ufffd]/u.test(c);
 const isPunctuation = c => /[\p{P}$+<=>^`|~]/u.test(c);
-// As the tokenizers library has them, which leaves out U+2B820 to U+2B91F.
+// The ranges of the tokenizers library, which leaves out U+2B820 to U+2B91F.
 const CHINESE = /[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/u;
 
-// What BERT makes of a text before it splits it.
+// Changes a text as BERT does before splitting it.
 function plain(text, { lowercase, stripAccents, chineseChars }) {
   let clean = "";
   for (const c of text) {
@@ -16,17 +16,17 @@ function plain(text, { lowercase, stripAccents, chineseChars }) {
     else if (!isDropped(c)) clean += c;
   }
   if (stripAccents) clean = clean.normalize("NFD").replace(/\p{Mn}/gu, "");
-  if (lowercase) clean = Array.from(clean, c => c.toLowerCase()).join("");  // each by itself: a final Σ is a σ
+  if (lowercase) clean = Array.from(clean, c => c.toLowerCase()).join("");  // each alone, so a final Σ becomes σ
   return clean;
 }
 
-// What training did to text and MediaPipe does not; see BUILD.md, "MediaPipe".
+// What training did to text, but MediaPipe does not; see docs/mediapipe.md.
 export function forMediaPipe(text, { kind, lowercase }) {
   if (kind === "words") return lowercase ? text.toLowerCase() : text;
   return plain(text, { lowercase: true, stripAccents: true, chineseChars: false });
 }
 
-// Words, and each mark of punctuation by itself.
+// Words, and each punctuation mark alone.
 function split(clean) {
   const words = [];
   let word = "";
@@ -41,14 +41,14 @@ function split(clean) {
   return words;
 }
 
-// The pieces that stay of a text that is too long: those of its head, its tail, or a quarter of the head and the tail.
+// The pieces of a long text that are kept: the head, the tail, or a quarter of the head and the rest of the tail.
 export function cut(pieces, room, truncation = "head") {
   if (pieces.length <= room) return pieces;
   const first = { head: room, tail: 0, head_tail: Math.ceil(room / 4) }[truncation];
   return [...pieces.slice(0, first), ...pieces.slice(pieces.length - room + first)];
 }
 
-// settings: "tokenizer" of metadata.json. A piece is { id, text, unknown }; the text of an unknown one is the word's.
+// settings: "tokenizer" of metadata.json. A piece is { id, text, unknown }. An unknown piece has the word's text.
 export function tokenizerOf(vocab, settings) {
   const index = new Map(vocab.map((piece, id) => [piece, id]));
   const known = piece => ({ id: index.get(piece), text: piece, unknown: false });
@@ -73,10 +73,10 @@ export function tokenizerOf(vocab, settings) {
     return words.filter(w => w).map(w => index.has(w) ? known(w) : unknown(w));
   }
 
-  // [MASK] is the only special token that text can hold, and only in capitals.
+  // [MASK] is the only special token that text can contain, and only in capitals.
   const ofText = text => !index.has(MASK) ? pieces(text)
     : text.split(MASK).flatMap((part, n) => n ? [known(MASK), ...pieces(part)] : pieces(part));
-  // A tagger's word has one at least: a word that is nothing but control characters is unknown.
+  // A tagger's word has at least one piece: a word with only control characters is unknown.
   const ofWord = word => { const found = ofText(word); return found.length ? found : [unknown(word)]; };
   return { ofText, ofWord };
 }

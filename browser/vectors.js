@@ -1,4 +1,4 @@
-// The sentences of a list that are most like the text, by the cosine of their vectors.
+// The sentences of a list that are most similar to the text, by the cosine of their vectors.
 import { bars, element } from "./parts.js";
 import { cut, forMediaPipe } from "./text.js";
 
@@ -24,7 +24,7 @@ function cosine(a, b) {
 export async function open({ about, entry, tokenizer, room }) {
   const read = text => cut(tokenizer.ofText(text), room, about.tokenizer.truncation);
   const embed = entry.mediapipe === "TextEmbedder" ? await byMediaPipe() : await byLiteRT();
-  const known = new Map();  // line → its vector: each is computed once
+  const known = new Map();  // line → its vector, which is computed once
 
   async function byMediaPipe() {
     const { FilesetResolver, TextEmbedder } = await import("./mediapipe/text_bundle.mjs");

@@ -1,4 +1,4 @@
-// What check.py compiles beside the app's files: a line of the jobs' file is a tokenizer, its texts, and a place for ids.
+// check.py compiles this with the app's files. A line of the jobs' file has a tokenizer, its texts, and a path for the ids.
 package kdkeras
 
 import java.io.File

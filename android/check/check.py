@@ -1,10 +1,10 @@
-"""Compiles android/*.kt and compares what its tokenizers make of text with the package's own.
+"""Compiles android/*.kt, and compares the ids of its tokenizers with the package's.
 
 python android/check/check.py [--sst2=DIR] [--panx=DIR]
 
-The texts: two packaged data sets, SST-2's and PAN-X' dev splits if their folders are named, 10,000 odd strings, and
-each character there is between two letters. What needs Android is compiled against android/stubs. Exits with 1 where
-something does not compile, or where the ids of a text differ and none of its characters is known to differ by itself.
+The texts are two packaged data sets, the dev splits of SST-2 and PAN-X if their folders are given, 10,000 odd strings,
+and each character between two letters. Code that needs Android is compiled against android/stubs. The command exits
+with 1 if something does not compile, or if a text's ids differ although each of its characters alone agrees.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCRIPTS = ("ar", "el", "en", "he", "hi", "ja", "ka", "ko", "ru", "zh")
 CHARACTERS = "each character"
 
 
-# The Kotlin of model cards, in functions.
+# The Kotlin of model cards, as functions.
 CARDS = """package kdkeras
 
 import android.content.Context
@@ -47,7 +47,7 @@ fun ofEncoder(context: Context) {{
 
 
 def fenced(card: str) -> str:
-    """The Kotlin of a card's part, filled in."""
+    """The Kotlin of a card's part, with its fields filled in."""
     return card.partition("```kotlin\n")[2].partition("```")[0].format(room=64, file="dynamic.tflite")
 
 
@@ -58,7 +58,7 @@ def shipped(task: str) -> Tokenizer:
 
 
 def spelling(lowercase: bool, **splitting: bool) -> WordPiece:
-    """Has each character, at the beginning and inside of words, so that what becomes of it is seen."""
+    """A WordPiece with each character, at the beginning and inside of words. So any change of a character shows."""
     letters = [c for c in texts.characters() if c > " " and not c.isspace()]
     vocab = ["[PAD]", "[UNK]", "[MASK]", *letters, *("##" + c for c in letters)]
     return WordPiece(vocab, 1 << 20, lowercase, **splitting)
@@ -76,7 +76,7 @@ def sources(sst2: str | None, panx: str | None) -> dict[str, list[str]]:
 
 
 def written(tokenizer: Tokenizer, vocab: Path) -> list[str]:
-    """The arguments of its Kotlin twin; the vocabulary goes to a file."""
+    """The arguments of its Kotlin twin. The vocabulary goes to a file."""
     vocab.write_text("".join(f"{piece}\n" for piece in tokenizer.vocab), encoding="utf-8")
     said = [tokenizer.kind, str(vocab), str(tokenizer.max_length), str(tokenizer.lowercase), tokenizer.truncation]
     if isinstance(tokenizer, WordPiece):
@@ -108,13 +108,13 @@ def differing(tokenizer: Tokenizer, some: list[str], theirs: list[list[int]]) ->
 
 
 def kinds(characters: set[str]) -> str:
-    """How many of which kind, by this Python's Unicode tables."""
+    """How many characters of which kind, by this Python's Unicode tables."""
     count = collections.Counter(unicodedata.category(c) for c in characters)
     return ", ".join(f"{n:,} {kind}" for kind, n in count.most_common())
 
 
 def compare(jar: Path, sst2: str | None, panx: str | None) -> int:
-    """Prints the share of equal ids of each set; how many differences have no known reason."""
+    """Prints the share of equal ids of each set. Returns how many differences have no known reason."""
     sets = sources(sst2, panx)
     tokenizers = {
         "sst2's, lower case": shipped("sst2"),
@@ -131,7 +131,7 @@ def compare(jar: Path, sst2: str | None, panx: str | None) -> int:
     of_each[CHARACTERS] = ["characters, lower case", "characters, cased", "words, lower case"]
     jobs = [(t, s) for s, used in of_each.items() for t in used]
     answers, unexplained = in_kotlin(jar, tokenizers, sets, jobs), 0
-    # What a character by itself comes to explains what a text with it comes to.
+    # If a character alone differs, that explains the difference of a text with it.
     known: dict[str, set[str]] = collections.defaultdict(set)
     for name in of_each[CHARACTERS]:
         found = differing(tokenizers[name], sets[CHARACTERS], answers[name, CHARACTERS])

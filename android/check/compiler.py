@@ -1,4 +1,4 @@
-"""A Kotlin compiler for the JVM: KD_KERAS_KOTLINC, kotlinc on the path, or the one in a package of PyPI."""
+"""Finds a Kotlin compiler for the JVM: KD_KERAS_KOTLINC, kotlinc on the PATH, or the one in a package of PyPI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _QUICK = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
 def command() -> list[str]:
-    """The compiler; nothing where there is none."""
+    """The compiler. Empty if there is none."""
     named = os.environ.get("KD_KERAS_KOTLINC") or shutil.which("kotlinc")
     if named:
         return [named, "-include-runtime"]
@@ -28,13 +28,13 @@ def _library() -> Path | None:
 
 
 def compile_files(files: list[Path], jar: Path) -> str:
-    """Makes ``jar`` of Kotlin files; folders of Java are looked up alone. What the compiler says against it."""
+    """Makes ``jar`` of Kotlin files. Folders of Java are only looked up. Returns the compiler's errors."""
     done = subprocess.run([*command(), "-d", str(jar), *map(str, files)], capture_output=True, text=True)
     return "" if done.returncode == 0 else done.stderr or "the compiler failed and says nothing"
 
 
 def run(jar: Path, main: str, *words: str) -> None:
-    """Runs a class of ``jar``. CalledProcessError where it fails."""
+    """Runs a class of ``jar``. Raises CalledProcessError if it fails."""
     library = [] if "-include-runtime" in command() else [str(_library())]
     path = os.pathsep.join([str(jar), *library])
     subprocess.run(["java", *_QUICK, "-cp", path, main, *words], check=True)

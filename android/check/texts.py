@@ -1,4 +1,4 @@
-"""Odd strings, the same each time, and the characters there are."""
+"""Odd strings, the same each time, and the characters of Unicode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 
 import numpy as np
 
-# What strange texts are made of: ranges of code points, and what each is.
+# Odd texts are made of these ranges of code points.
 _RANGES = (
     (0x20, 0x7E), (0x20, 0x7E), (0x61, 0x7A), (0xA0, 0x17F),  # ASCII, Latin with accents
     (0x300, 0x36F), (0x370, 0x3FF), (0x400, 0x4FF), (0x590, 0x6FF), (0x900, 0x97F), (0xE00, 0xE7F),  # marks, scripts
@@ -42,9 +42,10 @@ def odd(count: int = 10_000, seed: int = 1) -> list[str]:
 
 
 def characters() -> list[str]:
-    """What this Python's Unicode knows, but one in seven of large scripts (from U+3400 on), and one in 97 of the rest.
+    """The characters of this Python's Unicode, but only one in seven of large scripts (from U+3400).
 
-    NUL and the halves of surrogate pairs are no characters of a text.
+    One in 97 of the other code points is in it too.
+    NUL and the halves of surrogate pairs are left out, because no text has them.
     """
 
     def taken(c: int) -> bool:

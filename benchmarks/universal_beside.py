@@ -3,8 +3,8 @@
     python benchmarks/universal_beside.py --universal=RUN --tasks=stsb=DIR,sst2=DIR,trec=DIR
 
 RUN has been exported (tflite_dynamic, tflite_loop_dynamic). The static model is what many people would use instead
-(Tulkens & van Dongen 2024, model2vec). The teacher reads each piece of the student's vocabulary alone, a PCA reduces
-the vectors, rare pieces weigh more, and a text is the mean of its pieces. All models answer the same real text in
+(Tulkens & van Dongen 2024, model2vec). The teacher reads each piece of the student's vocabulary alone, and a PCA
+reduces the vectors. Rare pieces weigh more. A text is the mean of its pieces. All models answer the same real text in
 turns, one text a call, on one thread.
 """
 

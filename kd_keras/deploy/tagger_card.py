@@ -44,8 +44,8 @@ def limits(task: Task, max_length: int) -> list[str]:
     return [
         f"It reads windows of at most {max_length} pieces. The table says which files read fewer. A longer text has "
         "several windows. A word's answer comes from the window in which it is farthest from a cut.",
-        "A word is tagged by its first piece. The app splits texts into words. If it splits them otherwise than "
-        "training did, entities are lost.",
+        "A word is tagged by its first piece. The app splits texts into words. If it splits them differently from "
+        "training, entities are lost.",
         "Logits are not calibrated: a probability of 0.9 does not mean nine right answers of ten.",
     ]
 

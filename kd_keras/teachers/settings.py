@@ -162,7 +162,7 @@ class LabelSettings(Checked):
             raise UserError(f"--hidden_layer={self.hidden_layer}: the teacher has layers 0 to {layers}")
 
     def check_machine(self) -> None:
-        """UserError where ``label_precision`` is not for this processor or GPU: emulated, it is slower than float32."""
+        """UserError if this processor or GPU lacks ``label_precision``. Emulated, it is slower than float32."""
         _check_machine("label_precision", self.label_precision)
 
 

@@ -114,7 +114,7 @@ def _name(ax: Any, dots: Sequence[tuple[str, str, float, float]], line: Sequence
 
 
 def _lead(box: Bbox, x: float, y: float, dx: float, dy: float) -> list[tuple[float, float]]:
-    """Points of the line from a dot, at x and y, to its name's box; none where the name is beside its dot."""
+    """Points of the line from a dot, at x and y, to its name's box. Empty if the name is beside its dot."""
     if abs(dy) <= 11:
         return []
     end = (np.clip(x, box.x0, box.x1), box.y0 if dy > 0 and not dx else box.y1 if not dx else (box.y0 + box.y1) / 2)

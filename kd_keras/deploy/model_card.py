@@ -66,8 +66,8 @@ def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, fl
 def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> ModelCardData:
     """What a model hub reads: kind of model, base model, metrics and scores.
 
-    It names no licence, because that depends on data and teacher. The texts of all tasks of this project are English.
-    The language of a user's own files is unknown.
+    It names no licence, because that depends on data and teacher. The project's tasks are English, except panx. The
+    language of a user's own files is unknown.
     """
     student = metrics.get("baseline" if is_baseline(arm) else "student", {})
     teacher = metrics.get("teacher", {})

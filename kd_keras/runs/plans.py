@@ -95,7 +95,7 @@ def word_targets_of(inputs: Inputs, name: str, label: Ragged) -> dict[str, PerPi
 
 
 def _drawn(first: int, rows: int, limit: int | None) -> np.ndarray | None:
-    """bool[rows]: the ``first`` rows, and at most ``limit`` of the others. None if that is all."""
+    """bool[rows]: the ``first`` rows, and at most ``limit`` of the others. None if that is every row."""
     if limit is None or limit >= rows - first:
         return None
     kept = np.arange(rows) < first

@@ -1,1 +1,1 @@
-"""Text → more text: rules as pure functions of words and a generator, and the transfer set that they make."""
+"""Makes more text from text: rules as pure functions of words and a generator, and the transfer set."""

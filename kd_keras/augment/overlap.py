@@ -1,7 +1,7 @@
-"""Which texts hold what dev or test hold: runs of words that both have.
+"""Finds texts that share runs of words with dev or test.
 
 Brown et al. 2020, "Language Models are Few-Shot Learners", appendix C: 13 words in a row, or the whole of a shorter
-text, down to 8 words. Below that, what two texts share is common phrases.
+text, down to 8 words. Shorter matches are common phrases.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _QUOTES = str.maketrans("‘’‚‛“”„–—", "''''\"\"\"--")
 
 
 def plain(text: str) -> str:
-    """``text`` with ASCII quotes and dashes, and other signs in Unicode's compatible form."""
+    """``text`` with ASCII quotes and dashes, and other signs in Unicode's compatibility form."""
     return text if text.isascii() else unicodedata.normalize("NFKC", text.translate(_QUOTES))
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words; "does n't" and "doesn’t" are the same one."""
+    """Lower-case words; "does n't" and "doesn’t" are the same word."""
     text = plain(text).lower()
     if "'" in text:
         text = _SPLIT_OFF.sub("", text).replace("'", "")
@@ -35,13 +35,13 @@ def words(text: str) -> list[str]:
 
 
 class Overlaps:
-    """Tells which texts share 13 words in a row with one of ``held_out``, or hold one of 8 to 12 words whole.
+    """Tells which texts share 13 words in a row with a text of ``held_out``, or hold a whole one of 8 to 12 words.
 
-    16 bytes of memory for each word of ``held_out``.
+    It needs 16 bytes of memory for each word of ``held_out``.
     """
 
     def __init__(self, held_out: Iterable[Sequence[str]]):
-        # A run is looked for only where its first words are found, or all lengths would have to be tried everywhere.
+        # A run is looked up only if its first words match. Otherwise all lengths would be tried everywhere.
         self._heads, self._runs = DigestSet(), DigestSet()
         for texts in held_out:
             for some in batched_texts(texts, 10_000, 1_000_000):  # a run is a tuple until it is hashed
@@ -50,7 +50,7 @@ class Overlaps:
                 self._runs.add(_hashes(found))
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """bool[texts]."""
+        """bool[texts]: whether each text overlaps."""
         split = [words(text) for text in texts]
         heads = [max(0, len(w) - SHORTEST + 1) for w in split]
         hits = self._heads.has(
@@ -74,5 +74,5 @@ def _runs(found: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _hashes(runs: Iterable[tuple[str, ...]]) -> np.ndarray:
-    # Python's own: differs from process to process, but so fast that all of IMDB takes seconds.
+    # Python's own hash differs between processes, but is so fast that all of IMDB takes seconds.
     return np.fromiter(map(hash, runs), np.int64).view(np.uint64)

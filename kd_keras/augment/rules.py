@@ -1,8 +1,8 @@
 """The rules of Tang et al. 2019, section 3.3: pure functions of words and a generator.
 
-For each word one uniform draw X decides: X < p_mask masks it; p_mask ≤ X < p_mask + p_pos puts in its place a word
-of the same part of speech, drawn from that tag's unigram distribution over the training text; else it stays.
-Then, with p_ng, only an n-gram is kept, n uniform in 1 … max_ngram.
+For each word one uniform draw X decides. X < p_mask masks it. p_mask ≤ X < p_mask + p_pos replaces it by a word of the
+same part of speech, drawn from that tag's unigram distribution over the training text. Otherwise it stays. Then, with
+probability p_ng, only an n-gram is kept, n uniform in 1 … max_ngram.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The teacher's [MASK]; the student's tokenizer knows it too.
+# The teacher's [MASK]. The student's tokenizer has it too.
 MASK_WORD = "[MASK]"
-# Words with their inner apostrophes, and every other visible sign by itself.
+# A word with its inner apostrophes, or any other visible sign alone.
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
 @dataclass(frozen=True)
 class Split:
-    """A text as words and what stands between them, so that what no rule touches stays as it was.
+    """A text as words and the gaps between them, so that unchanged parts stay as they were.
 
     Attributes:
       words: the words and signs.
-      gaps: what follows each word, up to the next; the last one is "".
+      gaps: the text after each word, up to the next one; the last gap is "".
     """
 
     words: tuple[str, ...]
@@ -39,16 +39,16 @@ class Split:
         return cls(tuple(m.group() for m in found), (*gaps, "")[: len(found)])
 
     def join(self, words: Sequence[str], start: int, end: int) -> str:
-        """``words`` (this split's, changed) from ``start`` to ``end``."""
+        """Joins ``words`` (this split's, changed) from ``start`` to ``end`` into a text."""
         pieces = [word + gap for word, gap in zip(words[start:end], self.gaps[start : end - 1], strict=False)]
         return "".join([*pieces, words[end - 1]])
 
 
 class Lexicon:
-    """Words by part of speech, drawn as often as the training text has them.
+    """Words by part of speech, drawn by their frequency in the training text.
 
     Args:
-      tagged: (word, tag) of every running word.
+      tagged: (word, tag) of every word of the text.
     """
 
     def __init__(self, tagged: Iterable[tuple[str, str]]):
@@ -60,14 +60,14 @@ class Lexicon:
         self._sums = {tag: np.cumsum(list(words.values())) for tag, words in counts.items()}
 
     def draw(self, tag: str, u: float) -> str:
-        """The word at share ``u`` (0 ≤ u < 1) of the tag's running words; it may be the one it replaces."""
+        """The word at share ``u`` (0 ≤ u < 1) of all words with the tag. It may be the replaced word itself."""
         sums = self._sums[tag]
         return self.words[tag][int(np.searchsorted(sums, u * sums[-1], side="right"))]
 
 
 @dataclass(frozen=True)
 class Chances:
-    """p_mask, p_pos, p_ng and the longest n-gram; a rule that is left out has chance 0."""
+    """p_mask, p_pos, p_ng and the longest n-gram. A rule that is not used has chance 0."""
 
     mask: float
     pos: float
@@ -78,7 +78,7 @@ class Chances:
 def vary(
     split: Split, tags: Sequence[str], lexicon: Lexicon, chances: Chances, draw: np.random.Generator
 ) -> tuple[str, str]:
-    """One new text and the rules that changed it ("mask+ngram"; "" where none did).
+    """One new text, and the rules that changed it ("mask+ngram"; "" if none did).
 
     Args:
       split: a text of at least one word.
@@ -94,7 +94,7 @@ def vary(
     for i in replaced.tolist():
         words[i] = lexicon.draw(tags[i], u[i])
     start, end = 0, size
-    # Drawn always, so that one rule's constants do not move another rule's draws.
+    # Always drawn, so that one rule's constants do not change another rule's draws.
     keep, n, where = draw.random(), int(draw.integers(1, chances.max_ngram + 1)), draw.random()
     if keep < chances.ngram and n < size:
         start = int(where * (size - n + 1))

@@ -1,4 +1,4 @@
-"""Documents into sentences, and those of a tagging into words."""
+"""Splits documents into sentences, and for a tagging task into words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.untagged import untagged
 from kd_keras.text.words import spaced
 
-# A sentence ends with . ! ? and closing marks before a space and no small letter; "Mr." and "J." do not end one.
+# A sentence ends with . ! ? and closing marks, before a space and no small letter. "Mr." and "J." do not end one.
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^a-z\s])")
 _NO_END = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|vs|jr|sr|prof|etc|e\.g|i\.e|[a-z]))\.$", re.IGNORECASE)
 
 
 def sentences(document: str) -> Iterator[str]:
-    """The sentences of one document, stripped, none empty."""
+    """The sentences of one document, stripped. None is empty."""
     start = 0
     for end in _END.finditer(document):
         if not _NO_END.search(document, max(start, end.start() - 8), end.start()):
@@ -30,12 +30,12 @@ def sentences(document: str) -> Iterator[str]:
 
 
 def spaced_sentences(document: str, split: bool) -> Iterator[str]:
-    """The words of each sentence of one document, or of all of it, with one space between."""
+    """The words of each sentence of a document, or of the whole document, joined by one space."""
     return map(spaced, sentences(document) if split else (document,))
 
 
 def sentences_of_words(path: Path, how: TaggedFile, settings: UnlabeledSettings, bad: BadRows) -> Iterator[str]:
-    """The same of any file that a tagging reads; words that a file has stay as they are."""
+    """The sentences of any file that a tagging task reads. Words that the file has do not change."""
     column = None if settings.unlabeled_column == UnlabeledSettings.unlabeled_column else settings.unlabeled_column
     for s in untagged(path, how, bad, column, "--unlabeled_column"):
         if s.text is None:

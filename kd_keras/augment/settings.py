@@ -1,4 +1,4 @@
-"""How text is augmented, as flags; nothing heavy is imported, so that a command checks them at once."""
+"""The flags of augmentation. No heavy import, so that a command checks them at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from kd_keras.common.config import AUTO, Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 
 RULES = ("mask", "pos", "ngram")
-# Tasks whose rows are longer than a sentence: what they distil on is whole texts too.
+# Tasks whose rows are longer than a sentence. Their unlabeled texts stay whole too.
 WHOLE_TEXTS = ("ag_news", "dbpedia", "imdb")
 
-# What --augment=auto makes in all.
+# The rows that --augment=auto makes in all.
 _ENOUGH = 12_000
-# Sentences of --unlabeled=auto: some minutes of labeling and learning.
+# The sentences of --unlabeled=auto. They take some minutes of labeling and learning.
 _GENERAL = 15_000
 
 
@@ -59,16 +59,16 @@ class AugmentSettings(Checked):
             raise UserError(f"--n_iter={self.n_iter:g}: expected a whole number or {AUTO}")
         if self.p_mask + self.p_pos > 1:
             raise UserError(
-                f"--p_mask={self.p_mask:g} and --p_pos={self.p_pos:g}: one draw a word decides between them, "
-                f"so they must add up to 1 at most, found {self.p_mask + self.p_pos:g}"
+                f"--p_mask={self.p_mask:g} and --p_pos={self.p_pos:g}: one draw for each word decides between them, "
+                f"so they must add up to at most 1, found {self.p_mask + self.p_pos:g}"
             )
 
     def decided(self, rows: int, automatic: bool) -> AugmentSettings:
-        """With a word and a number in the place of auto.
+        """The settings with auto replaced by a rule and a number.
 
         Args:
-          rows: to make more of.
-          automatic: whether --augment=auto makes any.
+          rows: the number of training rows.
+          automatic: whether --augment=auto makes rows.
         """
         augment, many = self.augment, 20
         if augment == AUTO:
@@ -76,18 +76,18 @@ class AugmentSettings(Checked):
         return replace(self, augment=augment, n_iter=many if self.n_iter == AUTO else int(self.n_iter))
 
     def key(self) -> dict:
-        """What the new rows depend on."""
+        """The settings that the new rows depend on."""
         return {k: v for k, v in asdict(self).items() if k != "augment_workers"}
 
     def chance(self, rule: str) -> float:
-        """Of ``rule``; 0 where --augment leaves it out."""
+        """The probability of ``rule``; 0 if --augment does not use it."""
         value = {"mask": self.p_mask, "pos": self.p_pos, "ngram": self.p_ng}[rule]
         return value if self.augment in (rule, "all") else 0.0
 
 
 @dataclass(frozen=True)
 class UnlabeledSettings(Checked):
-    """Text without labels that the teacher labels: the strongest lever of distillation (Mukherjee & Awadallah 2019)."""
+    """Text without labels that the teacher labels. It helps distillation most (Mukherjee & Awadallah 2019)."""
 
     group = "text"
     unlabeled: str = setting(
@@ -127,11 +127,11 @@ class UnlabeledSettings(Checked):
         super().__post_init__()
         if self.max_words is not None and self.min_words > self.max_words:
             raise UserError(
-                f"--min_words={self.min_words} and --max_words={self.max_words}: expected the first to be the smaller"
+                f"--min_words={self.min_words} and --max_words={self.max_words}: expected --min_words to be smaller"
             )
 
     def for_task(self, name: str) -> UnlabeledSettings:
-        """With what was not given decided for the task called ``name``."""
+        """The settings for the task called ``name``, with defaults filled in."""
         split = name not in WHOLE_TEXTS if self.split_sentences is None else self.split_sentences
         return replace(self, split_sentences=split, max_words=self.max_words or (60 if split else 2500))
 
@@ -140,7 +140,7 @@ class UnlabeledSettings(Checked):
         return self.unlabeled not in (AUTO, "none") or bool(self.unlabeled_files)
 
     def decided(self, automatic: bool) -> UnlabeledSettings:
-        """With a word in the place of auto; ``automatic`` says whether that may be general text."""
+        """The settings with auto replaced; ``automatic`` says whether it may become general text."""
         if self.unlabeled != AUTO or self.unlabeled_files or not automatic:
             return replace(self, unlabeled="none") if self.unlabeled == AUTO else self
         return replace(

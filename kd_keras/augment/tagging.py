@@ -11,7 +11,7 @@ Tagger = Callable[[Sequence[str]], list[str]]
 
 
 def hanta() -> Tagger:
-    """Wartena's Hanover Tagger, English: its model is inside its wheel (a file of an installed package, so trusted)."""
+    """Wartena's Hanover Tagger for English. Its model is in its wheel, so it is trusted like the package."""
     from HanTa.HanoverTagger import HanoverTagger
 
     model = HanoverTagger("morphmodel_en.pgz")
@@ -23,7 +23,7 @@ def hanta() -> Tagger:
 
 
 def spacy() -> Tagger:
-    """spaCy's small English model, where both are installed."""
+    """spaCy's small English model, if both are installed."""
     import spacy as library
 
     model = library.load("en_core_web_sm", disable=["parser", "ner", "lemmatizer"])
@@ -38,7 +38,7 @@ _TAGGERS = {"hanta": (hanta, ("HanTa",)), "spacy": (spacy, ("spacy", "en_core_we
 
 
 def check_tagger(name: str) -> None:
-    """UserError where the tagger's packages are not installed; imports nothing."""
+    """Raises UserError if the tagger's packages are not installed. It imports nothing."""
     needs = _TAGGERS[name][1]
     if name == "hanta":
         packages.require(f"--tagger={name}", "augment", *needs)

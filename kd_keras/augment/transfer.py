@@ -1,6 +1,6 @@
-"""The transfer set: rows made from the training rows by the rules, each with where it came from.
+"""The transfer set: rows that the rules make from the training rows, each with its source.
 
-On disk it is one Parquet file (id, text, text_b, source, rule) whose metadata hold what made it.
+On disk it is one Parquet file (id, text, text_b, source, rule) whose metadata say what made it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROW_GROUP = 20_000
 _SCHEMA = pa.schema(
     {"id": pa.string(), "text": pa.string(), "text_b": pa.string(), "source": pa.int64(), "rule": pa.string()}
 )
-_SIDES = ((True, False), (False, True), (True, True))  # a pair's draws change first, second, both, in turn
+_SIDES = ((True, False), (False, True), (True, True))  # draws change a pair's first text, second text, or both, in turn
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Transfer:
     """Text beyond the training rows.
 
     Attributes:
-      rows: without gold labels (−1, or NaN for a regression).
-      source: int64[rows], the training row that a row was made from; −1 where none was.
-      rule: what changed it, e.g. "mask+ngram".
-      notes: what a report says of it.
+      rows: rows without gold labels (−1, or NaN for a regression).
+      source: int64[rows]: the training row that a row was made from; −1 if there is none.
+      rule: the rules that changed it, such as "mask+ngram".
+      notes: notes for the report.
     """
 
     rows: Rows
@@ -58,16 +58,15 @@ class Transfer:
         return len(self.rows)
 
     def source_labels(self, train: Rows) -> np.ndarray:
-        """The source row's gold label for each row: what plain training on augmented text learns from."""
+        """The source row's gold label for each row. Plain training on augmented text learns from it."""
         made = self.source.reshape(-1, *[1] * (train.label.ndim - 1)) >= 0
         return np.where(made, train.label[np.maximum(self.source, 0)], self.rows.label)
 
 
 def augment(train: Rows, settings: AugmentSettings) -> Transfer:
-    """New rows from ``train``, each text once and none of train's own.
+    """New rows from ``train``. Each text occurs once, and no text of train.
 
-    The same for the same rows and settings, whatever the number of processes: every row draws from a
-    generator of its own.
+    The number of processes changes nothing, as every row has its own generator.
 
     Raises:
       UserError: the tagger is not installed.
@@ -140,7 +139,7 @@ def _watched(chunks: Iterator[list], total: int, what: str) -> Iterator:
 
 
 class _Workers:
-    """Processes for long work; a small set is not worth their start."""
+    """Processes for long work. A small set does not need them."""
 
     def __init__(self, settings: AugmentSettings):
         self.count = settings.augment_workers or cpus()
@@ -153,7 +152,7 @@ class _Workers:
         self._pools.__exit__(*error)
 
     def map(self, work, chunks: Iterator, shared: object) -> Iterator[list]:
-        """``work(shared, chunk)`` of each chunk, in order."""
+        """The result of ``work(shared, chunk)`` for each chunk, in order."""
         chunks = list(chunks)
         if self.count == 1 or len(chunks) < 4:
             ready = _prepared(work, shared)
@@ -175,17 +174,17 @@ def _run(chunk: object) -> list:
 
 
 def _prepared(work, shared):
-    """A tagger cannot be sent to a process: each makes its own."""
+    """Makes the tagger of a process, as a tagger cannot be sent to one."""
     return make_tagger(shared) if work is _tag else shared
 
 
 def _tag(tagger, chunk: tuple[list[str], list[tuple[str, ...]]]) -> list[list[list[str]]]:
-    """Tags of every text of every row."""
+    """The tags of every text of every row."""
     return [[tagger(words) if (words := Split.of(t).words) else [] for t in texts] for texts in chunk[1]]
 
 
 def _vary(shared, chunk) -> list[list[tuple[int, str, tuple[str, ...]]] | None]:
-    """For each row its draws (number, rules, texts); None where a text has no word."""
+    """The draws (number, rules, texts) of each row; None if a text has no word."""
     settings, chances, lexicon = shared
     out: list = []
     for row_id, texts, tags in zip(*chunk, strict=True):
@@ -208,7 +207,7 @@ def _vary(shared, chunk) -> list[list[tuple[int, str, tuple[str, ...]]] | None]:
 
 
 def save(transfer: Transfer, path: Path, key: dict) -> None:
-    """One Parquet file, whole or not at all; ``key`` says what made it."""
+    """Writes one Parquet file, whole or not at all. ``key`` says what made it."""
     rows = transfer.rows
     columns = {
         "id": rows.ids,
@@ -225,13 +224,13 @@ def save(transfer: Transfer, path: Path, key: dict) -> None:
 
 
 def write(path: Path, key: dict, notes: list[str], pair: bool, parts: Iterable[dict]) -> None:
-    """As :func:`save`, of rows that come in parts, {"id", "text", "text_b", "source", "rule"} of equally many each."""
+    """As :func:`save`, for rows that come in parts: {"id", "text", "text_b", "source", "rule"} of equal lengths."""
     about = json.dumps({"key": key, "notes": notes, "pair": pair})
     schema = _SCHEMA.with_metadata({_KEY: about.encode()})
     options = {"compression": "zstd", "write_page_checksum": True}
     with (
         files.atomic_path(path) as temp,
-        pa.OSFile(str(temp), "wb") as file,  # a name with ":" would be taken for an address
+        pa.OSFile(str(temp), "wb") as file,  # pyarrow takes a name with ":" for an address
         pq.ParquetWriter(file, schema, **options) as writer,
     ):
         for part in parts:
@@ -239,9 +238,9 @@ def write(path: Path, key: dict, notes: list[str], pair: bool, parts: Iterable[d
 
 
 def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
-    """What :func:`save` wrote for ``key`` (None: for any); None where there is none, or another.
+    """The rows that :func:`save` wrote for ``key`` (None: for any key). None if the file is missing or has another key.
 
-    Its texts stay on disk. Its labels are none, of the kind of ``like``.
+    The texts stay on disk. The labels are missing ones, of the kind of ``like``.
 
     Raises:
       UserError: the file is damaged.
@@ -253,10 +252,10 @@ def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
             about = json.loads((file.schema_arrow.metadata or {})[_KEY])
             if key is not None and about["key"] != key:
                 return None
-            for part in file.iter_batches():  # a damaged one must stop the run here
+            for part in file.iter_batches():  # a damaged file must stop the run here
                 del part
             table = file.read(columns=["source"])
-        pa.default_memory_pool().release_unused()  # what the texts that passed by took
+        pa.default_memory_pool().release_unused()  # releases the memory of texts that were read
     except (pa.ArrowException, OSError, KeyError, ValueError) as e:
         raise UserError(f"{path}: damaged transfer set ({files.tail(str(e), 90)})") from None
     text_b = ParquetColumn(path, "text_b") if about["pair"] else None
@@ -268,8 +267,8 @@ def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
 def found_or_made(
     path: Path, key: dict, like: np.ndarray, make: Callable[[dict], None], known: Sequence[Path] = ()
 ) -> Transfer:
-    """The rows at ``path`` if they are those of ``key``, else from ``known``, else made there by ``make(key)``."""
-    key = json.loads(json.dumps({"format": 1, **key}))  # as what the file holds was
+    """The rows of ``key``: found at ``path``, taken from ``known``, or made at ``path`` by ``make(key)``."""
+    key = json.loads(json.dumps({"format": 1, **key}))  # the result is the same as from the file
     what = f"transfer text ({path.stem})"
     found = find_or_make(what, path, lambda p: load(p, key, like), lambda: make(key), known, aloud=False)
     for note in found.notes:
@@ -278,6 +277,6 @@ def found_or_made(
 
 
 def augmented(train: Rows, settings: AugmentSettings, path: Path, known: Sequence[Path] = ()) -> Transfer:
-    """What the rules make of ``train``, found again where it exists."""
+    """The rows that the rules make from ``train``. They are found again if they exist."""
     key = {"data": train.fingerprint(), **settings.key()}
     return found_or_made(path, key, train.label, lambda k: save(augment(train, settings), path, k), known)

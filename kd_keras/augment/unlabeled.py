@@ -1,4 +1,5 @@
-"""Unlabeled text as transfer rows: split into sentences, repeats and what dev and test hold removed, cut to a cap.
+"""Turns unlabeled text into transfer rows: splits it into sentences, removes repeats and texts of dev and test, and
+limits the number.
 
 Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks with Unlabeled Transfer Data".
 """
@@ -39,16 +40,16 @@ from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
 
 _DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
-# Of the training rows, to tell whether they are whole texts.
+# Training rows that are checked for being whole texts.
 _LOOKED_AT, _SEVERAL = 2_000, 0.1
 _READING = "reading unlabeled text"
 _FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
 
 
 def split_like(settings: UnlabeledSettings, task: Task, train: Rows) -> UnlabeledSettings:
-    """For files of one's own: whether documents are split follows the training rows, unless that is said by hand.
+    """Decides for a user's files by the training rows whether documents are split, unless a flag decides.
 
-    Where a tenth of the rows have several sentences, rows are whole texts, and so are unlabeled ones.
+    If a tenth of the rows have several sentences, rows are whole texts, and so are unlabeled texts.
     """
     if task.name != "custom" or settings.split_sentences is not None or not settings.unlabeled_files:
         return settings
@@ -58,16 +59,17 @@ def split_like(settings: UnlabeledSettings, task: Task, train: Rows) -> Unlabele
 
 
 def unlabeled_files(settings: UnlabeledSettings) -> list[Path]:
-    """The files that ``--unlabeled_files`` names; UserError where there is none by a name."""
+    """The files that ``--unlabeled_files`` names. Raises UserError if a name matches no file."""
     return named_files(settings.unlabeled_files, "--unlabeled_files")
 
 
 def named_files(names: str | None, flag: str) -> list[Path]:
-    """The files that ``flag`` names, with commas between and patterns allowed; UserError where there is none."""
+    """The files that ``flag`` names: names or patterns, separated by commas. Raises UserError if one matches no
+    file."""
     found = []
     for name in (n.strip() for n in (names or "").split(",")):
         if name:
-            # A name that is there is meant as it is, "a[1].txt" too.
+            # The name of an existing file is no pattern, even "a[1].txt".
             paths = [name] if Path(name).exists() else sorted(glob(name)) or [name]
             found += [files.require_file(p, flag) for p in paths]
     return found
@@ -75,14 +77,14 @@ def named_files(names: str | None, flag: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class UnlabeledText:
-    """Text that is asked for.
+    """The unlabeled text that is needed.
 
     Attributes:
-      task: for which it is.
-      settings: which text, cut how.
-      data_dir: where the task's own text lies.
-      on_bad_row: of a table; "skip" counts and lists them in the notes.
-      how: encoding, delimiter, quoting and format of files of one's own.
+      task: the task of the run.
+      settings: the choice of the text, and its cleaning.
+      data_dir: folder of the task's own text.
+      on_bad_row: for tables; "skip" counts bad rows and lists them in the notes.
+      how: encoding, delimiter, quoting and format of the user's files.
     """
 
     task: Task
@@ -92,15 +94,15 @@ class UnlabeledText:
     how: FileSettings = AS_NAMED
 
     def known(self) -> TaskText:
-        """What no file of one's own holds: the task's text, or general text."""
+        """The text that is in no file of the user: the task's text, or general text."""
         general = self.settings.unlabeled == "general"
         return general_documents() if general else task_documents(self.task, self.data_dir)
 
 
 def documents(text: UnlabeledText, bad: BadRows) -> tuple[list[str], Iterator[str]]:
-    """What the text is, in words, and its documents; ``bad`` is told of rows of tables that have none.
+    """A description of the text, and its documents. ``bad`` is told of table rows without text.
 
-    Of a tagging these are sentences already: words with one space between.
+    For a tagging task the documents are sentences: words joined by one space.
     """
     about: list[str] = []
     parts: list[Iterable[str]] = []
@@ -132,37 +134,37 @@ def _read(path: Path, column: str, bad: BadRows, how: FileSettings) -> Iterator[
 
 
 def check_unlabeled(text: UnlabeledText) -> None:
-    """Raises the UserError that :func:`read_unlabeled` would raise for missing files or text; reads nothing whole."""
+    """Raises the UserError of :func:`read_unlabeled` for missing files or text. It reads no file to its end."""
     wanted, task = text.settings.wanted, text.task
     if wanted and task.is_pair:
         raise UserError(f"--unlabeled…: task {task.name} reads pairs; unlabeled text is for single-sentence tasks")
     about, found = documents(text, BadRows(text.on_bad_row, SKIP_HINT))
     if wanted and next(found, None) is None:
-        raise UserError(f"unlabeled text ({', '.join(about)}): holds no text")
+        raise UserError(f"unlabeled text ({', '.join(about)}): has no text; expected at least one line with text")
 
 
 def read_unlabeled(
     text: UnlabeledText, known: Iterable[Rows], held_out: Iterable[Rows], path: Path, key: dict | None = None
 ) -> None:
-    """Writes a transfer set of unlabeled text, which memory never holds: what grows is 16 bytes a text, and 16 a word
-    of dev and test.
+    """Writes a transfer set of unlabeled text. Memory grows by 16 bytes for each text, and for each word of dev and
+    test.
 
     Args:
-      known: rows whose texts must not come again, those of train for example. Texts that are equal but for case,
-        punctuation and space count as the same.
-      held_out: dev and test, from which nothing may learn: texts that share 13 words in a row with one of
-        theirs, or hold one of 8 to 12 words, do not come either.
-      path: of the file that :func:`kd_keras.augment.transfer.load` reads.
-      key: what makes it, kept in the file.
+      known: rows whose texts are left out, such as train. Texts that differ only in case, punctuation and space count
+        as the same.
+      held_out: dev and test, which training must not see. Texts that share 13 words in a row with them, or hold a whole
+        text of 8 to 12 words, are left out too.
+      path: the file that :func:`kd_keras.augment.transfer.load` reads later.
+      key: what makes it; the file keeps it.
 
     Raises:
-      UserError: no text is left; a bad row.
+      UserError: no text is left, or a row is bad.
     """
     settings, bad = text.settings.for_task(text.task.name), BadRows(text.on_bad_row, SKIP_HINT)
     about, found = documents(text, bad)
     known, held_out = list(known), list(held_out)
     texts = _Texts(settings, known, held_out, text.task.is_tagging)
-    # Without a name, so that even a kill leaves nothing behind.
+    # A file without a name, so that even a kill leaves nothing behind.
     with files.disk_errors(path), _beside(path) as temp:
         with pq.ParquetWriter(temp, _FOUND, compression="zstd") as writer, progress(None, _READING, "documents") as bar:
             parts = []
@@ -180,7 +182,8 @@ def read_unlabeled(
                 f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
                 f"{counts['repeats']:,} are repeats, {counts['overlaps']:,} overlap with dev or test"
             )
-        # A cap keeps the rows of lowest digest: a fair draw, in which a smaller one is part of a larger.
+        # The limit keeps the rows with the lowest digests. This is a fair draw, and a smaller draw is part of a larger
+        # one.
         count = min(len(ranks), settings.max_unlabeled or len(ranks))
         keep = ranks <= np.partition(ranks, count - 1)[count - 1]
         notes = [
@@ -188,8 +191,7 @@ def read_unlabeled(
             f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
             f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each "
             f"other or of train, dev or test, {counts['overlaps']:,} with {LONGEST} words in a row of dev or test, or "
-            f"with a whole text of theirs from {SHORTEST} words on; {count:,} of the {len(ranks):,} that are left are "
-            "used",
+            f"with a whole text of theirs from {SHORTEST} words on; {count:,} of the {len(ranks):,} that are left are used",
             *bad.notes(),
         ]
         write(path, key or {}, notes, False, _kept(temp, keep))
@@ -201,7 +203,7 @@ def _beside(path: Path) -> IO[bytes]:
 
 
 def _kept(found: IO[bytes], keep: np.ndarray) -> Iterator[dict]:
-    """The rows of a transfer set, of those in the file ``found`` that ``keep`` marks."""
+    """The rows in the file ``found`` that ``keep`` marks, as rows of a transfer set."""
     start, parts = 0, []
     with pq.ParquetFile(found) as file:
         for group in range(file.num_row_groups):
@@ -223,8 +225,8 @@ class _Texts:
     """Tells which texts are new.
 
     Attributes:
-      counts: "texts" that were seen, and those of them left out: "length", "repeats", "overlaps".
-      ranks: uint64 arrays, a number drawn for each new text.
+      counts: "texts" that were seen, and how many were left out by "length", "repeats" and "overlaps".
+      ranks: uint64 arrays with a random number for each new text.
     """
 
     def __init__(self, settings: UnlabeledSettings, known: Sequence[Rows], held_out: Sequence[Rows], tagging: bool):
@@ -238,13 +240,13 @@ class _Texts:
         self._overlap = Overlaps(rows.text for rows in held_out)
 
     def _digests(self, texts: Sequence[str]) -> np.ndarray:
-        """uint64[texts], equal for texts that are equal but for case, punctuation and space; each seed has its own."""
+        """uint64[texts]: equal for texts that differ only in case, punctuation and space. They depend on the seed."""
         seed = str(self.settings.unlabeled_seed).encode()[:64]
         each = (hashlib.blake2b(normalised(plain(t)), digest_size=8, key=seed).digest() for t in texts)
         return np.frombuffer(b"".join(each), "<u8")
 
     def new(self, documents: Sequence[str]) -> dict[str, list]:
-        """{"number", "text"} of the new ones in ``documents``."""
+        """{"number", "text"} of the new texts in ``documents``."""
         s, counts = self.settings, self.counts
         numbers, texts = [], []
         for document in documents:
@@ -272,7 +274,7 @@ def unlabeled(
     path: Path,
     known: Sequence[Path] = (),
 ) -> Transfer:
-    """:func:`read_unlabeled`, found again where it was read before from the same files."""
+    """The result of :func:`read_unlabeled`. It is found again if the same files were read before."""
     task = text.task
     settings = text.settings.decided(automatic=False).for_task(task.name)
     text = replace(text, settings=settings)

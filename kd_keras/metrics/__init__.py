@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy, F1, Matthews, Pearson, Spearman; F1 of entities, by type and by language."""
+"""Scores of predictions: accuracy, F1, Matthews, Pearson, Spearman; F1 of entities, by type and by language."""
 
 from kd_keras.metrics.groups import by_group, mean_over
 from kd_keras.metrics.scores import (

@@ -1,4 +1,4 @@
-"""What logits mean, by the kind of task: how sure each label is, what is answered, when two answers are the same."""
+"""What logits mean in each kind of task: scores of labels, the answer, and whether two answers are the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kd_keras.tasks import Task, is_gold
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """float64, of any shape.
+    """Sigmoid in float64, of any shape.
 
     >>> sigmoid(np.array([-1000.0, 0.0])).tolist()
     [0.0, 0.5]
@@ -22,10 +22,11 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def scores_of(task: Task, logits: Any) -> Any:
-    """What a user sees of float[rows, outputs] logits, of a tagging ragged float[rows][words, tags]: the same shape.
+    """Scores for users of logits float[rows, outputs], or ragged float[rows][words, tags] of a tagger, in the same
+    shape.
 
-    Softmax, so that a row, or word, adds up to 1; of several labels a text the sigmoid of each, by itself; a
-    regression's number, and a vector, as they are.
+    Softmax, so that a row or word adds up to 1. With several labels a text, the sigmoid of each label. A regression's
+    number and a vector do not change.
     """
     if task.is_tagging:
         return Ragged.cut(softmax(logits.flat()), logits.lengths)
@@ -35,22 +36,23 @@ def scores_of(task: Task, logits: Any) -> Any:
 
 
 def as_logits(task: Task, scores: Any) -> Any:
-    """Scores of :func:`scores_of` as metrics take them: in the order, and with the sign, of the logits."""
-    if task.is_tagging:  # the best path is that of the highest sum of logits
+    """Scores of :func:`scores_of` as metrics take them: in the order, and with the sign, of logits."""
+    if task.is_tagging:  # the best path has the highest sum of logits
         return Ragged.cut(np.log(np.maximum(scores.flat(), 1e-30)), scores.lengths)
     return scores - 0.5 if task.is_multilabel else scores
 
 
 def answers(task: Task, logits: Any) -> Any:
-    """int64[rows] label ids; of several labels a text int64[rows, labels] of 0 and 1; float[rows] of a regression.
+    """int64[rows] label ids; int64[rows, labels] of 0 and 1 for several labels a text; float[rows] for a regression.
 
-    Of a tagging ragged int64[rows][words], the best tags that may follow one another (``metrics.decoding``).
+    For a tagger ragged int64[rows][words]: the best legal sequence of tags (``metrics.decoding``).
     """
     return predictions_of(task.no_labels(len(logits)), logits)
 
 
 def same_answers(task: Task, a: Any, b: Any) -> np.ndarray:
-    """bool[rows]: whether two models' logits give the same label, or the very same labels; of a tagging bool[words]."""
+    """bool[rows]: whether two models' logits give the same label, or exactly the same labels. For taggers
+    bool[words]."""
     if task.is_tagging:
         mine, theirs = answers(task, a), answers(task, b)
         require_same_words(mine, theirs)
@@ -67,9 +69,9 @@ def named(task: Task, answer: np.ndarray) -> str:
 
 
 def only_answer(task: Task, logits: Any) -> str | None:
-    """The only answer that logits of many rows ever give, in words; None where there are several, or scores.
+    """The only answer in the logits of many rows, in words. None if there are several answers, or scores.
 
-    Of a tagging the only tag that any word gets.
+    For a tagger, the only tag that any word gets.
     """
     if task.is_regression or task.is_text or task.num_outputs < 2:
         return None
@@ -77,20 +79,20 @@ def only_answer(task: Task, logits: Any) -> str | None:
 
 
 def the_only(task: Task, answer: Any) -> str | None:
-    """:func:`only_answer` of answers that are worked out already."""
+    """:func:`only_answer` for answers instead of logits."""
     found = np.unique(flat(answer), axis=0)
     return named(task, found[0]) if len(found) == 1 else None
 
 
 def less(logits: Any, over: np.ndarray) -> Any:
-    """Logits less the :func:`thresholds` that dev chose; of a tagging, which has none, as they are."""
+    """Logits minus the :func:`thresholds` that dev chose. A tagger has none, so its logits do not change."""
     return logits if isinstance(logits, Ragged) else logits - over
 
 
 def sureness(task: Task, logits: Any) -> np.ndarray:
-    """float64[rows]: the probability of the answer; of several labels a text, that of the surest decision.
+    """float64[rows]: the probability of the answer. With several labels a text, that of the surest decision.
 
-    Of a tagging float64[words], all rows' one after the other.
+    For a tagger float64[words], all rows in order.
     """
     if task.is_tagging:
         return scores_of(task, logits).flat().max(-1)
@@ -99,15 +101,15 @@ def sureness(task: Task, logits: Any) -> np.ndarray:
 
 
 def thresholds(label: np.ndarray | Ragged, logits: Any, least: int = 5) -> np.ndarray:
-    """The logit over which each label is given, so that its F1 on these rows is best: float64[labels].
+    """float64[labels]: the logit over which each label is given, so that its F1 on these rows is best.
 
-    Where a text or word has one label, a score or a vector, nothing is chosen: [0].
+    If a text or word has one label, a score or a vector, nothing is chosen: [0].
 
-    0 stays where it is as good, and where a label is on, or off, in fewer than ``least`` rows: too few to choose by.
-    Between two rows' logits the middle is taken (Lipton et al. 2014, "Thresholding Classifiers to Maximize F1 Score").
+    A threshold stays 0 if 0 is as good, or if fewer than ``least`` rows have the label or lack it. It lies in the
+    middle between two rows' logits (Lipton et al. 2014, "Thresholding Classifiers to Maximize F1 Score").
 
     Args:
-      label: as in Rows; rows without gold have no say.
+      label: as in Rows; rows without gold do not count.
       logits: float[rows, labels].
 
     >>> label, logits = np.array([[1], [1], [0], [0]]), np.array([[3.0], [-1.0], [-2.0], [-4.0]])
@@ -126,7 +128,7 @@ def _threshold(gold: np.ndarray, logits: np.ndarray, least: int) -> float:
         return 0.0
     order = np.argsort(-logits, kind="stable")
     ranked, hits = logits[order].astype(np.float64), np.cumsum(gold[order])
-    ends = np.flatnonzero(np.append(ranked[:-1] > ranked[1:], True))  # equal logits are given together
+    ends = np.flatnonzero(np.append(ranked[:-1] > ranked[1:], True))  # rows with equal logits get the label together
     f1 = 2 * hits[ends] / (ends + 1 + gold.sum())
     given = int((logits > 0).sum())
     now = 2 * hits[given - 1] / (given + gold.sum()) if given else 0.0

@@ -1,7 +1,7 @@
-"""The best tags that may follow one another: in IOB2 an I goes on after a B or I of its type, and begins nothing.
+"""The best legal sequence of tags: in IOB2 an I follows a B or I of its type, and begins no entity.
 
-The best path is found over the whole sentence (Viterbi). Other transitions are impossible, all others weigh the same,
-so that a tag's logits alone decide.
+Viterbi finds the best path over the whole sentence. Illegal transitions are impossible, and all legal ones have the
+same weight. So the logits alone decide.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import numpy as np
 
 from kd_keras.common.ragged import Ragged
 
-# Rows that are decoded beside one another; more would need more memory for the same speed.
+# Rows that are decoded at once. More would need more memory at the same speed.
 _ROWS = 4096
 
 
 def constrained(logits: np.ndarray) -> np.ndarray:
-    """int64[words]: the tags of float[words, tags] logits whose sum of logits is the highest of all that are legal.
+    """int64[words]: the legal tags with the highest sum of logits; logits are float[words, tags].
 
     >>> constrained(np.array([[0.0, 0.5, 2.0], [0.0, 0.0, 3.0]])).tolist()  # I I is impossible, B I is not
     [1, 2]
@@ -26,7 +26,7 @@ def constrained(logits: np.ndarray) -> np.ndarray:
 
 
 def decoded(logits: Ragged) -> Ragged:
-    """:func:`constrained` of each row: int64[rows][words] of float[rows][words, tags]."""
+    """:func:`constrained` for each row: float[rows][words, tags] → int64[rows][words]."""
     out = np.zeros(int(logits.lengths.sum()), np.int64)
     first = np.cumsum(logits.lengths) - logits.lengths
     order = np.argsort(-logits.lengths, kind="stable")[: np.count_nonzero(logits.lengths)]
@@ -37,10 +37,10 @@ def decoded(logits: Ragged) -> Ragged:
 
 
 def _decode(logits: Ragged, first: np.ndarray, out: np.ndarray) -> None:
-    """Writes the tags of rows, longest first, each from ``first`` on, into ``out``."""
+    """Writes the tags of rows, longest first, into ``out``. Each row begins at its ``first``."""
     lengths, flat = logits.lengths, logits.flat().astype(np.float64)
     at = np.cumsum(lengths) - lengths
-    # How many rows still have a word at each time.
+    # The number of rows that still have a word at each time.
     alive = np.searchsorted(-lengths, -np.arange(1, lengths[0] + 1), side="right")
     begin, goes_on = np.arange(1, flat.shape[1], 2), np.arange(2, flat.shape[1], 2)
     score = flat[at]

@@ -1,4 +1,4 @@
-"""Tags of words as entities of the text: type, where it stands, what it says, and how sure that is."""
+"""Turns tags of words into entities of the text: type, place, surface and score."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Place = tuple[int, int]
 def entities(
     texts: Sequence[str], words: Sequence[Sequence[Place]], logits: Ragged, types: Sequence[str]
 ) -> list[list[dict[str, Any]]]:
-    """The entities of each text, first to last, each {"type", "start", "end", "surface", "score"}.
+    """The entities of each text in order, each {"type", "start", "end", "surface", "score"}.
 
-    ``text[start:end]`` is the surface, from where the first word begins to where the last one ends. The score is the
-    lowest probability that a word of it has its tag, as an entity is right only if every word is.
+    ``text[start:end]`` is the surface, from the start of the first word to the end of the last. The score is the lowest
+    probability of its words' tags, as an entity is right only if every word is.
 
     >>> logits = Ragged.of([np.log([[0.1, 0.9, 1e-4], [0.2, 1e-3, 0.8], [0.9, 0.05, 0.05]])])
     >>> ((found,),) = [entities(["New York?"], [[(0, 3), (4, 8), (8, 9)]], logits, ["LOC"])]
@@ -29,14 +29,14 @@ def entities(
     [('LOC', 0, 8, 'New York', 0.8)]
 
     Args:
-      texts: what the words are of.
+      texts: the texts of the words.
       words: (start, end) of each, in characters of its text.
-      logits: ragged float[texts][words, tags]; ValueError where a text has another number of words.
-      types: of the task.
+      logits: ragged float[texts][words, tags]. Raises ValueError if a text has another number of words.
+      types: the task's types.
     """
     lengths = np.fromiter(map(len, words), np.int64, len(words))
     if not np.array_equal(lengths, logits.lengths):
-        raise ValueError(f"texts of {lengths.tolist()[:20]} words, but logits of {logits.lengths.tolist()[:20]}")
+        raise ValueError(f"texts have {lengths.tolist()[:20]} words, but logits have {logits.lengths.tolist()[:20]}")
     tags = decoded(logits)
     chosen = tags.flat()
     sure = softmax(logits.flat())[np.arange(len(chosen)), chosen] if len(chosen) else np.zeros(0)

@@ -1,4 +1,4 @@
-"""Scores of groups of rows: of each language by itself, and their mean."""
+"""Scores of groups of rows, such as languages, and their mean."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from kd_keras.tasks import is_gold
 def by_group(
     metric_names: Sequence[str], group: Sequence[str], gold: Any, predicted: Any
 ) -> dict[str, dict[str, float]]:
-    """Each group's "rows" with gold, and its scores by name; groups in alphabetical order, those without gold left out.
+    """Each group's "rows" with gold, and its scores by name. Groups are in alphabetical order; groups without gold are
+    left out.
 
     Args:
-      group: of each row, ``Rows.group``.
+      group: the group of each row (``Rows.group``).
       gold: as in Rows: int[rows], or ragged int[rows][words].
-      predicted: of the same shape.
+      predicted: in the same shape.
     """
     has_gold = is_gold(gold)
     which = np.asarray(group)
@@ -33,6 +34,6 @@ def by_group(
 
 
 def mean_over(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """metric → mean over the groups of :func:`by_group`, each counted alike however many rows it has."""
+    """metric → mean over the groups of :func:`by_group`. Each group counts the same, for any number of rows."""
     names = [name for name in next(iter(found.values()), {}) if name != "rows"]
     return {name: float(np.mean([each[name] for each in found.values()])) for name in names}

@@ -1,7 +1,7 @@
-"""Linear models to hold everything against: TF-IDF with logistic regression, and logistic regression on vectors.
+"""Linear models as references: TF-IDF with logistic regression, and logistic regression on vectors.
 
-Both are scikit-learn's, in seconds. A student that is under the first is not worth its phone; Wang & Manning 2012,
-"Baselines and Bigrams", show how often that happens.
+Both are scikit-learn's and take seconds. A student must beat the first one to be useful. Wang & Manning 2012,
+"Baselines and Bigrams", show how often a neural model does not.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows, has_label, is_gold
 
-# Words and pairs of them, and what words are made of; of so many rows at most, with so many features of each kind.
+# n-grams of words and of characters, and the limits of rows and of features of each kind.
 _ROWS, _FEATURES = 20_000, 50_000
 _C_TEXT = 10.0
-# scikit-learn's C for vectors of length one.
+# scikit-learn's C for vectors of length 1.
 _C_VECTORS = 30.0
-# Logit of a class that no row has, beside the others' best.
+# The logit of a class without rows, relative to the best of the others.
 _UNSEEN = -10.0
 
 
@@ -37,18 +37,18 @@ class Linear:
     bias: np.ndarray
 
     def logits(self, vectors: np.ndarray) -> np.ndarray:
-        """float32[rows, classes] of float[rows, width]."""
+        """Logits float32[rows, classes] of vectors float[rows, width]."""
         return vectors.astype(np.float32) @ self.kernel + self.bias
 
 
 def probe(vectors: np.ndarray, labels: np.ndarray, classes: int, c: float = _C_VECTORS) -> Linear:
-    """Logistic regression on vectors, as they are: their mean length is part of the weights.
+    """Logistic regression on vectors. Vectors are not scaled: their mean length goes into the weights.
 
     Args:
       vectors: float[rows, width].
-      labels: int[rows], −1 where there is none; of several labels a text int[rows, labels], each learned by itself.
-      classes: number of them; those without a row get logits under all others.
-      c: scikit-learn's, on vectors of a mean length of one.
+      labels: int[rows], −1 for none; with several labels a text int[rows, labels], each learned by itself.
+      classes: number of classes. Classes without rows get logits under all others.
+      c: scikit-learn's C, for vectors of mean length 1.
     """
     chosen = _some(np.flatnonzero(is_gold(labels)))
     length = max(float(np.linalg.norm(vectors[chosen], axis=1).mean()), 1e-6)
@@ -65,7 +65,7 @@ def probe(vectors: np.ndarray, labels: np.ndarray, classes: int, c: float = _C_V
 
 
 def _columns(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A column for each class; of two classes scikit-learn keeps the difference alone."""
+    """One column for each class. With two classes scikit-learn keeps only their difference."""
     if kernel.shape[1] > 1:
         return kernel, bias
     return np.concatenate([-kernel / 2, kernel / 2], 1), np.concatenate([-bias / 2, bias / 2])
@@ -74,7 +74,8 @@ def _columns(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def tfidf(train: Rows, splits: Mapping[str, Rows], classes: int) -> dict[str, np.ndarray]:
     """split → float64[rows, classes]: log probabilities of TF-IDF (words 1–2, characters 2–4) + logistic regression.
 
-    Of several labels a text, the log odds of each. A pair is described by both texts and by what they share.
+    With several labels a text, the log odds of each label. The features of a pair are both texts and their common
+    words.
     """
     chosen = _some(np.flatnonzero(has_label(train)))
     rows = train.take(chosen)
@@ -103,14 +104,14 @@ def _logistic(x: Any, y: np.ndarray, options: Mapping[str, Any]) -> Any:
 
 
 def _each(x: Any, y: np.ndarray, options: Mapping[str, Any]) -> Iterator[tuple[int, Any]]:
-    """(label, its model) of int[rows, labels], where some rows have the label and some have not."""
+    """(label, its model) for each label of int[rows, labels] that some rows have and some lack."""
     for n in range(y.shape[1]):
         if 0 < y[:, n].sum() < len(y):
             yield n, _logistic(x, y[:, n], options)
 
 
 def _odds(y: np.ndarray) -> np.ndarray:
-    """float64[labels]: log odds of int[rows, labels], of a label that no row has, or all have, with half a row more."""
+    """float64[labels]: log odds of int[rows, labels]. A label that no row or every row has gets half a row more."""
     has = y.sum(0, dtype=np.float64)
     return np.log((has + 0.5) / (len(y) - has + 0.5))
 
@@ -121,7 +122,7 @@ class _Features:
 
         common: dict[str, Any] = {"sublinear_tf": True, "max_features": _FEATURES, "dtype": np.float32}
         texts = [*rows.text, *(rows.text_b or ())]
-        # Words of any script, one letter long or more; a text of signs alone has characters.
+        # Words of any script, of one letter or more. A text that has only signs has characters.
         words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", **common)
         self._parts = [v.fit(texts) for v in (words, TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), **common))]
 
@@ -136,13 +137,13 @@ class _Features:
 
 
 def _some(rows: np.ndarray) -> np.ndarray:
-    """At most ``_ROWS`` of them, by chance, in order."""
+    """At most ``_ROWS`` of them, drawn at random, in order."""
     if len(rows) <= _ROWS:
         return rows
     return np.sort(rng(0, "linear").permutation(rows)[:_ROWS])
 
 
 def constant(train: Rows, rows: int, classes: int) -> np.ndarray:
-    """float64[rows, classes]: what always gives the most frequent label of ``train`` answers."""
+    """float64[rows, classes]: logits that always give the most frequent label of ``train``."""
     counts = np.bincount(train.label[has_label(train)], minlength=classes)
     return np.tile(np.eye(classes)[counts.argmax()], (rows, 1))

@@ -1,7 +1,7 @@
-"""Entities of tag sequences, and how many of them are right.
+"""Finds the entities in tag sequences, and counts the right ones.
 
-Tags are numbered as the labels of a tagging are (``tasks.records.iob2``): 0 is outside, type n begins with 2n + 1 and
-goes on with 2n + 2. Nothing else is needed to tell entities, and none goes on over the end of a sentence.
+Tags are numbered like the labels of a tagging task (``tasks.records.iob2``): 0 is outside, type n begins with 2n + 1
+and continues with 2n + 2. No entity crosses the end of a sentence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kd_keras.common.ragged import Ragged
 
 @dataclass(frozen=True)
 class Spans:
-    """Entities in the order in which they begin.
+    """Entities in the order of their starts.
 
     Attributes:
       start, stop: int64[entities], first word and the word after the last, counted over all rows.
@@ -32,9 +32,9 @@ class Spans:
 
 
 def strict(tags: Ragged) -> Spans:
-    """Entities of int[rows][words] tags as seqeval has them with mode="strict" and IOB2: each begins with a B.
+    """Entities of int[rows][words] tags, as seqeval finds them with mode="strict" and IOB2: each begins with a B.
 
-    An I goes on only after a B or I of its own type; any other I belongs to no entity.
+    An I continues only a B or I of its own type. Any other I belongs to no entity.
 
     >>> found = strict(Ragged.of([np.array([1, 2, 0, 2]), np.array([2, 3])]))  # B-0 I-0 O I-0; I-0 B-1
     >>> found.start.tolist(), found.stop.tolist(), found.type.tolist()
@@ -46,7 +46,7 @@ def strict(tags: Ragged) -> Spans:
 
 
 def conlleval(tags: Ragged) -> Spans:
-    """Entities as the perl script conlleval has them: an I after O or after another type begins one too.
+    """Entities as the Perl script conlleval finds them: an I after O or after another type begins one too.
 
     >>> conlleval(Ragged.of([np.array([1, 2, 0, 2]), np.array([2, 3])])).start.tolist()
     [0, 3, 4, 5]
@@ -57,7 +57,7 @@ def conlleval(tags: Ragged) -> Spans:
 
 
 def _neighbours(tags: Ragged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of all words the tag, its type (−1 outside), and whether the word before is of that type, in the same row."""
+    """For all words: the tag, its type (−1 outside), and whether the word before it in the row has that type."""
     flat = tags.flat().astype(np.int64, copy=False)
     kind = np.where(flat > 0, (flat - 1) // 2, -1)
     alike = np.zeros(len(flat), bool)
@@ -68,14 +68,14 @@ def _neighbours(tags: Ragged) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _spans(begins: np.ndarray, ends: np.ndarray, kind: np.ndarray) -> Spans:
-    """Entities from where they begin up to the next word that ends what was before it."""
+    """Entities from their starts up to the next word that ends them."""
     start = np.flatnonzero(begins)
     borders = np.append(np.flatnonzero(ends), len(kind))
     return Spans(start, borders[np.searchsorted(borders, start, side="right")], kind[start])
 
 
 def right(gold: Spans, given: Spans) -> np.ndarray:
-    """bool[gold entities]: which were given with the very same words and type."""
+    """bool[gold entities]: which were given with exactly the same words and type."""
     _, mine, theirs = np.intersect1d(gold.start, given.start, assume_unique=True, return_indices=True)
     out = np.zeros(len(gold), bool)
     out[mine] = (gold.stop[mine] == given.stop[theirs]) & (gold.type[mine] == given.type[theirs])
@@ -83,14 +83,14 @@ def right(gold: Spans, given: Spans) -> np.ndarray:
 
 
 def _both(gold: Ragged, predicted: Ragged, how=strict) -> tuple[int, int, int]:
-    """How many entities are gold, given, and right. Raises ValueError where a row has another number of tags."""
+    """The numbers of gold, given and right entities. Raises ValueError if a row has another number of tags."""
     require_same_words(gold, predicted)
     a, b = how(gold), how(predicted)
     return len(a), len(b), int(right(a, b).sum())
 
 
 def require_same_words(gold: Ragged, predicted: Ragged) -> None:
-    """ValueError where a row does not have exactly one prediction for each word."""
+    """Raises ValueError if a row does not have one prediction for each word."""
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} rows of gold tags, but predictions of {len(predicted)}")
     wrong = np.flatnonzero(gold.lengths != predicted.lengths)
@@ -100,25 +100,25 @@ def require_same_words(gold: Ragged, predicted: Ragged) -> None:
 
 
 def entity_f1(gold: Ragged, predicted: Ragged) -> float:
-    """F1 of strict entities over all rows; 0 where none is gold or given."""
+    """F1 of strict entities over all rows; 0 if none is gold or given."""
     rows, given, found = _both(gold, predicted)
     return _part(2 * found, rows + given)
 
 
 def conlleval_f1(gold: Ragged, predicted: Ragged) -> float:
-    """F1 of entities as conlleval has them; 0 where none is gold or given."""
+    """F1 of entities as conlleval finds them; 0 if none is gold or given."""
     rows, given, found = _both(gold, predicted, conlleval)
     return _part(2 * found, rows + given)
 
 
 def entity_precision(gold: Ragged, predicted: Ragged) -> float:
-    """Share of the strict entities given that are gold; of none 0."""
+    """Share of the given strict entities that are gold; 0 if none is given."""
     _, given, found = _both(gold, predicted)
     return _part(found, given)
 
 
 def entity_recall(gold: Ragged, predicted: Ragged) -> float:
-    """Share of the strict gold entities that were given; of none 0."""
+    """Share of the strict gold entities that were given; 0 if there are none."""
     rows, _, found = _both(gold, predicted)
     return _part(found, rows)
 
@@ -128,14 +128,15 @@ def _part(some: int, all_of_them: int) -> float:
 
 
 def by_type(gold: Ragged, predicted: Ragged, types: Sequence[str]) -> dict[str, dict[str, float]]:
-    """For each type its gold "rows" (entities), how often it is "given", "precision", "recall", "f1": strict ones.
+    """For each type its gold "rows" (entities), the number "given", "precision", "recall" and "f1", for strict
+    entities.
 
     The last three are fractions, of nothing 0.
 
     Args:
-      gold: int[rows][words] tags, of rows that have gold.
-      predicted: alike; ValueError where a row has another number of words.
-      types: of the task, in its order.
+      gold: int[rows][words] tags, of rows with gold.
+      predicted: in the same shape. Raises ValueError if a row has another number of words.
+      types: the task's types, in its order.
     """
     require_same_words(gold, predicted)
     a, b = strict(gold), strict(predicted)

@@ -1,4 +1,4 @@
-"""Everything that is said of a tagging's predictions: all scores, by type, by language, and their mean."""
+"""All scores of a tagger's predictions: in total, by type, by language, and the mean over languages."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from kd_keras.tasks.tagging_sources import METRICS
 
 
 def tagging_scores(task: Task, rows: Rows, predicted: Any) -> dict[str, Any]:
-    """Scores of tags, over the rows that have gold.
+    """Scores of tags, over the rows with gold.
 
     Args:
       task: a tagging.
-      rows: with gold tags; ``rows.group`` names their languages, if it is known.
+      rows: rows with gold tags; ``rows.group`` names their languages, if they are known.
       predicted: ragged int[rows][words].
 
     Returns:
       The four metrics by name; "by_type" (strict): type → "rows" (gold entities), "given", "precision", "recall", "f1";
-      and of more than one language "by_language": language → "rows" (sentences) and the four metrics, and
+      and for several languages "by_language": language → "rows" (sentences) and the four metrics, and
       "mean_over_languages".
 
     Raises:
       UserError: no row has gold.
-      ValueError: a row with another number of tags than words.
+      ValueError: a row has another number of tags than words.
     """
     out: dict[str, Any] = dict(score_answers(METRICS, rows.label, predicted))
     gold = np.flatnonzero(is_gold(rows.label))

@@ -1,15 +1,15 @@
-"""How near a student's vectors are to its teacher's: their cosines, and who their neighbours are."""
+"""Compares a student's vectors with its teacher's: cosines and neighbors."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Rows whose neighbours are looked for at a time, and how many neighbours count.
+# Rows whose neighbors are searched at a time, and the number of neighbors.
 _ROWS, _NEAREST = 512, 10
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """float32[n, width], each of length 1; zeros stay zeros.
+    """float32[n, width], each row of length 1; zeros stay zeros.
 
     >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
@@ -19,20 +19,21 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """float32[n]: of each row of ``a`` with that of ``b``, both float[n, width]."""
+    """float32[n]: the cosine of each row of ``a`` with the same row of ``b``, both float[n, width]."""
     return np.sum(unit(a) * unit(b), axis=-1)
 
 
 def cosine(labels: np.ndarray, predictions: np.ndarray) -> float:
-    """The mean cosine of the teacher's vectors and the student's, float[n, width] both."""
+    """The mean cosine of the teacher's and the student's vectors, both float[n, width]."""
     return float(np.mean(cosines(labels, predictions)))
 
 
 def neighbours(labels: np.ndarray, predictions: np.ndarray, count: int = _NEAREST) -> float:
-    """Which share of the ``count`` texts that are nearest to a text by the teacher's cosines, the text itself left out,
-    are among its ``count`` nearest by the student's: the mean over texts.
+    """The share of neighbors that teacher and student have in common, as a mean over texts.
 
-    Both are float[n, width], of widths of their own. Of ``count`` texts or fewer all are neighbours.
+    A text's neighbors are the ``count`` other texts that are nearest by cosine.
+
+    Both are float[n, width], with their own widths. If there are at most ``count`` texts, all are neighbors.
 
     >>> line = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], np.float32)
     >>> neighbours(line, line, count=1), neighbours(line, line[[0, 2, 1, 3]], count=1)

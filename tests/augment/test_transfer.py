@@ -151,7 +151,7 @@ def test_hanta_tags_english_words():
     ("change", "message"),
     [
         ({"n_iter": 0}, "--n_iter=0: expected at least 1"),
-        ({"p_mask": 0.7, "p_pos": 0.4}, "--p_mask=0.7 and --p_pos=0.4: .* add up to 1 at most, found 1.1"),
+        ({"p_mask": 0.7, "p_pos": 0.4}, "--p_mask=0.7 and --p_pos=0.4: .* add up to at most 1, found 1.1"),
         ({"p_ng": 1.5}, "--p_ng=1.5: expected at least 0 and at most 1"),
         ({"p_mask": float("nan")}, "--p_mask=nan"),
         ({"augment": "masks"}, "--augment=masks: expected one of .* Did you mean mask"),

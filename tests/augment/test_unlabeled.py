@@ -133,7 +133,7 @@ def test_bad_rows_of_tables_are_named_or_counted(tmp_path):
     assert made.rows.text == ["one two three", "half \ufffd an emoji"]
     assert "2 rows skipped" in made.notes[1] and "line 3, column 'text': expected text" in made.notes[1]
     (tmp_path / "b.json").write_text('[{"text": "one two three"}]')
-    with pytest.raises(UserError, match=r"b\.json: \.json is not read.*\.jsonl"):
+    with pytest.raises(UserError, match=r"b\.json: \.json cannot be read.*\.jsonl"):
         check_unlabeled(UnlabeledText(TASK, UnlabeledSettings(unlabeled_files=f"{tmp_path}/b.json")))
 
 
@@ -167,7 +167,7 @@ def test_the_tasks_own_text_is_known_by_what_it_holds(tmp_path):
         assert unlabeled(UnlabeledText(imdb, own, str(tmp_path)), [], [], path).rows.text == [text.strip()]
     (tmp_path / "unlabeled.txt").unlink()
     (tmp_path / "train" / "unsup").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"unlabeled text \(.*unsup\): holds no text"):
+    with pytest.raises(UserError, match=r"unlabeled text \(.*unsup\): has no text"):
         check_unlabeled(UnlabeledText(imdb, own, str(tmp_path)))
 
 

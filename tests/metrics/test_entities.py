@@ -68,7 +68,7 @@ def test_many_texts_are_as_each_by_itself():
 
 
 def test_other_words_than_logits_are_refused():
-    with pytest.raises(ValueError, match="texts of \\[2\\] words, but logits of \\[1\\]"):
+    with pytest.raises(ValueError, match="texts have \\[2\\] words, but logits have \\[1\\]"):
         entities(["a b"], [[(0, 1), (2, 3)]], Ragged.of([peaked(0)]), TYPES)
 
 

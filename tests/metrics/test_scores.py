@@ -100,7 +100,7 @@ def test_unknown_metric_names_near_ones():
 
 
 def test_wrong_shapes_are_refused():
-    with pytest.raises(ValueError, match="2 labels, but logits of 3"):
+    with pytest.raises(ValueError, match="2 labels, but logits for 3"):
         metrics.score(["accuracy"], np.array([0, 1]), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="expected \\[rows, classes\\]"):
         metrics.score(["accuracy"], np.array([0, 1]), np.zeros(2))

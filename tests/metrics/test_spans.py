@@ -151,7 +151,7 @@ def test_what_does_not_fit_is_refused():
     wrong = Ragged.cut(logits_of(gold).flat(), short)
     with pytest.raises(ValueError, match=rf"row 0 has {gold.lengths[0]} words, but {short[0]} predictions"):
         metrics.score(["entity_f1"], gold, wrong)
-    with pytest.raises(ValueError, match="4 labels, but logits of 3 rows"):
+    with pytest.raises(ValueError, match="4 labels, but logits for 3 rows"):
         metrics.score(["entity_f1"], gold, logits_of(gold).take(np.arange(3)))
     with pytest.raises(ValueError, match="a Ragged"):
         metrics.score(["entity_f1"], gold, logits_of(gold).flat())

@@ -64,7 +64,7 @@ class BenchmarkSettings(FileSettings):
             return [n for n in LENGTHS if n <= longest] or [longest]
         found = sorted(_numbers("lengths", self.lengths, 4, 512, "8,16,32"))
         if found[-1] > longest:
-            raise UserError(f"--lengths={found[-1]}: too long, because {whose} reads at most {longest} tokens")
+            raise UserError(f"--lengths={found[-1]}: {whose} reads at most {longest} tokens")
         return found
 
     def thread_list(self) -> list[int]:

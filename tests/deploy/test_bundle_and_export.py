@@ -169,7 +169,7 @@ def test_files_that_do_not_fit_together(copy):
     shutil.copy(bundle / "int8.tflite", bundle / "float32.tflite")
     refused("float32.tflite: is not the file that metadata.json describes")
     (bundle / "metadata.json").write_text('{"version": 99}')
-    refused("metadata.json: version 99, expected 1")
+    refused("metadata.json: has version 99, expected 1")
     (bundle / "metadata.json").unlink()
     refused("has no metadata.json; expected a folder that python -m kd_keras.export wrote")
     from kd_keras.formats.format import EXPORTS

@@ -48,7 +48,7 @@ def main() -> None:
     known = sorted(_files())
     if name not in known:
         hint = did_you_mean(name, known) or f" There are {', '.join(known)}."
-        print(f"error: {name}: there is no such command.{hint}", file=sys.stderr)
+        print(f"error: {name}: no such command.{hint}", file=sys.stderr)
         sys.exit(2)
     del sys.argv[1]
     runpy.run_module(f"kd_keras.{name}", run_name="__main__", alter_sys=True)

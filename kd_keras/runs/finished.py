@@ -58,7 +58,7 @@ class FinishedRun:
         """
         layout = RunLayout(Path(local(model_dir, flag)))
         if not layout.root.is_dir():
-            raise UserError(f"{flag}={model_dir}: there is no such folder")
+            raise UserError(f"{flag}={model_dir}: no such folder")
         if arm and arm not in (known := layout.trained_arms()):
             raise UserError(
                 f"--arm={arm}: {layout.arms} has no such trained student; expected one of: "

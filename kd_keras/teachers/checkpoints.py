@@ -218,7 +218,7 @@ def find_checkpoint(name: str) -> Checkpoint:
     packaged = [*PACKAGED, *MADE]
     if looks_local or (did_you_mean(name, packaged) and name not in _WELL_KNOWN):
         raise UserError(
-            f"--teacher={name}: there is no such folder and no packaged teacher of that name."
+            f"--teacher={name}: no such folder, and no packaged teacher of that name."
             f"{did_you_mean(name, [*packaged, *_WELL_KNOWN])}"
         )
     advice = (

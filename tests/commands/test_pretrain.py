@@ -221,7 +221,7 @@ def test_benchmark_puts_it_beside_the_teacher(exported, run_verb):
 BAD = {
     "losses": (
         ["--losses=cosin"],
-        "'cosin' is none of mse, cosine, similarities, contrast, tokens. Did you mean cosine?",
+        "'cosin' is not one of mse, cosine, similarities, contrast, tokens. Did you mean cosine?",
     ),
     "tokens": (["--losses=tokens", "--pooling=last"], "needs a state of each token; use --pooling=mean or max"),
     "head": (["--losses=tokens", "--student_truncation=tail"], "counts words from a text's head"),

@@ -191,8 +191,8 @@ def test_label_asks_a_teacher_of_words(files, runs, run_verb):
 @pytest.mark.parametrize(
     ("flag", "said"),
     [
-        ("--augment=all", "--augment=all: task custom is a tagging"),
-        ("--hidden=mean", "--hidden=mean: task custom is a tagging"),
+        ("--augment=all", "--augment=all: would change the words of the tagging custom"),
+        ("--hidden=mean", "--hidden=mean: the tagging custom needs states of words"),
         ("--student=bilstm", "does not tag words"),
         ("--student_truncation=tail", "--student_truncation=tail"),
         ("--ablate=augmentation", "--ablate=augmentation: would change the words of the tagging custom"),

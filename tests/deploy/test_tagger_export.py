@@ -156,7 +156,7 @@ def test_the_bounds_are_of_words(tagger_task):
     with pytest.raises(UserError, match=r"x: gives Keras' tag on 99.9% of the 2,000 words .* at least 99.9%"):
         require_agreement(dynamic, "x", found(3))
     require_agreement(int8, "x", found(20))
-    with pytest.raises(UserError, match=r"x: gives .* at least 99%, and on 99.0% of all 2,000, expected at least 98%"):
+    with pytest.raises(UserError, match=r"x: gives .* at least 99%; on all 2,000 it is 99.0%, expected at least 98%"):
         require_agreement(int8, "x", found(21))
     assert "99.85%" in table({"x": (5, found(3))}, "entity_f1")
 

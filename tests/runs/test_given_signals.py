@@ -178,8 +178,8 @@ REFUSED = {
     "--recipe=staged": {"recipe": RecipeSettings(recipe="staged")},
     "--ablate=recipes": {"job": {"ablate": "recipes"}},
     "--augment=all: this run has no teacher to label the text": {"augment": AugmentSettings(augment="all")},
-    "--unlabeled=general: no teacher": {"unlabeled": UnlabeledSettings(unlabeled="general")},
-    "--unlabeled_files=x.txt: no teacher": {"unlabeled": UnlabeledSettings(unlabeled_files="x.txt")},
+    "--unlabeled=general: this run has no teacher": {"unlabeled": UnlabeledSettings(unlabeled="general")},
+    "--unlabeled_files=x.txt: this run has no teacher": {"unlabeled": UnlabeledSettings(unlabeled_files="x.txt")},
     "--signals=x: has signals of a teacher": {"job": {"signals": "x"}},
     "--cluster=ray": {"cluster": ClusterSettings(cluster="ray")},
 }

@@ -223,7 +223,7 @@ def test_a_config_of_another_size_is_refused(folder, config):
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'; only 'absolute'"),
         ({"position_embedding_type": "relative_key_query"}, "position_embedding_type 'relative_key_query'"),
         ({"is_decoder": True}, "is_decoder True; only False"),
-        ({"hidden_size": "16"}, "hidden_size '16', expected a whole number"),
+        ({"hidden_size": "16"}, "hidden_size '16'; expected a whole number"),
         ({"num_hidden_layers": 0}, "num_hidden_layers 0"),
         ({"num_attention_heads": 3}, "expected a multiple of num_attention_heads 3"),
         ({"model_type": "deberta"}, "model_type 'deberta'"),

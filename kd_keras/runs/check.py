@@ -164,9 +164,9 @@ def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
         here = teachers[number - 1].manifest()["fingerprint"]
         if manifest["teacher"] != here:
             said = "; ".join(files.differences(manifest["teacher"], here))
-            raise UserError(f"--signals={folder}: the signals of {split} are from another teacher ({said})")
+            raise UserError(f"--signals={folder}: {split} has signals from another teacher ({said})")
         if manifest["data"] != rows.fingerprint():
-            raise UserError(f"--signals={folder}: the signals of {split} are for other data than this run's")
+            raise UserError(f"--signals={folder}: {split} has signals of other data than this run's")
 
 
 def check_folder(layout: RunLayout, name: str, key: dict, command: str = "train") -> None:

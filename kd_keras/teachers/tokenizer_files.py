@@ -264,7 +264,7 @@ def _pieces(where: str, folder: Path, backend: Mapping) -> tuple[str, ...]:
         )
     if len(set(pieces)) != len(pieces):
         number = next(n for n, piece in enumerate(pieces) if pieces.index(piece) != n)
-        raise UserError(f"{source}, line {number + 1}: {pieces[number]!r} stands on two lines; expected each piece once")
+        raise UserError(f"{source}, line {number + 1}: {pieces[number]!r} stands on two lines; expected one")
     return pieces
 
 

@@ -139,7 +139,7 @@ def _beside(final: Path, part: str) -> Path:
 def _keep(there: os.stat_result, temp: Path) -> None:
     """Gives ``temp`` the owner and mode of the file that it replaces."""
     made = temp.stat()
-    if made.st_nlink > 1:  # a link has no owner of its own to keep
+    if made.st_nlink > 1:  # a hard link: the file keeps its own owner and mode
         return
     if (made.st_uid, made.st_gid) != (there.st_uid, there.st_gid):
         _give(temp, there)

@@ -22,7 +22,7 @@ define_flags(TaskSettings)
 
 
 def overview() -> str:
-    """One block of lines for each task. Looks at the disk only, never for a network."""
+    """Some lines for each task. It looks at the disk only, never at the network."""
     lines = []
     for name in names():
         task = get(name)
@@ -42,7 +42,7 @@ def overview() -> str:
 
 
 def _kind(task: Task) -> str:
-    """What goes in, what comes out, and what selects."""
+    """A task's input, its output, and the metric that selects."""
     if task.is_tagging:
         return f"tagging, selected by {task.metric}, {len(task.types)} types of entities: {', '.join(task.types)}"
     if task.is_regression:
@@ -54,7 +54,7 @@ def _kind(task: Task) -> str:
 
 
 def _gold(task: Task, rows: Rows) -> str:
-    """How often each label occurs, or how a regression's scores are spread."""
+    """The count of each label, or the spread of a regression's scores."""
     if task.is_regression:
         spread = np.percentile(rows.label, (0, 10, 50, 90, 100), method="inverted_cdf")
         low, p10, p50, p90, high = (f"{s:g}" for s in spread)
@@ -76,7 +76,7 @@ def _example(task: Task, rows: Rows, i: int) -> str:
 
 
 def describe(task: Task, split: str, rows: Rows, examples: int = 3) -> str:
-    """A split's size, label counts, length percentiles in words (of a pair: both texts), and some rows."""
+    """A split's size, label counts, length percentiles in words (both texts of a pair), and some rows."""
     if task.is_tagging:
         return describe_tags(task, split, rows, examples)
     words = np.array([len(t.split()) for t in rows.text])

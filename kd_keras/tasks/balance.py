@@ -1,4 +1,4 @@
-"""Uneven classes: which metric selects, and what a row of each class counts."""
+"""Uneven classes: the metric that selects, and the weights of the classes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from kd_keras.tasks.records import Task, TaskData
 from kd_keras.tasks.rows import Rows, has_label
 from kd_keras.tasks.tagged import entity_counts
 
-# Over this share of the largest class, accuracy mostly counts rows that any model gets right.
+# If the largest class has a larger share, accuracy mostly counts rows that any model gets right.
 UNEVEN = 0.7
-# A dev split of fewer rows tells nothing.
+# A smaller dev split cannot compare models.
 FEW_ROWS = 10
 
 
 def label_counts(train: Rows, classes: int) -> np.ndarray:
-    """int64[classes] of the rows with a label; of several labels a text, of those that have each.
+    """int64[classes]: the rows of each class. With several labels a text, the rows that have each label.
 
-    Of a tagging: of the words that have each tag.
+    For a tagging task, the words that have each tag.
     """
     if isinstance(train.label, Ragged):
         return np.bincount(train.label.flat(), minlength=classes).astype(np.int64)
@@ -35,14 +35,14 @@ def is_uneven(counts: np.ndarray) -> bool:
 
 
 def balanced(task: Task, train: Rows, class_weights: str) -> tuple[Task, list[str]]:
-    """``task`` with the weights of its classes, and notes for the report.
+    """``task`` with class weights, and notes for the report.
 
     Args:
       class_weights: "none", "balanced" (rows ÷ (classes · rows of the class), as scikit-learn's), or a number for each
-        label with commas between. Of several labels a text, "balanced" is rows without the label ÷ rows with it.
+        label, separated by commas. With several labels a text, "balanced" is rows without the label ÷ rows with it.
 
     Raises:
-      UserError: the numbers are not one a label, or the task has no labels.
+      UserError: there is not one number for each label, or the task has no labels.
     """
     check_weights(task, class_weights)
     if class_weights == "none":
@@ -56,14 +56,14 @@ def balanced(task: Task, train: Rows, class_weights: str) -> tuple[Task, list[st
         weights = counts.sum() / (np.maximum(counts, 1) * np.count_nonzero(counts))
     else:
         weights = _numbers(class_weights, task)
-    weights = weights * counts.sum() / max(float(weights @ counts), 1e-12)  # 1 on average over the rows
+    weights = weights * counts.sum() / max(float(weights @ counts), 1e-12)  # the mean over the rows is 1
     return _weighed(task, weights)
 
 
 def check_weights(task: Task, class_weights: str) -> None:
-    """UserError where a task's labels cannot have weights."""
+    """Raises UserError if a task's labels cannot have weights."""
     if class_weights != "none" and (task.is_regression or task.is_tagging):
-        what = "is a regression, which has no classes" if task.is_regression else "is a tagging, whose tags count alike"
+        what = "is a regression, which has no classes" if task.is_regression else "tags words, which count alike"
         raise UserError(f"--class_weights={class_weights}: task {task.name} {what}; leave it out")
 
 
@@ -90,7 +90,8 @@ def metric_for(task: Task, train: Rows, asked: str | None) -> tuple[Task, list[s
     """``task`` with the dev metric that selects weights, and notes for the report.
 
     Args:
-      asked: by hand; None: the task's own, but macro F1 for files of one's own whose largest class has over 70 %.
+      asked: the user's choice. None is the task's own metric, but macro F1 for a user's files if the largest class has
+        over 70 %.
     """
     if asked is not None:
         check_metric(task, asked)
@@ -104,12 +105,12 @@ def metric_for(task: Task, train: Rows, asked: str | None) -> tuple[Task, list[s
     share = counts[largest] / counts.sum()
     return task.selected_by("macro_f1"), [
         f"classes are uneven: {task.labels[largest]!r} has {share:.0%} of the training rows, so dev macro_f1 chooses "
-        "(--metric=accuracy for the other)"
+        f"the weights (--metric=accuracy chooses by accuracy)"
     ]
 
 
 def check_metric(task: Task, asked: str | None) -> None:
-    """UserError where the metric is another kind of task's."""
+    """Raises UserError if the metric belongs to another kind of task."""
     if asked is None:
         return
     fit, what = ("accuracy", "f1", "macro_f1", "mcc"), "labels"
@@ -123,12 +124,12 @@ def check_metric(task: Task, asked: str | None) -> None:
         raise UserError(f"--metric={asked}: task {task.name} has {what}; expected one of {', '.join(fit)}")
     if asked == "f1" and len(task.labels) != 2:
         raise UserError(
-            f"--metric=f1: is F1 of the second of two labels, but {task.name} has {len(task.labels)}; take macro_f1"
+            f"--metric=f1: is F1 of the second of two labels, but {task.name} has {len(task.labels)}; use macro_f1"
         )
 
 
 def lacking(data: TaskData) -> list[str]:
-    """Notes on a dev split that cannot tell all classes apart: it lacks some, or has fewer rows than there are."""
+    """Notes on a dev split that lacks classes, or has too few rows to compare them."""
     task, dev = data.task, data.dev
     if task.name != "custom":
         return []

@@ -20,14 +20,14 @@ _TITLED = Columns(("title", "description"), None, "label", ("label", "title", "d
 
 
 def register(task: Task) -> Task:
-    """Adds a task; the module that ``--task_module`` names calls this. ValueError where the name is taken."""
+    """Adds a task. The module of ``--task_module`` calls it. Raises ValueError if the name is taken."""
     if task.name == "custom":
-        raise ValueError("the name 'custom' is kept for --train_file")
+        raise ValueError("the name 'custom' is reserved for --train_file")
     return _REGISTRY.register(task.name, task)
 
 
 def get(name: str) -> Task:
-    """The task called ``name``; UserError with near names where there is none."""
+    """The task called ``name``. Raises UserError with near names if there is none."""
     if name == "custom":
         raise UserError("--task=custom needs --train_file=FILE")
     return _REGISTRY.get(name)
@@ -141,7 +141,7 @@ register(
                 splits=_CSV_FILES,
                 official_header=False,
             ),
-            # tensorflow-datasets has no DBpedia of its own: it comes through its hub bridge.
+            # tensorflow-datasets has DBpedia only through its hub bridge.
             Tfds("dbpedia_14", ("title", "content"), _TRAIN_TEST, "huggingface:dbpedia_14", "datasets"),
         ),
         description="kind of thing that an encyclopedia's article is about (Zhang et al. 2015)",

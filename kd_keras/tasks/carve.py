@@ -1,4 +1,4 @@
-"""A dev (or test) split out of train: by a fixed seed, by label, and never the same text on both sides."""
+"""Draws a dev (or test) split from train: by a fixed seed, by label, and never one text on both sides."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from kd_keras.common.ragged import Ragged
 from kd_keras.common.seeds import rng
 from kd_keras.tasks.rows import Rows
 
-# The run's --seed has no part in this: every run of a task has the same dev split.
-SPLIT_SEED = 20190328  # the day Tang et al., arXiv 1903.12136, came out
+# The run's --seed does not matter here: all runs of a task have the same dev split.
+SPLIT_SEED = 20190328  # the date of Tang et al., arXiv 1903.12136
 
 _NO_WORD = bytes(b for b in range(128) if not chr(b).isalnum())
 _NOT_ASCII = bytes(range(128, 256))
 
 
 def normalised(text: str, ascii_only: bool = False) -> bytes:
-    """``text`` in lower case without ASCII punctuation and space: what is equal counts as the same text.
+    """``text`` in lower case without ASCII punctuation and spaces. Texts with equal results count as the same.
 
-    Bytes, as dropping characters from them is fast. ``ascii_only`` drops all other characters too.
+    The result is bytes, as it is fast to drop characters from them. ``ascii_only`` drops all other characters too.
     """
     raw = text.lower().encode()
     return raw.translate(None, _NO_WORD + _NOT_ASCII if ascii_only else _NO_WORD) or raw
 
 
 def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[Rows, Rows]:
-    """Splits off about ``fraction`` of each label's rows, of a tagging each language's; of several labels the rarest.
+    """Splits off about ``fraction`` of each label's rows. A tagging task splits by language, several labels a text by
+    the rarest.
 
-    Rows of equal normalized text go to one side together, and so do a pair and the pair turned round.
-    The draw depends on ``task``, ``split`` and the rows alone.
+    Rows with the same normalized text stay on one side, and so do a pair and the swapped pair. The draw depends on
+    ``task``, ``split`` and the rows alone.
 
     Returns:
       (the rest, the split), each in the file's order.
@@ -50,11 +51,11 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
     generator = rng(SPLIT_SEED, f"{split} split", task)
     picked: list[int] = []
     for _, stratum in sorted(strata.items()):
-        if len(stratum) < 2:  # a label's only text is needed for training
+        if len(stratum) < 2:  # training needs a label's only text
             continue
         target = max(1, round(fraction * sum(map(len, stratum))))
         taken = 0
-        for g in generator.permutation(len(stratum))[:-1]:  # at least one stays
+        for g in generator.permutation(len(stratum))[:-1]:  # at least one text stays
             if taken >= target:
                 break
             picked += stratum[g]
@@ -70,9 +71,9 @@ def carve(rows: Rows, fraction: float, task: str, split: str = "dev") -> tuple[R
 
 
 def _strata(rows: Rows) -> np.ndarray:
-    """int[rows]: what each row counts for: its label, its rarest one of several (−1 of none), 0 of scores.
+    """int[rows]: the stratum of each row: its label, the rarest of several labels (−1 if it has none), 0 for scores.
 
-    Of a tagging: its language.
+    For a tagging task: the language.
     """
     label = rows.label
     if isinstance(label, Ragged):

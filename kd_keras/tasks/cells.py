@@ -1,4 +1,4 @@
-"""A cell of a table as text or as a label."""
+"""Reads a cell of a table as text or as a label."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kd_keras.tasks.tables import REPEATED, BadRows
 
 
 def as_text(value: Any, label: bool = False) -> str | None:
-    """A cell as text; None where a JSON value is neither text nor a number, nor true or false as a ``label``."""
+    """A cell as text. None if a JSON value is neither text nor a number; a ``label`` may also be true or false."""
     if isinstance(value, str):
         return HALF.sub("\ufffd", value)
     if isinstance(value, bool):
@@ -21,21 +21,23 @@ def as_text(value: Any, label: bool = False) -> str | None:
 
 
 def read_cell(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
-    """The text of column ``name``, stripped; None, and ``bad`` is told, where there is none."""
+    """The text of column ``name``, stripped. If there is none, ``bad`` is told and the result is None."""
     text = _cell(path, line, values, name, bad)
     return text if text is None else text.strip()
 
 
 def read_label(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> str | None:
-    """The label in column ``name`` as the file writes it; None, and ``bad`` is told, where it cannot be one."""
+    """The label in column ``name`` as the file writes it. If it cannot be a label, ``bad`` is told and the result is
+    None."""
     text = _cell(path, line, values, name, bad, label=True)
     return None if text is None or _faulty(path, line, name, text, bad) else text
 
 
 def read_labels(path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows) -> list[str] | None:
-    """The labels in the label cell as the file writes them: a JSON list, or names with the separator between.
+    """The labels in the label cell as the file writes them: a JSON list, or names with a separator between.
 
-    None, and ``bad`` is told, where it cannot be read; an empty cell, null and an empty list have none.
+    If the cell cannot be read, ``bad`` is told and the result is None. An empty cell, null and an empty list have no
+    labels.
     """
     name = columns.label
     if not _there(path, line, values, name, bad):
@@ -60,12 +62,12 @@ def _faulty(path: PathLike, line: int, column: str, label: str, bad: BadRows) ->
 
 
 def _there(path: PathLike, line: int, values: dict[str, Any], name: str, bad: BadRows) -> bool:
-    if name not in values:  # only in JSONL: each line has its own keys
+    if name not in values:  # only JSONL has this case: each line has its own keys
         keys = tail(" ".join(", ".join(values).split()), 100)
         bad.report(f"{path}, line {line}: no key {name!r}; the keys are: {keys}")
         return False
     if values[name] is REPEATED:
-        bad.report(f"{path}, line {line}: the key {name!r} is there twice")
+        bad.report(f"{path}, line {line}: the key {name!r} occurs twice; expected each key once")
         return False
     return True
 

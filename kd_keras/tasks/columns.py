@@ -14,13 +14,14 @@ class Columns:
       text: columns whose values, joined by a space, are the text (AG News: title, description).
       text_b: column of the second text of a pair.
       label: column of the gold label.
-      headerless: the official order of columns where the official file has no header line.
-      label_base: official files write labels as numbers from here on; None: as names only.
-      no_gold: what the label column holds where the annotators did not agree: such rows are left out
-        and counted, as is the custom with SNLI ("-").
-      labels: of several labels a text, the columns of 0 and 1, one a label; without them ``label`` has them all.
-      separator: what stands between labels in ``label``, of which a text has any number (a JSON list has no need of
-        it); None: it has one.
+      headerless: the official order of columns, if the official file has no header line.
+      label_base: official files write labels as numbers from this one on; None: only as names.
+      no_gold: the value of the label column if the annotators did not agree (SNLI: "-"). Such rows are left out and
+        counted.
+      labels: with several labels a text, the columns of 0 and 1, one for each label. Without them ``label`` has all
+        labels.
+      separator: the text between labels in ``label``, if a text has any number of labels. A JSON list does not need it.
+        None: a text has one label.
     """
 
     text: tuple[str, ...] = ("text",)
@@ -36,15 +37,15 @@ class Columns:
         return (*self.text, *([self.text_b] if self.text_b else []), *self.gold())
 
     def gold(self) -> tuple[str, ...]:
-        """The columns that hold the gold label."""
+        """The columns with the gold label."""
         return self.labels or (self.label,)
 
     @property
     def many_labels(self) -> bool:
-        """Whether a text has any number of labels."""
+        """Whether a text may have any number of labels."""
         return bool(self.labels) or self.separator is not None
 
     def to_json(self) -> dict[str, Any]:
-        """Without what came later and is not used: task.json and keys stay what they were."""
+        """The fields without newer ones that are not used, so that task.json and keys do not change."""
         later = (("labels", ()), ("separator", None))
         return {name: value for name, value in asdict(self).items() if (name, value) not in later}

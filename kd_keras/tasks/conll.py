@@ -1,8 +1,8 @@
-"""Columns of words and tags, a blank line behind each sentence, in the manner of CoNLL's shared tasks.
+"""Files of words and tags in columns, with a blank line after each sentence, as in CoNLL's shared tasks.
 
-Columns are parted by tabs or by spaces, whichever more lines have. How many a file has tells a comment ("# id = 7")
-from a row whose word is "#". A line of -DOCSTART- parts documents: it is no sentence. CoNLL-U (.conllu) has its words
-in the second of ten columns, and lines for several words ("3-4") or none ("3.1"), which are no words.
+Tabs or spaces separate the columns, whichever more lines have. The number of columns tells a comment ("# id = 7") from
+a row whose word is "#". A line of -DOCSTART- separates documents and is no sentence. CoNLL-U (.conllu) has its words in
+the second of ten columns. Its lines for several words ("3-4") or none ("3.1") are no words.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ ENDINGS = (".conll", _CONLLU, ".bio", ".iob", ".iob2", ".bioes", ".bilou")
 
 @dataclass(frozen=True)
 class Layout:
-    """What the lines of a file are like.
+    """The layout of a file's lines.
 
     Attributes:
       separator: between columns; None: spaces.
-      width: how many columns.
-      word, tag: their places from 0; tag is None where there are no tags, or nobody asks for them.
+      width: the number of columns.
+      word, tag: their columns, from 0. tag is None if there are no tags or none are asked for.
       conllu: whether the file is CoNLL-U.
     """
 
@@ -53,12 +53,12 @@ class Layout:
         return _cut(line, self.separator)
 
     def is_comment(self, line: str, fields: Sequence[str], first: bool) -> bool:
-        """Whether a line is a comment; ``first``: no word of its sentence stands before it."""
+        """Whether a line is a comment. ``first``: no word of its sentence comes before it."""
         if not _COMMENT.match(line):
             return self.conllu and line.startswith("#")
         if len(fields) != self.width:
             return True
-        # Spaces cut a comment too, which may then be as wide as a row.
+        # Spaces cut a comment too, so it may have as many columns as a row.
         return first and self.separator is None and self.tag is not None and parse(fields[self.tag].strip()) is None
 
     def is_no_word(self, fields: Sequence[str]) -> bool:
@@ -71,7 +71,7 @@ def _cut(line: str, separator: str | None) -> list[str]:
 
 
 def ends(path: PathLike, endings: tuple[str, ...]) -> bool:
-    """Whether a name has one of these endings, .gz and the like put aside."""
+    """Whether a name has one of these endings, apart from .gz and other packing."""
     name = str(path).lower()
     for packed in PACKED:
         name = name.removesuffix(packed)
@@ -91,13 +91,13 @@ def _separator(rows: Sequence[str], how: FileSettings) -> str | None:
 
 
 def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> Layout:
-    """What the first lines of a file say of all of them.
+    """The layout of a file, from its first lines.
 
     Args:
-      tags: whether they are asked for; without, a file of one column is one of words.
+      tags: whether tags are asked for. If not, a file of one column has words.
 
     Raises:
-      UserError: the file is empty, or has no such column.
+      UserError: the file is empty, or lacks a column.
     """
     lines = [li for li in islice(text_lines(path, how.encoding), _LOOKED_AT) if li.strip()]
     if not lines:
@@ -120,10 +120,10 @@ def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> L
 
 
 def looks_tagged(path: PathLike, how: FileSettings) -> bool:
-    """Whether a file without a telling name is columns and no text.
+    """Whether a file is columns and not text, if its name does not say so.
 
-    Every line has the same number of columns and a tag in the last, some the tag O; and there are tabs, or sentences of
-    more than one line.
+    Every line has the same number of columns and a tag in the last one, some the tag O. There are also tabs, or
+    sentences of several lines.
     """
     lines = [li if _is_row(li) else "" for li in islice(text_lines(path, how.encoding), _LOOKED_AT)]
     rows = list(filter(None, lines))
@@ -145,9 +145,10 @@ def _place(path: PathLike, flag: str, asked: int | None, width: int, default: in
 
 
 def sentences(path: PathLike, found: Layout, how: FileSettings, bad: BadRows) -> Iterator[Sentence]:
-    """The sentences of a file; ``bad`` is told of those with a line that has more or fewer columns than the others.
+    """The sentences of a file. ``bad`` is told of a sentence if one of its lines has more or fewer columns than the
+    others.
 
-    Blank lines, any number of them and of white space, and document boundaries end a sentence; so does the file.
+    A sentence ends at blank lines (with or without white space), at a document boundary, and at the end of the file.
     """
     words: list[str] = []
     tags: list[str] = []
@@ -176,18 +177,18 @@ def sentences(path: PathLike, found: Layout, how: FileSettings, bad: BadRows) ->
         else:
             between = _SHOWN.get(found.separator, repr(found.separator))
             fault = fault or (
-                f"{path}, line {line}: expected {found.width} columns, as the other lines have, with {between} between;"
-                f" found {len(fields)} in {tail(text.strip())!r}"
+                f"{path}, line {line}: expected {found.width} columns with {between} between, as in the other lines; "
+                f"found {len(fields)} in {tail(text.strip())!r}"
             )
     yield from made()
 
 
 def conll_lines(rows: Rows, tags: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Lines with their ends: a word, a tab and its tag, and a blank line behind each row.
+    """Lines with their ends: a word, a tab and its tag in each, and a blank line after each row.
 
     Args:
-      rows: of a tagging.
-      tags: names of the tags, one a word. Raises ValueError where there are more or fewer.
+      rows: of a tagging task.
+      tags: names of the tags, one for each word. Raises ValueError if there are more or fewer.
     """
     for text, row in zip(rows.text, tags, strict=True):
         for word, tag in zip(words_of(text), row, strict=True):
@@ -196,6 +197,6 @@ def conll_lines(rows: Rows, tags: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def write_conll(path: PathLike, rows: Rows, tags: Iterable[Sequence[str]]) -> None:
-    """Writes :func:`conll_lines`; the file is there whole or not at all."""
+    """Writes :func:`conll_lines`. The file appears whole or not at all."""
     with atomic_path(path) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
         f.writelines(conll_lines(rows, tags))

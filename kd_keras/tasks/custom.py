@@ -25,7 +25,7 @@ from kd_keras.tasks.tables import BadRows, check_column, open_table
 
 @dataclass(frozen=True)
 class GivenFiles:
-    """The files that flags name; a split without a file is None (dev is then drawn from train)."""
+    """The files that the flags name. A split without a file is None; dev is then drawn from train."""
 
     files: tuple[tuple[str, str | None], ...]
     how: FileSettings = AS_NAMED
@@ -33,7 +33,7 @@ class GivenFiles:
 
     @classmethod
     def of(cls, train: str, dev: str | None, test: str | None, how: FileSettings) -> Self:
-        """UserError where one is missing."""
+        """Raises UserError if a file is missing."""
         files = (("train", train), ("dev", dev), ("test", test))
         for split, path in files:
             if path is not None:
@@ -65,7 +65,7 @@ class GivenFiles:
 
 
 def keep_pipes(task: Task, folder: Path) -> None:
-    """Writes to ``folder`` what the task's pipes gave, as train.csv and so on; files stay where they are."""
+    """Writes what the task's pipes gave to ``folder``, as train.csv and so on. Files are not copied."""
     for source in task.sources:
         for split, path in source.files if isinstance(source, GivenFiles) else ():
             if path is not None and is_stream(path):
@@ -89,31 +89,34 @@ def custom(
     """A task from .csv, .tsv or .jsonl files, plain or packed, or from pipes.
 
     Args:
-      columns: where text and label stand; a second text makes it a task of pairs.
-      labels: their names in the order of the model's outputs; default: those of train, sorted (as numbers
-        where all are whole numbers).
-      regression: the label column holds a number, which is learned as such.
+      columns: the columns of text and label. A second text makes it a task of pairs.
+      labels: their names in the order of the model's outputs. By default the labels of train, sorted; whole numbers by
+        value.
+      regression: the label column is a number, and the model learns it as a score.
       files: encoding, delimiter, quoting and format.
 
     Raises:
-      UserError: a file is missing, the settings do not fit together, or train has no such column or fewer
-        than two labels.
+      UserError: a file is missing, the settings conflict, or train lacks a column or has fewer than two labels.
     """
     sources = (GivenFiles.of(train_file, dev_file, test_file, files),)
     _check_columns(columns)
     if regression:
         if labels:
-            raise UserError(f"--labels={','.join(labels)}: --regression learns a number, which has no labels; drop one")
+            raise UserError(
+                f"--labels={','.join(labels)}: --regression learns a number and has no labels; leave out one of the two"
+            )
         return Task("custom", "regression", (), "pearson", ("pearson", "spearman"), sources, columns, "your own files")
     if columns.labels and labels:
-        raise UserError(f"--labels={','.join(labels)}: --label_columns names the labels already; drop one")
+        raise UserError(
+            f"--labels={','.join(labels)}: --label_columns names the labels already; leave out one of the two"
+        )
     names = columns.labels or tuple(labels or ()) or _labels_of(train_file, columns, files)
     check_labels(names)
     if len(names) < 2:
         flag = "--label_columns" if columns.labels else "--labels"
         raise UserError(f"{flag}={names[0]}: expected two labels or more")
     if len(set(names)) < len(names) or "" in names:
-        raise UserError(f"--labels={','.join(names)}: expected different names with commas between")
+        raise UserError(f"--labels={','.join(names)}: expected different names, separated by commas")
     if columns.many_labels:
         metrics = ("micro_f1", "macro_f1", "exact_match")
         return Task("custom", "multilabel", names, "micro_f1", metrics, sources, columns, "your own files")
@@ -129,7 +132,7 @@ def _check_columns(columns: Columns) -> None:
     flags: dict[str, str] = {}
     for flag, name in given:
         if name is not None and name in flags:
-            raise UserError(f"{flag}={name}: that is {flags[name]} too; expected a column of its own")
+            raise UserError(f"{flag}={name}: {flags[name]} names this column too; expected two different columns")
         if name is not None:
             flags[name] = flag
 
@@ -150,7 +153,7 @@ def _labels_of(path: str, columns: Columns, how: FileSettings) -> tuple[str, ...
         labels = {label.strip() for label in written} - {""}
         most = max(most, len(labels))
         found |= labels
-    if len(found) < 2 and bad.count:  # what is wrong is that row, not the number of labels
+    if len(found) < 2 and bad.count:  # the bad row is the problem, not the number of labels
         others = f"the other rows have only the label {next(iter(found))!r}" if found else "no other row has a label"
         raise UserError(f"{bad.first[0]} ({others})")
     if not found:
@@ -160,7 +163,7 @@ def _labels_of(path: str, columns: Columns, how: FileSettings) -> tuple[str, ...
     if columns.many_labels and most < 2:
         raise UserError(
             f"{path}, column {column!r}: no row has two labels: --label_separator={columns.separator!r} is in none of "
-            "them; name another, or drop --multilabel where a text has one label"
+            "them; name another separator, or leave out --multilabel if each text has one label"
         )
     if len(found) > 100 and len(found) > rows / 2:
         number = LabelReader("regression", (), None)

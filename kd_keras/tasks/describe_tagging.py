@@ -1,4 +1,4 @@
-"""A tagging's split in lines of text: sizes, entities by type and by language, lengths, examples."""
+"""Describes a split of a tagging task: sizes, entities by type and by language, lengths, examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kd_keras.tasks.tagged import entity_counts
 
 
 def describe_tags(task: Task, split: str, rows: Rows, examples: int = 3) -> str:
-    """Of 47 languages each has a line of its own."""
+    """One line for each language, even if there are 47."""
     sizes = np.array([len(words_of(text)) for text in rows.text])
     counts = entity_counts(rows.label, len(task.types))
     per = ", ".join(f"{name} {count:,}" for name, count in zip(task.types, counts, strict=True))

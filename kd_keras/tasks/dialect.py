@@ -1,4 +1,5 @@
-"""What a table looks like: its format where the name does not say it, its delimiter, and whether quotes are special."""
+"""Finds out how a table is written: its format if the name does not say it, its delimiter, and the meaning of
+quotes."""
 
 from __future__ import annotations
 
@@ -14,14 +15,14 @@ from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 
 _FORMATS = {"csv": "csv", "tsv": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}
 _SEPARATORS = {",": ",", "\t": "tab", ";": "';'", "|": "'|'"}
-# A quoted field that is longer than this is a bare quote and what follows it.
+# A longer quoted field is a bare quote and the text after it.
 _LONGEST_FIELD = 1 << 24
 
 
 def table_format(path: PathLike, how: FileSettings = AS_NAMED) -> str | None:
-    """ "csv", "tsv" or "jsonl" (or "conll") by ``how`` or the name (.gz, .bz2 and .xz put aside), else None.
+    """ "csv", "tsv" or "jsonl" (or "conll") by ``how`` or the name (without .gz, .bz2 and .xz), else None.
 
-    UserError for .json, which would be read as plain text, braces and all.
+    Raises UserError for .json, which would be read as plain text.
     """
     if how.format != "auto":
         return None if how.format == "text" else how.format
@@ -30,16 +31,17 @@ def table_format(path: PathLike, how: FileSettings = AS_NAMED) -> str | None:
         name = name.removesuffix(ending)
     if name.endswith(".json"):
         raise UserError(
-            f"{path}: .json is not read; write one object a line and call it .jsonl (or say --format=jsonl, if it has)"
+            f"{path}: .json cannot be read; write one object a line and name the file .jsonl (if it has one a line "
+            f"already, add --format=jsonl)"
         )
     return next((form for ending, form in _FORMATS.items() if name.endswith("." + ending)), None)
 
 
 def format_of(path: PathLike, how: FileSettings, columns: Collection[str] = ()) -> str | None:
-    """:func:`table_format`, and of a pipe, which has no name, what its first line looks like; None: plain text.
+    """:func:`table_format`; a pipe has no name, so its first line decides. None is plain text.
 
     Args:
-      columns: a line with one of these among its fields is a header; if none are given, it is a table in any case.
+      columns: a line with one of these fields is a header. If none are given, the pipe is always a table.
     """
     form = table_format(path, how)
     if form is not None or how.format == "text" or not is_stream(path):
@@ -64,11 +66,11 @@ def _is_object(line: str) -> bool:
 
 
 def suggested_delimiter(names: Collection[str], wanted: str) -> str:
-    """' The header looks …' where another delimiter gives a column called ``wanted``, or more than one; else ''."""
+    """' The header looks …' if another delimiter gives a column called ``wanted``, or several columns; else ''."""
     for separator, shown in _SEPARATORS.items():
         fields = [field.strip().strip('"') for name in names for field in name.split(separator)]
         if len(fields) > len(names) and (wanted in fields or len(names) == 1):
-            return f" The header looks as if {_NAMES[separator]} stood between its fields: add --delimiter={shown}."
+            return f" The header seems to have {_NAMES[separator]} between its fields: add --delimiter={shown}."
     return ""
 
 
@@ -76,11 +78,12 @@ _NAMES = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical ba
 
 
 def quoted(path: PathLike, how: FileSettings, form: str) -> tuple[bool, str]:
-    """Whether quotes enclose fields in a table, and what a report must say of that, if anything.
+    """Whether quotes enclose fields in a table, and a note about it for the report, if one is needed.
 
-    With "auto" a TSV is looked at whole. A program that writes quotes (pandas, Excel) encloses every field that holds
-    one; a field with a quote that is not enclosed means that nothing is. If all are enclosed, a doubled quote, a tab or
-    a line break inside, a wholly enclosed column, or commas inside all of them and no others tells.
+    With "auto" the whole TSV is read. A program that writes quotes (pandas, Excel) encloses every field with a quote in
+    it. So a field with a quote that is not enclosed means that quotes are text. If all are enclosed, one of these
+    decides: a doubled quote, a tab or line break inside, a column that is enclosed everywhere, or commas inside all
+    enclosed fields and no others.
     """
     if how.quoting != "auto" or form == "csv":
         return how.quoting != "none", ""
@@ -96,22 +99,22 @@ def quoted(path: PathLike, how: FileSettings, form: str) -> tuple[bool, str]:
 
 
 class _Quotes:
-    """How quotes are used in a table, line by line."""
+    """Collects, line by line, how a table uses quotes."""
 
     def __init__(self, separator: str):
         self._separator, self._field = separator, _field(separator)
         self.any = False
-        self._open: list[str] = []  # lines of a row whose last field is not closed yet
+        self._open: list[str] = []  # lines of a row whose last field is still open
         self._size = 0
         self._bare: int | None = None  # the line of a quote that encloses nothing
         self._at = 1
-        self._widths: Counter[int] = Counter()  # of rows as quotes cut them, and as line ends do
+        self._widths: Counter[int] = Counter()  # of rows that end by quotes, and by line ends
         self._plain: Counter[int] = Counter()
         self._evidence: Counter[str] = Counter()
         self._columns: dict[int, Counter[str]] = {}
 
     def add(self, line: str, number: int) -> bool:
-        """Whether there is more to look at."""
+        """Adds a line, and returns whether more lines are needed."""
         self.any = self.any or '"' in line
         self._plain[line.count(self._separator) + 1] += 1
         if not self._open:
@@ -132,7 +135,7 @@ class _Quotes:
             if found is None:
                 self._bare = self._at
                 return False
-            self._cell(fields, found[1], found[2] if self._widths else "")  # a header may well be bare
+            self._cell(fields, found[1], found[2] if self._widths else "")  # a header is often bare
             fields += 1
             at = found.end()
             if not found[3]:
@@ -155,25 +158,26 @@ class _Quotes:
         if self._open and self._bare is None:
             self._bare = self._at
         if self._bare is not None:
-            return False, f"line {self._bare} has one that encloses no field"
+            return False, f"line {self._bare} has a quote that encloses no field"
         if self._evidence["inside"]:
             width = self._widths.most_common(1)[0][0]
             if self._widths.total() - self._widths[width] < self._plain.total() - self._plain[width]:
-                return True, "some hold the delimiter or a line break"
+                return True, "some quoted fields have the delimiter or a line break"
             if width > 1:
-                return False, "every line has all fields without them"
+                return False, "every line has all fields if quotes are text"
         if self._evidence["doubled"]:
-            return True, "those inside are doubled"
+            return True, "quotes inside fields are doubled"
         enclosed = [about for about in self._columns.values() if about["quoted"]]
         if any(not about["bare"] for about in enclosed):
-            return True, "a whole column has them"
+            return True, "a whole column is in quotes"
         if all(a["quoted comma"] == a["quoted"] and not a["bare comma"] for a in enclosed):
-            return True, "they are where there are commas, as Excel writes it"
-        return False, "fields without them are written alike"
+            return True, "fields with commas have them, as Excel writes it"
+        return False, "fields with and without them look alike"
 
 
 @cache
 def _field(separator: str) -> re.Pattern[str]:
-    """A field at a place: (inside of quotes, text without quotes, the delimiter or nothing at the end)."""
+    """A pattern for the field at a place: (text inside quotes, text without quotes, the delimiter or nothing at the
+    end)."""
     s = re.escape(separator)
     return re.compile(rf'(?:"([^"]*+(?:""[^"]*+)*+)"|([^"{s}]*))({s}|\Z)')

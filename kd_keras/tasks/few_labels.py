@@ -1,4 +1,4 @@
-"""``--labels_per_class``: a few training rows keep their labels, the others become text that the teacher labels.
+"""``--labels_per_class``: some training rows keep their labels. The others become text that the teacher labels.
 
 The setting of Mukherjee & Hassan Awadallah 2019, arXiv 1910.01769, section 4: 500 labels a class, the rest of the
 training set as transfer text.
@@ -17,26 +17,26 @@ from kd_keras.tasks.rows import Rows
 
 
 def check_few_labels(task: Task, per_class: int | None) -> None:
-    """UserError where labels cannot be drawn by class."""
+    """Raises UserError if labels cannot be drawn by class."""
     if per_class is not None and per_class < 1:
         raise UserError(f"--labels_per_class={per_class}: expected at least 1")
     if per_class is not None and (task.is_regression or task.is_multilabel or task.is_tagging):
         what = "is a regression, which has no classes" if task.is_regression else "has several labels a text"
         if task.is_tagging:
-            what = "is a tagging, which has --labels_per_language"
+            what = "tags words (use --labels_per_language)"
         raise UserError(f"--labels_per_class={per_class}: task {task.name} {what}; leave it out")
 
 
 def few_labels(data: TaskData, per_class: int, seed: int) -> TaskData:
     """``data`` with ``per_class`` labeled training rows of each class, and the other rows in ``rest``.
 
-    Each class is drawn by itself, and a larger number keeps what a smaller one drew. Dev and extra splits stay as they
-    are; both parts of train keep the file's order. Rows without a label are part of the rest.
+    Each class is drawn separately, and a larger number keeps what a smaller one drew. Dev and extra splits do not
+    change. Both parts of train keep the file's order. Rows without a label go to the rest.
 
     Args:
-      data: of a classification.
-      per_class: a class with fewer rows gives all it has, and the notes say so.
-      seed: of the draw.
+      data: of a classification task.
+      per_class: labels a class. A class with fewer rows gives all of them, and the notes say so.
+      seed: draws the rows.
     """
     check_few_labels(data.task, per_class)
     train, notes, drawn = data.train, list(data.notes), []

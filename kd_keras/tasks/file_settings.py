@@ -1,4 +1,4 @@
-"""How files of one's own are written, as flags: one definition for every command that reads such files."""
+"""The flags that say how a user's files are written. All commands that read such files share them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": 
 
 
 def named(delimiter: str | None) -> str | None:
-    """``delimiter``, a tab or a space by its name: a flagfile's lines lose white space at their ends."""
+    """``delimiter``, with a tab or a space by name: a flagfile's lines lose white space at their ends."""
     return {"\t": "tab", " ": "space"}.get(delimiter, delimiter) if delimiter else delimiter
 
 
-@dataclass(frozen=True, kw_only=True)  # or every heir's own fields would move
+@dataclass(frozen=True, kw_only=True)  # otherwise the fields of subclasses would move
 class FileSettings(Checked):
-    """How files of one's own are written.
+    """How a user's files are written.
 
     >>> FileSettings(encoding="cp1252", delimiter="tab").separator("csv")
     '\\t'
@@ -78,9 +78,9 @@ class FileSettings(Checked):
         return "\t" if form == "tsv" else ","
 
     def file_settings(self) -> FileSettings:
-        """These settings alone, where they are part of others."""
+        """Only these settings, if they are part of others."""
         return FileSettings(**{f.name: getattr(self, f.name) for f in fields(FileSettings)})
 
 
-OFFICIAL = FileSettings(quoting="none")  # GLUE's quotes are part of the text
+OFFICIAL = FileSettings(quoting="none")  # GLUE's quotes belong to the text
 AS_NAMED = FileSettings()

@@ -1,4 +1,4 @@
-"""Where the tasks of GLUE (Wang et al. 2018) come from: the official TSV files, or tensorflow-datasets."""
+"""The sources of the GLUE tasks (Wang et al. 2018): the official TSV files, or tensorflow-datasets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def glue(folder: str, name: str, text: str, text_b: str | None = None, header: b
     """The sources of a task.
 
     Args:
-      folder: of the official files.
+      folder: folder of the official files.
       name: in tensorflow-datasets, without "glue/".
-      text, text_b: what tensorflow-datasets calls the text, and a pair's second one.
-      header: whether the official files begin with the names of their columns.
+      text, text_b: names of the text and of a pair's second text in tensorflow-datasets.
+      header: whether the official files begin with a header line.
     """
     files = TableDir("GLUE TSV", "train.tsv and dev.tsv", (folder,), splits=_FILES, official_header=header)
     return files, Tfds(f"glue/{name}", (text,), _SPLITS, text_b=text_b)

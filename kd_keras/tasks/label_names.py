@@ -1,4 +1,4 @@
-"""Names of labels: what cannot be one, and what is one but looks like a slip."""
+"""Names of labels: which ones are impossible, and which ones look like mistakes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.files import tail
 from kd_keras.tasks.tables import rows_in_words
 
-# labels.txt has a name a line; what str.splitlines or a reader in C takes for the end of one.
+# labels.txt has one name a line. str.splitlines, or a reader in C, takes these for line ends.
 _ENDS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029\0]")
-# JSON's escapes can leave half a character (an emoji cut in two), which UTF-8 cannot hold.
+# JSON's escapes can leave half a character (a cut emoji), which UTF-8 cannot encode.
 HALF = re.compile("[\ud800-\udfff]")
 _MISSING = {"nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "nat", "undefined"}
 _MOST = 5
 
 
 def label_fault(name: str) -> str | None:
-    """Why ``name`` cannot be a label, as the end of a sentence; None where it can.
+    """Why ``name`` cannot be a label, as the end of a sentence; None if it can.
 
     >>> label_fault("so\\nso")
     'has a line break (U+000A), and labels.txt has one label a line'
@@ -35,7 +35,7 @@ def label_fault(name: str) -> str | None:
 
 
 def parse_labels(text: str, flag: str = "--labels") -> list[str]:
-    """The names in ``--labels``, or another flag: commas between, quotes around a name that has one.
+    """The names in ``--labels``, or another flag: separated by commas, with quotes around a name that has a comma.
 
     >>> parse_labels('"a, b", c')
     ['a, b', 'c']
@@ -49,25 +49,25 @@ def parse_labels(text: str, flag: str = "--labels") -> list[str]:
     except (csv.Error, ValueError) as e:
         why = "a quote is never closed" if "unexpected end" in str(e) else e
         raise UserError(
-            f"{flag}={text}: {why}; expected names with commas between, and quotes around a name with a comma: "
+            f"{flag}={text}: {why}; expected names separated by commas, and quotes around a name with a comma: "
             f"{flag}='\"a, b\",c'"
         ) from None
     return [name.strip() for name in names]
 
 
 def check_labels(names: Iterable[str], flag: str = "--labels") -> None:
-    """UserError where a name in ``flag`` cannot be a label."""
+    """Raises UserError if a name in ``flag`` cannot be a label."""
     for name in names:
         if fault := label_fault(name):
-            raise UserError(f"{flag}: {tail(name)!r} {fault}; name it otherwise")
+            raise UserError(f"{flag}: {tail(name)!r} {fault}; choose another name")
 
 
 def doubtful(counts: Mapping[str, int], read: Callable[[str], object]) -> list[str]:
-    """Notes on labels that look like slips: all are learned as they are.
+    """Notes on labels that look like mistakes. All are learned as they are.
 
     Args:
-      counts: rows of each label as the file writes it, with the spaces at its ends.
-      read: gives what a label is learned as.
+      counts: rows of each label as the file writes it, with spaces at its ends.
+      read: returns the label that is learned.
     """
     notes = []
     spaced = Counter({name: n for name, n in counts.items() if name != name.strip()})
@@ -93,7 +93,8 @@ def doubtful(counts: Mapping[str, int], read: Callable[[str], object]) -> list[s
 
 
 def _folded(name: str) -> object:
-    """Equal for names that differ in case, spaces, invisible characters, Unicode's form, or as numbers are written."""
+    """A key that is equal for names that differ only in case, spaces, invisible characters, Unicode form, or spelling
+    of a number."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     plain = "".join(c for c in plain if unicodedata.category(c) not in ("Cf", "Cc", "Mn") or c.isspace())
     plain = re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", " ".join(plain.split()))

@@ -1,4 +1,4 @@
-"""What a file says of a row's label, as the number, or the row of numbers, in Rows."""
+"""Turns a file's label into the number, or the row of numbers, in Rows."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _NOTHING = (None, ())
 
 
 def reader_for(task: Task, base: int | None = None) -> LabelReader:
-    """What reads the labels of ``task``; ``base``: official files write them as numbers from here on."""
+    """The reader for the labels of ``task``. ``base``: official files write them as numbers from this one on."""
     kind = LabelSetReader if task.is_multilabel else LabelReader
     return kind(task.kind, task.labels, base)
 
 
 class LabelReader:
-    """Turns a file's label into the number in Rows, and says what it expected.
+    """Turns a file's label into the number in Rows, or says what it expected.
 
-    A name in other letters (SICK's "ENTAILMENT") is understood where it can mean one label only.
+    A name in other case (SICK's "ENTAILMENT") is understood if only one label matches.
 
     Attributes:
-      seen: rows of each label as the file writes it, counted by whoever uses the rows.
+      seen: rows of each label as the file writes it. The caller counts them.
     """
 
     def __init__(self, kind: str, labels: tuple[str, ...], base: int | None):
@@ -63,7 +63,8 @@ class LabelReader:
     def of_row(
         self, path: PathLike, line: int, values: dict[str, Any], columns: Columns, bad: BadRows
     ) -> tuple[Any, tuple[str, ...]]:
-        """The row's label, and what the file writes; None, and ``bad`` is told, where it is unusable or no gold."""
+        """The row's label, and what the file writes. If it is unusable or no gold label, ``bad`` is told and the result
+        is None."""
         written = read_label(path, line, values, columns.label, bad)
         if written is None:
             return _NOTHING
@@ -84,7 +85,7 @@ class LabelReader:
 
 
 class LabelSetReader(LabelReader):
-    """Of several labels a text: int32[labels] of 0 and 1. An empty cell, or list, is a text without any label."""
+    """Reads several labels a text: int32[labels] of 0 and 1. An empty cell or list means no label."""
 
     def of_row(self, path, line, values, columns, bad):
         found = np.zeros(len(self.labels), np.int32)

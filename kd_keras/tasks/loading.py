@@ -1,4 +1,4 @@
-"""From a task to its rows: which source serves, and the dev split where there is none."""
+"""Loads a task's rows: chooses the source, and draws a dev split if there is none."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kd_keras.tasks.tables import SKIP_HINT, BadRows
 
 
 def choose(task: Task, data_dir: str | None = None) -> tuple[Source, str]:
-    """The source that serves ``task``, and the sentence that says so.
+    """The source that is used for ``task``, and a sentence that says so.
 
-    ``data_dir`` is an order: nothing else is tried. Without a network this takes 3 s at most.
+    If ``data_dir`` is given, nothing else is tried. Without a network this takes at most 3 s.
 
     Raises:
-      UserError: none serves; it names each way that would work.
+      UserError: no source works. The error names each way that would work.
     """
     if data_dir is not None:
         for source in task.sources:
@@ -33,9 +33,9 @@ def choose(task: Task, data_dir: str | None = None) -> tuple[Source, str]:
         if found:
             return source, found
     if not task.sources:
-        raise UserError(f"task {task.name} has no data of its own: name its files")
+        raise UserError(f"task {task.name} has no source of data: name its files")
     ways = "; or ".join(source.hint(task) for source in task.sources)
-    raise UserError(f"task {task.name}: no data here, and no network to fetch it. What would work: {ways}")
+    raise UserError(f"task {task.name}: found no data here and no network to fetch it. What would work: {ways}")
 
 
 def load(
@@ -52,9 +52,9 @@ def load(
     Args:
       data_dir: a folder with the data set in its official layout.
       on_bad_row: "stop" raises UserError at the first bad row, "skip" counts and lists them in the notes.
-      labels_per_class: keep the labels of so many training rows of a class only, see :func:`few_labels`.
-      labels_seed: of that draw.
-      metric: that selects weights, see :func:`kd_keras.tasks.balance.metric_for`.
+      labels_per_class: keep the labels of only this many training rows of each class; see :func:`few_labels`.
+      labels_seed: draws these rows.
+      metric: the metric that selects weights; see :func:`kd_keras.tasks.balance.metric_for`.
       class_weights: see :func:`kd_keras.tasks.balance.balanced`.
     """
     check_few_labels(task, labels_per_class)
@@ -81,7 +81,7 @@ def load(
 
 
 def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:
-    """The test split where the task has one with gold labels, else None. Training code never calls this."""
+    """The test split if the task has one with gold labels, else None. Training code never calls this."""
     data_dir = data_dir and local(data_dir, "--data_dir")
     bad = BadRows(on_bad_row, SKIP_HINT)
     rows = choose(task, data_dir)[0].load(task, "test", data_dir, bad)

@@ -1,4 +1,4 @@
-"""Data sets in their official file layouts, below ``--data_dir``."""
+"""Reads data sets in their official file layouts, below ``--data_dir``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
 
 
 def without_breaks(text: str) -> str:
-    """IMDB's ``<br />`` as a space."""
+    """Replaces IMDB's ``<br />`` by a space."""
     return _BREAKS.sub(" ", text)
 
 
@@ -41,7 +41,7 @@ class DataDir:
     Attributes:
       layout: the layout's name, for the report.
       expected: the files, for errors.
-      folders: subfolders where the files may also be, as the official archive unpacks.
+      folders: subfolders of the official archive, where the files may also be.
     """
 
     layout: str
@@ -62,7 +62,7 @@ class DataDir:
         return []
 
     def _find(self, data_dir: str, names: Sequence[str], required: bool) -> Path | None:
-        """The first of ``names`` (or packed) in the folder or a subfolder of the archive."""
+        """The first of ``names`` (plain or packed) in the folder or a subfolder of the archive."""
         root = Path(data_dir)
         if not root.is_dir():
             raise UserError(f"--data_dir={data_dir}: no such folder")
@@ -74,7 +74,7 @@ class DataDir:
                         return path
         if required:
             raise UserError(
-                f"--data_dir={data_dir}: no {' or '.join(names)} there; expected {self.expected} "
+                f"--data_dir={data_dir}: has no {' or '.join(names)}; expected {self.expected} "
                 f"({self.layout}), found {_what_is_in(root)}"
             )
         return None
@@ -82,12 +82,12 @@ class DataDir:
 
 @dataclass(frozen=True)
 class TableDir(DataDir):
-    """One table a split.
+    """One table for each split.
 
     Attributes:
-      splits: pairs (split, names of its file); train and dev are required. A name that tells no format
-        (SICK's .txt) is a TSV.
-      official_header: whether the files have the header that names the task's columns.
+      splits: pairs (split, names of its file). train and dev are required. A name without a known format (SICK's .txt)
+        is a TSV.
+      official_header: whether the files have a header with the task's columns.
     """
 
     splits: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -117,7 +117,7 @@ class TableDir(DataDir):
 
     @staticmethod
     def _check_classes(task: Task, folder: Path) -> None:
-        """A ``classes.txt`` of other classes means that this is another data set."""
+        """Raises UserError if ``classes.txt`` has other classes, as this is then another data set."""
         path = folder / "classes.txt"
         if not path.is_file():
             return
@@ -133,8 +133,8 @@ class TableDir(DataDir):
 class ReviewFolders(DataDir):
     """aclImdb: train/neg/*.txt, train/pos/*.txt, test/…; ids come from the file names.
 
-    Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis". Where the folder has a train.tsv
-    (columns label, text) instead, that is read.
+    Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis". If the folder has a train.tsv (columns label,
+    text) instead, this is read.
     """
 
     def _table(self) -> TableDir:
@@ -174,8 +174,8 @@ class ReviewFolders(DataDir):
 class SentencePolarity(DataDir):
     """rt-polarity.pos and rt-polarity.neg, one sentence a line (Pang and Lee 2005).
 
-    There is no official split: a tenth is drawn for test, of the rest a tenth for dev, by fixed seeds.
-    The official files are Latin-1; converted ones (UTF-8) are understood.
+    There is no official split. Fixed seeds draw a tenth for test, and a tenth of the rest for dev. The official files
+    are Latin-1; files converted to UTF-8 work too.
     """
 
     def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:

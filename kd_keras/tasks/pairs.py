@@ -1,6 +1,6 @@
-"""Tasks about two sentences: the same meaning, does one follow from the other, how alike are they.
+"""Tasks about two sentences: whether they mean the same, whether one follows from the other, how similar they are.
 
-The order of labels is that of GLUE in tensorflow-datasets, so that a teacher's outputs mean the same everywhere.
+Labels are in the order of GLUE in tensorflow-datasets, so that a teacher's outputs mean the same everywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many rows of each language a tagging learns from and is selected by; a task of one language counts as a whole."""
+"""Limits the train and dev rows of each language of a tagging task. A task of one language counts as a whole."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from kd_keras.tasks.records import Task, TaskData
 from kd_keras.tasks.rows import Rows, has_label, no_labels
 from kd_keras.tasks.tagging_settings import TaggingSettings
 
-# A dev split of 47 languages is scored dozens of times in a run.
+# A run scores a dev split of 47 languages dozens of times.
 PANX_DEV = 250
 
 
 def check_tagging(task: Task, settings: TaggingSettings) -> None:
-    """UserError where the settings are for taggings and the task is none."""
+    """Raises UserError if the settings are for tagging and the task is another."""
     if task.is_tagging:
         return
     for name in ("max_per_language", "dev_per_language", "labels_per_language", "word_column", "tag_column"):
         if (value := getattr(settings, name)) is not None:
-            raise UserError(f"--{name}={value}: belongs to a tagging; task {task.name} is none ({task.kind})")
+            raise UserError(f"--{name}={value}: needs a task that tags words; task {task.name} is of kind {task.kind}")
 
 
 def per_language(data: TaskData, settings: TaggingSettings, labels_seed: int) -> TaskData:
-    """``data`` with so many rows of each language as the settings say.
+    """``data`` with as many rows of each language as the settings say.
 
-    Every draw is by a seed, language by language, and a larger number keeps what a smaller one drew. Rows stay in the
-    file's order. Rows whose tags are not learned from are ``rest``.
+    Seeds draw the rows, language by language, and a larger number keeps what a smaller one drew. Rows stay in the
+    file's order. Rows that lose their tags become ``rest``.
 
     Args:
-      data: of a tagging.
-      labels_seed: of the draw of labels; the others are fixed.
+      data: of a tagging task.
+      labels_seed: draws the labels; other draws have fixed seeds.
     """
     task, train, dev, notes = data.task, data.train, data.dev, list(data.notes)
     if most := settings.max_per_language:

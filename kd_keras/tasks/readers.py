@@ -1,6 +1,6 @@
-"""Files into Rows: labeled tables of any task, and plain text for prediction.
+"""Reads files into Rows: labeled tables of any task, and plain text for prediction.
 
-Text is stripped of white space at its ends. No row is dropped silently: see :class:`BadRows`.
+White space at the ends of a text is removed. No row is dropped silently; see :class:`BadRows`.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from kd_keras.tasks.tables import BadRows, check_column, open_table
 from kd_keras.tasks.tagged import TaggedFile, read_tagged, rows_said
 from kd_keras.tasks.untagged import Untagged, read_words
 
-# Tried where the task's own column is not there.
+# Tried if the task's own column is missing.
 TEXT_COLUMNS = ("text", "sentence")
 PAIR_COLUMNS = (("text", "text_b"), ("sentence1", "sentence2"))
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a table is like.
+    """The layout of a table.
 
     Attributes:
-      empty_text: whether a row without text is a row (prediction) or a bad row (training).
-      header: False: the file is the official one, without a header; None: tell by the first line.
-      clean: applied to each text.
+      empty_text: whether a row may have no text (prediction), or is bad then (training).
+      header: False for the official file without a header; None decides by the first line.
+      clean: is applied to each text.
       flags: whether an error about a column names the flag that chooses another.
-      form: the format, where the file's name does not say it.
+      form: the format, if the file's name does not say it.
       files: encoding, delimiter and quoting.
     """
 
@@ -64,11 +64,11 @@ def read_table(
 
     Args:
       path: the file, plain or packed.
-      columns: where text and label stand.
-      labels: reads the label; None: the file's labels are not looked at and are -1.
-      bad: told of every row that cannot be used.
-      prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped row keeps its number for itself.
-      how: what this file is like.
+      columns: the columns of text and label.
+      labels: reads the label. None: labels are not read and are -1.
+      bad: is told of every row that cannot be used.
+      prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped row keeps its number.
+      how: the layout of this file.
     """
     texts = list(columns.text) + ([columns.text_b] if columns.text_b else [])
     wanted = texts + (list(columns.gold()) if labels is not None else [])
@@ -108,7 +108,7 @@ def read_table(
         text_b.append(b)
         label.append(value)
     if not ids:
-        why = bad.first[:1] or (["none has a gold label"] if bad.left_out else [])
+        why = bad.first[:1] or (["no row has a gold label"] if bad.left_out else [])
         raise UserError(": ".join([f"{path}: no row can be used", *why]))
     array = np.asarray(label, dtype=labels.dtype if labels else np.int32)
     return Rows(ids, text, text_b if columns.text_b else None, array)
@@ -121,21 +121,21 @@ def read_labelled(
     flag: str = "--data_file",
     files: FileSettings = AS_NAMED,
 ) -> Rows:
-    """Rows with gold labels of any file with the task's columns, for ``evaluate``.
+    """Rows with gold labels of a file with the task's columns, for ``evaluate``.
 
-    The task's official file without a header is understood too, and so are columns called "text" or
-    "sentence" (of a pair: "text" and "text_b", or "sentence1" and "sentence2") where the task's own
-    text column is absent. Empty text is a row: a model must answer it.
-    Skipped rows are reported on standard error. Of a tagging: columns or JSON lines with tags or spans.
+    The task's official file without a header works too. If the task's text column is missing, columns called "text" or
+    "sentence" are read (of a pair: "text" and "text_b", or "sentence1" and "sentence2"). A row may have no text, as a
+    model must answer it. Skipped rows are reported on standard error. A tagging task reads columns, or JSON lines with
+    tags or spans.
 
     Args:
       flag: the flag that named the file, for errors.
-      files: its encoding, delimiter, quoting and format.
+      files: encoding, delimiter, quoting and format.
     """
     require_file(path, flag)
     bad = BadRows(on_bad_row)
     if task.is_tagging:
-        # PAN-X's own files have strays.
+        # PAN-X's own files have stray I- tags.
         how = TaggedFile(task.columns, task.types, files, begin_strays=task.name == "panx")
         rows = rows_said(read_tagged(path, how, bad, "row"), bad, path)
         for note in bad.notes():
@@ -150,14 +150,14 @@ def read_labelled(
 
 
 def _with_aliases(path: PathLike, columns: Columns, how: FileSettings) -> Columns:
-    """``columns``, their text column replaced where the file has none of that name but an alias."""
+    """``columns``. If the file lacks the text column but has an alias, the alias replaces it."""
     bad, gold = BadRows("skip"), set(columns.gold())
     names, _ = open_table(path, bad, columns.headerless, lambda first: gold <= set(first), how=how)
     return found_in(names, columns)
 
 
 def found_in(names: list[str], columns: Columns) -> Columns:
-    """``columns``, or, where ``names`` lacks one of their texts, with the aliases that it has."""
+    """``columns``. If ``names`` lacks one of their texts, the aliases that it has replace them."""
     texts = (*columns.text, columns.text_b) if columns.text_b else columns.text
     if all(t in names for t in texts):
         return columns
@@ -180,20 +180,20 @@ def read_texts(
     """Text without labels, for ``predict`` and ``label``.
 
     Args:
-      path: a .tsv, .csv or .jsonl file, read by column; any other file is plain text, one a line, a blank line
-        being an empty text. "-" is standard input. Of it and of other pipes the first line tells: a JSON object, or
-        a header with a text column. Packed files are unpacked.
-      text_column: default: the task's, else "text" or "sentence" (of a pair: "text" and "text_b", or
-        "sentence1" and "sentence2"), whichever the file has.
-      text_b_column: likewise for the second of a pair.
-      task: for a pair task, plain text has both texts in a line, with a tab between. For a tagging, files of columns
-        are read too, and plain text is split into words, see :func:`kd_keras.tasks.untagged.read_words`.
+      path: a .tsv, .csv or .jsonl file, read by column. Any other file is plain text with one text a line; a blank line
+        is an empty text. "-" is standard input. The first line of a pipe decides: a JSON object, a header with a text
+        column, or plain text. Packed files are unpacked.
+      text_column: by default the task's, or "text" or "sentence" (of a pair: "text" and "text_b", or "sentence1" and
+        "sentence2"), whichever the file has.
+      text_b_column: the same for the second text of a pair.
+      task: for a pair task, a line of plain text has both texts with a tab between. For a tagging task, files of
+        columns are read too, and plain text is split into words; see :func:`kd_keras.tasks.untagged.read_words`.
       flag: the flag that named the file, for errors.
-      on_disk: keep the text in a temporary file instead of in memory.
+      on_disk: keeps the text in a temporary file instead of in memory.
       files: encoding, delimiter, quoting and format.
 
     Returns:
-      Rows without gold labels, as those of ``task`` are, ids "row-0", "row-1", …
+      Rows without gold labels, of the kind of ``task``, with ids "row-0", "row-1", …
     """
     if task is not None and task.is_tagging:
         return read_untagged(path, task, text_column, flag, files).rows
@@ -222,7 +222,7 @@ def read_texts(
 def read_untagged(
     path: str, task: Task, text_column: str | None = None, flag: str = "--input", files: FileSettings = AS_NAMED
 ) -> Untagged:
-    """What a file asks of a tagging; the arguments are those of :func:`read_texts`. Its notes are said."""
+    """The rows of a file for a tagging task. It takes the arguments of :func:`read_texts` and prints the notes."""
     if path == "-":
         path = STDIN
     else:
@@ -237,7 +237,7 @@ def read_untagged(
 def _text_columns(
     path: PathLike, text_column: str | None, text_b_column: str | None, own: Columns, how: FileSettings
 ) -> Columns:
-    """The columns to predict from: those that are named, else the task's, else aliases that the file has."""
+    """The columns to predict from: those that are named, or the task's, or aliases that the file has."""
     if text_column:
         return Columns((text_column,), text_b_column or own.text_b, own.label)
     names = open_table(path, BadRows("skip"), own.headerless, lambda n: _is_header(n, own), how=how)[0]
@@ -251,7 +251,7 @@ def _is_header(names: list[str], columns: Columns) -> bool:
 
 
 def _plain(path: str, pair: bool, text_column: str | None, kind: type, encoding: str) -> Rows:
-    """Columns are of ``kind``: list, or another class with ``append``."""
+    """``kind`` is the class of the columns: list, or another class with ``append``."""
     if text_column:
         raise UserError(f"--text_column={text_column}: {path} is plain text, which has no columns")
     ids, text, text_b = kind(), kind(), kind()

@@ -1,4 +1,4 @@
-"""What a task is, and where its rows come from."""
+"""Defines a task and the sources of its rows."""
 
 from __future__ import annotations
 
@@ -25,47 +25,47 @@ class BadRowSink(Protocol):
 
 
 class Source(Protocol):
-    """One place a task's data may come from. ``load`` returns None for a split it does not have."""
+    """A possible source of a task's data. ``load`` returns None for a split that it does not have."""
 
     reads_data_dir: bool
 
     def here(self, task: Task, data_dir: str | None) -> str | None:
-        """A sentence for the report where this source can serve now without a network, else None."""
+        """A sentence for the report if this source works now without a network, else None."""
 
     def reachable(self, task: Task, data_dir: str | None) -> str | None:
-        """Like ``here``, but may look for a network (3 s at most)."""
+        """As ``here``, but it may look for a network (at most 3 s)."""
 
     def hint(self, task: Task) -> str:
-        """What the user would do to make this source work."""
+        """What the user must do so that this source works."""
 
     def load(self, task: Task, split: str, data_dir: str | None, bad: BadRowSink) -> Rows | None:
-        """Rows of "train", "dev", "test" or one of the task's extra splits."""
+        """Rows of "train", "dev", "test", or one of the task's extra splits."""
 
     def notes(self, task: Task) -> list[str]:
-        """What a report must say about data from here."""
+        """Notes for the report about data from this source."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to learn: a declarative record.
+    """A task as a declarative record: what to learn.
 
     Attributes:
       name: its name in the registry, or "custom".
-      kind: "single" | "pair" | "regression" | "multilabel", the last two of one text or two; or "tagging"; or "text",
-        which is no task yet: the teacher's vectors of plain text are all that is learned.
-      labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none;
-        those of a tagging are O, then B and I of each type of entity (IOB2): "O", "B-LOC", "I-LOC", "B-ORG", …
-      metric: name of the dev metric that selects weights.
-      metrics: names of the metrics to report.
-      sources: where its data may come from, in the order they are tried.
-      columns: where a labeled file keeps text and label.
-      dev_fraction: share of train that becomes dev where there is no official dev split.
-      max_length: default length of the teacher's input, in word pieces; of a pair, both texts together.
-      extra_splits: further labeled splits to score, where the source has them ("dev_mismatched").
-      class_weights: what a row of each label counts in the loss of gold labels, 1 on average; of several labels a text,
-        what a row that has the label counts, 1 being one that has not; None: all the same.
-      chosen_metric: whether ``metric`` is another than the task's own, by hand or for uneven classes.
-      vector_size: of a "text", how many numbers its vectors have.
+      kind: "single" | "pair" | "regression" | "multilabel", the last two with one text or two; or "tagging"; or "text",
+        where only the teacher's vectors of plain text are learned.
+      labels: label names; the index of a name is the label, or its column, in :class:`Rows`. A regression has none. A
+        tagging task has O, then B and I of each entity type (IOB2): "O", "B-LOC", "I-LOC", "B-ORG", …
+      metric: the dev metric that selects weights.
+      metrics: the metrics to report.
+      sources: sources of its data, in the order in which they are tried.
+      columns: the columns of text and label in a labeled file.
+      dev_fraction: share of train that becomes dev if there is no official dev split.
+      max_length: default length of the teacher's input, in word pieces; for a pair, of both texts together.
+      extra_splits: more labeled splits to score, if the source has them ("dev_mismatched").
+      class_weights: the weight of each label's rows in the loss of gold labels, 1 on average. With several labels a
+        text, the weight of a row that has the label; a row without it has 1. None: all weights are 1.
+      chosen_metric: whether ``metric`` is not the task's own, because the user chose it or classes are uneven.
+      vector_size: for kind "text", the size of the vectors.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Task:
         if self.kind not in KINDS:
             raise ValueError(f"task {self.name!r}: kind {self.kind!r} is none of {KINDS}")
         if self.metric not in self.metrics:
-            raise ValueError(f"task {self.name!r}: metric {self.metric!r} is not among those it reports")
+            raise ValueError(f"task {self.name!r}: metric {self.metric!r} is not in its metrics")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"task {self.name!r}: a label is listed twice")
         if (self.kind == "pair" and not self.is_pair) or (self.kind == "single" and self.is_pair):
@@ -97,7 +97,7 @@ class Task:
         if self.is_regression and self.labels:
             raise ValueError(f"task {self.name!r}: a regression has no labels")
         if self.is_text != bool(self.vector_size) or (self.is_text and self.labels):
-            raise ValueError(f"task {self.name!r}: a text, and nothing else, has a vector_size and no labels")
+            raise ValueError(f"task {self.name!r}: kind 'text' alone has a vector_size and no labels")
         if self.is_tagging and self.labels != iob2(self.types):
             raise ValueError(f"task {self.name!r}: labels {self.labels}: expected O, then B- and I- of each type")
 
@@ -108,31 +108,31 @@ class Task:
 
     @property
     def is_regression(self) -> bool:
-        """Whether the label is a number instead of a class."""
+        """Whether the label is a score instead of a class."""
         return self.kind == "regression"
 
     @property
     def is_multilabel(self) -> bool:
-        """Whether a text has any number of labels, each decided by itself."""
+        """Whether a text may have any number of labels, each decided by itself."""
         return self.kind == "multilabel"
 
     @property
     def is_tagging(self) -> bool:
-        """Whether each word of a text has a label of its own."""
+        """Whether each word of a text has its own label."""
         return self.kind == "tagging"
 
     @property
     def is_text(self) -> bool:
-        """Whether vectors of plain text are learned, for any task to come."""
+        """Whether vectors of plain text are learned, for later tasks."""
         return self.kind == "text"
 
     @property
     def types(self) -> tuple[str, ...]:
-        """The types of entities that a tagging finds."""
+        """The types of entities that a tagging task finds."""
         return tuple(name.removeprefix("B-") for name in self.labels[1::2]) if self.is_tagging else ()
 
     def no_labels(self, count: int) -> np.ndarray | Ragged:
-        """``count`` labels, as in :class:`Rows`, that say there is none."""
+        """``count`` missing labels, as in :class:`Rows`."""
         if self.is_tagging:
             return no_tags(count)
         if self.is_regression:
@@ -145,7 +145,7 @@ class Task:
         return Rows(ids, list(texts), None if texts_b is None else list(texts_b), self.no_labels(len(ids)))
 
     def learned_by(self) -> dict[str, Any]:
-        """For keys: the metric that selects and the weights of classes, where they are not the task's own."""
+        """For keys: the metric that selects and the class weights, if they are not the task's own."""
         metric = {"metric": self.metric} if self.chosen_metric else {}
         return metric | ({"class_weights": list(self.class_weights)} if self.class_weights else {})
 
@@ -157,11 +157,11 @@ class Task:
 
     @property
     def num_outputs(self) -> int:
-        """Size of a model's output: one for each label, 1 for a regression, or a vector's numbers."""
+        """Size of a model's output: the number of labels, 1 for a regression, or the size of a vector."""
         return 1 if self.is_regression else self.vector_size or len(self.labels)
 
     def to_json(self) -> dict[str, Any]:
-        """What ``task.json`` of a run folder holds: enough to predict and to evaluate."""
+        """The content of a run folder's ``task.json``: enough to predict and to evaluate."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -175,7 +175,7 @@ class Task:
 
     @staticmethod
     def from_json(value: Any) -> Task:
-        """The task of a ``task.json``, without sources. Raises UserError where it is none."""
+        """The task of a ``task.json``, without sources. Raises UserError if it is not one."""
         try:
             columns = dict(value["columns"])
             columns["text"] = tuple(columns["text"])
@@ -196,7 +196,7 @@ class Task:
 
 
 def iob2(types: Iterable[str]) -> tuple[str, ...]:
-    """The labels of a tagging. Tag 0 is outside; type n begins with tag 2n + 1 and goes on with 2n + 2.
+    """The labels of a tagging task. Tag 0 is outside; type n begins with tag 2n + 1 and continues with 2n + 2.
 
     >>> iob2(["LOC", "PER"])
     ('O', 'B-LOC', 'I-LOC', 'B-PER', 'I-PER')
@@ -206,13 +206,13 @@ def iob2(types: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class TaskData:
-    """What training may see: train and dev. The test split is elsewhere (``load_test``).
+    """The data that training may see: train and dev. ``load_test`` reads the test split.
 
     Attributes:
-      source: a sentence that says which source served.
-      notes: what a report must say about the data.
-      extra: the task's extra splits that the source has, by name; only to be scored.
-      rest: of the training rows those that ``labels_per_class`` left out, without their labels; None: it left out none.
+      source: a sentence that names the source.
+      notes: notes for the report about the data.
+      extra: the extra splits that the source has, by name. They are only scored.
+      rest: the training rows that ``labels_per_class`` left out, without their labels; None if there are none.
     """
 
     task: Task
@@ -225,5 +225,5 @@ class TaskData:
 
     @property
     def fingerprint(self) -> str:
-        """Of the labels that are learned from and selected by: extra splits and ``rest`` have no part in it."""
+        """A fingerprint of the rows that are learned from and selected by. Extra splits and ``rest`` do not count."""
         return hash_of(self.train.fingerprint(), self.dev.fingerprint())

@@ -16,27 +16,28 @@ from kd_keras.common.ragged import Ragged
 
 @dataclass(frozen=True)
 class Rows:
-    """Text with labels; row ``i`` of every member belongs together.
+    """Text with labels. Index ``i`` of every member is the same row.
 
-    Nothing changes rows once they are made: :meth:`take` and ``dataclasses.replace`` make new ones. So what is worked
-    out by reading all of them, :meth:`fingerprint` and :meth:`text_hashes`, is worked out once.
+    Rows do not change: :meth:`take` and ``dataclasses.replace`` make new ones. So :meth:`fingerprint` and
+    :meth:`text_hashes`, which read all rows, are computed once.
 
     >>> rows = Rows(["a", "b"], ["good film", "bad film"], None, np.array([1, 0], np.int32))
     >>> rows.take([1]).text
     ['bad film']
 
     Attributes:
-      ids: stable names, unique within a task's train and dev, e.g. "train-17". Strings may be a list, or a column
-        that stays on disk (common/columns.py).
-      text: the sentence, or the first of a pair; of a tagging its words with one space between, see :func:`words_of`.
+      ids: stable names, unique in a task's train and dev, such as "train-17". Strings may be a list, or a column on
+        disk (common/columns.py).
+      text: the sentence, or the first of a pair. In a tagging task, its words with one space between; see
+        :func:`words_of`.
       text_b: the second of a pair, or None.
-      label: int32[n], -1 where there is no gold label; float32[n] with NaN for a regression; for several labels a text
-        int32[n, labels] of 0 and 1, a row of -1 where there is no gold; of a tagging ragged int32, a tag for each word,
-        and none at all for a row without gold. Read-only.
-      group: what each row belongs to and is reported by (its language), or None.
+      label: int32[n], -1 without a gold label; read-only. A regression has float32[n], with NaN. Several labels a text
+        are int32[n, labels] of 0 and 1, with a row of -1. A tagging task has ragged int32, a tag for each word, and no
+        tags for a row without gold.
+      group: the group in which a row is reported (its language), or None.
 
     Raises:
-      ValueError: members of different lengths.
+      ValueError: members have different lengths.
     """
 
     ids: Sequence[str]
@@ -50,7 +51,9 @@ class Rows:
         if len(sizes := set(map(len, members))) != 1:
             raise ValueError(f"members of Rows differ in length: {sorted(sizes)}")
         if not isinstance(self.label, Ragged):
-            object.__setattr__(self, "label", _read_only(self.label.view()))  # the caller may go on with its own
+            object.__setattr__(
+                self, "label", _read_only(self.label.view())
+            )  # the caller may still change its own array
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,7 +95,7 @@ class Rows:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a row of a tagging: what stands between spaces, and none of an empty text.
+    """The words of a row of a tagging task: the parts between spaces. An empty text has none.
 
     >>> words_of("Paris is large"), words_of("")
     (['Paris', 'is', 'large'], [])
@@ -120,12 +123,12 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 
 def has_label(rows: Rows) -> np.ndarray:
-    """bool[rows]: where there is a gold label."""
+    """bool[rows]: whether a row has a gold label."""
     return is_gold(rows.label)
 
 
 def is_gold(label: np.ndarray | Ragged) -> np.ndarray:
-    """bool[rows]: where a label, a set of labels, tags, or a vector are given.
+    """bool[rows]: whether a row has a label, a set of labels, tags, or a vector.
 
     >>> is_gold(np.array([[1, 0], [-1, -1], [0, 0]])).tolist()
     [True, False, True]
@@ -138,7 +141,7 @@ def is_gold(label: np.ndarray | Ragged) -> np.ndarray:
 
 
 def no_labels(like: np.ndarray | Ragged, count: int) -> np.ndarray | Ragged:
-    """``count`` labels that say there is none, of the kind of ``like``: NaN, −1, a row of −1, or no tags.
+    """``count`` missing labels of the kind of ``like``: NaN, −1, a row of −1, or no tags.
 
     >>> no_labels(np.zeros((5, 2), np.int32), 1).tolist()
     [[-1, -1]]

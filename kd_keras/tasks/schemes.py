@@ -1,7 +1,7 @@
-"""How tags mark entities: which scheme a file has, which tags it cannot have, and the same entities in IOB2.
+"""Schemes of tags: finds a file's scheme and its impossible tags, and turns its entities into IOB2.
 
-IOB1 begins an entity with I-, and with B- only where another one ends right before it; IO has no B- at all. IOB2 begins
-every entity with B-. BIOES and BILOU also mark an entity's last word (E-, L-) and one of a single word (S-, U-).
+IOB1 begins an entity with I-, or with B- if another one ends right before it. IO has no B-. IOB2 begins every entity
+with B-. BIOES and BILOU also mark an entity's last word (E-, L-) and an entity of one word (S-, U-).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import lru_cache
 
 Tag = tuple[str, str]  # a part of an entity, "B", "I", "E" or "S", and its type; or OUTSIDE
 OUTSIDE: Tag = ("O", "")
-END: Tag = ("", "")  # behind a sentence's last tag
+END: Tag = ("", "")  # after a sentence's last tag
 _SAME = {"L": "E", "U": "S", "M": "I"}
 _PARTS, _BETWEEN = frozenset("BIESLUM"), frozenset("-_")
 
 
 @lru_cache(maxsize=1 << 14)
 def parse(tag: str) -> Tag | None:
-    """A tag as a file writes it, ``PER-B`` for ``B-PER`` included; None where it is none.
+    """Parses a tag of a file, also ``PER-B`` for ``B-PER``. None if it is no tag.
 
     >>> parse("B-PER"), parse("U-LOC"), parse("O"), parse("PER")
     (('B', 'PER'), ('S', 'LOC'), ('O', ''), None)
@@ -38,7 +38,7 @@ def written(tag: Tag) -> str:
 
 
 def begins(before: Tag, tag: Tag) -> bool:
-    """Whether an entity begins with ``tag``. True to every scheme; a stray I- or E- begins one too."""
+    """Whether an entity begins with ``tag``, in any scheme. A stray I- or E- begins one too."""
     part, name = tag
     return part in ("B", "S") or (part in ("I", "E") and (before[1] != name or before[0] in ("E", "S", "O")))
 
@@ -48,9 +48,9 @@ class Scheme:
     """The scheme of a file.
 
     Attributes:
-      name: "IOB2", "IOB1", "IO", "BIOES" or "none", that of a file without entities.
-      why: what tells, for errors.
-      wrong: the pairs of neighbours in the file that it does not allow, and what it expects in place of the second.
+      name: "IOB2", "IOB1", "IO", "BIOES", or "none" for a file without entities.
+      why: the evidence, for errors.
+      wrong: neighboring tags of the file that the scheme does not allow → what it expects instead of the second.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Scheme:
     wrong: Mapping[tuple[Tag, Tag], str]
 
     def fault(self, tags: Sequence[Tag]) -> tuple[int, str] | None:
-        """The first impossible tag's place and what is wrong with it; None where there is none."""
+        """The place of the first impossible tag and what is wrong with it; None if there is none."""
         if not self.wrong:
             return None
         for n, (before, tag) in enumerate(_pairs(tags)):
@@ -74,12 +74,12 @@ def _pairs(tags: Sequence[Tag]) -> Iterable[tuple[Tag, Tag]]:
 
 
 def recognise(sentences: Iterable[Sequence[Tag]]) -> Scheme:
-    """The scheme that a whole file has: the one that finds the fewest faults in its tags."""
+    """The scheme of a whole file: the one with the fewest faults in its tags."""
     counts: Counter[tuple[Tag, Tag]] = Counter()
     for tags in sentences:
         counts.update(_pairs(tags))
     parts: Counter[str] = Counter()
-    starts = Counter({"B": 0, "I": 0})  # entities that neither touch nor follow another one, by how they begin
+    starts = Counter({"B": 0, "I": 0})  # entities with no entity right before them, by their first tag
     for (before, tag), count in counts.items():
         parts[tag[0]] += count
         if tag[0] == "I" and begins(before, tag):
@@ -100,7 +100,7 @@ def recognise(sentences: Iterable[Sequence[Tag]]) -> Scheme:
 
 
 def _expected(scheme: str, before: Tag, tag: Tag) -> str:
-    """What ``scheme`` expects in place of ``tag``; "" where it is allowed."""
+    """What ``scheme`` expects instead of ``tag``; "" if the tag is allowed."""
     part, name = tag
     if scheme != "BIOES" and part in ("E", "S"):
         return f"expected I-{name}" if scheme == "IO" else f"expected B-{name} or I-{name}"

@@ -1,4 +1,4 @@
-"""Sentences of words with tags, as files have them: before schemes, types and numbers."""
+"""Sentences of words with tags as files have them, before schemes and numbers apply."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from kd_keras.common.files import PathLike, tail
 from kd_keras.tasks.tables import BadRows
 
-# What would part words in a row's text or in a file of columns.
+# White space that would split a word in a row's text or in a file of columns.
 _BREAKS = re.compile("[ \t\n\r\v\f]")
 NO_BREAK = "\u00a0"
 _PREFIX = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*):")
 _NEARLY_ALL = 0.99
-_LOOKED_AT = 1000  # sentences; if most of their words have no prefix, the others are not asked
+_LOOKED_AT = 1000  # sentences; if most of their words have no prefix, the others are not checked
 
 
 @dataclass
@@ -23,12 +23,12 @@ class Sentence:
     """One sentence of a file.
 
     Attributes:
-      number: in the file, from 0; one that cannot be used keeps its number for itself.
+      number: number in the file, from 0. A sentence that cannot be used keeps its number.
       words: as the file has them.
-      tags: as the file writes them, one a word; None: it has none.
-      places: where each word is, for errors ("line 7"), or where all of them are.
-      text, spans: what the words were split from, and (start, end) of each; None where the file has words.
-      language: with which each word began ("en:Paris"), see :func:`unprefixed`.
+      tags: as the file writes them, one for each word; None if it has none.
+      places: the place of each word, or of all of them, for errors ("line 7").
+      text, spans: the text that was split into words, and each word's (start, end); None if the file has words.
+      language: the prefix of each word ("en:Paris"); see :func:`unprefixed`.
     """
 
     number: int
@@ -40,16 +40,17 @@ class Sentence:
     language: str = ""
 
     def place(self, word: int) -> str:
-        """Where a word is."""
+        """The place of a word, for errors."""
         if isinstance(self.places, str):
             return f"{self.places}, word {word + 1} ({self.words[word]!r})"
         return f"line {self.places[word]}"
 
 
 def in_one_piece(word: str) -> str:
-    """``word`` with no-break spaces for white space; one stands for a word that is empty.
+    """``word`` with its white space as no-break spaces. An empty word becomes one no-break space.
 
-    Words are joined by spaces and written in columns; for a tokenizer both spaces are the same.
+    Words are joined by spaces and written in columns, so they may hold no other white space. A tokenizer treats both
+    spaces alike.
 
     >>> in_one_piece("New York"), in_one_piece("")
     ('New\\xa0York', '\\xa0')
@@ -58,12 +59,12 @@ def in_one_piece(word: str) -> str:
 
 
 def all_whole(words: Sequence[str]) -> bool:
-    """Whether :func:`in_one_piece` would leave all ``words`` as they are."""
+    """Whether :func:`in_one_piece` would change no word."""
     return "" not in words and not _BREAKS.search("".join(words))
 
 
 def are_prefixed(sentences: Iterable[Sentence]) -> bool:
-    """Whether nearly all words begin with the language of their sentence, as WikiANN's do ("en:Paris")."""
+    """Whether nearly all words begin with their sentence's language, as in WikiANN ("en:Paris")."""
     words = prefixed = 0
     for n, s in enumerate(sentences, 1):
         words += len(s.words)
@@ -74,18 +75,18 @@ def are_prefixed(sentences: Iterable[Sentence]) -> bool:
 
 
 def _prefix(words: Sequence[str]) -> tuple[str, int]:
-    """What most words begin with, and how many do."""
+    """The prefix of most words, and the number of words that have it."""
     found = Counter(m[0] for m in map(_PREFIX.match, words) if m)
     return found.most_common(1)[0] if found else ("", 0)
 
 
 def unprefixed(path: PathLike, s: Sentence, bad: BadRows) -> Sentence | None:
-    """A sentence of such a file without the prefixes; None, and ``bad`` is told, where a word has none."""
+    """A sentence without the prefixes. If a word has none, ``bad`` is told and the result is None."""
     prefix = _prefix(s.words)[0]
     n = next((n for n, word in enumerate(s.words) if not (prefix and word.startswith(prefix))), None)
     if n is not None:
         bad.report(
-            f"{path}, {s.place(n)}: expected a word that begins with its language, {prefix or 'en:'} for example, as "
+            f"{path}, {s.place(n)}: expected a word that begins with its language, such as {prefix or 'en:'}, as "
             f"nearly all do; found {tail(s.words[n])!r}"
         )
         return None
@@ -94,6 +95,6 @@ def unprefixed(path: PathLike, s: Sentence, bad: BadRows) -> Sentence | None:
 
 
 def prefix_notes(languages: Iterable[str]) -> list[str]:
-    """What to say of prefixes that were taken off."""
+    """The note on prefixes that were removed."""
     found = sorted({name for name in languages if name})
-    return [f"words begin with their language, which is taken off ({tail(', '.join(found), 60)})"] if found else []
+    return [f"words begin with their language, which is removed ({tail(', '.join(found), 60)})"] if found else []

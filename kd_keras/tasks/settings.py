@@ -21,7 +21,7 @@ from kd_keras.tasks.tagging_sources import METRICS, PanxDir, custom_tagging
 
 @dataclass(frozen=True)
 class TaskSettings(TaggingSettings):
-    """Which task, and where its rows are.
+    """The task, and the places of its rows.
 
     >>> TaskSettings(task="custom", train_file="mine.csv", metric="macro_f1").text_column
     'text'
@@ -92,14 +92,14 @@ class TaskSettings(TaggingSettings):
 
 
 def load_data(settings: TaskSettings, task: Task | None = None) -> TaskData:
-    """Train and dev of the task that the settings name (``task``, where it is resolved already).
+    """Train and dev of the task that the settings name (or of ``task``, if it is resolved already).
 
     >>> data = load_data(TaskSettings(task="custom", train_file="mine.csv"))
     >>> data.task.labels, len(data.train), len(data.dev)
     (('n', 'y'), 18, 2)
 
     Raises:
-      UserError: the settings do not fit together, or a file or a row cannot be read.
+      UserError: the settings conflict, or a file or row cannot be read.
     """
     data = load(
         task or resolve(settings),
@@ -127,12 +127,12 @@ _CUSTOM_ONLY = {
     "label_columns": None,
     "tagging": False,
 }
-# What the files of a tagging have no use for.
+# Settings that files of a tagging task do not use.
 _NO_TAGGING = ("text_b_column", "regression", "multilabel", "label_separator", "label_columns", "labels_per_class")
 
 
 def resolve(settings: TaskSettings) -> Task:
-    """The task that the settings name. Raises UserError where they do not fit together."""
+    """The task that the settings name. Raises UserError if the settings conflict."""
     task = _named(settings)
     check_tagging(task, settings)
     panx = any(isinstance(source, PanxDir) for source in task.sources)
@@ -148,7 +148,7 @@ def _named(settings: TaskSettings) -> Task:
     if settings.task_module:
         try:
             importlib.import_module(settings.task_module)
-        except Exception as e:  # a user's module may fail in any way
+        except Exception as e:  # a user's module may raise anything
             why = " ".join(f"{type(e).__name__}: {e}".split())
             raise UserError(f"--task_module={settings.task_module}: cannot be imported ({why})") from e
     if settings.task != "custom":
@@ -167,16 +167,19 @@ def _named(settings: TaskSettings) -> Task:
         return _tagging(settings)
     several = settings.multilabel or settings.label_columns is not None
     if settings.regression and several:
-        raise UserError("--regression learns one number, --multilabel labels; drop one")
+        raise UserError("--regression learns one number, --multilabel learns labels; leave out one of the two")
     if settings.label_separator is not None and not settings.label_separator.strip():
         raise UserError(
-            f"--label_separator={settings.label_separator!r}: expected what stands between labels, or one of "
+            f"--label_separator={settings.label_separator!r}: expected the text between labels, or one of "
             f"{', '.join(DELIMITERS)}"
         )
     if settings.label_separator is not None and (not several or settings.label_columns):
         raise UserError(f"--label_separator={settings.label_separator}: belongs to --multilabel with --label_column")
     if settings.label_columns and settings.label_column != "label":
-        raise UserError(f"--label_column={settings.label_column}: --label_columns names where the labels are; drop one")
+        raise UserError(
+            f"--label_column={settings.label_column}: --label_columns names the columns already; leave "
+            f"out one of the two"
+        )
     separator = settings.label_separator or ","
     columns = Columns(
         (settings.text_column,),
@@ -200,7 +203,9 @@ def _tagging(settings: TaskSettings) -> Task:
     for name in _NO_TAGGING:
         if (value := getattr(settings, name)) not in (None, False):
             given = f"--{name}" if value is True else f"--{name}={value}"
-            raise UserError(f"{given}: does not go with --tagging, whose words have a tag each; drop one")
+            raise UserError(
+                f"{given}: does not go with --tagging, which gives each word a tag; leave out one of the two"
+            )
     return custom_tagging(
         settings.train_file,
         settings.dev_file,

@@ -1,7 +1,7 @@
-"""Sentences in JSON lines: words with tags, or text with the spans of its entities, as annotation tools write them.
+"""Reads sentences in JSON lines: words with tags, or text with spans of entities, as annotation tools write them.
 
-A span says where an entity begins and ends, in characters: ``[0, 5, "LOC"]``, or an object with start (or
-start_offset), end (or end_offset) and label. It must hold whole words of :func:`kd_keras.text.words.split_words`.
+A span has the start and end of an entity, in characters: ``[0, 5, "LOC"]``, or an object with start (or start_offset),
+end (or end_offset) and label. It must cover whole words of :func:`kd_keras.text.words.split_words`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _WORDS = ("tokens", "words")
 _TAGS = ("tags", "ner_tags")
 TEXTS = ("text", "sentence", "data")
 _SPANS = ("label", "labels", "spans", "entities")
-# Of a span as an object.
+# Keys of a span that is an object.
 _START, _END = ("start", "start_offset"), ("end", "end_offset")
-_REFUSED = ("reject", "ignore")  # Prodigy's answers that say: do not learn from this
+_REFUSED = ("reject", "ignore")  # Prodigy's answers that mean: do not learn from this
 
-# Words, tags, and of words that were split from a text that and where they stand in it.
+# Words and tags. If the words were split from a text, also the text and their places in it.
 Found = tuple[list[str], list[str] | None, str | None, list[tuple[int, int]] | None]
 
 
 class Unusable(Exception):
-    """Why a line is no sentence, without its place."""
+    """Why a line is no sentence, without the line's number."""
 
 
 def source_keys(columns: Columns, others: bool = False) -> tuple[str, ...]:
     """The keys of words or text, in the order in which they are tried.
 
     Args:
-      others: whether the usual keys are tried too where ``columns`` names another.
+      others: whether to try the usual keys too if ``columns`` names another.
     """
     own = columns.text[0]
     usual = (*_WORDS, *TEXTS)
@@ -57,10 +57,10 @@ def json_sentences(
     """The sentences of a .jsonl file.
 
     Args:
-      source: keys of words or text, see :func:`source_keys`.
-      answer: keys of tags or spans, one of which must be there; none: they are not read.
-      labels: what tags that are numbers mean.
-      bad: told of every line that cannot be used.
+      source: keys of words or text; see :func:`source_keys`.
+      answer: keys of tags or spans, of which a line must have one. Without keys, answers are not read.
+      labels: the tags that numbers stand for.
+      bad: is told of every line that cannot be used.
     """
     _, records = open_table(path, bad, form="jsonl", how=how)
     for number, line, values in records:
@@ -80,7 +80,7 @@ def _sentence(values: dict[str, Any], source: Sequence[str], answer: Sequence[st
     gold = _key(values, answer, "--label_column") if answer else None
     value = values[key]
     if isinstance(value, list) and isinstance(values.get("text"), str):
-        # Annotation tools write tokens beside the text that their spans are of.
+        # Annotation tools write tokens beside the text, but their spans belong to the text.
         of_text = gold is not None and _are_spans(values[gold], gold)
         if of_text or (value and all(isinstance(word, dict) for word in value)):
             value = values["text"]
@@ -95,7 +95,7 @@ def _sentence(values: dict[str, Any], source: Sequence[str], answer: Sequence[st
 
 
 def _key(values: dict[str, Any], keys: Sequence[str], flag: str) -> str:
-    """The first of ``keys`` whose value is a list, else the first that has a value, else the first that is there."""
+    """The first of ``keys`` with a list, or the first with a value, or the first that exists."""
     there = [k for k in keys if k in values]
     if not there:
         shown = tail(" ".join(", ".join(values).split()), 100)
@@ -103,12 +103,12 @@ def _key(values: dict[str, Any], keys: Sequence[str], flag: str) -> str:
     lists = (k for k in there if isinstance(values[k], list))
     key = next(lists, next((k for k in there if values[k] is not None), there[0]))
     if values[key] is REPEATED:
-        raise Unusable(f"the key {key!r} is there twice")
+        raise Unusable(f"the key {key!r} occurs twice; expected each key once")
     return key
 
 
 def _are_spans(value: Any, key: str) -> bool:
-    """Whether an answer is spans of a text and no tags of words."""
+    """Whether an answer is spans of a text, not tags of words."""
     if not value:
         return value == [] and key in _SPANS
     return isinstance(value, list) and all(isinstance(item, (list, dict)) for item in value)
@@ -142,7 +142,7 @@ def _tag(tag: Any, n: int, key: str, labels: Sequence[str]) -> str:
 
 
 def _tags_of(text: str, words: list[tuple[int, int]], value: Any, key: str) -> list[str]:
-    """IOB2 of the words of ``text``, whose entities are ``value``."""
+    """The IOB2 tags of the words of ``text``, whose entities are ``value``."""
     if value is None:
         value = []
     if not isinstance(value, list):
@@ -156,13 +156,13 @@ def _tags_of(text: str, words: list[tuple[int, int]], value: Any, key: str) -> l
         if not 0 <= start < end <= len(text):
             raise Unusable(f"{shown}: expected 0 ≤ start < end ≤ {len(text)}, the length of the text")
         held = text[start:end]
-        # A space at its ends is in no word.
+        # A space at the ends of a span belongs to no word.
         while start < end and is_space(text[start]):
             start += 1
         while start < end and is_space(text[end - 1]):
             end -= 1
         if start == end:
-            raise Unusable(f"{shown}: holds no word, only white space")
+            raise Unusable(f"{shown}: covers no word, only white space; expected whole words")
         for at, known, does in ((start, starts, "begins"), (end, ends, "ends")):
             if at not in known:
                 cut = next(text[a:b] for a, b in words if a < at < b)
@@ -171,7 +171,7 @@ def _tags_of(text: str, words: list[tuple[int, int]], value: Any, key: str) -> l
                 )
         first, last = starts[start], ends[end]
         if taken := next((o for o in owner[first : last + 1] if o), ""):
-            raise Unusable(f"{shown}: overlaps with {taken}; expected each word in one span at most")
+            raise Unusable(f"{shown}: overlaps with {taken}; expected each word in at most one span")
         for n in range(first, last + 1):
             tags[n], owner[n] = f"{'I' if n > first else 'B'}-{label}", shown
     return tags

@@ -1,4 +1,4 @@
-"""CSV, TSV and JSONL as rows of named values, with errors that name file and line."""
+"""Reads CSV, TSV and JSONL as rows of named values. Errors name file and line."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 
 Record = tuple[int, int, dict[str, Any]]  # row number from 0, line number from 1, values by column
 
-# One text may be longer than the csv module's default of 131,072 characters.
+# A text may be longer than the csv module's default limit of 131,072 characters.
 csv.field_size_limit(1 << 27)
 
 SKIP_HINT = " (--on_bad_row=skip leaves such rows out)"
-REPEATED = object()  # in place of a value whose key a JSON object has twice
+REPEATED = object()  # marks a value whose key occurs twice in a JSON object
 
 
 @dataclass
 class BadRows:
-    """What happens to a row that cannot be read: the run stops, or the row is counted and listed.
+    """Handles rows that cannot be read: the run stops, or the row is counted and listed.
 
-    Rows that the data set itself gives no gold label are no errors: they are left out, and counted by file.
+    Rows without a gold label in the data set are no errors. They are left out, and counted by file.
     """
 
     policy: str = "stop"
@@ -54,7 +54,7 @@ class BadRows:
         self.left_out[where] = self.left_out.get(where, 0) + 1
 
     def remark(self, text: str) -> None:
-        """What a report must say of a file, beside its bad rows."""
+        """Adds a note on a file for the report."""
         if text and text not in self.remarks:
             self.remarks.append(text)
 
@@ -100,7 +100,7 @@ def _unquoted(path: PathLike, lines: Iterator[str], separator: str) -> Iterator[
 
 
 def _trimmed(cells: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
-    """Leaves out blank lines at the end of the file; those inside it are the caller's business."""
+    """Drops blank lines at the end of the file. The caller handles blank lines inside it."""
     blank = []
     for line, row in cells:
         if not any(c.strip() for c in row) and len(row) < 2:
@@ -123,10 +123,10 @@ def open_table(
 
     Args:
       path: .csv, .tsv or .jsonl, plain or packed, or a pipe. Blank lines at its end are no rows.
-      bad: told of rows with too few or too many fields, and of JSONL lines that are no objects.
-      headerless: names of the columns where the first line is no header.
-      is_header: tells by the first line's fields; asked only where ``headerless`` is given.
-      form: "csv", "tsv" or "jsonl"; default: as ``how`` or the name says.
+      bad: is told of rows with too few or too many fields, and of JSONL lines that are no objects.
+      headerless: names of the columns if the first line is no header.
+      is_header: decides by the first line's fields; it is called only if ``headerless`` is given.
+      form: "csv", "tsv" or "jsonl"; by default as ``how`` or the name says.
       how: encoding, delimiter and quoting.
 
     Raises:
@@ -135,11 +135,11 @@ def open_table(
     form = form or format_of(path, how)
     if form is None:
         raise UserError(
-            f"{path}: expected a name that ends in .tsv, .csv or .jsonl (or these and .gz, .bz2, .xz), or "
-            "--format=csv, tsv or jsonl (files of tagged words need --tagging)"
+            f"{path}: expected a name that ends in .tsv, .csv or .jsonl (perhaps with .gz, .bz2 or .xz), or "
+            f"--format=csv, tsv or jsonl; files of tagged words need --tagging"
         )
     if form == "conll":
-        raise UserError("--format=conll: words and tags in columns are for taggings; expected csv, tsv or jsonl")
+        raise UserError("--format=conll: this format needs --tagging; expected csv, tsv or jsonl")
     if form == "jsonl":
         return _jsonl(path, bad, how)
     enclose, said = quoted(path, how, form)
@@ -155,7 +155,7 @@ def open_table(
     names = [c.strip() for c in first[1]]
     second = next(cells, None)
     if second is None:
-        raise UserError(f"{path}: a header ({tail(_listed(names))}) and no rows")
+        raise UserError(f"{path}: has a header ({tail(_listed(names))}) but no rows")
     return names, _checked(path, names, second, cells, bad)
 
 
@@ -169,7 +169,7 @@ def _checked(path: PathLike, names: list[str], first: Any, rest: Iterator, bad: 
         else:
             found = "an empty line" if cells == [""] else f"{len(cells)} in {tail(' | '.join(cells))!r}"
             short = names[len(cells) :] if cells != [""] else []
-            lacks = f": nothing for column {', '.join(map(repr, short))}" if short else ""
+            lacks = f": no value for column {', '.join(map(repr, short))}" if short else ""
             bad.report(f"{path}, line {line}: expected {len(names)} fields ({_listed(names)}), found {found}{lacks}")
         number += 1
         item = next(rest, None)
@@ -199,8 +199,8 @@ def _jsonl(path: PathLike, bad: BadRows, how: FileSettings) -> tuple[list[str], 
                 value = json.loads(text, object_pairs_hook=_object)
             except json.JSONDecodeError as e:
                 bad.report(f"{path}, line {line}, position {e.colno}: not JSON ({e.msg})")
-            except (ValueError, RecursionError) as e:  # numbers of thousands of digits, brackets thousands deep
-                bad.report(f"{path}, line {line}: JSON that cannot be read ({e})")
+            except (ValueError, RecursionError) as e:  # numbers with thousands of digits, or brackets thousands deep
+                bad.report(f"{path}, line {line}: the JSON cannot be read ({e})")
             else:
                 if isinstance(value, dict):
                     yield number, line, value
@@ -225,7 +225,7 @@ def _listed(names: list[str]) -> str:
 
 
 def check_column(path: PathLike, name: str, names: list[str], flag: str = "") -> None:
-    """UserError where a file lacks a column that is asked for, or has it twice; ``flag`` chooses another."""
+    """Raises UserError if a file lacks a needed column or has it twice. ``flag`` chooses another column."""
     if name not in names:
         raise missing_column(path, name, names, flag)
     if (count := names.count(name)) > 1:
@@ -235,9 +235,9 @@ def check_column(path: PathLike, name: str, names: list[str], flag: str = "") ->
 
 
 def missing_column(path: PathLike, name: str, names: list[str], flag: str = "") -> UserError:
-    """The error for a column that a file lacks; ``flag`` names the flag that chooses another."""
+    """The error for a missing column. ``flag`` chooses another column."""
     other = f" {flag} names another." if flag else ""
-    # JSONL has no header: what its first row has is taken for the columns.
+    # JSONL has no header, so the keys of its first row count as the columns.
     is_json = table_format(path) == "jsonl"
     its = "its first row's keys" if is_json else "its columns"
     delimiter = "" if is_json else suggested_delimiter(names, name)

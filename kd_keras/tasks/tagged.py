@@ -1,4 +1,4 @@
-"""Files of taggings into Rows: columns or JSON lines, any scheme in, IOB2 out."""
+"""Reads files of tagged words into Rows: columns or JSON lines, from any scheme to IOB2."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from kd_keras.tasks.tagging_forms import form_of
 
 @dataclass(frozen=True)
 class TaggedFile:
-    """How a file of a tagging is read.
+    """How a file of tagged words is read.
 
     Attributes:
-      columns: the keys of JSON lines, where they are not the usual ones.
-      types: of entities, in the order of the labels; None: those of the file, sorted.
+      columns: the keys of JSON lines, if they are not the usual ones.
+      types: entity types in the order of the labels; None: those of the file, sorted.
       files: encoding, format and columns.
-      begin_strays: in IOB2, an I- that goes on with nothing begins an entity, as conlleval has it; else it is a fault.
+      begin_strays: in IOB2, whether a stray I- (with no entity before it) begins an entity, as in conlleval. Otherwise
+        it is an error.
     """
 
     columns: Columns = field(default_factory=Columns)
@@ -42,14 +43,14 @@ class TaggedFile:
 
 @dataclass
 class Found:
-    """What a file with gold tags had.
+    """The content of a file with gold tags.
 
     Attributes:
-      rows: with tags; a row's group is its language where nearly all words began with one ("en:Paris").
-      types: of entities.
-      scheme: of the tags.
-      strays: tags that go on with nothing, and begin an entity now.
-      spaced: words with white space inside, which is no-break space now, or words that were empty.
+      rows: rows with tags. A row's group is its language if nearly all words began with one ("en:Paris").
+      types: the entity types.
+      scheme: the scheme of the tags.
+      strays: number of stray I- tags, which now begin an entity.
+      spaced: number of words that had white space inside or were empty; it is no-break space now.
     """
 
     rows: Rows
@@ -63,21 +64,21 @@ class Found:
         if self.scheme == "none":
             said = ["no entity"]
         if self.strays:
-            said.append(f"{self.strays:,} I- that go on with nothing begin an entity")
+            said.append(f"{self.strays:,} I- without an entity before them begin one")
         return said + prefix_notes(self.rows.group or ()) + spaced_notes(self.spaced)
 
 
 def spaced_notes(count: int) -> list[str]:
     many = "1 word" if count == 1 else f"{count:,} words"
-    return [f"{many} with white space inside, or empty: no-break spaces (U+00A0) stand for it"] if count else []
+    return [f"{many} with white space inside, or empty: no-break spaces (U+00A0) replace it"] if count else []
 
 
 def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> Found:
     """The sentences of a file with gold tags.
 
     Args:
-      bad: told of every sentence that cannot be used: columns that are missing, impossible tags, unknown types.
-      prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped sentence keeps its number for itself.
+      bad: is told of every sentence that cannot be used: missing columns, impossible tags, unknown types.
+      prefix: ids are ``prefix-0``, ``prefix-1``, …; a skipped sentence keeps its number.
 
     Raises:
       UserError: the file cannot be read, or no sentence can be used.
@@ -99,7 +100,7 @@ def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> F
         types = tuple(sorted(name for name in there if not label_fault(name)))
     kept, parsed = _known(path, kept, parsed, types, bad)
     if not kept:
-        why = bad.first[:1] or (["none has gold tags"] if bad.left_out else [])
+        why = bad.first[:1] or (["no sentence has gold tags"] if bad.left_out else [])
         raise UserError(": ".join([f"{path}: no sentence can be used", *why]))
     codes = _Codes(types)
     tags = [codes[pair] for row in parsed for pair in zip((OUTSIDE, *row), row, strict=False)]
@@ -109,7 +110,7 @@ def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> F
 
 
 class _Codes(dict):
-    """The number in Rows of a tag and the one before it."""
+    """The number in Rows of a tag, which depends on the tag before it."""
 
     def __init__(self, types: Sequence[str]):
         super().__init__()
@@ -122,7 +123,7 @@ class _Codes(dict):
 
 
 def _parsed(path: PathLike, found: list[Sentence], bad: BadRows) -> tuple[list[Sentence], list[list[Tag]]]:
-    """The sentences whose tags are tags, and those tags."""
+    """The sentences whose tags can be parsed, and their tags."""
     kept, parsed = [], []
     for s in found:
         if not s.words:
@@ -144,7 +145,7 @@ def _parsed(path: PathLike, found: list[Sentence], bad: BadRows) -> tuple[list[S
 def _possible(
     path: PathLike, kept: list[Sentence], parsed: list[list[Tag]], scheme: Scheme, how: TaggedFile, bad: BadRows
 ) -> tuple[list[Sentence], list[list[Tag]], int]:
-    """The sentences whose tags the scheme allows, and how many strays they have."""
+    """The sentences whose tags the scheme allows, and the number of their stray tags."""
     if not scheme.wrong:
         return kept, parsed, 0
     strays = 0
@@ -164,7 +165,7 @@ def _possible(
 def _known(
     path: PathLike, kept: list[Sentence], parsed: list[list[Tag]], types: tuple[str, ...], bad: BadRows
 ) -> tuple[list[Sentence], list[list[Tag]]]:
-    """The sentences whose entities are of ``types`` alone, which labels.txt can hold."""
+    """The sentences whose entities are all of ``types``, with names that labels.txt can hold."""
     fault = {name: why for name in {t[1] for tags in parsed for t in tags} if (why := _type_fault(name, types))}
     if not fault:
         return kept, parsed
@@ -183,11 +184,11 @@ def _type_fault(name: str, types: tuple[str, ...]) -> str | None:
         return why
     if not name or name in types:
         return None
-    return f"is of no known type; expected one of {tail(', '.join(types), 100)}"
+    return f"is of an unknown type; expected one of {tail(', '.join(types), 100)}"
 
 
 def rows_of(kept: list[Sentence], prefix: str, label: Ragged) -> tuple[Rows, int]:
-    """Rows of the sentences, and how many of their words had white space."""
+    """Rows of the sentences, and the number of words with white space."""
     text, spaced = [], 0
     for s in kept:
         whole = s.words if all_whole(s.words) else [in_one_piece(w) for w in s.words]
@@ -198,13 +199,13 @@ def rows_of(kept: list[Sentence], prefix: str, label: Ragged) -> tuple[Rows, int
 
 
 def entity_counts(label: Ragged, types: int) -> np.ndarray:
-    """int64[types]: how many entities of each type there are."""
+    """int64[types]: the number of entities of each type."""
     tags = label.flat()
     return np.bincount((tags[tags % 2 == 1] - 1) // 2, minlength=types).astype(np.int64)
 
 
 def rows_said(found: Found, bad: BadRows, path: PathLike) -> Rows:
-    """The rows of a file; what has to be said of it goes to ``bad``'s remarks."""
+    """The rows of a file. Notes on the file go to ``bad``."""
     for note in found.notes():
         bad.remark(f"{path}: {note}")
     return found.rows

@@ -1,4 +1,4 @@
-"""What a tagging's file is: columns, JSON lines, a table, or text."""
+"""The form of a tagging task's file: columns, JSON lines, a table, or text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kd_keras.tasks.file_settings import FileSettings
 
 
 def form_of(path: PathLike, how: FileSettings, known: Collection[str] = (), gold: bool = False) -> str:
-    """ "columns", "jsonl", "csv", "tsv" or "text", by --format, else the name, else the content.
+    """ "columns", "jsonl", "csv", "tsv" or "text": by --format, or the name, or the content.
 
     Args:
-      known: names of columns of text, by which a pipe is known for a table.
-      gold: whether tags are asked for, which text and tables do not have: what is not JSON is columns then.
+      known: names of text columns. A pipe with one of them is a table.
+      gold: whether tags are needed. Text and tables have none, so a file that is not JSON must then be columns.
 
     Raises:
-      UserError: the file cannot be read, or ``gold`` and --format do not go together.
+      UserError: the file cannot be read, or files of this --format have no tags.
     """
     if gold and how.format in ("csv", "text"):
         raise UserError(f"{path}: --format={how.format} has no tags of words; expected conll or jsonl")

@@ -1,4 +1,4 @@
-"""The flags of taggings."""
+"""The flags of tagging tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kd_keras.tasks.file_settings import FileSettings
 
 @dataclass(frozen=True, kw_only=True)
 class TaggingSettings(FileSettings):
-    """Which languages, and how many rows of each."""
+    """The languages, and the number of rows of each."""
 
     group = "data"
     tagging: bool = setting(

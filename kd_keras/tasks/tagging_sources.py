@@ -1,4 +1,4 @@
-"""Where taggings come from: CoNLL-2003 and PAN-X in their official layouts, and files of one's own."""
+"""The sources of tagging tasks: CoNLL-2003 and PAN-X in their official layouts, and a user's files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*")
 
 @dataclass(frozen=True)
 class ConllDir(DataDir):
-    """A file a split, in columns."""
+    """One file of columns for each split."""
 
     def load(self, task: Task, split: str, data_dir: str | None, bad: BadRows) -> Rows | None:
         path = self._find(data_dir or "", _CONLL_FILES[split], required=split != "test")
@@ -63,10 +63,11 @@ def _official(task: Task, path: PathLike, bad: BadRows, split: str) -> Rows:
 
 @dataclass(frozen=True)
 class PanxDir(DataDir):
-    """A folder a language, with train.tsv and so on; words may begin with the language, as WikiANN's do ("en:Paris").
+    """One folder for each language, with train.tsv and so on. Words may begin with the language, as in WikiANN
+    ("en:Paris").
 
     Attributes:
-      languages: to read, with commas between, or "all".
+      languages: codes separated by commas, or "all".
     """
 
     languages: str = "all"
@@ -79,10 +80,10 @@ class PanxDir(DataDir):
         for language, folder in self._chosen(data_dir or "").items():
             path = _file(folder, split)
             if path is None and split == "train":
-                raise UserError(f"{folder}: no {' or '.join(_PANX_FILES['train'])} there; found {_listed(folder)}")
+                raise UserError(f"{folder}: has no {' or '.join(_PANX_FILES['train'])}; found {_listed(folder)}")
             if path is None:
                 if split == "dev":
-                    raise UserError(f"{folder}: no {' or '.join(_PANX_FILES['dev'])} there; found {_listed(folder)}")
+                    raise UserError(f"{folder}: has no {' or '.join(_PANX_FILES['dev'])}; found {_listed(folder)}")
                 lacking.append(language)
                 continue
             found = read_tagged(path, TaggedFile(types=task.types, begin_strays=True), bad, f"{split}-{language}")
@@ -96,7 +97,7 @@ class PanxDir(DataDir):
                 bad.remark(f"{path}: tags are {found.scheme}, kept as IOB2")
         if strays:
             each = ", ".join(f"{language} {count:,}" for language, count in strays.items())
-            bad.remark(f"{split}: I- tags that go on with nothing begin an entity, as conlleval has it: {each}")
+            bad.remark(f"{split}: I- tags without an entity before them begin one, as in conlleval: {each}")
         if parts and lacking:
             bad.remark(f"{split}: of {len(lacking) + len(parts)} languages these have none: {' '.join(lacking)}")
         for note in prefix_notes(prefixes) + spaced_notes(spaced):
@@ -125,7 +126,7 @@ class PanxDir(DataDir):
                     f"There: {' '.join(there)}"
                 )
         if not wanted:
-            raise UserError(f"--languages={self.languages}: expected all, or codes with commas between, such as en,de")
+            raise UserError(f"--languages={self.languages}: expected all, or codes separated by commas, such as en,de")
         return {code: folder for code, folder in there.items() if code in wanted}
 
 
@@ -143,7 +144,7 @@ def _listed(folder: Path) -> str:
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts of a tagging, one after the other."""
+    """The rows of all parts of a tagging task, in order."""
     label = Ragged.concatenate([p.label for p in parts])
     group = [g for p in parts for g in p.group or [""] * len(p)]
     return Rows([i for p in parts for i in p.ids], [t for p in parts for t in p.text], None, label, group)
@@ -151,10 +152,10 @@ def joined(parts: Sequence[Rows]) -> Rows:
 
 @dataclass(frozen=True)
 class GivenTagged(GivenFiles):
-    """The files that flags name, of a tagging.
+    """The files of a tagging task that the flags name.
 
     Attributes:
-      first: what train had, where it was read for its types: taken from here when its rows are asked for.
+      first: the content of train, if it was read for its types. Its rows are then taken from here.
     """
 
     first: list[tuple[Found, BadRows]] = field(default_factory=list, compare=False, repr=False)
@@ -173,7 +174,7 @@ class GivenTagged(GivenFiles):
 
 
 def _tell(told: BadRows, bad: BadRows) -> None:
-    """Tells ``bad`` what ``told``, which skips, was told."""
+    """Repeats to ``bad`` the rows and notes of ``told``, which skips bad rows."""
     if told.count and bad.policy == "stop":
         raise UserError(told.first[0] + bad.hint)
     bad.count += told.count
@@ -192,11 +193,11 @@ def custom_tagging(
     labels: Sequence[str] | None = None,
     files: FileSettings = AS_NAMED,
 ) -> Task:
-    """A tagging from files of columns or JSON lines, plain or packed, or from pipes.
+    """A tagging task from files of columns or JSON lines, plain or packed, or from pipes.
 
     Args:
-      columns: the keys of JSON lines, where they are not the usual ones.
-      labels: types of entities in the order of the model's outputs, or all tags from O on; default: those of train,
+      columns: the keys of JSON lines, if they are not the usual ones.
+      labels: entity types in the order of the model's outputs, or all tags from O on. By default the types of train,
         sorted. Tags that are numbers need them.
       files: encoding, format and columns.
 
@@ -207,17 +208,17 @@ def custom_tagging(
     if labels:
         types = _types(labels)
     else:
-        bad = BadRows("skip")  # said when the rows are asked for
+        bad = BadRows("skip")  # reported when the rows are read
         found = read_tagged(train_file, TaggedFile(columns, None, files), bad, "train")
         source.first.append((found, bad))
         types = found.types
     if not types:
-        raise UserError(f"{train_file}: expected entities, found the tag O alone")
+        raise UserError(f"{train_file}: expected entities, found only the tag O")
     return tagging("custom", types, (source,), "your own files", columns=columns)
 
 
 def _types(labels: Sequence[str]) -> tuple[str, ...]:
-    """The types that ``--labels`` names, by themselves or as all tags in order."""
+    """The types in ``--labels``, which names types, or all tags in order."""
     check_labels(labels)
     types = tuple(labels)
     if any(name == "O" or name.startswith(("B-", "I-")) for name in labels):
@@ -228,7 +229,7 @@ def _types(labels: Sequence[str]) -> tuple[str, ...]:
                 "O,B-LOC,I-LOC,B-PER,I-PER"
             )
     if len(set(types)) < len(types) or "" in types:
-        raise UserError(f"--labels={','.join(labels)}: expected different names with commas between")
+        raise UserError(f"--labels={','.join(labels)}: expected different names, separated by commas")
     return types
 
 

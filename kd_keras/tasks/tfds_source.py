@@ -1,4 +1,4 @@
-"""tensorflow-datasets: prepared on disk, or downloaded where there is a network."""
+"""Reads tensorflow-datasets: prepared on disk, or downloaded if there is a network."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from kd_keras.tasks.records import Task
 from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows
 
-PROBE_URL = "https://storage.googleapis.com/"  # where tensorflow-datasets looks first
+PROBE_URL = "https://storage.googleapis.com/"  # the first place where tensorflow-datasets looks
 PROBE_SECONDS = 3.0
 
 
 def network() -> bool:
-    """Whether the data's host answers, within 3 s in all.
+    """Whether the data's host answers within 3 s.
 
-    tensorflow-datasets itself takes 205 s to find out. A thread, as resolving a name knows no time limit;
-    urllib, as it goes through the proxy that the environment names. Any HTTP answer will do.
+    tensorflow-datasets itself takes 205 s to find out. A thread asks, as the lookup of a name has no time limit. urllib
+    uses the environment's proxy. Any HTTP answer is enough.
     """
     answered = threading.Event()
 
@@ -65,11 +65,11 @@ class Tfds:
 
     Attributes:
       name: its folder on disk: "glue/sst2".
-      text: features that, joined by a space, are the text.
-      splits: pairs (our split, theirs); a split that is not listed is not there (GLUE's test is unlabeled).
-      download: its name for ``tfds.load``; default ``name``.
+      text: features that are joined by a space into the text.
+      splits: pairs (our split, theirs). Splits that are not listed do not exist (GLUE's test is unlabeled).
+      download: the name for ``tfds.load``; by default ``name``.
       needs: a package that this download needs beyond tensorflow-datasets.
-      text_b: the feature that is the second text of a pair.
+      text_b: the feature with the second text of a pair.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Tfds:
     reads_data_dir = False
 
     def _prepared(self) -> Path | None:
-        """The newest version's folder, without importing tensorflow-datasets."""
+        """The folder of the newest version. tensorflow-datasets is not imported."""
         base = tfds_dir() / self.name
         found = [p.parent for depth in ("*", "*/*") for p in base.glob(f"{depth}/dataset_info.json")]
         return max(found, key=_version, default=None)
@@ -102,7 +102,7 @@ class Tfds:
     def hint(self, task: Task) -> str:
         name = self.download or self.name
         install = "" if self._can_download() else f"{packages.pip_command('tfds')} {self.needs or ''}".strip()
-        # The tfds command does not know the data sets of other hubs.
+        # The tfds command does not know data sets of other hubs.
         load = f"python -c \"import tensorflow_datasets as tfds; tfds.load('{name}')\""
         steps = [
             install,
@@ -120,17 +120,17 @@ class Tfds:
             return None
         prepared = self._prepared()
         try:
-            import_tensorflow()  # as it is to be, as the next line imports it too
-            import tensorflow_datasets as tfds  # late: 4 s, and only this source needs it
+            import_tensorflow()  # first, as the next line imports TensorFlow too
+            import tensorflow_datasets as tfds  # imported late: it takes 4 s, and only this source needs it
 
-            if prepared:  # needs neither a network nor the data set's own code
+            if prepared:  # it needs no network and no code of the data set
                 builder = tfds.builder_from_directory(str(prepared))
                 data = builder.as_dataset(split=theirs, shuffle_files=False)
             else:
                 say(f"downloading {self.name} with tensorflow-datasets to {tfds_dir()}")
                 data = tfds.load(self.download or self.name, split=theirs, data_dir=str(tfds_dir()))
             examples = list(tfds.as_numpy(data))
-        except Exception as e:  # whatever goes wrong in there, the user needs to know the other ways
+        except Exception as e:  # after any failure in there, the user needs the other ways
             why = " ".join(f"{type(e).__name__}: {e}".split())
             others = "; ".join(s.hint(task) for s in task.sources if s is not self)
             raise UserError(f"tensorflow-datasets {self.name}: {tail(why, 200)}. Other ways: {others}") from e
@@ -151,7 +151,7 @@ class Tfds:
                 found = f"label {gold}" if not good else f"no text in {missing!r}"
                 bad.report(f"tensorflow-datasets {self.name}, {split} example {i}: {found}")
                 continue
-            # GLUE's idx is its line number: the same ids as from the files.
+            # GLUE's idx is the line number, so ids equal those from the files.
             ids.append(f"{split}-{int(example.get('idx', i))}")
             text.append(a)
             text_b.append(b)

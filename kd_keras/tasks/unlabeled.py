@@ -1,4 +1,4 @@
-"""Unlabeled text that belongs to a task, as documents: the default of ``--unlabeled=task``."""
+"""Unlabeled text of a task, as documents, for ``--unlabeled=task``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class TaskText:
     """Unlabeled text.
 
     Attributes:
-      about: what it is, in words.
-      documents: one after the other.
-      version: gives what is JSON-able, and another one for other text.
+      about: its description.
+      documents: the documents in order.
+      version: returns a JSON-able value that changes with the text.
     """
 
     about: str
@@ -32,7 +32,7 @@ class TaskText:
 
 
 def _packaged_reviews(data_dir: str | None) -> TaskText:
-    """IMDB reviews of an installed package: film talk, as in the sentences of sst2 and rotten_tomatoes."""
+    """IMDB reviews of an installed package. They are about films, like sst2 and rotten_tomatoes."""
     name, reviews = imdb_reviews()
     about = f"{len(reviews):,} IMDB reviews of the installed package {name}"
     return TaskText(about, iter(reviews), lambda: about)
@@ -82,5 +82,5 @@ def task_documents(task: Task, data_dir: str | None) -> TaskText:
 
 
 def general_documents() -> TaskText:
-    """English of no task in particular, as far as packages have it; UserError where they are not installed."""
+    """General English sentences from installed packages. Raises UserError if none is installed."""
     return _packaged_reviews(None)

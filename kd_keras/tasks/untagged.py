@@ -1,4 +1,4 @@
-"""Files of a tagging whose tags, if they have any, nobody asks for: columns, JSON lines, tables, or text."""
+"""Reads files for a tagging task without their tags: columns, JSON lines, tables, or text."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kd_keras.text.words import split_words
 
 @dataclass(frozen=True)
 class Untagged:
-    """What a file had.
+    """The content of a file.
 
     Attributes:
-      rows: of words, without tags.
-      texts: what the words are of, as the file has it; None where the file has words.
-      places: where the words stand in their texts, as (start, end); None where the file has words.
-      notes: what has to be said of it.
+      rows: rows of words, without tags.
+      texts: the texts that were split into words, as the file has them; None if the file has words.
+      places: the places of the words in their texts, as (start, end); None if the file has words.
+      notes: notes on the file.
     """
 
     rows: Rows
@@ -40,8 +40,8 @@ def read_words(path: PathLike, how: TaggedFile, bad: BadRows, column: str | None
     """The sentences of a file, with ids "row-0", "row-1", …
 
     Args:
-      column: of the text, as a flag names it; None: the task's, else a usual one.
-      bad: told of every sentence that cannot be used.
+      column: the text column that a flag names; None: the task's, or a usual one.
+      bad: is told of every sentence that cannot be used.
 
     Raises:
       UserError: the file cannot be read, or has no such column.
@@ -60,9 +60,9 @@ def read_words(path: PathLike, how: TaggedFile, bad: BadRows, column: str | None
 def untagged(
     path: PathLike, how: TaggedFile, bad: BadRows, column: str | None = None, flag: str = "--text_column"
 ) -> Iterator[Sentence]:
-    """The sentences of a file, one after the other; the arguments are those of :func:`read_words`.
+    """The sentences of a file, in order. It takes the arguments of :func:`read_words`.
 
-    JSON lines have a text or a list of words each. A line of plain text, or a cell, is a sentence; an empty one has no
+    Each JSON line has a text or a list of words. A line of plain text, or a cell, is a sentence; an empty one has no
     words. ``flag`` names the column, for errors.
     """
     form = _form(path, how, column)
@@ -99,7 +99,7 @@ def _prefixed(path: PathLike, form: str, keys: tuple[str, ...], how: TaggedFile)
     try:
         return are_prefixed(s for s in _words(path, form, keys, how, BadRows("skip")) if s.text is None)
     except UserError:
-        return False  # which the second reading says with its line
+        return False  # the second reading reports it with its line
 
 
 def _table(

@@ -42,7 +42,7 @@ class Tokenizer:
         self.index = {piece: i for i, piece in enumerate(self.vocab)}
         if len(self.index) != len(self.vocab):
             twice = next(p for p, n in collections.Counter(self.vocab).items() if n > 1)
-            raise UserError(f"vocabulary: {twice!r} stands on two lines")
+            raise UserError(f"vocabulary: {twice!r} occurs on two lines; expected each entry once")
 
     def __len__(self) -> int:
         return len(self.vocab)

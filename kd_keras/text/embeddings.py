@@ -101,7 +101,7 @@ class Coverage:
 
     def __str__(self) -> str:
         share = f"{self.found:,} of {self.words:,} words have a vector ({self.found / max(1, self.words):.1%}"
-        return share + (")" if self.tokens is None else f"; {self.tokens:.1%}  of the text's tokens)")
+        return share + (")" if self.tokens is None else f"; {self.tokens:.1%} of the text's tokens)")
 
 
 def from_vectors(

@@ -47,8 +47,8 @@ class WordPiece(BackedTokenizer):
     ``strip_accents`` (None: as ``lowercase``) and ``tokenize_chinese_chars`` mean what they mean in transformers'
     BertTokenizerFast.
 
-    A vocabulary that is cut to the pieces of a text still splits that text in the same way: the longest match is still
-    there, and still the longest.
+    A vocabulary that is cut to the pieces of a text splits that text in the same way. The longest match is still there,
+    and still the longest.
     """
 
     kind = "wordpiece"

@@ -137,7 +137,7 @@ def read_unigram(where: str, backend: Mapping) -> tuple[list[str], list[float], 
     if lacking := [name for name, at in found.items() if at is None and name != MASK]:
         raise UserError(f"{where}: the vocabulary has no {', '.join(_NAMES[name][0] for name in lacking)}")
     if model.get("unk_id") != found[UNK]:
-        raise UserError(f"{where}: says unk_id {model.get('unk_id')}, but {_NAMES[UNK][0]} is number {found[UNK]}")
+        raise UserError(f"{where}: unk_id is {model.get('unk_id')}, but {_NAMES[UNK][0]} is number {found[UNK]}")
     special = [(name, at) for name in SPECIAL if (at := found[name]) is not None]
     taken = {at for _, at in special}
     rest = [n for n in range(len(pairs)) if n not in taken]

@@ -172,7 +172,7 @@ def _binary_header(path: Path, f) -> tuple[int, int]:
     if header is None or header[1] < 1:
         raise UserError(
             f"--vectors: {path}: expected word2vec's binary form, with a first line 'rows width'; for fastText use "
-            f"the .vec file, and let the name of a text file end in .txt"
+            f"the .vec file; the name of a text file must end in .txt"
         )
     rows, width = header
     least = len(first) + rows * (4 * width + 2)

@@ -92,7 +92,7 @@ def split_words(text: str) -> list[tuple[int, int]]:
         elif now == "point" and kind == "word" and (size := _inner(text, start, at)):
             if size < 0:  # an elided word ends with its apostrophe
                 close(at + 1)
-            elif size > 1:  # 's and its like
+            elif size > 1:  # 's and similar endings
                 close(at)
                 start, kind, at = at, "word", at + size - 1
         else:

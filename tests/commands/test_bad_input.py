@@ -151,7 +151,7 @@ def answers(run_verb, tmp_path_factory, bert_folder, trained_run):
             ("--embedding_size=4", "expected 3"),
         ),
         "no unlabeled file": ([*custom, teacher, f"--unlabeled_files={away}/none.txt"], ("--unlabeled_files", "none.txt")),
-        "an unlabeled file without text": ([*custom, teacher, f"--unlabeled_files={blank}"], ("holds no text", "blank")),
+        "an unlabeled file without text": ([*custom, teacher, f"--unlabeled_files={blank}"], ("has no text", "blank")),
         "no unlabeled text of its own": ([*custom, teacher, "--unlabeled=task"], ("--unlabeled=task", "--unlabeled_files")),
         "no unlabeled column": (
             [*custom, teacher, f"--unlabeled_files={fine}", "--unlabeled_column=txt"], ("'txt'", "--unlabeled_column"),

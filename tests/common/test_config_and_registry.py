@@ -62,10 +62,13 @@ def test_did_you_mean_is_blind_to_case_and_silent_on_strangers():
             "--hidden=clss: expected one of none, cls, mean, word. Did you mean cls?",
         ),
         (lambda: Sample(zz_most=10), "--zz_most=10: expected at most 9"),
-        (lambda: StudentSettings(tokenizer="words"), "--embeddings=teacher: only with --tokenizer=wordpiece"),
-        (lambda: StudentSettings(embeddings="vectors"), "--embeddings=vectors and --vectors=FILE go together"),
-        (lambda: StudentSettings(vectors="f", embeddings="random"), "--embeddings=vectors and --vectors=FILE go tog"),
-        (lambda: StudentSettings(vectors="f", embeddings="vectors"), "--embeddings=vectors: only with --tokenizer=wor"),
+        (lambda: StudentSettings(tokenizer="words"), "--embeddings=teacher: needs --tokenizer=wordpiece"),
+        (lambda: StudentSettings(embeddings="vectors"), "--embeddings=vectors and --vectors=FILE: expected both"),
+        (
+            lambda: StudentSettings(vectors="f", embeddings="random"),
+            "--embeddings=vectors and --vectors=FILE: expected both",
+        ),
+        (lambda: StudentSettings(vectors="f", embeddings="vectors"), "--embeddings=vectors: needs --tokenizer=wor"),
         (lambda: StudentSettings(dropout=1.0), "--dropout=1: expected at least 0 and at most 0.95"),
     ],
 )

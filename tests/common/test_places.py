@@ -53,8 +53,8 @@ def test_home_is_written_out(tmp_path, monkeypatch):
     ("name", "said"),
     [
         ("~nobody-of-this-name/x", "no user 'nobody-of-this-name'; if a file has that name, write ./~nobody"),
-        ("file:///tmp/x", "only local files"),
-        ("s3://bucket/x", "only local files"),
+        ("file:///tmp/x", "expected the path of a local file"),
+        ("s3://bucket/x", "expected the path of a local file"),
         ("caf\udce9.csv", r"--x=caf\\udce9.csv: not UTF-8 \(byte 0xe9 at position 4\)"),
         ("a\0b", "NUL character"),
         ("x" * 300, "file name too long"),

@@ -115,7 +115,7 @@ def test_words_with_spaces_or_nothing_are_kept_in_one_piece_and_counted(tmp_path
     assert words_of(found.rows.text[0]) == ["New\u00a0York", "\u00a0", "x"]
     assert found.notes() == [
         "tags are IOB2",
-        "2 words with white space inside, or empty: no-break spaces (U+00A0) stand for it",
+        "2 words with white space inside, or empty: no-break spaces (U+00A0) replace it",
     ]
 
 
@@ -133,8 +133,8 @@ def test_a_word_that_has_no_language_is_named(tmp_path):
     found = read(path, bad)
     assert len(found.rows) == 201 and found.rows.text[-1] == "a" and found.rows.group[99:101] == ["en", "zh-min-nan"]
     (said,) = bad.first
-    assert "line 402: expected a word that begins with its language, en: for example" in said and "found 'is'" in said
-    assert found.notes() == ["no entity", "words begin with their language, which is taken off (en, zh-min-nan)"]
+    assert "line 402: expected a word that begins with its language, such as en:" in said and "found 'is'" in said
+    assert found.notes() == ["no entity", "words begin with their language, which is removed (en, zh-min-nan)"]
     bad = BadRows("skip")
     untagged = read_words(path, TaggedFile(), bad)
     assert untagged.rows.text == found.rows.text and bad.count == 1 and untagged.notes == found.notes()[-1:]
@@ -142,9 +142,9 @@ def test_a_word_that_has_no_language_is_named(tmp_path):
 
 def test_lines_of_another_separator_are_named(tmp_path):
     odd = write(tmp_path / "a.txt", "a O\n" * 9 + "Rome\tB-LOC\n")
-    with pytest.raises(UserError, match=r"line 10: expected 2 columns, .* a space between; found 1 in 'Rome\\tB-LOC'"):
+    with pytest.raises(UserError, match=r"line 10: expected 2 columns with a space between, .*; found 1 in 'Rome\\tB-LOC'"):
         read(odd)
-    with pytest.raises(UserError, match="line 10: expected 2 columns, .* a tab between; found 1 in 'Rome B-LOC'"):
+    with pytest.raises(UserError, match="line 10: expected 2 columns with a tab between, .*; found 1 in 'Rome B-LOC'"):
         read(write(tmp_path / "b.txt", "a\tO\n" * 9 + "Rome B-LOC\n"))
     parts = write(tmp_path / "c.txt", "-DOCSTART-|O\na|O\n-DOCSTART-\tO\nb|O\n")
     assert read(parts, delimiter="pipe").rows.text == ["a", "b"]
@@ -239,11 +239,11 @@ def test_keys_of_words(tmp_path):
 FAULTS = [
     ("", "the file is empty"),
     ("Rome\n", "expected a word and its tag in each line.*found 1 column, 'Rome'"),
-    ("Rome\tB-LOC\nx\n", "line 2: expected 2 columns, as the other lines have, with a tab between; found 1 in 'x'"),
+    ("Rome\tB-LOC\nx\n", "line 2: expected 2 columns with a tab between, as in the other lines; found 1 in 'x'"),
     ("Rome\tB-LOC\nx\tO\tO\n", "line 2: expected 2 columns.*found 3"),
     ("Rome\tX-LOC\n", "line 1: expected O, or a tag such as B-PER and I-PER; found 'X-LOC'"),
     ("Rome\t\n", "line 1: expected O, or a tag.*found nothing"),
-    ("Rome\tB-LOCK\n", "line 1: the tag 'B-LOCK' is of no known type; expected one of LOC, PER$"),
+    ("Rome\tB-LOCK\n", "line 1: the tag 'B-LOCK' is of an unknown type; expected one of LOC, PER$"),
     ("Ann\tB-PER\n\nRome\tB-LOC\nx\tI-PER\n", "line 4: I-PER after B-LOC is impossible in IOB2"),
     ("Ann\tS-PER\n\nRome\tB-LOC\nx\tO\n", "line 4: O after B-LOC is impossible in BIOES"),
 ]

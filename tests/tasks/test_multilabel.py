@@ -99,15 +99,15 @@ def test_what_cannot_be_read_says_where(tmp_path, cells, values, message):
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"regression": True}, "--regression learns one number, --multilabel labels; drop one"),
+        ({"regression": True}, "--regression learns one number, --multilabel learns labels; leave out one"),
         ({"label_columns": "fun,new", "labels": "fun,new"}, "--labels=fun,new: --label_columns names the labels"),
-        ({"label_columns": "fun,new", "label_column": "sad"}, "--label_column=sad: --label_columns names where"),
+        ({"label_columns": "fun,new", "label_column": "sad"}, "--label_column=sad: --label_columns names the columns"),
         ({"label_columns": "fun,new", "label_separator": ";"}, "--label_separator=;: belongs to --multilabel with"),
-        ({"label_separator": "  "}, "--label_separator='  ': expected what stands between labels, or one of tab"),
-        ({"label_separator": ""}, "--label_separator='': expected what stands between labels"),
+        ({"label_separator": "  "}, "--label_separator='  ': expected the text between labels, or one of tab"),
+        ({"label_separator": ""}, "--label_separator='': expected the text between labels"),
         ({"multilabel": False, "label_separator": ";"}, "--label_separator=;: belongs to --multilabel with"),
         ({"label_columns": "fun"}, "--label_columns=fun: expected two labels or more"),
-        ({"label_columns": "fun,text"}, "--label_columns=text: that is --text_column too"),
+        ({"label_columns": "fun,text"}, "--label_columns=text: --text_column names this column too"),
         ({"label_columns": "fun,old"}, "no column 'old'; its columns are: text, fun, new, sad. --label_columns names"),
     ],
 )

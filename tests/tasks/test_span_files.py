@@ -63,7 +63,7 @@ def test_shapes_that_read_alike(tmp_path, name):
 def test_spans_are_of_the_text_as_it_is_written(tmp_path):
     record = {"text": "  \ufeffAnn Lee\u200b left", "label": [[1, 11, "PER"]]}
     assert seen(read(tmp_path / "a.jsonl", record).rows) == [(["Ann", "Lee", "left"], ["B-PER", "I-PER", "O"])]
-    with pytest.raises(UserError, match="holds no word, only white space"):
+    with pytest.raises(UserError, match="covers no word, only white space"):
         read(tmp_path / "a.jsonl", record | {"label": [[1, 3, "PER"]]})
     none = read(tmp_path / "a.jsonl", {"text": TEXT, "tokens": ["Ann Lee"], "spans": []}).rows
     assert seen(none) == [(WORDS, ["O"] * 8)]
@@ -83,10 +83,10 @@ FAULTS = [
         r"span \[4, 12, 'PER'\]: overlaps with span \[0, 7, 'PER'\]",
     ),
     ({"text": TEXT, "label": [[3, 3, "PER"]]}, r"span \[3, 3, 'PER'\]: expected 0 ≤ start < end ≤ 28"),
-    ({"text": TEXT, "label": [[3, 4, "PER"]]}, "holds no word, only white space"),
+    ({"text": TEXT, "label": [[3, 4, "PER"]]}, "covers no word, only white space"),
     ({"text": TEXT, "label": [[0, 99, "PER"]]}, "expected 0 ≤ start < end ≤ 28, the length of the text"),
     ({"text": TEXT, "label": [[-3, 7, "PER"]]}, "expected 0 ≤ start"),
-    ({"text": TEXT, "label": [[0, 7, "PRE"]]}, r"line 1, word 1 \('Ann'\): the tag 'B-PRE' is of no known type"),
+    ({"text": TEXT, "label": [[0, 7, "PRE"]]}, r"line 1, word 1 \('Ann'\): the tag 'B-PRE' is of an unknown type"),
     ({"text": TEXT, "label": [[0, 7]]}, r"expected spans such as \[0, 5, .LOC.\]"),
     ({"text": TEXT, "label": [[True, 7, "PER"]]}, "expected spans such as"),
     ({"text": TEXT, "label": "PER"}, "key 'label': expected a list of spans"),

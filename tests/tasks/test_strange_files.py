@@ -208,7 +208,7 @@ def test_a_repeated_column_of_unlabeled_text_and_a_repeated_json_key(tmp_path):
     with pytest.raises(UserError, match="two columns are called 'x'"):
         unlabeled(path, unlabeled_column="x")
     path = write(tmp_path / "a.jsonl", '{"text": "a", "text": "b", "label": "pos", "x": 1, "x": 2}\n')
-    with pytest.raises(UserError, match="line 1: the key 'text' is there twice"):
+    with pytest.raises(UserError, match="line 1: the key 'text' occurs twice"):
         read(path)
     path = write(tmp_path / "b.jsonl", '{"text": "a", "label": "pos", "x": 1, "x": 2}\n')
     assert read(path).text == ["a"]
@@ -272,7 +272,7 @@ def test_an_encoding_that_is_not_utf_8_is_suggested_and_never_guessed(tmp_path, 
 
 def test_a_damaged_line_of_utf_8_is_no_other_encoding(tmp_path):
     path = write(tmp_path / "a.tsv", b"text\tlabel\n" + "\u0434\u0430\tpos\n".encode() * 50 + b"\xd0\tneg\n")
-    with pytest.raises(UserError, match=r"line 52: not UTF-8 \(byte 0xd0 at position 1\); is it damaged"):
+    with pytest.raises(UserError, match=r"line 52: not UTF-8 \(byte 0xd0 at position 1\); is the file damaged"):
         read(path)
 
 
@@ -499,7 +499,7 @@ def test_a_format_by_hand_is_for_names_that_say_nothing(tmp_path):
         read(path)
     assert read(path, format="csv", delimiter=";").text == ["a"]
     path = write(tmp_path / "a.json", '{"text": "a", "label": "pos"}\n')
-    with pytest.raises(UserError, match=r"\.json is not read.*--format=jsonl"):
+    with pytest.raises(UserError, match=r"\.json cannot be read.*--format=jsonl"):
         read(path)
     assert read(path, format="jsonl").text == ["a"]
     path = write(tmp_path / "a.txt", "text\tlabel\na\tpos\n")

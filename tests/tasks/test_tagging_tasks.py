@@ -51,7 +51,7 @@ def test_panx_has_all_rows_of_all_languages(panx):
     }
     assert data.train.ids[30] == "train-en-0" and data.train.text[30] == "en0 and so"
     assert data.train.label[59].tolist() == [0, 1]
-    assert data.notes == ["train: I- tags that go on with nothing begin an entity, as conlleval has it: zh 1"]
+    assert data.notes == ["train: I- tags without an entity before them begin one, as in conlleval: zh 1"]
     assert load_test(data.task, str(panx)) is None
     again = Task.from_json(data.task.to_json())
     assert again.is_tagging and again.types == data.task.types and again.labels == data.task.labels
@@ -77,7 +77,7 @@ def test_panx_in_wikianns_layout(tmp_path):
         (tmp_path / "wikiann" / "en" / name).write_text(f"en:{name}\tB-LOC\nen:is\tO\n", encoding="utf-8")
     data = load_data(TaskSettings(task="panx", data_dir=str(tmp_path)))
     assert data.train.text == ["train is"] and data.dev.text == ["dev is"] and data.train.group == ["en"]
-    assert data.notes[0] == "train: words begin with their language, which is taken off (en)"
+    assert data.notes[0] == "train: words begin with their language, which is removed (en)"
     assert load_test(data.task, str(tmp_path)).ids == ["test-en-0"]
 
 
@@ -154,7 +154,7 @@ def test_files_of_ones_own(own, tmp_path):
     assert other.task.metric == "entity_recall" and other.task.chosen_metric
     full = resolve(TaskSettings(task="custom", tagging=True, train_file=own, labels="O,B-PER,I-PER,B-LOC,I-LOC"))
     assert full.types == ("PER", "LOC")
-    with pytest.raises(UserError, match="line 5: the tag 'B-ORG' is of no known type"):
+    with pytest.raises(UserError, match="line 5: the tag 'B-ORG' is of an unknown type"):
         load_data(TaskSettings(task="custom", tagging=True, train_file=own, labels="PER,LOC"))
     with pytest.raises(UserError, match="all tags in this order"):
         resolve(TaskSettings(task="custom", tagging=True, train_file=own, labels="O,B-PER,B-LOC,I-PER,I-LOC"))
@@ -164,7 +164,7 @@ def test_files_of_ones_own(own, tmp_path):
     assert "dev: has no entity of 2 of 3 types (LOC, ORG)" in short.notes
     empty = tmp_path / "empty.conll"
     empty.write_text("a\tO\n", encoding="utf-8")
-    with pytest.raises(UserError, match="expected entities, found the tag O alone"):
+    with pytest.raises(UserError, match="expected entities, found only the tag O"):
         resolve(TaskSettings(task="custom", tagging=True, train_file=str(empty)))
 
 
@@ -200,7 +200,7 @@ def test_train_is_read_once_and_what_is_wrong_with_it_is_said(own, tmp_path, mon
         ({"multilabel": True}, "--multilabel: does not go with --tagging"),
         ({"regression": True}, "--regression: does not go with --tagging"),
         ({"text_b_column": "b"}, "--text_b_column=b: does not go with --tagging"),
-        ({"class_weights": "balanced"}, "--class_weights=balanced: task custom is a tagging"),
+        ({"class_weights": "balanced"}, "--class_weights=balanced: task custom tags words"),
         (
             {"metric": "accuracy"},
             "--metric=accuracy: task custom has tags of words; expected one of entity_f1, conlleval_f1",
@@ -217,7 +217,7 @@ def test_what_does_not_go_with_a_tagging(own, how, says):
 )
 def test_what_only_goes_with_a_tagging(how):
     ((name, value),) = how.items()
-    with pytest.raises(UserError, match=f"--{name}={value}: belongs to a tagging; task sst2 is none"):
+    with pytest.raises(UserError, match=f"--{name}={value}: needs a task that tags words; task sst2 is"):
         resolve(TaskSettings(task="sst2", **how))
 
 
@@ -225,7 +225,7 @@ def test_other_tasks_refuse_its_metrics_and_format(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\nx,n\ny,p\n", encoding="utf-8")
     for how, says in (({"metric": "entity_f1"}, "--metric=entity_f1: task custom has labels"),
-                      ({"format": "conll"}, "--format=conll: words and tags in columns are for taggings")):  # fmt: skip
+                      ({"format": "conll"}, "--format=conll: this format needs --tagging")):  # fmt: skip
         with pytest.raises(UserError, match=says):
             load_data(TaskSettings(task="custom", train_file=str(path), dev_file=str(path), **how))
     with pytest.raises(UserError, match="--tagging belongs to --task=custom"):
@@ -280,7 +280,7 @@ def test_real_panx():
     data = load_data(TaskSettings(task="panx", data_dir=str(SHARED / "panx"), languages="ja,sw,yo"))
     assert languages(data.train)["ja"] == 20_000 and max(languages(data.dev).values()) == 250
     assert sum(data.train.label.lengths) == sum(len(words_of(t)) for t in data.train.text)
-    assert any("ja " in note and "go on with nothing" in note for note in data.notes)
+    assert any("ja " in note and "without an entity before them" in note for note in data.notes)
 
 
 @pytest.mark.skipif(not (SHARED / "conll2003").is_dir(), reason="needs ../shared/data/conll2003")

@@ -99,8 +99,8 @@ def test_custom_regression(tmp_path):
     [
         ({"task": "stsb", "regression": True}, "--regression belongs to --task=custom, not to --task=stsb"),
         ({"regression": True, "labels": "a,b"}, "--labels=a,b: --regression learns a number"),
-        ({"text_b_column": "a"}, "--text_b_column=a: that is --text_column too"),
-        ({"label_column": "b"}, "--label_column=b: that is --text_b_column too"),
+        ({"text_b_column": "a"}, "--text_b_column=a: --text_column names this column too"),
+        ({"label_column": "b"}, "--label_column=b: --text_b_column names this column too"),
         ({"text_b_column": "c"}, "no column 'c'; its columns are: a, b, y. --text_b_column names another."),
         ({"labels": "y"}, "--labels=y: expected two labels or more"),
     ],
@@ -119,9 +119,9 @@ def test_custom_settings_that_do_not_fit(tmp_path, values, message):
     [
         ("t.tsv", "a\tb\ty\np\tq\t0\nr\t \t1\n", r"line 3, column 'b': expected text, found nothing"),
         ("t.tsv", "a\tb\ty\np\tq\t0\n\ts\t1\n", r"line 3, column 'a': expected text, found nothing"),
-        ("t.tsv", "a\tb\ty\np\tq\t0\nr\ts\n", r"line 3: expected 3 fields \(a, b, y\), found 2 in 'r \| s': nothing for column 'y'"),
-        ("t.tsv", "y\ta\tb\n0\tp\tq\n1\tr\n", r"line 3: expected 3 fields .*: nothing for column 'b'"),
-        ("t.csv", "a,b,y\np,q,0\nr\n", r"line 3: expected 3 fields .*: nothing for column 'b', 'y'"),
+        ("t.tsv", "a\tb\ty\np\tq\t0\nr\ts\n", r"line 3: expected 3 fields \(a, b, y\), found 2 in 'r \| s': no value for column 'y'"),
+        ("t.tsv", "y\ta\tb\n0\tp\tq\n1\tr\n", r"line 3: expected 3 fields .*: no value for column 'b'"),
+        ("t.csv", "a,b,y\np,q,0\nr\n", r"line 3: expected 3 fields .*: no value for column 'b', 'y'"),
         ("t.jsonl", '{"a": "p", "b": "q", "y": 0}\n{"a": "r", "y": 1}\n', r"line 2: no key 'b'; the keys are: a, y"),
         ("t.jsonl", '{"a": "p", "b": "q", "y": 0}\n{"a": "r", "b": null, "y": 1}\n', r"line 2, column 'b': expected text, found None"),
         ("t.jsonl", '{"a": "p", "b": "q", "y": 0}\n{"a": "r", "b": "", "y": 1}\n', r"line 2, column 'b': expected text, found nothing"),

@@ -141,7 +141,7 @@ def test_bad_rows_of_official_files(tmp_path, name):
         assert data.train.ids == ["train-0"] and data.notes[-1].startswith("1 row skipped: ")
     write(tmp_path / "train.tsv", table(name, [good]) + "only\tthis\n")
     width = header.count("|") + 1
-    with pytest.raises(UserError, match=rf"train\.tsv, line 3: expected {width} fields .*: nothing for column '"):
+    with pytest.raises(UserError, match=rf"train\.tsv, line 3: expected {width} fields .*: no value for column '"):
         tasks.load(task, str(tmp_path))
     write(tmp_path / "train.tsv", table(name, [good]).replace(columns["b"], "other"))
     with pytest.raises(UserError, match=rf"train\.tsv: no column '{columns['b']}'; its columns are"):
@@ -181,7 +181,7 @@ def test_rows_without_consensus_are_left_out_and_counted(tmp_path):
     ]
     assert tasks.load_test(task, folder).label.tolist() == [2]
     write(tmp_path / "train.tsv", table("snli", [("a", "b", "-")]))
-    with pytest.raises(UserError, match=r"train\.tsv: no row can be used: none has a gold label"):
+    with pytest.raises(UserError, match=r"train\.tsv: no row can be used: no row has a gold label"):
         tasks.load(task, folder)
     write(tmp_path / "train.tsv", table("rte", [("a", "b", "-")]))
     with pytest.raises(UserError, match="found '-'"):  # RTE knows no such thing
@@ -221,7 +221,7 @@ def test_mnli_has_a_second_dev_split(tmp_path):
     with pytest.raises(UserError, match=r"dev_mismatched\.tsv, line 2, column 'gold_label'"):
         tasks.load(task, folder)
     (tmp_path / "dev_matched.tsv").unlink()
-    with pytest.raises(UserError, match=r"no dev_matched\.tsv or .* there; expected train\.tsv and dev_matched\.tsv"):
+    with pytest.raises(UserError, match=r"has no dev_matched\.tsv or .*; expected train\.tsv and dev_matched\.tsv"):
         tasks.load(task, folder)
 
 

@@ -151,7 +151,7 @@ def test_registry():
     "change, message",
     [
         ({"kind": "pairs"}, "kind 'pairs'"),
-        ({"metric": "f1"}, "'f1' is not among those"),
+        ({"metric": "f1"}, "'f1' is not in its metrics"),
         ({"labels": ("a", "a")}, "twice"),
     ],
 )

@@ -134,16 +134,16 @@ def test_sentence_polarity_files_in_latin_1(tmp_path):
 def test_a_folder_without_the_files_is_an_error_and_nothing_else_is_tried(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds_source.Tfds, "reachable", lambda *a: pytest.fail("--data_dir is an order"))
     write(tmp_path / "readme.txt", "x")
-    with pytest.raises(UserError, match=r"no train\.tsv there; expected train\.tsv and dev.*found readme\.txt"):
+    with pytest.raises(UserError, match=r"has no train\.tsv; expected train\.tsv and dev.*found readme\.txt"):
         tasks.load(tasks.get("sst2"), str(tmp_path))
-    with pytest.raises(UserError, match=r"no train/neg or train\.tsv there; .*found readme\.txt"):
+    with pytest.raises(UserError, match=r"has no train/neg or train\.tsv; .*found readme\.txt"):
         tasks.load(tasks.get("imdb"), str(tmp_path))
-    with pytest.raises(UserError, match=r"no rt-polarity\.neg there"):
+    with pytest.raises(UserError, match=r"has no rt-polarity\.neg"):
         tasks.load(tasks.get("rotten_tomatoes"), str(tmp_path))
     with pytest.raises(UserError, match="no such folder"):
         tasks.load(tasks.get("sst2"), str(tmp_path / "nowhere"))
     write(tmp_path / "train.tsv", "sentence\tlabel\nx\t1\n")
-    with pytest.raises(UserError, match=r"no dev\.tsv there"):
+    with pytest.raises(UserError, match=r"has no dev\.tsv"):
         tasks.load(tasks.get("sst2"), str(tmp_path))
 
 
@@ -321,7 +321,7 @@ def test_imdb_from_the_package_has_no_test(fake_packages):
 
 def test_a_package_of_other_content(fake_packages):
     fake_packages.write_bytes(bz2.compress(b"category,text,movie_name\nfresh,Sentence 1,m\n"))
-    with pytest.raises(UserError, match="no snippet of one category is left"):
+    with pytest.raises(UserError, match="one category has no snippet left"):
         tasks.load_test(tasks.get("rotten_tomatoes"))
 
 
@@ -416,7 +416,7 @@ def test_task_module_registers(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtin._REGISTRY, "_items", dict(builtin._REGISTRY._items))
     assert tasks.resolve(tasks.TaskSettings(task="mine", task_module="kd_keras_test_module")).name == "mine"
-    with pytest.raises(UserError, match="has no data of its own"):
+    with pytest.raises(UserError, match="has no source of data"):
         tasks.load(tasks.get("mine"))
 
 

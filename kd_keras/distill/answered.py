@@ -1,4 +1,4 @@
-"""Objectives where the teacher answered some rows only: the others learn their labels."""
+"""Objectives for a teacher that answered only some rows. The other rows learn their labels."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _TEACHER = "teacher_logits"
 
 @keras.saving.register_keras_serializable("kd_keras")
 class Answered(Objective):
-    """Another objective, over the rows whose "teacher_logits" are numbers, or over those where they are NaN.
+    """Limits an objective to the rows whose "teacher_logits" are numbers, or to those where they are NaN.
 
-    The mean is over all rows of the batch, so that a row counts the same whichever of the two it is.
+    The mean is over all rows of the batch, so that rows of both kinds count the same.
 
     Args:
-      objective: what is learned of them.
-      answered: whether of the rows that the teacher answered, or of the others.
+      objective: what these rows learn.
+      answered: True for the rows that the teacher answered, False for the others.
 
     >>> from kd_keras.distill.objectives import LogitMSE
     >>> y, outputs = {"teacher_logits": [[1.0, 2.0], [float("nan")] * 2]}, {"logits": [[0.0, 0.0], [3.0, 1.0]]}
@@ -49,7 +49,7 @@ class Answered(Objective):
     def rows(self, y, outputs):
         teacher = ops.convert_to_tensor(y[_TEACHER])
         there = ops.all(ops.isfinite(teacher), axis=-1)
-        # The NaN itself must go, not only its loss: 0 · NaN is NaN.
+        # The NaN itself must be replaced, not only its loss: 0 · NaN is NaN.
         losses, weights = self.objective.rows(
             {**y, _TEACHER: ops.where(there[..., None], teacher, ops.zeros_like(teacher))}, outputs
         )
@@ -68,10 +68,10 @@ class Answered(Objective):
 
 
 def where_answered(steps: Sequence[Step], gold: type[Objective], **settings: object) -> tuple[Step, ...]:
-    """``steps`` for rows of which the teacher answered some: those it did not answer learn their labels instead.
+    """``steps`` for a teacher that answered only some rows. Rows without an answer learn their labels instead.
 
     Args:
-      gold: the objective of labels, with ``settings`` of it.
+      gold: the objective of labels; ``settings`` are its arguments.
 
     >>> from kd_keras.distill.objectives import HardLabels, mixture
     >>> where_answered([Step("distilled", mixture(0.25))], HardLabels)[0].objectives[1:]

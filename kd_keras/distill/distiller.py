@@ -1,4 +1,4 @@
-"""Distiller: a ``keras.Model`` that trains a student by objectives, in plain ``compile`` and ``fit``."""
+"""Distiller: a ``keras.Model`` that trains a student by objectives, with plain ``compile`` and ``fit``."""
 
 from __future__ import annotations
 
@@ -32,37 +32,36 @@ class Distiller(keras.Model):
     >>> len(history["val_loss_hard"]), distiller.predict(x, verbose=0).shape
     (2, (32, 3))
 
-    Afterwards ``distiller.student`` is saved, and used without this package.
+    Afterwards save ``distiller.student``. It works without this package.
 
-    Data are ``(x, y)`` or ``(x, y, sample_weight)``, as arrays or in a ``tf.data.Dataset``: ``x`` is what the student
-    takes (an array, a list in the order of its inputs, or a dict by their names, which may have more), ``y`` is a dict
-    with "label" (int32[batch], −1 if there is none; a regression: float32[batch], NaN if there is none; several labels
-    a text, for the objectives of distill/multilabel.py: int[batch, outputs] of 0 and 1, or a row of −1) and
-    "teacher_logits" (float32[batch, outputs]), for :class:`Representation` "teacher_hidden" (float[batch, width]); or
-    the labels alone. [batch, 1] serves as [batch]; other shapes are refused. Of a tagger each has a second axis, time,
-    and "word" (float[batch, time]) is 1 at the first piece of each word and 0 elsewhere: losses are means over words.
-    A dict of sample weights has the keys of ``y``: an objective takes those of the first target it needs.
-    ``class_weight`` of ``fit`` multiplies them by the label's, for each objective; :class:`HardLabels` has
-    ``class_weights`` of its own.
+    Data are ``(x, y)`` or ``(x, y, sample_weight)``, as arrays or in a ``tf.data.Dataset``. ``x`` is the student's
+    input: an array, a list in the order of its inputs, or a dict by their names, which may have more. ``y`` is the
+    labels alone, or a dict with "label" and "teacher_logits" (float32[batch, outputs]). :class:`Representation` needs
+    "teacher_hidden" (float[batch, width]). "label" is int32[batch], −1 if there is none; for a regression
+    float32[batch], NaN if there is none; for several labels a text, with the objectives of distill/multilabel.py,
+    int[batch, outputs] of 0 and 1, or a row of −1.
 
-    Logs: loss, loss_<objective> if there are several, accuracy (rows with a gold label; not of a regression, and
-    binary_accuracy, the share of right decisions, of several labels a text). Keras
-    does not know which way these are better: ``EarlyStopping("val_accuracy", mode="max")``. Losses are float32 in
-    mixed precision too.
+    [batch, 1] works as [batch]; other shapes raise. A tagger's targets have a second axis, time. Its "word"
+    (float[batch, time]) is 1 at the first piece of each word and 0 elsewhere, so losses are means over words. A dict of
+    sample weights has the keys of ``y``. An objective takes the weights of the first target that it needs.
+    ``class_weight`` of ``fit`` multiplies them by the label's, for each objective. :class:`HardLabels` has its own
+    ``class_weights``.
+
+    Logs: loss, loss_<objective> if there are several, and accuracy over the rows with a gold label. A regression has no
+    accuracy. With several labels a text it is binary_accuracy, the share of right decisions. Keras does not know
+    whether higher is better: ``EarlyStopping("val_accuracy", mode="max")``. Losses are float32 in mixed precision too.
 
     Args:
       student: a functional or Sequential model. Its output is the logits, float32[batch, outputs], or a dict with
-        "logits" (and "sentence" for :class:`Representation`), or with a universal student's "vector"; one output is a
-        regression. The last layer must have no softmax: no shape shows that it has, and such a student learns badly.
-      objectives: what to train towards; by default ``mixture(alpha)``.
-      alpha: weight of the gold labels if ``objectives`` is not given.
-      teacher: optional live teacher, called as ``teacher(x)`` on each batch; it returns logits or a
-        dict with them. It may read inputs of its own from ``x``: the student takes only
-        those it names. It is never trained and never saved.
+        "logits" (and "sentence" for :class:`Representation`), or with a universal student's "vector". One output is a
+        regression. The last layer must have no softmax: it cannot be detected, and the student learns badly.
+      objectives: what the student learns; by default ``mixture(alpha)``.
+      alpha: weight of the gold labels, if ``objectives`` is not given.
+      teacher: optional live teacher, called as ``teacher(x)`` on each batch. It returns logits or a dict with them. It
+        may read its own inputs from ``x``; the student takes only those it names. It is never trained and never saved.
 
     Raises:
-      ValueError: a student without logits, or without what an objective reads; later, data of a shape that does not
-        fit.
+      ValueError: the student lacks logits, or an output that an objective reads; later, data have a wrong shape.
     """
 
     def __init__(
@@ -74,14 +73,14 @@ class Distiller(keras.Model):
         **kwargs,
     ):
         output = output_of(student)
-        # The student casts its inputs itself; by its policy Keras knows if the loss must be scaled.
+        # The student casts its inputs itself. Its policy tells Keras whether to scale the loss.
         super().__init__(**({"dtype": policy_of(student), "autocast": False} | kwargs))
         self.student = student
-        # Who else trains it, each with a part of every batch: see kd_keras/common/team.py.
+        # The workers that train it too, each with a part of every batch: see kd_keras/common/team.py.
         self.team: Team | None = None
         self._classes = output["logits"].shape[-1] if "logits" in output else 0
         if objectives is None and not self._classes:
-            raise ValueError("Distiller: the student gives a vector and no logits: expected objectives")
+            raise ValueError("Distiller: the student returns a vector and no logits: expected objectives")
         self.objectives = tuple(mixture(alpha, regression=self._classes == 1) if objectives is None else objectives)
         if not self.objectives:
             raise ValueError("Distiller: expected at least one objective")
@@ -93,9 +92,9 @@ class Distiller(keras.Model):
                     f"{quoted(output)}: let it return a dict with both, or leave the objective out"
                 )
             objective.build(output)
-        # Keras tracks layers in a list: they are trained, and no part of the student.
+        # Keras tracks layers in a list, so they are trained without being a part of the student.
         self.projections = [o.projection for o in self.objectives if o.projection is not None]
-        # In a closure, so that Keras neither tracks nor saves the teacher's weights.
+        # A closure hides the teacher, so that Keras neither tracks nor saves its weights.
         self._ask = None if teacher is None else (lambda x: teacher(x))
         self._by_key = not isinstance(student, keras.Sequential) and isinstance(student.input, dict)
         self._inputs = list(student.input) if self._by_key else [tensor.name for tensor in student.inputs]
@@ -114,7 +113,7 @@ class Distiller(keras.Model):
 
     @property
     def trained_variables(self) -> list:
-        """What an update changes: the student's weights that learn, and the objectives' projections."""
+        """The weights that an update changes: the student's trainable ones, and the objectives' projections."""
         return [*self.student.trainable_variables, *(v for p in self.projections for v in p.trainable_variables)]
 
     def call(self, x, training=None):
@@ -124,10 +123,10 @@ class Distiller(keras.Model):
     def fit(self, *args, **kwargs):
         """``keras.Model.fit``, with ``class_weight`` and ``sample_weight`` (both, if given) beside a dict ``y``.
 
-        Both go with arrays and tf.data sets. A tf.data set keeps its own order without a warning that it does.
+        Both work with arrays and tf.data sets. A tf.data set keeps its own order, without Keras' warning.
 
         Raises:
-          ValueError: a class weight of a label that the student does not have.
+          ValueError: a class weight is for a label that the student does not have.
         """
         bound = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs)
         given = bound.arguments
@@ -170,7 +169,7 @@ class Distiller(keras.Model):
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trained_variables
         gradients = tape.gradient(scaled, variables)
-        if self.team is not None:  # summed first, and clipped then
+        if self.team is not None:  # first summed, then clipped
             gradients = self.team.sums(gradients)
         self.optimizer.apply(gradients, variables)
         return {m.name: m.result() for m in self.metrics}
@@ -184,7 +183,7 @@ class Distiller(keras.Model):
     def _by_class(self, class_weight) -> Callable[[Any], dict]:
         if self._sets:
             raise ValueError(
-                "class_weight: a row of several labels has no class: give the objective class_weights, as in "
+                "class_weight: a row with several labels has no class: give the objective class_weights, as in "
                 "BinaryLabels(class_weights=[…]), or sample_weight"
             )
         return row_weights.by_class(class_weight, self._classes)
@@ -206,7 +205,7 @@ class Distiller(keras.Model):
                     f"alphabetical order: expected a dict with {quoted(self._inputs)}"
                 )
         if len(parts) != len(self._inputs):
-            return x  # Keras says what is wrong with it
+            return x  # Keras reports the error
         if self._by_key:
             return dict(zip(self._inputs, parts, strict=True))
         return parts[0] if len(parts) == 1 else list(parts)
@@ -215,7 +214,7 @@ class Distiller(keras.Model):
         if isinstance(y, (list, tuple)):
             raise ValueError(
                 f"Distiller: y is a {type(y).__name__} of {len(y)}: expected labels, or a dict with "
-                '"label", "teacher_logits" or what else the objectives need'
+                '"label", "teacher_logits" or other targets that the objectives need'
             )
         y = dict(y) if isinstance(y, dict) else {} if y is None else {"label": y}
         if isinstance(sample_weight, dict) and {CLASS_WEIGHT, *sample_weight} != {CLASS_WEIGHT, *y}:
@@ -234,16 +233,16 @@ class Distiller(keras.Model):
                 f"Distiller: y has {sorted(y) or 'nothing'}, but the objectives need {', '.join(missing)} "
                 "(give it in the data, or pass teacher=…)"
             )
-        # Labels alone say by -1 where there is none; what a teacher says of padding says nothing.
+        # Only labels mark padding, by -1. A teacher's values at padding mean nothing.
         if self._tokens and "word" not in y and sample_weight is None and needed - {"label"}:
             raise ValueError(
-                'Distiller: the student answers for tokens, but y has no "word": give it, float[batch, time], 1 at '
+                'Distiller: the student has outputs for tokens, but y has no "word": give it, float[batch, time], 1 at '
                 "each token that counts and 0 at padding, or such a sample_weight"
             )
         return y
 
     def _checked(self, y: dict, outputs: Any) -> tuple[shapes.Targets, dict]:
-        """Both as objectives take them; once for all objectives."""
+        """Targets and outputs as objectives take them, made once for all objectives."""
         outputs = shapes.full_precision(outputs if isinstance(outputs, dict) else {"logits": outputs})
         used = {name for objective in self.objectives for name in objective.needs}
         if "label" in y and self._classes > 1:
@@ -251,16 +250,16 @@ class Distiller(keras.Model):
         return shapes.targets(y, outputs, used, self._sets), outputs
 
     def dev_loss(self, y: dict, outputs: Any):
-        """Sum of weighted objectives on a batch; no penalties, no logs."""
+        """The sum of the weighted objectives on a batch, without penalties and logs."""
         y, outputs = self._checked(y, outputs)
         return sum(o.weight * o(y, outputs) for o in self.objectives)
 
     def _total(self, y: dict, outputs: Any, sample_weight, class_weight=None):
         y, outputs = self._checked(y, outputs)
-        if class_weight is not None:  # made of the labels as they were given, so in their shape
+        if class_weight is not None:  # in the shape of the labels as given
             class_weight = shapes.labels(class_weight, outputs["logits"])
         counts = row_weights.combined(sample_weight, class_weight)
-        # What a mean is over: rows, or words.
+        # Means are over rows, or over words.
         one = next(iter(outputs.values()))
         rows = tf.reduce_sum(tf.cast(y["word"], tf.float32)) if "word" in y else tf.shape(one)[0]
         across = None if self.team is None else self.team.sum
@@ -272,7 +271,7 @@ class Distiller(keras.Model):
             total += objective.weight * part
         for penalty in self.student.losses:
             total += tf.cast(penalty, total.dtype) / (1 if self.team is None else self.team.count)
-        # Updated here and returned as a result: Keras logs a bare loss as 0.
+        # Updated here and returned as a result, as Keras logs a bare loss as 0.
         self.loss_tracker.update_state(self._whole(total), sample_weight=rows)
         if "label" in y and (self._sets or self._classes > 1):
             right, gold = shapes.accuracy(y["label"], outputs["logits"], self._sets)
@@ -281,7 +280,7 @@ class Distiller(keras.Model):
         return total
 
     def _whole(self, part: tf.Tensor) -> tf.Tensor:
-        """What all workers' parts come to."""
+        """The sum of all workers' parts."""
         return part if self.team is None else self.team.sum(tf.stop_gradient(part))
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""The loop inside a stage: dev scores, best weights, checkpoint, resume."""
+"""The training loop of a stage: dev scores, best weights, checkpoints, resuming."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from kd_keras.text.batches import padded, row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.windows import PerPiece, Windows
 
-# A checkpoint holds five copies of the weights: on a slow disk one a round takes longer than the round.
+# A checkpoint has five copies of the weights. On a slow disk, saving one each round takes longer than the round.
 SAVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class DevSet:
-    """What chooses the best weights.
+    """The dev set, which chooses the best weights.
 
     Attributes:
       ids: as in :class:`TrainingSet`.
-      labels: gold labels; of several a text, each is scored at its best threshold; of a tagging ragged, a tag for
-        each word.
-      metrics: to log; the first one chooses.
-      y: as in :class:`TrainingSet`; only a stage that is chosen by its loss needs it.
-      windows: of a tagging: what the student reads of the rows; ``ids`` are theirs.
+      labels: gold labels. With several labels a text, each is scored at its best threshold. For a tagging task ragged,
+        a tag for each word.
+      metrics: metrics to log; the first one chooses.
+      y: as in :class:`TrainingSet`; only a stage that chooses by its loss needs it.
+      windows: for a tagging task, the student's windows over the rows; ``ids`` are theirs.
     """
 
     ids: Mapping[str, TokenIds]
@@ -53,16 +53,16 @@ class DevSet:
 
 @dataclass(frozen=True)
 class Training:
-    """How, where and under which name a student is trained.
+    """The settings, folder and name of a training.
 
     Attributes:
       dev: chooses the best weights.
       settings: optimizer, batches, patience.
-      folder: holds what a killed run goes on from.
-      seed: of batches.
-      title: for people.
-      tensorboard: where logs go, if they are wanted.
-      key: of data and settings that no stage describes; a killed run goes on only where it is the same.
+      folder: keeps the state from which a killed run resumes.
+      seed: draws the batches.
+      title: the student's name on the screen.
+      tensorboard: folder for logs, if they are wanted.
+      key: key of data and settings that no stage describes. A killed run resumes only if it is the same.
     """
 
     dev: DevSet
@@ -74,7 +74,7 @@ class Training:
     key: str = ""
 
     def of_stage(self, number: int, name: str) -> Training:
-        """For one of several stages, which have folders and logs of their own; ``number`` counts from 0."""
+        """The training of one of several stages, each with its own folder and logs; ``number`` counts from 0."""
         return replace(
             self,
             folder=self.folder / f"stage-{number + 1}",
@@ -85,7 +85,7 @@ class Training:
 
 
 def dev_loss(distiller: Distiller, dev: DevSet, batch_size: int = 512) -> float:
-    """The stage's loss on dev, the mean over rows, or over words."""
+    """The stage's loss on dev: the mean over rows, or over words."""
     import tensorflow as tf
 
     call = getattr(distiller, "_kd_dev_loss", None)
@@ -102,7 +102,7 @@ def dev_loss(distiller: Distiller, dev: DevSet, batch_size: int = 512) -> float:
 
 
 class Loop(keras.callbacks.Callback):
-    """After each round: dev score, best weights, checkpoint; stops when patience is spent."""
+    """Scores dev after each round, keeps the best weights, saves checkpoints, and stops when patience is used up."""
 
     def __init__(
         self,
@@ -141,13 +141,13 @@ class Loop(keras.callbacks.Callback):
         return bool(patience) and last - self.info["best_step"] >= patience * self.every
 
     def restore(self) -> None:
-        """Goes on from what a killed run left, if that was this very stage."""
+        """Resumes from the state of a killed run, if it belongs to this stage."""
         path = self.done if self.done.is_file() else self.state
         if not path.is_file():
             return
         with open_npz(path, "damaged checkpoint", "; delete it to train this student again") as saved:
             if str(saved["key"]) != self.key:
-                say(f"{path}: of other data or settings; this student begins anew")
+                say(f"{path}: belongs to other data or settings; this student starts anew")
                 return
             self.info = json.loads(str(saved["info"]))
             self.best = [saved[f"b{n}"] for n in range(len(self._weights()))]
@@ -188,7 +188,7 @@ class Loop(keras.callbacks.Callback):
             self.distiller.stop_training = True
 
     def _agreed_scores(self) -> tuple[dict[str, float], float]:
-        """:meth:`_scores` of the chief, where several train."""
+        """:meth:`_scores` of the chief, if several workers train."""
         team = self.distiller.team
         if team is None:
             return self._scores()
@@ -198,7 +198,7 @@ class Loop(keras.callbacks.Callback):
         return dict(zip(names, values, strict=True)), chosen
 
     def _scores(self) -> tuple[dict[str, float], float]:
-        """What to log of dev, and the number to choose by: more is better."""
+        """The dev scores to log, and the number to choose by (higher is better)."""
         if self.select == "loss":
             loss = dev_loss(self.distiller, self.dev)
             return {"loss": loss}, -loss

@@ -1,4 +1,4 @@
-"""Objectives for several labels a text: each label is a decision of its own, by the sigmoid of its logit.
+"""Objectives for several labels a text: each label is decided by itself, by the sigmoid of its logit.
 
 >>> y = {"label": [[1, 0]], "teacher_logits": [[2.0, -2.0]]}
 >>> outputs = {"logits": ops.convert_to_tensor([[0.0, 0.0]])}
@@ -17,16 +17,16 @@ from kd_keras.distill.objective import ConfidentObjective, LabelObjective, Tempe
 
 @register
 class BinaryLabels(LabelObjective):
-    """Binary cross-entropy with the gold labels, the mean over labels; rows without any gold (−1) count nothing.
+    """Binary cross-entropy with the gold labels, as a mean over labels. Rows without gold labels (−1) do not count.
 
     Args:
       weight: factor in the whole loss.
-      unlabelled: "skip", or "teacher" for the teacher's answer (its logits over 0) where there is no gold.
-      class_weights: what a row that has the label counts in it, 1 being one that has not; None: 1.
+      unlabelled: "skip", or "teacher" to use the teacher's answer (its logits over 0) if there is no gold.
+      class_weights: for each label, the weight of rows that have it; rows without it have 1. None: 1.
 
     Raises:
-      UserError: another word for ``unlabelled``.
-      ValueError: labels of another shape than the logits; not a class weight for each output.
+      UserError: ``unlabelled`` has another value.
+      ValueError: labels and logits differ in shape, or there is not one class weight for each output.
 
     >>> from kd_keras.distill.multilabel import BinaryLabels
     >>> outputs = {"logits": [[0.0, 0.0], [3.0, 1.0]]}
@@ -58,10 +58,10 @@ class BinaryTeacherLabels(ConfidentObjective):
 
     Args:
       weight: factor in the whole loss.
-      confidence: a label of which the teacher is less sure, in either direction, counts nothing.
+      confidence: a label does not count if the teacher is less sure of it, in either direction.
 
     Raises:
-      UserError: a confidence under 0, or of 1 and more.
+      UserError: the confidence is under 0, or 1 or more.
       ValueError: teacher logits in another shape than the student's.
 
     >>> from kd_keras.distill.multilabel import BinaryTeacherLabels
@@ -86,7 +86,7 @@ class BinaryTeacherLabels(ConfidentObjective):
 
 @register
 class BinaryKL(TemperedObjective):
-    """T² · KL(teacher ‖ student) of each label's two chances at temperature T, the mean over labels.
+    """T² · KL(teacher ‖ student) of each label's two probabilities at temperature T, as a mean over labels.
 
     Args:
       weight: factor in the whole loss.
@@ -109,13 +109,13 @@ class BinaryKL(TemperedObjective):
         t = self.temperature
         student = self.logits(outputs) / t
         teacher = ops.cast(y["teacher_logits"], student.dtype) / t
-        # Cross-entropy less the teacher's own entropy.
+        # Cross-entropy minus the teacher's own entropy.
         chance = ops.sigmoid(teacher)
         return t * t * ops.mean(_cross_entropy(chance, student) - _cross_entropy(chance, teacher), axis=-1), None
 
 
 def _cross_entropy(chance, logits, on: Sequence[float] | None = None):
-    """Binary, of each logit, finite for any; ``on``: what each label's part of being given counts."""
+    """Binary cross-entropy of each logit, finite for any logit. ``on``: the weight of the term of a given label."""
     chance = ops.cast(chance, logits.dtype)
     given, not_given = ops.softplus(-logits), ops.softplus(logits)
     if on is not None:

@@ -1,4 +1,4 @@
-"""What an objective is: a loss for each row, and what the row counts in it."""
+"""Defines an objective: a loss for each row, and the row's weight in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry("objective")
 
 
 def register(cls: type[Objective]) -> type[Objective]:
-    """Makes an objective known by its ``title`` and to Keras' serialization."""
+    """Registers an objective by its ``title``, and for Keras' serialization."""
     OBJECTIVES.register(cls.title, cls)
     return keras.saving.register_keras_serializable("kd_keras")(cls)
 
@@ -39,11 +39,11 @@ class Objective:
       needs: keys that ``y`` must have.
       reads: keys that the student's outputs must have.
       label_sets: whether "label" is a set of labels for each row, [batch, outputs] of 0 and 1.
-      in_batch: whether a row's loss depends on the batch's other rows.
-      projection: a layer that is trained with the student and thrown away with the objective, or None.
+      in_batch: whether a row's loss depends on other rows of the batch.
+      projection: a layer that is trained with the student and thrown away afterwards, or None.
 
     Raises:
-      UserError: a weight under 0.
+      UserError: the weight is under 0.
     """
 
     title: str
@@ -62,32 +62,33 @@ class Objective:
         """Checks the student's symbolic ``outputs``, and makes the weights of :attr:`projection`, once.
 
         Raises:
-          ValueError: a student this objective has no meaning for.
+          ValueError: the objective has no meaning for this student.
         """
 
     def rows(self, y: dict, outputs: dict) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
-        """float32[batch] losses, and float32[batch] weights or None for all 1; of tokens, both are [batch, time].
+        """float32[batch] losses, and float32[batch] weights or None for all 1. For tokens, both are [batch, time].
 
-        Of tokens only those with a 1 in ``y["word"]`` count, whatever the weights: see :meth:`__call__`.
+        Only tokens with a 1 in ``y["word"]`` count, for any weights; see :meth:`__call__`.
 
-        "label" comes as [batch] (:attr:`label_sets`: [batch, outputs]) and "teacher_logits" as [batch, outputs],
-        whatever shape of theirs was given; ``outputs`` are float32 in mixed precision too.
+        "label" comes as [batch] (:attr:`label_sets`: [batch, outputs]) and "teacher_logits" as [batch, outputs], for
+        any allowed shape of the data. ``outputs`` are float32 in mixed precision too.
         """
         raise NotImplementedError
 
     def __call__(self, y: dict, outputs: dict, sample_weight=None, across: Callable | None = None):
-        """The weighted mean over rows, or over words, a float32 scalar; 0 where all weights are 0.
+        """The weighted mean over rows, or over words: a float32 scalar; 0 if all weights are 0.
 
         Args:
-          y: targets; "label" is [batch] or [batch, 1] (of sets [batch, outputs]), "teacher_logits" [batch, outputs] or
-            [batch, 1, outputs]; of tokens [batch, time] and [batch, time, tags], and "word", float[batch, time], has 1
-            at the first piece of each word and 0 elsewhere.
+          y: targets. "label" is [batch] or [batch, 1] (sets of labels: [batch, outputs]), "teacher_logits" [batch,
+            outputs] or [batch, 1, outputs]. For tokens they are [batch, time] and [batch, time, tags], and "word",
+            float[batch, time], is 1 at the first piece of each word and 0 elsewhere.
           outputs: the student's.
           sample_weight: [batch] or [batch, 1], or None for all 1.
-          across: sums a scalar over the workers that share the batch; then this is a worker's part of the mean.
+          across: sums a scalar over the workers that share the batch. The result is then this worker's part of the
+            mean.
 
         Raises:
-          ValueError: another shape; the message has both.
+          ValueError: a shape is wrong; the message has both shapes.
         """
         outputs = shapes.full_precision(outputs)
         losses, weights = self.rows(shapes.targets(y, outputs, self.needs, self.label_sets), outputs)
@@ -120,7 +121,7 @@ class Objective:
         return f"{self.title}({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"
 
     def several_outputs(self, outputs: dict) -> int:
-        """How many logits a row has; ValueError if one, over which every distribution is the same."""
+        """The number of logits in a row. Raises ValueError if it is one, as one output has no distribution."""
         count = outputs["logits"].shape[-1]
         if count == 1:
             raise ValueError(
@@ -131,7 +132,7 @@ class Objective:
 
 
 class LabelObjective(Objective):
-    """What objectives of gold labels have in common: see ``HardLabels`` and ``BinaryLabels``."""
+    """Base of the objectives of gold labels: see ``HardLabels`` and ``BinaryLabels``."""
 
     needs = ("label",)
 
@@ -153,13 +154,13 @@ class LabelObjective(Objective):
             )
 
     def get_config(self):
-        # Left out where there are none, as in the keys of students that were trained before there were any.
+        # Left out if there are none, so that keys of older students stay the same.
         weights = {} if self.class_weights is None else {"class_weights": self.class_weights}
         return super().get_config() | {"unlabelled": self.unlabelled} | weights
 
 
 class ConfidentObjective(Objective):
-    """What objectives of the teacher's labels have in common: how sure of them it must be."""
+    """Base of the objectives of the teacher's labels: the confidence that they need."""
 
     needs = ("teacher_logits",)
 
@@ -174,7 +175,7 @@ class ConfidentObjective(Objective):
 
 
 class LogitObjective(Objective):
-    """What objectives of the teacher's logits have in common: which of the student's they are held against."""
+    """Base of the objectives of the teacher's logits: the student's logits that they are compared with."""
 
     needs = ("teacher_logits",)
 
@@ -190,19 +191,19 @@ class LogitObjective(Objective):
             self.projection.build(outputs["hidden"].shape)
 
     def logits(self, outputs: dict) -> keras.KerasTensor:
-        """The student's, or those of the head of its own."""
+        """The student's logits, or those of the objective's own head."""
         if not self.own_head:
             return outputs["logits"]
         self.build(outputs)
         return shapes.full_precision({"logits": self.projection(outputs["hidden"])})["logits"]
 
     def get_config(self):
-        # Left out where there is none, as in the keys of students that were trained before there was one.
+        # Left out if there is none, so that keys of older students stay the same.
         return super().get_config() | ({"own_head": True} if self.own_head else {})
 
 
 class TemperedObjective(LogitObjective):
-    """What objectives of the teacher's distributions have in common: their temperature."""
+    """Base of the objectives of the teacher's distributions: their temperature."""
 
     def __init__(self, weight: float = 1.0, temperature: float = 2.0, own_head: bool = False):
         super().__init__(weight, own_head)

@@ -1,7 +1,7 @@
-"""What a student is trained towards: serializable, weighted, one class each.
+"""The objectives that a student learns: one serializable class each, with a weight.
 
-An objective maps the targets ``y`` and the student's outputs to a loss per row and a weight per
-row; the Distiller adds up ``weight · Σ(row weight · loss) / Σ row weight``.
+An objective maps the targets ``y`` and the student's outputs to a loss per row and a weight per row. The Distiller adds
+up ``weight · Σ(row weight · loss) / Σ row weight``.
 
 >>> y = {"label": [1, 0], "teacher_logits": [[0.0, 2.0], [2.0, 0.0]]}
 >>> outputs = {"logits": ops.convert_to_tensor([[0.0, 1.0], [1.0, 0.0]])}
@@ -51,18 +51,18 @@ __all__ = [
 
 @register
 class HardLabels(LabelObjective):
-    """Cross-entropy with the gold label; rows without one (label < 0) count nothing.
+    """Cross-entropy with the gold label. Rows without one (label < 0) do not count.
 
     Args:
       weight: factor in the whole loss.
-      unlabelled: "skip", or "teacher" for the teacher's argmax where there is no gold label
-        (Tang et al. 2019, section 3.2).
-      class_weights: what a row of each label counts, gold or the teacher's; None: all the same.
+      unlabelled: "skip", or "teacher" to use the teacher's argmax if there is no gold label (Tang et al. 2019, section
+        3.2).
+      class_weights: the weight of the rows of each label, gold or the teacher's; None: all the same.
 
     Raises:
-      UserError: another word for ``unlabelled``.
-      ValueError: labels of another shape than [batch] or [batch, 1]; a student of one output, or not of one output
-        for each class weight.
+      UserError: ``unlabelled`` has another value.
+      ValueError: labels are not [batch] or [batch, 1]; the student has one output, or not one output for each class
+        weight.
 
     >>> from kd_keras.distill.objectives import HardLabels
     >>> outputs = {"logits": [[0.0, 0.0], [3.0, 1.0]]}
@@ -98,10 +98,10 @@ class TeacherLabels(ConfidentObjective):
 
     Args:
       weight: factor in the whole loss.
-      confidence: rows whose label has a lower probability with the teacher count nothing.
+      confidence: a row does not count if the teacher gives its label a lower probability.
 
     Raises:
-      UserError: a confidence under 0, or of 1 and more.
+      UserError: the confidence is under 0, or 1 or more.
       ValueError: teacher logits in another shape than the student's; a student of one output.
 
     >>> from kd_keras.distill.objectives import TeacherLabels
@@ -127,13 +127,13 @@ class TeacherLabels(ConfidentObjective):
 
 @register
 class HardScores(Objective):
-    """Squared error of the one output against the gold score of a regression; rows without one (NaN) count nothing.
+    """Squared error of the output against a regression's gold score. Rows without a score (NaN) do not count.
 
     Args:
       weight: factor in the whole loss.
 
     Raises:
-      ValueError: labels of another shape than [batch] or [batch, 1]; a student of several outputs.
+      ValueError: labels are not [batch] or [batch, 1], or the student has several outputs.
 
     >>> from kd_keras.distill.objectives import HardScores
     >>> float(HardScores()({"label": [1.0, float("nan")]}, {"logits": [[3.0], [8.0]]}))
@@ -152,19 +152,20 @@ class HardScores(Objective):
         score = outputs["logits"][..., 0]
         label = ops.cast(y["label"], score.dtype)
         gold = ops.isfinite(label)
-        # The NaN itself must go, not only its loss: 0 · NaN is NaN.
+        # The NaN itself must be replaced, not only its loss: 0 · NaN is NaN.
         label = ops.where(gold, label, ops.zeros_like(label))
         return ops.square(score - label), ops.cast(gold, score.dtype)
 
 
 @register
 class LogitMSE(LogitObjective):
-    """Mean squared error of the logits: Tang et al. 2019's equation 2, but the mean over the classes, not their sum, so
-    that a weight means the same for any number of them.
+    """Mean squared error of the logits (Tang et al. 2019, equation 2).
+
+    It is the mean over the classes, not their sum, so that a weight means the same for any number of classes.
 
     Args:
       weight: factor in the whole loss.
-      own_head: follow them by a linear layer of its own on the student's "hidden", thrown away afterwards, so that the
+      own_head: learns them with an own linear layer on the student's "hidden", which is thrown away afterwards. So the
         student's "logits" are for labels alone (Mukherjee & Hassan Awadallah 2020, section 3.2).
 
     Raises:
@@ -189,7 +190,7 @@ class LogitKL(TemperedObjective):
 
     Args:
       weight: factor in the whole loss.
-      temperature: T; the factor T² keeps the gradient's size as T grows.
+      temperature: T. The factor T² keeps the size of the gradient as T grows.
       own_head: as in :class:`LogitMSE`.
 
     Raises:
@@ -225,19 +226,19 @@ def mixture(
     multilabel: bool = False,
     own_head: bool = False,
 ) -> tuple[Objective, ...]:
-    """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3); a part of weight 0 is left out.
+    """``α · CE(gold) + (1 − α) · soft`` (Tang et al. 2019, equation 3). A part of weight 0 is left out.
 
     Args:
       alpha: weight of the gold labels.
-      soft: how to follow the logits, "mse" or "kl".
-      temperature: of "kl".
+      soft: the loss of the logits, "mse" or "kl".
+      temperature: temperature of "kl".
       regression: whether the gold part is the squared error of a score.
-      class_weights: what a gold row of each label counts; None: all the same.
-      multilabel: whether a text has any number of labels, each a decision of its own.
-      own_head: whether the logits are followed by a head of their own, see :class:`LogitMSE`.
+      class_weights: the weight of gold rows of each label; None: all the same.
+      multilabel: whether a text may have any number of labels, each decided by itself.
+      own_head: whether the logits have their own head; see :class:`LogitMSE`.
 
     Raises:
-      UserError: ``alpha`` outside of 0 to 1, or an unknown ``soft``.
+      UserError: ``alpha`` is outside of 0 to 1, or ``soft`` is unknown.
 
     >>> from kd_keras.distill.objectives import mixture
     >>> mixture(0.25)

@@ -1,7 +1,7 @@
-"""Optimizers for students, nearly all of whose weights are embeddings.
+"""Optimizers for students, whose weights are nearly all embeddings.
 
-Keras' Adam is a chain of whole-array operations; over millions of embedding values each is a pass through memory. The
-same update is one pass in TensorFlow's own kernel, which takes about a tenth off a student's update.
+Keras' Adam is a chain of operations on whole arrays. Over millions of embedding values each one is a pass through
+memory. TensorFlow's own kernel makes the same update in one pass, which saves about a tenth of a student's update.
 ``benchmarks/optimizer_step.py`` times both.
 """
 
@@ -16,7 +16,7 @@ from kd_keras.distill.settings import TrainSettings
 
 
 class _Fused:
-    """Mixin: Adam's update, and the average of the weights, in one pass each. The results are Keras' own."""
+    """Mixin: makes Adam's update, and the average of the weights, in one pass each. The results equal Keras' own."""
 
     def update_step(self, gradient, variable, learning_rate):
         # On this backend ``variable`` is a tf.Variable.
@@ -44,7 +44,7 @@ class _Fused:
 
 
 class _ByVariable:
-    """Mixin: a factor of the learning rate for each variable, in the order of ``build``; none: 1 for all."""
+    """Mixin: a factor of the learning rate for each variable, in the order of ``build``. Without factors all are 1."""
 
     factors: Sequence[float] = ()
 
@@ -79,7 +79,7 @@ def make_optimizer(settings: TrainSettings, steps: int, learning_rate: float) ->
         )
     common = {"global_clipnorm": settings.clip}
     if settings.ema:
-        # A short run averages over a tenth of itself, or its first weights would weigh too much.
+        # A short run averages over a tenth of its updates. Otherwise the first weights would count too much.
         common |= {"use_ema": True, "ema_momentum": max(0.0, min(settings.ema, 1.0 - 10.0 / steps))}
     if settings.optimizer == "adadelta":
         return Adadelta(rate, rho=0.95, **common)

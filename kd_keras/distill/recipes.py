@@ -1,11 +1,11 @@
-"""Recipes: what a student learns from its teacher, in which order, by which layers.
+"""Recipes: what a student learns from its teacher, in which order, and with which layers.
 
-Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.3): the teacher's representation, then its logits, then labels, or
-these two at once; within a stage the layers thaw from the top down. A tagger's representation is learned end to end, as
-in the second paper, whose nine phases are ``staged_unfreeze``.
+Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.3): first the teacher's representation, then its logits, then
+labels, or the last two at once. Within a stage the layers unfreeze from the top down. A tagger learns the
+representation end to end, as in the second paper, whose nine phases are ``staged_unfreeze``.
 
-A recipe is a tuple of :class:`Step`, to be printed, or changed in a notebook, before :func:`stages` turns it into what
-``run_stages`` runs.
+A recipe is a tuple of :class:`Step`. It can be printed, or changed in a notebook. :func:`stages` turns it into the
+stages that ``run_stages`` runs.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from kd_keras.distill.stages import Stage, TrainingSet
 from kd_keras.students.settings import ENCODER as ALL_OF_ENCODER
 from kd_keras.students.settings import WarmSettings
 
-# The student's layers from the top down; the projection of a representation always learns.
+# The student's layers from the top down. The projection of a representation always learns.
 HEAD, BILSTM, EMBEDDINGS = ("dense", "logits"), ("bilstm",), ("embeddings",)
 ENCODER = BILSTM + EMBEDDINGS
 
 
 class _Part(NamedTuple):
-    """Layers that thaw together, and which share of all updates the phase has that thaws them, by what is learned."""
+    """Layers that unfreeze together, and the share of all updates of that phase, for each thing that is learned."""
 
     name: str
     layers: tuple[str, ...]
@@ -63,17 +63,17 @@ _TAGGER_PARTS = (
 
 @dataclass(frozen=True)
 class Step:
-    """A stage before it is known what data there are.
+    """A stage without its data.
 
     Attributes:
-      name: for logs.
+      name: the name in logs.
       objectives: what to train towards.
       share: of the recipe's updates; the shares of a recipe add up to 1.
-      rows: "all" rows, or the "labelled" ones alone.
+      rows: "all" rows, or only the "labelled" ones.
       trainable: names of the layers that learn; None means all.
       select: see :class:`Stage`.
       rate: factor of the peak learning rate.
-      slow_rate: one more factor, of the encoder's layers.
+      slow_rate: one more factor, for the encoder's layers.
     """
 
     name: str
@@ -116,12 +116,12 @@ def recipe(
     Args:
       regression: whether the task's labels are scores.
       units: width of the teacher's vectors.
-      class_weights: what a row of each label counts in the loss of labels; None: all the same.
-      multilabel: whether a text has any number of labels.
-      tagging: whether each word has a label; losses are means over words then.
+      class_weights: the weight of the rows of each label in the loss of labels; None: all the same.
+      multilabel: whether a text may have any number of labels.
+      tagging: whether each word has a label. Losses are then means over words.
 
     Raises:
-      UserError: labels of a teacher that gives scores.
+      UserError: the recipe needs labels of a teacher that gives scores.
     """
     name = settings.recipe
     alpha = 0.0 if settings.alpha == AUTO else settings.alpha
@@ -130,13 +130,15 @@ def recipe(
     if name == "soft":
         return (Step("distilled", mixture(*mix)),)
     if regression and name == "hard":
-        raise UserError("--recipe=hard: the task is a regression, whose teacher gives scores and no labels; take soft")
+        raise UserError(
+            "--recipe=hard: the task is a regression, whose teacher gives scores and no labels; use --recipe=soft"
+        )
     if name == "hard":
         kind = BinaryTeacherLabels if multilabel else TeacherLabels
         return (Step("hard", (kind(confidence=settings.confidence),)),)
     own = settings.logit_head == "own"
     soft = mixture(*mix, own_head=own)
-    # GELU, as in the papers, where negative values are not needed: see Representation.
+    # GELU, as in the papers, if negative values are not needed: see Representation.
     activation, state = "gelu" if settings.distance == "kl" else "linear", HIDDEN if tagging else SENTENCE
     if name == "joint":
         labels: Objective = HardScores()
@@ -159,7 +161,7 @@ def recipe(
         first = (Step("representation", (represent,), 0.35, trainable=ENCODER, select="loss"),)
     if name.startswith("two_stage"):
         return first + _phases("labels and logits", (*soft, gold), "both", tagging, unfreeze)
-    # With a head of the logits' own the student's has learned nothing yet, unless from labels in the mixture.
+    # If the logits have their own head, the student's head has learned nothing yet, unless the mixture has labels.
     still, select = ("logits",) if own and not alpha else (), "loss" if own else "metric"
     logits = _phases("logits", soft, "logits", tagging, unfreeze, still, select=select)
     return first + logits + _phases("labels", (gold,), "labels", tagging, unfreeze, rows="labelled", rate=0.3)
@@ -174,7 +176,8 @@ def _phases(
     still: tuple[str, ...] = (),
     **step: Any,
 ) -> tuple[Step, ...]:
-    """One step of all layers, or one for each part that thaws, from the top down; ``still``: layers that never do."""
+    """One step for all layers, or one for each part that unfreezes, from the top down; ``still``: layers that stay
+    frozen."""
     parts = _TAGGER_PARTS if tagging else _SENTENCE_PARTS
     shares = [getattr(part, share) for part in parts]
     *thawed, whole = accumulate(tuple(layer for layer in part.layers if layer not in still) for part in parts)
@@ -194,9 +197,10 @@ def _gold(regression: bool, class_weights: Sequence[float] | None, multilabel: b
 
 
 def warmed(steps: Sequence[Step], warm: WarmSettings, tagging: bool = False) -> tuple[Step, ...]:
-    """The steps of a student that starts from another one: ``warm`` says how what it takes over goes on learning.
+    """The steps of a student that starts from another one. ``warm`` says how the layers that it takes continue to
+    learn.
 
-    With ``student_unfreeze`` a step in which all layers learn becomes one for each part that thaws.
+    With ``student_unfreeze``, a step in which all layers learn becomes one for each part that unfreezes.
     """
     if warm.student_from is None:
         return tuple(steps)
@@ -218,7 +222,8 @@ def warmed(steps: Sequence[Step], warm: WarmSettings, tagging: bool = False) -> 
 def stages(
     steps: Sequence[Step], data: TrainingSet, labelled: TrainingSet, updates: int, rounds: int, learning_rate: float
 ) -> tuple[Stage, ...]:
-    """The stages of a recipe, whose updates and dev scores add up to ``updates`` and ``rounds`` (one each at least)."""
+    """The stages of a recipe. Their updates and dev scores add up to ``updates`` and ``rounds``; each stage has at
+    least one."""
     return tuple(
         Stage(
             step.name,

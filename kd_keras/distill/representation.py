@@ -1,4 +1,4 @@
-"""Objectives that follow the teacher's vectors: each by itself, or as they lie to one another in a batch."""
+"""Objectives that follow the teacher's vectors: each vector alone, or the relations between the vectors of a batch."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from kd_keras.distill import shapes
 from kd_keras.distill.objective import Objective, register
 from kd_keras.distill.settings import DISTANCES
 
-# A student's outputs; the last is learned as it is, the others by a projection.
+# A student's outputs. The last is compared directly, the others after a projection.
 SENTENCE, HIDDEN, VECTOR = "sentence", "hidden", "vector"
 
 
 @register
 class Representation(Objective):
-    """The student's sentence vector, projected to the teacher's width, against the teacher's sentence vector.
+    """Compares the student's sentence vector, projected to the teacher's width, with the teacher's.
 
-    Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.2). ``y["teacher_hidden"]`` is float[batch, units];
-    the student's "sentence" is float32[batch, width]. Of a tagger, whose ``state`` is "hidden", both have a vector for
+    Mukherjee & Hassan Awadallah 2019 and 2020 (section 3.2). ``y["teacher_hidden"]`` is float[batch, units]; the
+    student's "sentence" is float32[batch, width]. For a tagger, whose ``state`` is "hidden", both have a vector for
     each token, [batch, time, …].
 
     Args:
       weight: factor in the whole loss.
       distance: "mse", the mean over units; "cosine", 1 − cosine; "kl", KL(teacher ‖ student) of softmaxes over units.
       units: width of the teacher's vectors.
-      activation: of the projection. The papers take GELU; a vector's negative values are out of its reach, so
-        it goes with "kl", where only differences between units count.
-      state: the student's output that is projected; "vector", of a universal student, has the teacher's width itself,
-        and no projection.
+      activation: activation of the projection. The papers use GELU. It cannot reach negative values, so it suits "kl",
+        where only differences between units count.
+      state: the student's output that is projected. A universal student's "vector" has the teacher's width and needs no
+        projection.
 
     Raises:
-      UserError: an unknown distance.
-      ValueError: a student without that output; teacher vectors of another width than ``units``.
+      UserError: the distance is unknown.
+      ValueError: the student lacks that output, or the teacher's vectors have another width than ``units``.
 
     >>> from kd_keras.distill.objectives import Representation
     >>> y, outputs = {"teacher_hidden": [[3.0, 0.0, 4.0]]}, {"sentence": [[0.0, 0.0]]}
@@ -69,7 +69,7 @@ class Representation(Objective):
             self.projection.build((None, outputs[self.state].shape[-1]))
 
     def vectors(self, y, outputs):
-        """The student's, projected, and the teacher's: both float32[…, units]."""
+        """The student's vectors, projected, and the teacher's: both float32[…, units]."""
         found = outputs[self.state] if self.projection is None else self.projection(outputs[self.state])
         guess = shapes.full_precision({"guess": found})["guess"]
         what = "the student's vector" if self.projection is None else "the projection"
@@ -97,20 +97,21 @@ class Representation(Objective):
 
 @register
 class TokenStates(Representation):
-    """The teacher's state of each word, to which the student's state at the word's first piece is projected; an extra
-    beside the sentence's vector.
+    """Compares the student's state at each word's first piece, projected, with the teacher's state of the word.
 
-    ``y["teacher_states"]`` is float[batch, time, units], and ``y["word"]``, float[batch, time], 1 where a word begins
-    that both have read. The student's "hidden" is float32[batch, time, width].
+    It is an extra objective beside the sentence's vector.
+
+    ``y["teacher_states"]`` is float[batch, time, units], and ``y["word"]``, float[batch, time], is 1 at the start of
+    each word that both have read. The student's "hidden" is float32[batch, time, width].
 
     Args:
       weight: factor in the whole loss.
-      distance: as of :class:`Representation`.
+      distance: as for :class:`Representation`.
       units: width of the teacher's states.
 
     Raises:
-      UserError: an unknown distance.
-      ValueError: a student without that output; states of another width.
+      UserError: the distance is unknown.
+      ValueError: the student lacks that output, or the states have another width.
 
     >>> from kd_keras.distill.objectives import TokenStates
     >>> y, outputs = {"teacher_states": [[[2.0], [9.0]]], "word": [[1.0, 0.0]]}, {"hidden": [[[0.0], [0.0]]]}
@@ -130,7 +131,7 @@ class TokenStates(Representation):
 
 
 class _InBatch(Representation):
-    """What objectives have in common that compare a row's vector with those of the batch's other rows."""
+    """Base of the objectives that compare a row's vector with those of the batch's other rows."""
 
     in_batch = True
 
@@ -138,12 +139,12 @@ class _InBatch(Representation):
         super().__init__(weight, "cosine", units, "linear", state)
 
     def cosines(self, y, outputs):
-        """float32[batch, batch] each: student with student, student with teacher, teacher with teacher."""
+        """Cosines, each float32[batch, batch]: student with student, student with teacher, teacher with teacher."""
         guess, target = (ops.normalize(v, axis=-1) for v in self.vectors(y, outputs))
         if len(guess.shape) != 2:
             raise ValueError(
                 f"objective {self.title}: expected a vector for each row, [batch, units], found {tuple(guess.shape)}; "
-                "a tagger's tokens take the objective representation"
+                "for a tagger's tokens use the objective representation"
             )
         return tuple(ops.matmul(a, ops.transpose(b)) for a, b in ((guess, guess), (guess, target), (target, target)))
 
@@ -153,11 +154,10 @@ class _InBatch(Representation):
 
 @register
 class Similarities(_InBatch):
-    """Which rows are near to which: cosines of the student's vectors with those of the batch's other rows, against the
-    teacher's cosines.
+    """Compares the cosines between a batch's rows, of the student's vectors, with the teacher's cosines.
 
-    Similarity-preserving distillation (Tung and Mori 2019, section 3.1), with cosines for its products, and without the
-    row itself, whose cosine says nothing.
+    This is similarity-preserving distillation (Tung and Mori 2019, section 3.1), with cosines instead of products. A
+    row's cosine with itself is left out, as it is always 1.
 
     Args:
       weight: factor in the whole loss.
@@ -186,16 +186,17 @@ class Similarities(_InBatch):
 
 @register
 class Contrast(_InBatch):
-    """Which of the batch's rows a vector belongs to: cross-entropy of its cosines with all of the teacher's vectors
-    (InfoNCE: van den Oord et al. 2018, equation 4).
+    """Asks which row of the batch a vector belongs to (InfoNCE: van den Oord et al. 2018, equation 4).
 
-    A text that comes twice in a batch is its own rival: give it each text once.
+    It is the cross-entropy of the vector's cosines with all of the teacher's vectors.
+
+    A text that occurs twice in a batch competes with itself, so each text should occur once.
 
     Args:
       weight: factor in the whole loss.
       units: width of the teacher's vectors.
       state: the student's output that is projected.
-      temperature: what cosines are divided by.
+      temperature: divides the cosines.
 
     Raises:
       UserError: a temperature that is not over 0.

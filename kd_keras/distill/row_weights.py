@@ -1,7 +1,7 @@
-"""What each row counts: ``sample_weight`` and ``class_weight`` of Keras' ``fit``, with a dict of targets.
+"""Weights of rows: ``sample_weight`` and ``class_weight`` of Keras' ``fit``, with a dict of targets.
 
-Keras knows one target a loss. It copies an array of sample weights to every key of a dict ``y``, and it refuses
-``class_weight``. An objective reads several targets, so here a row has one weight, whichever of them it reads.
+Keras has one target for each loss. It copies an array of sample weights to every key of a dict ``y``, and it refuses
+``class_weight``. Here an objective reads several targets, so a row has one weight for all of them.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import tensorflow as tf
 
 from kd_keras.distill import shapes
 
-# A key of y, so that Keras shuffles and splits it with the rows; never seen by an objective.
+# A key of y, so that Keras shuffles and splits it with the rows. Objectives never see it.
 CLASS_WEIGHT = "class_weight"
 
 
 def by_class(class_weight: Mapping[int, float], classes: int) -> Callable[[Any], dict]:
-    """Makes of ``y`` a dict that has its rows' class weights as well.
+    """Makes a function that turns ``y`` into a dict with the class weights of its rows.
 
     Args:
-      class_weight: {label: weight}; other labels, and rows without one (−1), have 1.
+      class_weight: {label: weight}; other labels, and rows without a label (−1), have 1.
       classes: number of the student's outputs.
 
     Returns:
       A function of ``y``: labels, or a dict with "label".
 
     Raises:
-      ValueError: a label the student does not have, a regression, or (by the function) ``y`` without labels.
+      ValueError: the student lacks a label or is a regression; the function raises if ``y`` has no labels.
 
     >>> by_class({1: 5.0}, 3)(tf.constant([0, 1, -1]))["class_weight"].numpy().tolist()
     [1.0, 5.0, 1.0]
@@ -56,9 +56,9 @@ def by_class(class_weight: Mapping[int, float], classes: int) -> Callable[[Any],
 
 
 def spread(y: Any, sample_weight: Any) -> Any:
-    """An array of weights copied to each key of a dict ``y``, as Keras asks for it; anything else as it is.
+    """Copies an array of weights to each key of a dict ``y``, as Keras needs it. Anything else is unchanged.
 
-    Keras would do the same, but refuses weights of tokens.
+    Keras does the same, but refuses weights of tokens.
 
     >>> spread({"label": [0], "teacher_logits": [[1.0]]}, [2.0])
     {'label': [2.0], 'teacher_logits': [2.0]}
@@ -71,7 +71,7 @@ def spread(y: Any, sample_weight: Any) -> Any:
 
 
 def combined(sample_weight: Any, class_weight: Any) -> Any:
-    """The product of both, as far as there are any.
+    """The product of both weights, if both are given.
 
     Args:
       sample_weight: a tensor, [batch], [batch, 1] or [batch, time], a dict of them, or None.
@@ -86,9 +86,9 @@ def combined(sample_weight: Any, class_weight: Any) -> Any:
 
 
 def for_target(sample_weight: Any, needs: tuple[str, ...]) -> Any:
-    """Of weights by target, those of the first target that an objective needs.
+    """From weights by target, takes those of the first target that an objective needs.
 
-    A target that a live teacher gives is not in ``y`` and has no weight of its own: it takes the label's.
+    A live teacher's target is not in ``y`` and has no weight, so it takes the label's.
 
     >>> for_target({"label": "a", "teacher_logits": "b"}, ("teacher_logits",))
     'b'

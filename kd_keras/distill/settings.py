@@ -1,4 +1,4 @@
-"""How a student is trained and what it learns from its teacher, as flags; no Keras import."""
+"""The flags of a student's training and of what it learns from its teacher. No Keras import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from kd_keras.common.config import AUTO, Checked, setting
 
 BASELINE, DISTILLED = "baseline", "distilled"
-# How the student follows the teacher: stages as data, see recipes.py.
+# How the student follows the teacher; recipes.py has the stages.
 RECIPES = ("soft", "hard", "joint", "two_stage", "two_stage_unfreeze", "staged", "staged_unfreeze")
 NEED_HIDDEN = ("joint", "two_stage", "two_stage_unfreeze", "staged", "staged_unfreeze")
 DISTANCES = ("mse", "cosine", "kl")
@@ -15,7 +15,7 @@ DISTANCES = ("mse", "cosine", "kl")
 
 @dataclass(frozen=True)
 class TrainSettings(Checked):
-    """How a student is trained; the same for every arm of a comparison."""
+    """How a student is trained. All arms of a comparison share it."""
 
     group = "training"
     epochs: float | str = setting(
@@ -51,7 +51,7 @@ class TrainSettings(Checked):
 
 @dataclass(frozen=True)
 class RecipeSettings(Checked):
-    """What a student learns from its teacher, in which order."""
+    """What a student learns from its teacher, and in which order."""
 
     group = "training"
     alpha: float | str = setting(
@@ -102,10 +102,10 @@ class RecipeSettings(Checked):
         choices=("shared", "own"),
         late=True,
     )
-    # Whether --recipe=auto decided; the teacher may still change its mind. Not a flag.
+    # Whether --recipe=auto decided, so that the teacher's score may still change it. Not a flag.
     chosen: bool = field(default=False, metadata={"late": True})
 
     @property
     def mixed_by_hand(self) -> bool:
-        """Whether a mix, or another way to follow the logits, was asked for."""
+        """Whether the user set a mix, or another way to follow the logits."""
         return self.alpha != AUTO or self.soft != "mse"

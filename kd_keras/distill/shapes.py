@@ -1,7 +1,8 @@
-"""Targets and weights in the shape of what they meet: brought there if nothing is lost, else refused with both shapes.
+"""Brings targets and weights into the shape of the logits or losses. If that would lose something, the error has both
+shapes.
 
-Arithmetic would broadcast: labels of shape (n, 1) against n scores are n · n losses, and nobody is told.
-What is known of a shape before the first batch is checked then and costs nothing later.
+Arithmetic would broadcast silently: labels of shape (n, 1) against n scores give n · n losses. Shapes that are known
+before the first batch are checked then, which costs nothing later.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from keras import ops
 
 
 class Targets(dict):
-    """``y`` after :func:`targets`: who gets one need not check it again."""
+    """``y`` after :func:`targets`. It need not be checked again."""
 
 
 def targets(
     y: Mapping[str, Any], outputs: Mapping[str, Any], names: Iterable[str], label_sets: bool = False
 ) -> Targets:
-    """``y`` with "label" and "teacher_logits", if ``names`` has them, in the shape of the student's logits.
+    """``y`` with "label" and "teacher_logits", if in ``names``, in the shape of the student's logits.
 
     Args:
-      y: targets by name; those that are not in ``names`` stay as they are.
+      y: targets by name; targets that are not in ``names`` do not change.
       outputs: the student's, with "logits": float[batch, outputs] or float[batch, time, tags].
-      names: which targets are used.
+      names: the targets that are used.
       label_sets: whether "label" is a set of labels for each row.
 
     Raises:
-      ValueError: a shape that does not fit.
+      ValueError: a shape does not fit.
 
     >>> targets({"label": [[1], [0]]}, {"logits": tf.zeros((2, 3))}, ["label"])["label"].shape
     TensorShape([2])
@@ -54,7 +55,7 @@ def labels(value: Any, logits: Any) -> tf.Tensor:
     """A label for each row, or token, of ``logits``.
 
     Args:
-      value: [batch] or [batch, 1]; [batch, time] or [batch, time, 1] of tokens.
+      value: [batch] or [batch, 1]; for tokens [batch, time] or [batch, time, 1].
       logits: float[batch, outputs] or float[batch, time, tags].
 
     Raises:
@@ -77,7 +78,7 @@ def sets(value: Any, logits: Any) -> tf.Tensor:
     """A set of labels for each row of ``logits``.
 
     Args:
-      value: [batch, outputs], 1 where the row has the label, 0 where not; a row of −1 where nobody knows.
+      value: [batch, outputs], 1 if the row has the label, else 0; a row of −1 if the labels are unknown.
       logits: float[batch, outputs].
 
     Raises:
@@ -91,9 +92,9 @@ def like(value: Any, other: Any, name: str, others: str, expected: str) -> tf.Te
     """``value`` in the shape of ``other``.
 
     Args:
-      value: in that shape, or [batch, 1, …] with one axis more, or [batch] if ``other`` is [batch, 1].
-      other: what it is compared with.
-      name: of ``value``, for the error.
+      value: in that shape, or [batch, 1, …] with one more axis, or [batch] if ``other`` is [batch, 1].
+      other: the tensor that it is compared with.
+      name: name of ``value``, for the error.
       others: name of ``other``.
       expected: what was expected and what to do.
 
@@ -110,9 +111,9 @@ def weights(value: Any, losses: Any, name: str = "sample_weight") -> tf.Tensor:
     """A weight for each of ``losses``, in their shape and dtype.
 
     Args:
-      value: [batch] or [batch, 1]; of tokens also [batch, time] or [batch, time, 1].
-      losses: float[batch] or, of tokens, float[batch, time]: a row's weight is that of its tokens.
-      name: of ``value``, for the error.
+      value: [batch] or [batch, 1]; for tokens also [batch, time] or [batch, time, 1].
+      losses: float[batch], or float[batch, time] for tokens, which take the weight of their row.
+      name: name of ``value``, for the error.
 
     Raises:
       ValueError: any other shape.
@@ -128,25 +129,25 @@ def weights(value: Any, losses: Any, name: str = "sample_weight") -> tf.Tensor:
     words = (name, "the losses", expected)
     found = None if value.shape.rank is None else tuple(value.shape)
     if axes == 2 and found is not None and (len(found) == 1 or found[1:] == (1,)):
-        # Spread, not broadcast: their sum divides the loss.
+        # Spread, not broadcast, as their sum divides the loss.
         return ops.expand_dims(_fitted(value, losses, 1, 1, words), 1) * ops.ones_like(losses)
     if axes == 2 and (found is None or found[1:] == (None,)):
-        # Rows or tokens, which Keras may trace as one; the product refuses a third length.
+        # Rows or tokens, which Keras may trace as one. The product fails for any third length.
         spread = tf.reshape(value, (tf.shape(losses)[0], -1)) * ops.ones_like(losses)
         return _fitted(spread, losses, axes, axes, words)
     return _fitted(value, losses, axes, axes, words)
 
 
 def accuracy(label: Any, logits: Any, label_sets: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-    """What is right, and what has a label at all.
+    """Which rows or tokens are right, and which have a label.
 
     Args:
-      label: int[batch] or [batch, time]; ``label_sets``: [batch, outputs] of 0 and 1. Less than 0 where there is none.
+      label: int[batch] or [batch, time]; with ``label_sets`` [batch, outputs] of 0 and 1. Below 0 if there is none.
       logits: float[…, outputs].
 
     Returns:
-      float32, both in the shape of the rows, or tokens: 1 where the best logit is the label's (of sets: the share of
-      labels that are right), and 1 where there is a label.
+      float32, both in the shape of the rows or tokens: 1 if the best logit is the label's (for sets: the share of right
+        labels), and 1 if there is a label.
 
     >>> right, gold = accuracy([1, 0, -1], tf.constant([[0.0, 2.0], [1.0, 3.0], [0.0, 1.0]]))
     >>> right.numpy().tolist(), gold.numpy().tolist()
@@ -161,7 +162,8 @@ def accuracy(label: Any, logits: Any, label_sets: bool = False) -> tuple[tf.Tens
 
 
 def full_precision(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Outputs in float16 and bfloat16 as float32: sums over classes and rows lose too much in half precision.
+    """Turns outputs in float16 and bfloat16 into float32, as sums over classes and rows lose too much in half
+    precision.
 
     >>> full_precision({"logits": tf.zeros((1, 2), tf.float16)})["logits"].dtype
     tf.float32
@@ -172,7 +174,7 @@ def full_precision(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fitted(value: Any, other: Any, axes: int, spare: int, words: tuple[str, str, str]) -> tf.Tensor:
-    """``value`` in the shape of the first ``axes`` axes of ``other``; axis ``spare`` may be one of size 1 too many."""
+    """``value`` in the shape of the first ``axes`` axes of ``other``. Axis ``spare`` may be an extra one of size 1."""
     value = ops.convert_to_tensor(value)
     want = tuple(other.shape)[:axes]
     found = want if value.shape.rank is None else tuple(value.shape)
@@ -192,7 +194,7 @@ def _fitted(value: Any, other: Any, axes: int, spare: int, words: tuple[str, str
         fits = tf.logical_and(fits, tf.equal(tf.size(value), tf.reduce_prod(size)))
     said = [f"{name} has the shape", tf.shape(value), f"and {others}", tf.shape(other), f": {expected}"]
     with tf.control_dependencies([tf.debugging.Assert(fits, said)]):
-        # XLA leaves the assertion out; reshaping refuses another number of values there too.
+        # XLA drops the assertion, but reshaping still fails for another number of values.
         return tf.reshape(value, size)
 
 

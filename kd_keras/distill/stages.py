@@ -1,4 +1,4 @@
-"""Stages of training as data, and what runs them one after another.
+"""Stages of training as data, and the function that runs them in order.
 
 >>> from pathlib import Path
 >>> import numpy as np
@@ -43,13 +43,13 @@ from kd_keras.text.windows import PerPiece
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a stage learns from.
+    """The training data of a stage.
 
     Attributes:
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
       y: {"label": int32[rows] (a regression: float32[rows]; several labels a text: int32[rows, labels]),
         "teacher_logits": float32[rows, classes], "teacher_hidden": float16[rows, width]}, as far as the objectives need
-        them; arrays, or what stays on disk; of a tagger what ``students.inputs.word_targets`` makes.
+        them. They are arrays in memory or on disk. A tagger has the result of ``students.inputs.word_targets``.
     """
 
     ids: Mapping[str, TokenIds]
@@ -70,18 +70,17 @@ class Stage:
     """One stage of a recipe.
 
     Attributes:
-      name: for logs.
-      objectives: what to train towards.
-      data: what to learn from.
-      steps: updates.
+      name: the name in logs.
+      objectives: what the student learns.
+      data: the training data.
+      steps: number of updates.
       learning_rate: peak rate.
-      trainable: names of the layers that learn; None means all. A layer that makes a sentence vector of the BiLSTM's
-        states goes with the BiLSTM.
-      rounds: dev scores, evenly over the updates; None: ``evals_per_epoch`` of ``data``.
-      slow: names of layers that learn at another rate, as they have learned before.
-      slow_rate: theirs, as a part of ``learning_rate``.
-      select: the best weights have the highest dev "metric" or, while the head has learned nothing yet, the lowest
-        "loss" on dev.
+      trainable: names of the layers that learn; None means all. The layer of the sentence vector goes with the BiLSTM.
+      rounds: number of dev scores, evenly over the updates; None: ``evals_per_epoch`` for each pass over ``data``.
+      slow: names of layers that learn at another rate, because they were trained before.
+      slow_rate: their rate, as a factor of ``learning_rate``.
+      select: the best weights have the highest dev "metric", or the lowest dev "loss" while the head has learned
+        nothing.
     """
 
     name: str
@@ -96,7 +95,7 @@ class Stage:
     slow_rate: float = 1.0
 
     def describe(self) -> dict:
-        """JSON-able, for keys and reports; the data are described by whoever made them."""
+        """JSON-able settings, for keys and reports. They do not describe the data; its maker does."""
         return {
             "name": self.name,
             "objectives": [{"objective": o.title, **o.get_config()} for o in self.objectives],
@@ -114,19 +113,19 @@ class Stage:
         return self.trainable is None or ("bilstm" if layer == VECTOR else layer) in self.trainable
 
     def factor(self, path: str) -> float:
-        """Of the learning rate of the variable of this ``path``, "bilstm/forward_lstm/…"."""
+        """The factor of the learning rate for the variable at ``path``, "bilstm/forward_lstm/…"."""
         return self.slow_rate if path.partition("/")[0] in self.slow else 1.0
 
 
 def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training) -> dict:
-    """Trains ``student`` through ``stages`` in their order; each starts from the best dev weights of the one before.
+    """Trains ``student`` through ``stages`` in order. Each stage starts from the best dev weights of the one before.
 
-    A stage whose start nothing beats on dev keeps it, where both are chosen by the metric (or by the loss of the same
-    objectives). A killed run goes on inside the stage it was in. Objectives that several stages share, share their
+    If nothing beats a stage's start on dev, the start stays. This holds if both stages choose by the metric, or by the
+    loss of the same objectives. A killed run resumes inside its stage. Stages that share an objective share its
     projection.
 
     Returns:
-      As :func:`run_stage`, over all stages, each entry of "epochs" with its "stage"; and "stages":
+      As :func:`run_stage`, over all stages; each entry of "epochs" has its "stage". Also "stages":
       [{"stage", "updates", "best", "seconds"}, …].
     """
     learns = {layer.name: layer.trainable for layer in student.layers}
@@ -137,7 +136,7 @@ def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training
         history["lstm"] = lstm
     before: Stage | None = None
     for n, stage in enumerate(stages):
-        for layer in student.layers:  # frozen embeddings stay frozen, whatever a stage names
+        for layer in student.layers:  # frozen embeddings stay frozen, even if a stage names them
             layer.trainable = learns[layer.name] and stage.teaches(layer.name)
         kept = before is not None and _comparable(before, stage)
         several = len(stages) > 1
@@ -164,7 +163,7 @@ def run_stages(student: keras.Model, stages: Sequence[Stage], training: Training
 
 
 def _read(y: Mapping | None, objectives: Sequence[Objective]) -> Mapping | None:
-    """``y`` without sets of labels where no objective reads them: a Distiller takes labels for one a row otherwise."""
+    """``y`` without sets of labels, if no objective reads them. Otherwise a Distiller expects one label a row."""
     label = None if y is None else y.get("label")
     if label is None or isinstance(label, PerPiece) or len(label.shape) == 1 or any(o.label_sets for o in objectives):
         return y
@@ -172,12 +171,12 @@ def _read(y: Mapping | None, objectives: Sequence[Objective]) -> Mapping | None:
 
 
 def _comparable(before: Stage, stage: Stage) -> bool:
-    """Whether two stages choose by the same number."""
+    """Whether two stages choose the best weights by the same number."""
     return before.select == stage.select and (stage.select == "metric" or before.objectives == stage.objectives)
 
 
 def whole_rounds(steps: int, rounds: int) -> tuple[int, int]:
-    """(updates a round, rounds): never more than ``steps`` updates, and ``rounds`` of one length or as many as fit."""
+    """(updates in a round, rounds): at most ``steps`` updates, and ``rounds`` of equal length, or as many as fit."""
     every = steps // max(1, min(rounds, steps))
     return every, steps // every
 
@@ -185,27 +184,30 @@ def whole_rounds(steps: int, rounds: int) -> tuple[int, int]:
 def run_stage(
     student: keras.Model, stage: Stage, training: Training, start_score: float | None = None, keep: bool = False
 ) -> dict:
-    """Trains the layers of ``student`` that learn through one stage and leaves it with its best dev weights.
+    """Trains ``student`` through one stage, and leaves it with the best dev weights.
 
-    A killed run goes on from ``folder/state.npz``, which holds weights, optimizer, dropout
-    state, best weights and history, so it ends where an unbroken run ends. It is written after a round
-    when the last one is ``SAVE_SECONDS`` old.
+    A killed run resumes from ``folder/state.npz``, which has weights, optimizer, dropout state, best weights and
+    history. So it ends where an unbroken run ends. The file is written after a round if the last one is
+    ``SAVE_SECONDS`` old.
 
     Args:
-      start_score: what the first weights have on dev; they are kept where nothing beats them.
-      keep: leave ``folder/done.npz``, with which a finished stage is found again, in place of the state.
+      start_score: dev score of the first weights; they are kept if nothing beats it.
+      keep: replaces the state by ``folder/done.npz``, from which a finished stage is found again.
 
     Returns:
       {"epochs": [{"step", "loss", "dev_<metric>" or "dev_loss", …}, …], "best": …, "best_step": …, "seconds": …};
-      "best" is the metric, or minus the loss.
+      "best" is the metric, or the negative loss.
     """  # fmt: skip
     if stage.select == "loss" and training.dev.y is None:
-        raise UserError(f"stage {stage.name}: is chosen by its loss on dev, but dev has no teacher signals")
+        raise UserError(f"stage {stage.name}: chooses by its loss on dev, but dev has no teacher signals")
     settings, seed, title = training.settings, training.seed, training.title
     distiller = Distiller(student, stage.objectives)
     distiller.team = team = current()
     if team is not None and (whole := [o.title for o in stage.objectives if o.in_batch]):
-        raise UserError(f"--workers: the objective {whole[0]} compares all rows of a batch, but a worker sees a part")
+        raise UserError(
+            f"--workers: the objective {whole[0]} compares all rows of a batch, but a worker sees only a "
+            f"part; leave out the objective or --workers"
+        )
     training = replace(training, dev=replace(training.dev, y=_read(training.dev.y, stage.objectives)))
     per_epoch = steps_per_epoch(len(stage.data), settings.batch_size)
     rounds = stage.rounds or round(stage.steps / per_epoch * settings.evals_per_epoch)
@@ -220,7 +222,7 @@ def run_stage(
     loop = Loop(distiller, replace(training, key=key), stage.select, every, per_epoch, start_score)
     with files.disk_errors(training.folder):
         if team is not None:
-            team.wait()  # what the chief wrote is there, and nobody writes until all have read it
+            team.wait()  # the chief's files exist, and nobody writes until all have read them
         training.folder.mkdir(parents=True, exist_ok=True)
         loop.restore()
     done = loop.rounds_done
@@ -236,7 +238,7 @@ def run_stage(
         if training.tensorboard is not None and is_chief():
             callbacks.append(keras.callbacks.TensorBoard(training.tensorboard, write_graph=False))
         bar = progress(steps, title, "updates", initial=done * every)
-        with files.disk_errors(training.folder), bar as loop.bar:  # TensorBoard's files are among what is written
+        with files.disk_errors(training.folder), bar as loop.bar:  # TensorBoard writes files too
             distiller.fit(
                 data,
                 steps_per_epoch=every,

@@ -1,4 +1,4 @@
-"""BiLSTM students of sentences and of pairs (Tang et al. 2019, section 3.1), and what all students weigh."""
+"""BiLSTM students of sentences and of pairs (Tang et al. 2019, section 3.1), and the size and cost of students."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def bilstm(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras
 
     Returns:
       A functional model {"ids": int32[batch, time]} → {"logits": float32[batch, outputs],
-      "hidden": float32[batch, dense_size, or that of "sentence" where it is 0], "sentence": float32[batch,
+      "hidden": float32[batch, dense_size, or the width of "sentence" if dense_size is 0], "sentence": float32[batch,
       2 · hidden_size, or sentence_size]}.
-      0 is padding; more of it changes nothing.
+      0 is padding, and more padding changes nothing.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
     sentence = Encoder(settings, matrix)(ids)
@@ -37,7 +37,7 @@ def bilstm(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras
 
 
 def siamese(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> keras.Model:
-    """A student of pairs: one encoder reads both texts, u and v, and the head sees [u; v; u ⊙ v; |u − v|].
+    """A student of pairs. One encoder reads both texts, u and v, and the head sees [u; v; u ⊙ v; |u − v|].
 
     Tang et al. 2019, section 3.1 and figure 2. Swapping the texts swaps u and v, and may change the answer.
 
@@ -45,8 +45,8 @@ def siamese(settings: StudentSettings, matrix: np.ndarray, outputs: int) -> kera
 
     Returns:
       A functional model {"ids_a": int32[batch, time], "ids_b": int32[batch, time of its own]} → "logits" and "hidden"
-      as :func:`bilstm`, and "sentence": float32[batch, 4 times that of a text], the four features side by side: what
-      the student knows of the pair, as "sentence" of a single text is what it knows of that.
+      as :func:`bilstm`, and "sentence": float32[batch, 4 · the width of a text's], the four features side by side. It
+        stands for the pair, as "sentence" of a single text stands for the text.
     """
     ids = {name: keras.Input((None,), dtype="int32", name=name) for name in ("ids_a", "ids_b")}
     encoder = Encoder(settings, matrix)
@@ -82,10 +82,10 @@ def build_student(
     TensorShape([1, 3])
 
     Args:
-      settings: the shape; ``settings.student`` names the student, or leaves the choice to ``pair`` and ``tagging``.
+      settings: the shape. ``settings.student`` names the student; if it is None, ``pair`` and ``tagging`` choose.
       matrix: float32[vocab, width], the first embeddings.
       outputs: number of classes, or tags; 1 for a regression.
-      seed: draws its weights and its dropout.
+      seed: draws the weights and the dropout.
       pair: whether a row is two texts.
       tagging: whether each word has a label.
 
@@ -98,19 +98,20 @@ def build_student(
 
 
 def parameters(model: keras.Model) -> dict[str, int]:
-    """Values of all weights, frozen ones too, and those without embeddings (Tang et al. count the latter)."""
+    """The number of all weights, frozen ones included, and the number without embeddings (Tang et al. count the
+    latter)."""
     embedding = sum(int(np.prod(w.shape)) for w in model.weights if re.search(r"embeddings?(/|$)", w.path))
     total = sum(int(np.prod(w.shape)) for w in model.weights)
     return {"parameters": total, "parameters_without_embeddings": total - embedding}
 
 
 def flops_per_token(settings: StudentSettings, width: int | None = None, tags: int | None = None) -> int:
-    """Multiply-adds × 2 for one token of one text: of the BiLSTM, where nearly all of a student's time goes.
+    """Multiply-adds × 2 for one token of one text. It counts the BiLSTM, which takes nearly all of a student's time.
 
     Args:
       settings: the shape.
-      width: of one channel of the embeddings; looked up (``settings.width()``) if not given.
-      tags: of a tagger, whose last layers see each token too and are counted.
+      width: width of one channel of the embeddings; ``settings.width()`` if not given.
+      tags: number of a tagger's tags. Its last layers run for each token, so they are counted.
     """
     gates = 4 * settings.hidden_size
     channels = 2 if settings.channels == "multichannel" else 1

@@ -1,7 +1,7 @@
-"""Which code runs a student's LSTMs: on a GPU cuDNN's, else Keras' own loop over time.
+"""Tells which code runs a student's LSTMs: cuDNN on a GPU, or Keras' own loop over time.
 
-Keras chooses: cuDNN has the arithmetic of an LSTM with the default activations and no recurrent dropout, which ours
-are, and reads texts that are padded at their end, as ours are. It cannot read a text without a single token.
+Keras chooses. cuDNN can run LSTMs with the default activations and without recurrent dropout, as ours are. It reads
+texts that are padded at their end, as ours are. It cannot read a text without tokens.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ LOOP = "Keras' loop over time, on the CPU"
 
 
 def prepare(student: keras.Model, *read: Mapping[str, TokenIds]) -> bool:
-    """Before ``student`` reads these: from the first empty text on its LSTMs run in Keras' loop; whether they changed.
+    """Switches a student's LSTMs to Keras' loop if a text is empty; returns whether they changed. Call it before
+    ``student`` reads the texts.
 
-    They never change back, as a graph that was traced with cuDNN would end at an empty text.
+    They never change back, as a graph that was traced with cuDNN fails at an empty text.
     """
     if not gpu_names() or all((t.lengths > 0).all() for ids in read for t in ids.values()):
         return False
@@ -30,13 +31,13 @@ def prepare(student: keras.Model, *read: Mapping[str, TokenIds]) -> bool:
 
 
 def implementation(student: keras.Model) -> str:
-    """What runs its LSTMs, in words."""
+    """A description of the code that runs the student's LSTMs."""
     gpus = gpu_names()
     if not gpus:
         return LOOP
     if all(layer.use_cudnn for layer in _lstms(student)):
         return f"cuDNN, on {gpus[0]}"
-    return f"Keras' loop over time, on {gpus[0]}, as a text is empty, which cuDNN cannot read"
+    return f"Keras' loop over time, on {gpus[0]}, because cuDNN cannot read an empty text"
 
 
 def _lstms(student: keras.Model) -> Iterator[keras.layers.LSTM]:

@@ -13,22 +13,22 @@ from kd_keras.students.settings import LAST, MAX, MEAN, UNIT, VECTOR, StudentSet
 
 
 class Encoder:
-    """Layers that are called once a text; a siamese student calls the same ones twice.
+    """The layers of the encoder, called once for each text. A siamese student calls the same layers twice.
 
     Args:
       settings: the shape.
       matrix: float32[vocab, width], the first embeddings of every channel.
-      states: whether it returns the states of each token.
+      states: whether to return the states of each token.
     """
 
     def __init__(self, settings: StudentSettings, matrix: np.ndarray, states: bool = False):
         self._pooling = LAST if states else settings.pooling
         self._channels = [_embedding(matrix, settings.channels != "static", "embeddings")]
         if settings.channels == "multichannel":
-            # Kim 2014, section 3.1. What task text does not contain still has the vectors' meaning in the frozen copy.
+            # Kim 2014, section 3.1. Words that the task's text lacks keep the vectors' meaning in the frozen copy.
             self._channels.append(_embedding(matrix, False, "embeddings_static"))
             self._side_by_side = keras.layers.Concatenate(name="channels")
-        # A dropped word has an all-zero vector: the student learns not to hang on single words.
+        # A dropped word has a zero vector, so that the student does not depend on single words.
         self._word_dropout = keras.layers.Dropout(
             settings.word_dropout, noise_shape=(None, None, 1), name="word_dropout"
         )
@@ -36,7 +36,7 @@ class Encoder:
         over_time = states or self._pooling != LAST
         lstm = keras.layers.LSTM(settings.hidden_size, return_sequences=over_time, name="lstm")
         self._bilstm = keras.layers.Bidirectional(lstm, merge_mode="concat", name="bilstm")
-        # By its name ``students.weights`` knows the mean from the maximum.
+        # ``students.weights`` tells the mean from the maximum by the layer's name.
         self._mean = keras.layers.Dot(axes=(1, 1), name=MEAN) if self._pooling == MEAN else None
         size = 0 if states else settings.sentence_size
         self._vector = keras.layers.Dense(size, name=VECTOR) if size else None
@@ -48,17 +48,17 @@ class Encoder:
         pooled = self.pooled(self.states(ids), ids)
         if self._vector is None:
             return pooled
-        # Numbers of about 1, as a head's first weights expect them.
+        # Numbers of about 1, as a head's initial weights expect.
         return self._unit(self._vector(pooled)) * self._vector.units**0.5
 
     def states(self, ids: keras.KerasTensor) -> keras.KerasTensor:
-        """float32[batch, time, 2 · hidden_size]; where the last state is all that is asked for, without time."""
+        """float32[batch, time, 2 · hidden_size], or without time if only the last state is needed."""
         embedded = [channel(ids) for channel in self._channels]
         x = self._side_by_side(embedded) if len(embedded) > 1 else embedded[0]
         return self._bilstm(self._dropout(self._word_dropout(x)))
 
     def pooled(self, states: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:
-        """What ``states`` of :meth:`states` come to."""
+        """Pools the ``states`` of :meth:`states` into one vector for each text."""
         if self._mean is not None:
             return self._mean([_shares(ids), states])
         return _max_over_time(states, ids) if self._pooling == MAX else states
@@ -66,7 +66,7 @@ class Encoder:
 
 def _embedding(matrix: np.ndarray, trainable: bool, name: str) -> keras.layers.Embedding:
     rows, width = matrix.shape
-    # The values are assigned, not given to the initializer, which would be saved with the model's configuration.
+    # The values are assigned, as an initializer would be saved with the model's configuration.
     layer = keras.layers.Embedding(rows, width, "zeros", mask_zero=True, trainable=trainable, name=name)
     layer.build()
     layer.embeddings.assign(matrix)
@@ -74,14 +74,14 @@ def _embedding(matrix: np.ndarray, trainable: bool, name: str) -> keras.layers.E
 
 
 def _shares(ids: keras.KerasTensor) -> keras.KerasTensor:
-    """float32[batch, time]: 1 / tokens of the text at each of them, 0 at padding."""
+    """float32[batch, time]: 1 / (tokens of the text) at each token, 0 at padding."""
     mask = ops.cast(ops.not_equal(ids, 0), "float32")
     return mask / ops.maximum(ops.sum(mask, axis=1, keepdims=True), 1.0)
 
 
 def _max_over_time(states: keras.KerasTensor, ids: keras.KerasTensor) -> keras.KerasTensor:
-    """float32[batch, time, units] → float32[batch, units], the largest of what is not padding."""
+    """float32[batch, time, units] → float32[batch, units]: the maximum over tokens that are not padding."""
     mask = ops.expand_dims(ops.cast(ops.not_equal(ids, 0), "float32"), -1)
-    # States lie in (-1, 1), so padding at -2 never wins; a text of nothing but padding gives 0.
+    # States lie in (-1, 1), so padding at -2 never wins. A text that is only padding gives 0.
     best = ops.max(states * mask - 2.0 * (1.0 - mask), axis=1)
     return best * ops.max(mask, axis=1)

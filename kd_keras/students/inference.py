@@ -1,4 +1,4 @@
-"""A trained student, opened and asked: Keras and NumPy, nothing of a teacher.
+"""Opens a trained student and runs it, with Keras and NumPy alone.
 
 student = load_student("RUN/student.keras")
 logits = predict(student, {"ids": tokenizer.encode(["a gorgeous film"])})
@@ -22,31 +22,31 @@ from kd_keras.text.windows import Windows
 
 
 def load_student(path: str | Path) -> keras.Model:
-    """A saved student, in Keras' safe mode: nothing in the file is executed.
+    """Loads a saved student in Keras' safe mode, which executes nothing in the file.
 
     >>> load_student("RUN/student.keras").input
     {'ids': <KerasTensor ...>}
 
     Raises:
-      UserError: the file is no student that can be loaded.
+      UserError: the file is no student, or cannot be loaded.
     """
     path = local(path, "student")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as e:
         raise UserError(
-            f"{path}: not a student that can be loaded ({files.tail(str(e).strip() or type(e).__name__)})"
+            f"{path}: cannot be loaded as a student ({files.tail(str(e).strip() or type(e).__name__)})"
         ) from e
 
 
 def predict(student: keras.Model, ids: Mapping[str, TokenIds], batch_size: int = 512) -> np.ndarray:
-    """float32[rows, classes]: the student's logits in the order of the rows, batched by length; a universal student's
-    vectors, float32[rows, vector_size].
+    """float32[rows, classes]: the student's logits in the order of the rows, computed in batches of similar length. A
+    universal student gives vectors, float32[rows, vector_size].
 
     Args:
       student: a functional model that reads ``ids`` and returns a dict with "logits" or "vector".
       ids: {"ids": TokenIds}, or "ids_a" and "ids_b" for pairs.
-      batch_size: rows a call.
+      batch_size: rows in a call.
     """
     call, lengths = _logits_of(student, ids), row_lengths(ids)
     out: np.ndarray | None = None
@@ -63,8 +63,9 @@ def predict_tags(student: keras.Model, windows: Windows, batch_size: int = 512) 
 
     Args:
       student: a tagger.
-      windows: of the rows, see :meth:`kd_keras.text.tokenizers.WordPiece.windows`; ``windows.rows`` cuts the answer.
-      batch_size: windows a call.
+      windows: the windows of the rows; see :meth:`kd_keras.text.tokenizers.WordPiece.windows`; ``windows.rows`` splits
+        the answer.
+      batch_size: windows in a call.
     """
     ids = {"ids": windows.ids}
     call = _logits_of(student, ids)
@@ -75,12 +76,12 @@ def predict_tags(student: keras.Model, windows: Windows, batch_size: int = 512) 
 
 
 def answer_of(student: keras.Model) -> str:
-    """The name of the output that a student is asked for: "vector" of a universal student, else "logits"."""
+    """The name of the student's output: "vector" for a universal student, else "logits"."""
     return "vector" if "vector" in student.output else "logits"
 
 
 def _logits_of(student: keras.Model, ids: Mapping[str, TokenIds]) -> Callable:
-    """Traced once a student: it is asked for dev scores after each round."""
+    """Traced once for each student, as dev is scored after each round."""
     import tensorflow as tf
 
     call = getattr(student, "_kd_predict", None)

@@ -1,4 +1,4 @@
-"""Rows as a student reads them."""
+"""Turns rows into a student's inputs and targets."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from kd_keras.text.windows import PerPiece, Windows
 
 
 def student_ids(tokenizer: Tokenizer, rows: Rows) -> dict[str, TokenIds]:
-    """{"ids"} of sentences; {"ids_a", "ids_b"} of pairs."""
+    """{"ids"} for sentences; {"ids_a", "ids_b"} for pairs."""
     if rows.text_b is None:
         return {"ids": tokenizer.encode(rows.text)}
     return {"ids_a": tokenizer.encode(rows.text), "ids_b": tokenizer.encode(rows.text_b)}
 
 
 def join_ids(parts: list[dict[str, TokenIds]]) -> dict[str, TokenIds]:
-    """The rows of all parts, one after the other."""
+    """The rows of all parts, in order."""
     return {name: TokenIds.concatenate([p[name] for p in parts]) for name in parts[0]}
 
 
 def student_windows(tokenizer: WordPiece, rows: Rows) -> Windows:
-    """What a tagger reads of the rows of a tagging."""
+    """A tagger's input for rows of a tagging task."""
     return tokenizer.windows(words_of(text) for text in rows.text)
 
 
 def word_targets(
     windows: Windows, label: Ragged, logits: Ragged | None = None, hidden: Ragged | None = None
 ) -> dict[str, PerPiece]:
-    """What a tagger learns of the words of some rows, where their first pieces are.
+    """A tagger's targets for the words of some rows, placed at the words' first pieces.
 
     Args:
-      windows: of the rows.
-      label: int[words] of each row, or none of a row without gold.
-      logits: the teacher's, float[words, tags] of each row, if there are any.
-      hidden: its vectors, float[words, width] of each row, if there are any.
+      windows: the windows of the rows.
+      label: int[words] of each row; empty for a row without gold.
+      logits: the teacher's, float[words, tags] of each row, if given.
+      hidden: the teacher's vectors, float[words, width] of each row, if given.
 
     Returns:
-      "word": 1 at the first piece of each word and 0 elsewhere, which is what counts in a loss; "label", −1 where there
-      is none; "teacher_logits" and "teacher_hidden" where given. The teacher's values are not copied.
+      "word": 1 at the first piece of each word and 0 elsewhere; only words count in a loss. "label": −1 if there is
+        none. "teacher_logits" and "teacher_hidden", if given. The teacher's values are not copied.
 
     Raises:
-      ValueError: a row with another number of values than words.
+      ValueError: a row has another number of values than words.
     """
     gold, count = label.lengths > 0, int(windows.words.sum())
     _same_words(label.lengths[gold], windows.words[gold], "label")
@@ -60,16 +60,16 @@ def word_targets(
 
 
 def state_targets(tokenizer: WordPiece, ids: TokenIds, states: Ragged) -> dict[str, PerPiece]:
-    """What a universal student learns of the words of some rows, where their first pieces are.
+    """A universal student's targets for the words of some rows, placed at the words' first pieces.
 
     Args:
       tokenizer: the student's.
-      ids: of the rows.
-      states: the teacher's, float[words, width] of each row. Either may have read fewer words than the other: those
-        that both have count.
+      ids: the ids of the rows.
+      states: the teacher's, float[words, width] of each row. Student and teacher may have read different numbers of
+        words; only words that both read count.
 
     Returns:
-      "word", as :func:`word_targets`, and "teacher_states".
+      "word", as in :func:`word_targets`, and "teacher_states".
     """
     begins = tokenizer.begins[ids.values]
     row = np.repeat(np.arange(len(ids)), ids.lengths)[begins]
@@ -85,7 +85,7 @@ def state_targets(tokenizer: WordPiece, ids: TokenIds, states: Ragged) -> dict[s
 
 
 def _laid(windows: Windows, values: Ragged) -> PerPiece:
-    """``values`` of all words where they lie: rows may share them, or stand in another order."""
+    """``values`` of all words without a copy. Rows may share them or be in another order."""
     begins = np.cumsum(windows.words) - windows.words
     place = np.arange(int(windows.words.sum())) + np.repeat(values.starts - begins, windows.words)
     word = Ragged.cut(place[windows.word.flat()], windows.word.lengths)
@@ -94,4 +94,4 @@ def _laid(windows: Windows, values: Ragged) -> PerPiece:
 
 def _same_words(found: np.ndarray, words: np.ndarray, name: str) -> None:
     if len(found) != len(words) or (found != words).any():
-        raise ValueError(f"{name}: rows of {found.tolist()[:5]}… values, but the rows have {words.tolist()[:5]}… words")
+        raise ValueError(f"{name}: has {found.tolist()[:5]}… values, but the rows have {words.tolist()[:5]}… words")

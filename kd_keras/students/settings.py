@@ -1,4 +1,4 @@
-"""The student's shape as flags; no Keras import, so that a command checks them at once."""
+"""The flags of the student's shape. No Keras import, so that a command checks them at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.text.truncation import TRUNCATIONS
 from kd_keras.text.vectors import vector_width
 
-# Every registered student → whether it reads pairs. The first of a kind is that kind's default.
+# Every registered student → whether it reads pairs. The first of each kind is the default.
 READS_PAIRS = {"bilstm": False, "siamese": True, "tagger": False, "universal": False}
-# Those that give each word a tag, and those that give a text a vector.
+# Students that give each word a tag, and students that give each text a vector.
 TAGGERS, ENCODERS = ("tagger",), ("universal",)
-# What becomes of the states over time: those at the ends, the largest, or their mean.
+# How states are pooled over time: the states at the ends, the maximum, or the mean.
 LAST, MAX, MEAN = POOLINGS = ("last", "max", "mean")
-# The layer that makes a sentence vector of the pooled states, and the one that gives it length 1.
+# The layer that turns the pooled states into a sentence vector, and the one that gives it length 1.
 VECTOR, UNIT = "vector", "unit"
 # Tang et al. 2019, section 4.2.
 DEFAULT_WIDTH = 300
@@ -97,14 +97,17 @@ class StudentSettings(Checked):
             hint = did_you_mean(self.student, READS_PAIRS)
             raise UserError(f"--student={self.student}: expected one of {', '.join(READS_PAIRS)}.{hint}")
         if self.embeddings == "teacher" and self.tokenizer == "words":
-            raise UserError("--embeddings=teacher: only with --tokenizer=wordpiece; words take random or vectors")
+            raise UserError(
+                "--embeddings=teacher: needs --tokenizer=wordpiece; with --tokenizer=words use random or vectors"
+            )
         if (self.embeddings == "vectors") != (self.vectors is not None):
-            raise UserError("--embeddings=vectors and --vectors=FILE go together")
+            raise UserError("--embeddings=vectors and --vectors=FILE: expected both or neither")
         if self.embeddings == "vectors" and self.tokenizer != "words":
-            raise UserError("--embeddings=vectors: only with --tokenizer=words")
+            raise UserError("--embeddings=vectors: needs --tokenizer=words")
 
     def width(self) -> int:
-        """Width of one channel of the embeddings: asked for, or the vectors'; reads the first lines of ``vectors``.
+        """Width of one channel of the embeddings: as set, or that of the vectors. It reads the first lines of
+        ``vectors``.
 
         Raises:
           UserError: the vectors cannot be read, or ``embedding_size`` is not their width.
@@ -120,19 +123,19 @@ class StudentSettings(Checked):
         return found
 
 
-# The layers of an encoder, from the top down: what one student can begin with that another has learned.
+# The layers of an encoder, from the top down. A student can start from another one's.
 ENCODER = (VECTOR, "bilstm", "embeddings", "embeddings_static")
-# The part of the learning rate that they have then.
+# The factor of the learning rate that these layers then have.
 _SLOW = 0.3
-# What these layers must have in common.
+# Settings that both students must share for these layers.
 _OF_AN_ENCODER = ("tokenizer", "channels", "embedding_size", "hidden_size", "pooling")
-# What they learned with, and go on with: embeddings that never missed a value lose much when two fifths go.
+# Dropout that these layers keep: embeddings that learned without dropout lose much if two fifths of the values go.
 _OF_ITS_TRAINING = ("embedding_dropout", "word_dropout")
 
 
 @dataclass(frozen=True)
 class WarmSettings(Checked):
-    """From which student another one starts, and how the layers that it takes over go on learning."""
+    """The student that another one starts from, and how the layers that it takes continue to learn."""
 
     group = "student"
     student_from: str | None = path_setting(
@@ -155,10 +158,12 @@ class WarmSettings(Checked):
         super().__post_init__()
         if self.student_from is None and (self.student_unfreeze or self.student_rate != _SLOW):
             flag = "student_unfreeze" if self.student_unfreeze else f"student_rate={self.student_rate:g}"
-            raise UserError(f"--{flag}: is for layers that --student_from=RUN gives; name a run, or leave it out")
+            raise UserError(
+                f"--{flag}: needs --student_from=RUN, whose layers it is for; name a run, or leave the flag out"
+            )
 
     def key(self, student: str) -> dict:
-        """For keys of runs; ``student`` is the hash of the file. Nothing where no student is taken."""
+        """For keys of runs; ``student`` is the hash of the file. Empty if no student is taken."""
         if self.student_from is None:
             return {}
         how = {"rate": self.student_rate, "unfreeze": self.student_unfreeze}
@@ -166,14 +171,14 @@ class WarmSettings(Checked):
 
 
 def shape_of(settings: StudentSettings, other: Mapping[str, Any], where: str) -> StudentSettings:
-    """``settings`` with the encoder of ``other``, the "student" in the run.json of ``where``.
+    """``settings`` with the encoder of ``other``, which is "student" in the run.json of ``where``.
 
     Raises:
-      UserError: another shape was asked for, or ``other`` is none.
+      UserError: the user set another shape, or ``other`` is no student.
     """
     default, known = StudentSettings(), {name: other.get(name) for name in _OF_AN_ENCODER}
     if any(name not in other for name in _OF_AN_ENCODER):
-        raise UserError(f"--student_from={where}: says no shape of a student; expected a run of pretrain or train")
+        raise UserError(f"--student_from={where}: has no student's shape; expected a run folder of pretrain or train")
     for name, value in known.items():
         if (asked := getattr(settings, name)) not in (getattr(default, name), value):
             raise UserError(f"--{name}={asked}: the student of --student_from={where} has {value}; leave the flag out")
@@ -186,15 +191,15 @@ def shape_of(settings: StudentSettings, other: Mapping[str, Any], where: str) ->
     for name in _OF_ITS_TRAINING:
         if name in other and getattr(settings, name) == getattr(default, name):
             known[name] = other[name]
-    # Its vocabulary and first embeddings come with it, words' vectors too.
+    # The student brings its vocabulary and first embeddings, and also the vectors of words.
     return replace(settings, **known, vectors=None, embeddings="random" if known["tokenizer"] == "words" else "teacher")
 
 
 def student_name(settings: StudentSettings, pair: bool, tagging: bool = False, vectors: bool = False) -> str:
-    """The student that reads sentences, or pairs, or tags words, or gives vectors.
+    """The name of the student that fits the task: for sentences, pairs, tags of words, or vectors.
 
     Raises:
-      UserError: another was asked for, or a shape that it cannot have.
+      UserError: the user set another student, or a shape that it cannot have.
     """
     wanted = (pair, tagging, vectors)
     fit = [name for name, pairs in READS_PAIRS.items() if (pairs, name in TAGGERS, name in ENCODERS) == wanted]
@@ -209,5 +214,5 @@ def student_name(settings: StudentSettings, pair: bool, tagging: bool = False, v
     if tagging and settings.tokenizer != "wordpiece":
         raise UserError(f"--tokenizer={settings.tokenizer}: a tagger reads pieces; leave --tokenizer out")
     if tagging and settings.pooling != LAST:
-        raise UserError(f"--pooling={settings.pooling}: a tagger pools nothing; leave --pooling out")
+        raise UserError(f"--pooling={settings.pooling}: a tagger has no pooling; leave --pooling out")
     return name

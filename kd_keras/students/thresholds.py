@@ -1,4 +1,4 @@
-"""A student of several labels a text: each label's threshold, moved into its last bias."""
+"""Moves each label's threshold into the last bias, for students with several labels a text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from kd_keras.text.token_ids import TokenIds
 
 
 def move_thresholds(student: Any, label: np.ndarray, ids: Mapping[str, TokenIds]) -> np.ndarray:
-    """Moves each label's logits so that its best threshold on these rows is 0; where they were, float64[labels].
+    """Moves each label's logits so that its best threshold on these rows is 0. Returns the old thresholds,
+    float64[labels].
 
     Args:
       student: a Keras model with a layer "logits".
       label: int[rows, labels], as in Rows.
-      ids: what the student reads of the rows.
+      ids: the student's input for the rows.
     """
     over = thresholds(label, predict(student, ids))
     bias = student.get_layer("logits").bias

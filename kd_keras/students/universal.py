@@ -1,4 +1,4 @@
-"""A student of no task in particular: a BiLSTM whose vector of a text is near to the teacher's (Wu et al. 2020)."""
+"""A student without a task: a BiLSTM whose vector of a text is near the teacher's (Wu et al. 2020)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def universal(
 ) -> keras.Model:
     """A student that gives each text a vector.
 
-    The paper's tables could not be read; what is known of it is that an LSTM approximates the sentence representation
-    of a BERT that was not fine-tuned. Layers and widths are ours.
+    From the paper we know only that an LSTM approximates the sentence representation of a BERT without fine-tuning; we
+    could not read its tables. Layers and widths are ours.
 
     >>> import numpy as np
     >>> settings = StudentSettings(embedding_size=16, hidden_size=8, pooling="mean")
@@ -24,16 +24,16 @@ def universal(
     TensorShape([1, 12])
 
     Args:
-      settings: the shape; its ``pooling`` makes "sentence" of the states. ``dense_size`` is no part of it.
+      settings: the shape. Its ``pooling`` turns the states into "sentence"; ``dense_size`` is not used.
       matrix: float32[vocab, width], the first embeddings.
-      outputs: numbers of a vector.
+      outputs: size of the vector.
       unit: whether vectors have length 1.
       states: whether "hidden" is an output too, float32[batch, time, 2 · hidden_size], for objectives of tokens;
-        :func:`without_states` takes it away.
+        :func:`without_states` removes it.
 
     Returns:
       A functional model {"ids": int32[batch, time]} → {"vector": float32[batch, outputs],
-      "sentence": float32[batch, 2 · hidden_size]}. 0 is padding; more of it changes nothing.
+      "sentence": float32[batch, 2 · hidden_size]}. 0 is padding, and more padding changes nothing.
     """
     ids = keras.Input((None,), dtype="int32", name="ids")
     encoder = Encoder(settings, matrix)
@@ -49,6 +49,6 @@ def universal(
 
 
 def without_states(student: keras.Model) -> keras.Model:
-    """The same student, of the same layers, without "hidden"."""
+    """The same student with the same layers, without "hidden"."""
     kept = {name: value for name, value in student.output.items() if name != "hidden"}
     return keras.Model(student.input, kept, name=student.name)

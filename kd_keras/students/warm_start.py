@@ -1,4 +1,4 @@
-"""A student that begins with the encoder of another one, as a task's BERT begins with the pre-trained one."""
+"""Starts a student from another one's encoder, as a task's BERT starts from a pre-trained one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kd_keras.students.settings import ENCODER
 
 
 def warm_start(student: keras.Model, source: keras.Model) -> keras.Model:
-    """``student``, whose embeddings, BiLSTM and, if it has one, layer of the sentence vector are now those of
-    ``source``, whatever both were made for.
+    """``student`` with the embeddings, the BiLSTM and (if it has one) the sentence layer of ``source``. The two may be
+    of different kinds.
 
     >>> from kd_keras import StudentSettings, build_student
     >>> shape, matrix = StudentSettings(embedding_size=4, hidden_size=3), np.ones((9, 4), np.float32)
@@ -21,7 +21,7 @@ def warm_start(student: keras.Model, source: keras.Model) -> keras.Model:
     True
 
     Args:
-      student: of the same vocabulary and the same shape of encoder.
+      student: has the same vocabulary and encoder shape.
       source: a student of any kind.
 
     Raises:
@@ -34,8 +34,8 @@ def warm_start(student: keras.Model, source: keras.Model) -> keras.Model:
         weights = have[layer.name].get_weights() if layer.name in have else []
         if [w.shape for w in weights] != [w.shape for w in layer.get_weights()]:
             raise UserError(
-                f"student: its layer {layer.name} has weights of {_shapes(layer.get_weights())}, the one that it is "
-                f"to start from {_shapes(weights)}"
+                f"student: its layer {layer.name} has weights of {_shapes(layer.get_weights())}, but in the student "
+                f"that it starts from {_shapes(weights)}"
             )
         layer.set_weights(weights)
     return student

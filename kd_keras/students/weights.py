@@ -1,4 +1,4 @@
-"""A student's weights as arrays, read from the Keras model by the names of its layers."""
+"""Reads a student's weights as arrays from the Keras model, by the names of its layers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from kd_keras.students.settings import LAST, MAX, MEAN, UNIT, VECTOR
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction's LSTM; gates in the order forget, input, output, cell, so that the sigmoids are neighbours.
+    """The LSTM of one direction. Gates are in the order forget, input, output, cell, so that the sigmoids are
+    neighbors.
 
     Attributes:
       kernel: float32[width, 4 · hidden].
@@ -32,20 +33,20 @@ class Direction:
 
 @dataclass(frozen=True)
 class StudentWeights:
-    """All that a forward pass needs.
+    """All weights and settings that a forward pass needs.
 
     Attributes:
       embeddings: float32[vocab, width], of both channels side by side if there are two.
       forward, backward: the BiLSTM.
-      sentence: kernel and bias of the layer that makes a sentence vector of the pooled states, which is brought to the
-        length √size; None where the head reads the states.
-      dense, logits: kernel and bias of the head's two layers; there may be no dense.
-      pooling: what becomes of the states over time, as ``StudentSettings`` names it.
-      inputs: ("ids",), or ("ids_a", "ids_b") of pairs.
-      sigmoid: whether each output is a probability by itself (several labels a text), instead of all together.
-      tagging: whether each token has logits, of its own states; there is no sentence vector then.
-      vector: whether what it gives is no logits, but the vector of a universal student.
-      unit: whether that has length 1.
+      sentence: kernel and bias of the layer that turns the pooled states into a sentence vector, which is scaled to the
+        length √size. None if the head reads the states.
+      dense, logits: kernel and bias of the head's two layers; dense may be missing.
+      pooling: how states are pooled over time, as ``StudentSettings`` names it.
+      inputs: ("ids",), or ("ids_a", "ids_b") for pairs.
+      sigmoid: whether each output is its own probability (several labels a text), instead of a softmax over all.
+      tagging: whether each token has logits from its own states. Then there is no sentence vector.
+      vector: whether the output is the vector of a universal student instead of logits.
+      unit: whether this vector has length 1.
     """
 
     embeddings: np.ndarray
@@ -70,7 +71,7 @@ def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
     """The weights of a BiLSTM student, siamese student, tagger or universal student; ``sigmoid`` as in the result.
 
     Raises:
-      UserError: the model is not built of the layers that these students have.
+      UserError: the model does not have the layers of these students.
     """
     try:
         channels = [layer for layer in student.layers if layer.name in ("embeddings", "embeddings_static")]
@@ -96,9 +97,7 @@ def student_weights(student: Any, sigmoid: bool = False) -> StudentWeights:
             sentence=tuple(student.get_layer(VECTOR).get_weights()) if VECTOR in names and not vector else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as e:
-        raise UserError(
-            f"student {getattr(student, 'name', '?')}: not a BiLSTM student that can be exported ({e})"
-        ) from e
+        raise UserError(f"student {getattr(student, 'name', '?')}: cannot be exported as a BiLSTM student ({e})") from e
 
 
 def _pooling(student: Any, bilstm: Any, tagging: bool) -> str:

@@ -47,7 +47,7 @@ def test_files_that_do_not_fit_together_are_refused(trained_run, tmp_path):
     with pytest.raises(UserError, match=rf"vocab.txt: has {len(lines) - 1} lines, .* trained with {len(lines)}"):
         Runner.load(tmp_path)
     (tmp_path / "student.keras").write_bytes(b"no model")
-    with pytest.raises(UserError, match=r"student\.keras: not a student that can be loaded") as error:
+    with pytest.raises(UserError, match=r"student\.keras: cannot be loaded as a student") as error:
         Runner.load(tmp_path)
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="no such folder"):

@@ -125,9 +125,9 @@ def test_label_sets_go_with_any_binary_objective():
 def test_class_weight_of_fit_is_refused():
     model = Distiller(student(), [BinaryLabels()])
     model.compile(optimizer="adam")
-    with pytest.raises(ValueError, match="class_weight: a row of several labels has no class"):
+    with pytest.raises(ValueError, match="class_weight: a row with several labels has no class"):
         model.fit(np.zeros((4, 5)), np.zeros((4, 3)), class_weight={0: 2.0}, verbose=0)
-    with pytest.raises(ValueError, match="class_weight: a row of several labels has no class"):
+    with pytest.raises(ValueError, match="class_weight: a row with several labels has no class"):
         model.train_on_batch(np.zeros((4, 5)), np.zeros((4, 3)), class_weight={0: 2.0})
 
 

@@ -217,7 +217,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_bits(tmp_path, monkeypatch)
 
 def test_a_stage_chosen_by_its_loss_needs_signals_of_dev(tmp_path):
     dev = DevSet(DEV.ids, DEV.labels, DEV.metrics)
-    with pytest.raises(UserError, match="stage representation: is chosen by its loss on dev, but dev has no teacher"):
+    with pytest.raises(UserError, match="stage representation: chooses by its loss on dev, but dev has no teacher"):
         run_stages(student(), made("staged"), Training(dev, SETTINGS, tmp_path, 1, "test"))
 
 

@@ -239,7 +239,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
 
 
 def test_what_a_killed_run_left_of_other_data_is_not_taken(tmp_path, monkeypatch, capsys):
-    """After a change of data or settings the student begins anew."""
+    """After a change of data or settings the student starts anew."""
     with monkeypatch.context() as patch:
         scored(patch, [0.5])
         patch.setattr(loop.Loop, "_save", lambda self, save=loop.Loop._save: (save(self), 1 / 0))
@@ -247,7 +247,7 @@ def test_what_a_killed_run_left_of_other_data_is_not_taken(tmp_path, monkeypatch
             run(student(), tmp_path / "a")
     anew, clean = student(), student()
     history = run_stage(anew, stage(), Training(DEV, SETTINGS, tmp_path / "a", 1, "test", key="other data"))
-    assert "of other data or settings" in capsys.readouterr().err
+    assert "belongs to other data or settings" in capsys.readouterr().err
     assert history["epochs"][0]["step"] == 8
     run_stage(clean, stage(), Training(DEV, SETTINGS, tmp_path / "b", 1, "test", key="other data"))
     assert equal(variables(anew), variables(clean))

@@ -144,7 +144,7 @@ def test_who_counts_must_be_said():
     x = {"ids": np.array([[3, 4, 5, 6, 0]] * 3)}
     distiller = Distiller(student, [LogitMSE()])
     distiller.compile("sgd")
-    with pytest.raises(ValueError, match='the student answers for tokens, but y has no "word"'):
+    with pytest.raises(ValueError, match='the student has outputs for tokens, but y has no "word"'):
         distiller.fit(x, {"teacher_logits": TEACHER}, verbose=0)
     distiller.fit(x, {"teacher_logits": TEACHER}, sample_weight=WORD, verbose=0)
     labels_only = Distiller(student, [HardLabels()])

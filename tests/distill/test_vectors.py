@@ -95,7 +95,7 @@ def test_plain_fit_brings_it_to_the_teacher():
 
 def test_it_wants_objectives_that_read_vectors():
     student = universal(SHAPE, MATRIX, SIZE)
-    with pytest.raises(ValueError, match="gives a vector and no logits: expected objectives"):
+    with pytest.raises(ValueError, match="returns a vector and no logits: expected objectives"):
         Distiller(student)
     with pytest.raises(ValueError, match='reads "logits", but the student returns "vector", "sentence"'):
         Distiller(student, [LogitMSE()])

@@ -199,5 +199,5 @@ def test_another_model_is_refused():
     import keras
 
     other = keras.Sequential([keras.Input((None,), dtype="int32"), keras.layers.Embedding(5, 2, name="embeddings")])
-    with pytest.raises(UserError, match="not a BiLSTM student that can be exported"):
+    with pytest.raises(UserError, match="cannot be exported as a BiLSTM student"):
         student_weights(other)

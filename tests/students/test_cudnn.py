@@ -92,7 +92,7 @@ def test_an_empty_text_is_read_by_keras_own_loop(request):
         with_cudnn(WITH_AN_EMPTY_ONE.padded(np.arange(3)))
     assert cudnn.prepare(fresh, {"ids": TEXTS}) is False and cudnn.implementation(fresh).startswith("cuDNN")
     assert cudnn.prepare(fresh, {"ids": TEXTS}, {"ids": WITH_AN_EMPTY_ONE}) is True
-    assert cudnn.implementation(fresh) == "Keras' loop over time, on H200, as a text is empty, which cuDNN cannot read"
+    assert cudnn.implementation(fresh) == "Keras' loop over time, on H200, because cuDNN cannot read an empty text"
     assert cudnn.prepare(fresh, {"ids": WITH_AN_EMPTY_ONE}) is False
     again = made()
     before = predict(again, {"ids": TEXTS})  # traced with cuDNN, and once more without

@@ -217,7 +217,7 @@ def test_a_tagging_gets_a_tagger_and_nothing_else_does():
         ({"student": "bilstm"}, False, True, "--student=bilstm: does not tag words, .* expected tagger, or leave"),
         ({"student": "tagger"}, False, False, "--student=tagger: does not read single sentences, .* expected bilstm"),
         ({"student": "tagger"}, True, False, "--student=tagger: does not read pairs, .* expected siamese"),
-        ({"pooling": "max"}, False, True, "--pooling=max: a tagger pools nothing"),
+        ({"pooling": "max"}, False, True, "--pooling=max: a tagger has no pooling"),
         ({"tokenizer": "words", "embeddings": "random"}, False, True, "--tokenizer=words: a tagger reads pieces"),
     ]:
         with pytest.raises(UserError, match=message):

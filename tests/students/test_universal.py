@@ -129,13 +129,13 @@ def test_another_shape_is_refused():
     assert taken.dropout == StudentSettings().dropout, "the head is new"
     with pytest.raises(UserError, match="--hidden_size=8: the student of --student_from=RUN has 7"):
         shape_of(StudentSettings(hidden_size=8), known, "RUN")
-    with pytest.raises(UserError, match="--student_from=RUN: says no shape"):
+    with pytest.raises(UserError, match="--student_from=RUN: has no student's shape"):
         shape_of(StudentSettings(), {}, "RUN")
 
 
 @pytest.mark.parametrize("flags", [{"student_rate": 0.0}, {"student_unfreeze": True}])
 def test_how_layers_learn_goes_with_where_they_are_from(flags):
-    with pytest.raises(UserError, match=f"--{next(iter(flags))}.*: is for layers that --student_from=RUN gives"):
+    with pytest.raises(UserError, match=f"--{next(iter(flags))}.*: needs --student_from=RUN"):
         WarmSettings(**flags)
     assert WarmSettings(student_from="RUN", **flags).key("abc") != WarmSettings(student_from="RUN").key("abc")
     assert WarmSettings().key("abc") == {}, "keys of other runs stay what they were"

@@ -191,7 +191,8 @@ def read_unlabeled(
             f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
             f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each "
             f"other or of train, dev or test, {counts['overlaps']:,} with {LONGEST} words in a row of dev or test, or "
-            f"with a whole text of theirs from {SHORTEST} words on; {count:,} of the {len(ranks):,} that are left are used",
+            f"with a whole text of theirs from {SHORTEST} words on; {count:,} of the "
+            f"{len(ranks):,} that are left are used",
             *bad.notes(),
         ]
         write(path, key or {}, notes, False, _kept(temp, keep))

@@ -34,8 +34,8 @@ def warm_start(student: keras.Model, source: keras.Model) -> keras.Model:
         weights = have[layer.name].get_weights() if layer.name in have else []
         if [w.shape for w in weights] != [w.shape for w in layer.get_weights()]:
             raise UserError(
-                f"student: its layer {layer.name} has weights of {_shapes(layer.get_weights())}, but in the student "
-                f"that it starts from {_shapes(weights)}"
+                f"student: its layer {layer.name} has weights of {_shapes(layer.get_weights())}; "
+                f"expected {_shapes(weights)}, as in the student that it starts from"
             )
         layer.set_weights(weights)
     return student

@@ -108,10 +108,10 @@ def test_students_of_every_task_start_from_it(pair, tagging):
 
 def test_another_shape_is_refused():
     other = build_student(replace(SMALL, hidden_size=8), MATRIX, 2, 1)
-    with pytest.raises(UserError, match=r"layer bilstm has weights of \(10, 32\).*start from \(10, 28\)"):
+    with pytest.raises(UserError, match=r"layer bilstm has weights of \(10, 32\).*; expected \(10, 28\)"):
         warm_start(other, made())
     static = build_student(replace(SMALL, channels="multichannel"), MATRIX, 2, 1)
-    with pytest.raises(UserError, match="embeddings_static has weights of .* start from none"):
+    with pytest.raises(UserError, match="embeddings_static has weights of .*; expected none, as"):
         warm_start(static, made())
 
     known = {

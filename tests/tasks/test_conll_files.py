@@ -142,7 +142,9 @@ def test_a_word_that_has_no_language_is_named(tmp_path):
 
 def test_lines_of_another_separator_are_named(tmp_path):
     odd = write(tmp_path / "a.txt", "a O\n" * 9 + "Rome\tB-LOC\n")
-    with pytest.raises(UserError, match=r"line 10: expected 2 columns with a space between, .*; found 1 in 'Rome\\tB-LOC'"):
+    with pytest.raises(
+        UserError, match=r"line 10: expected 2 columns with a space between, .*; found 1 in 'Rome\\tB-LOC'"
+    ):
         read(odd)
     with pytest.raises(UserError, match="line 10: expected 2 columns with a tab between, .*; found 1 in 'Rome B-LOC'"):
         read(write(tmp_path / "b.txt", "a\tO\n" * 9 + "Rome B-LOC\n"))

@@ -97,7 +97,7 @@ def augment(train: Rows, settings: AugmentSettings) -> Transfer:
                     made.append((i, k, rule, texts))
     if not made:
         raise UserError(
-            f"--augment={settings.augment}: {tried:,} draws made no text that train does not have; raise "
+            f"--augment={settings.augment}: none of {tried:,} draws made a text that train lacks; raise "
             f"--n_iter={settings.n_iter} or the rules' chances"
         )
     rows = Rows(

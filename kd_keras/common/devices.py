@@ -47,9 +47,9 @@ class DeviceSettings(Checked):
             hide_gpus()
         if self.device == GPU and not gpu_names():
             raise UserError(
-                f"--device=gpu: TensorFlow sees none, only {', '.join(_seen())}{_hidden()}; "
+                f"--device=gpu: TensorFlow sees no GPU, only {', '.join(_seen())}{_hidden()}; "
                 "make install GPU=1 (or pip install 'kd_keras[gpu]') installs CUDA's libraries beside an NVIDIA "
-                "driver; or take --device=cpu"
+                "driver; or use --device=cpu"
             )
 
 

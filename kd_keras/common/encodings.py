@@ -123,7 +123,7 @@ def not_decoded(
     if name is None or name == codec:
         return UserError(f"{where}: {what}; is the file damaged, or no text? --encoding=NAME names another encoding")
     shown = _fits(_around(sample), name) or _fits(sample[:40], name)
-    looks = f", by which it reads {' '.join(shown.split())[:40]!r}" if shown else ""
+    looks = f", which reads it as {' '.join(shown.split())[:40]!r}" if shown else ""
     return UserError(f"{where}: {what}; the bytes look like {name}{looks}: add --encoding={name}")
 
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from kd_keras.common import files
 
-_MESSAGE = "\nstopped; what was finished is kept, and the same command goes on\n"
+_MESSAGE = "\nstopped; finished work is kept, and the same command goes on\n"
 _GRACE = 1.0
 
 # The signal that came, whether the main thread was told, and whether it must not be told yet.

@@ -165,7 +165,7 @@ class Loop(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         step = (epoch + 1) * self.every
         if not math.isfinite(logs["loss"]):
-            raise UserError(f"the student's loss is {logs['loss']} at update {step}: lower --learning_rate")
+            raise UserError(f"the student's loss is {logs['loss']} at update {step}: use a lower --learning_rate")
         raw = _values(self._weights())
         if self.settings.ema:
             self.distiller.optimizer.finalize_variable_values(self.distiller.trained_variables)

@@ -64,12 +64,12 @@ def labels(value: Any, logits: Any) -> tf.Tensor:
     >>> labels([[0.0, 1.0, 0.0]], tf.zeros((1, 3)))
     Traceback (most recent call last):
     ValueError: y["label"] has the shape (1, 3) and the logits (1, 3): expected int label ids (a regression: scores) \
-of shape (1,) or (1, 1); of one-hot labels take argmax(axis=-1)
+of shape (1,) or (1, 1); for one-hot labels use argmax(axis=-1)
     """
     rows = tuple(logits.shape)[:-1]
     expected = (
         f"expected int label ids (a regression: scores) of shape {_text(rows)} or {_text((*rows, 1))}; "
-        "of one-hot labels take argmax(axis=-1)"
+        "for one-hot labels use argmax(axis=-1)"
     )
     return _fitted(value, logits, len(rows), len(rows), ('y["label"]', "the logits", expected))
 

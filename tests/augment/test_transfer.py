@@ -93,7 +93,7 @@ def test_a_text_without_a_word_is_counted_and_left(toy_rows):
 
 
 def test_rules_that_make_nothing_stop_the_run(toy_rows):
-    with pytest.raises(UserError, match="--augment=mask: 24 draws made no text that train does not have"):
+    with pytest.raises(UserError, match="--augment=mask: none of 24 draws made a text that train lacks"):
         augment(toy_rows(4), replace(ALL, augment="mask", p_mask=0.0))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SAID = "stopped; what was finished is kept, and the same command goes on"
+SAID = "stopped; finished work is kept, and the same command goes on"
 
 
 def hear_interrupts() -> None:

@@ -108,7 +108,7 @@ def test_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(machine
     for driver in (False, True):  # the second: CUDA's libraries are missing
         machine(driver=driver)
         with pytest.raises(
-            UserError, match=r"^--device=gpu: TensorFlow sees none, only CPU:0; make install GPU=1 .*cpu$"
+            UserError, match=r"^--device=gpu: TensorFlow sees no GPU, only CPU:0; make install GPU=1 .*cpu$"
         ):
             DeviceSettings(device="gpu").take()
         del sys.modules["tensorflow"]
@@ -141,6 +141,6 @@ def test_a_command_refuses_what_is_not_there_in_one_line(run_python, tmp_path, m
     done = run_python("-m", "kd_keras.finetune", f"--output_dir={tmp_path / 'teacher'}", "--device=gpu")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(
-        "error: --device=gpu: TensorFlow sees none, only CPU:0 (CUDA_VISIBLE_DEVICES=-1 is set)"
+        "error: --device=gpu: TensorFlow sees no GPU, only CPU:0 (CUDA_VISIBLE_DEVICES=-1 is set)"
     )
     assert done.stderr.count("\n") == 1 and not (tmp_path / "teacher").exists()

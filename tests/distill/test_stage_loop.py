@@ -265,7 +265,7 @@ def test_only_the_named_layers_learn(tmp_path):
 
 def test_a_loss_that_is_no_number_names_the_flag(tmp_path):
     bad = TrainingSet(TRAIN.ids, {"label": TRAIN_LABELS, "teacher_logits": TEACHER * np.float32(np.nan)})
-    with pytest.raises(UserError, match="loss is nan at update 8: lower --learning_rate"):
+    with pytest.raises(UserError, match="loss is nan at update 8: use a lower --learning_rate"):
         run(student(), tmp_path / "a", Stage("test", (LogitMSE(),), bad, 8, 0.01))
     assert not (tmp_path / "a" / "state.npz").exists()
 

@@ -94,4 +94,4 @@ def _laid(windows: Windows, values: Ragged) -> PerPiece:
 
 def _same_words(found: np.ndarray, words: np.ndarray, name: str) -> None:
     if len(found) != len(words) or (found != words).any():
-        raise ValueError(f"{name}: has {found.tolist()[:5]}… values, but the rows have {words.tolist()[:5]}… words")
+        raise ValueError(f"{name}: rows of {found.tolist()[:5]}… values, but the rows have {words.tolist()[:5]}… words")

@@ -192,7 +192,7 @@ REFUSED = {
                                 r"of another shape: classifier.bias \[3\] instead of \[2\]"),
     "whole numbers": (lambda s: s | {f"bert.{ONE}": np.ones((16, 16), np.int8)}, f"no floating-point numbers: {ONE}"),
     "two encoders": (lambda s: s | {f"other.{n}": a for n, a in s.items()}, "has two encoders, behind"),
-    "roberta": (lambda s: {n.replace("bert.", "roberta."): a for n, a in s.items()}, "are of roberta, expected BERT"),
+    "roberta": (lambda s: {n.replace("bert.", "roberta."): a for n, a in s.items()}, "are of roberta; expected BERT"),
     "distilbert": (lambda s: {n.replace("bert.encoder.layer", "distilbert.transformer.layer").replace(
         "attention.self.query", "attention.q_lin"): a for n, a in s.items()}, "is not the BERT|none of BERT"),
     "something else": (lambda s: {"conv.weight": np.ones((2, 2), np.float32)}, "none of BERT's tensors; it has conv.w"),

@@ -79,7 +79,7 @@ def main(argv: list[str]) -> None:
         for made in sets:
             rows = made.rows
             for row_id, text, text_b, source, rule in zip(
-                rows.ids, rows.text, rows.text_b or repeat(None), made.source.tolist(), made.rule, strict=False
+                rows.ids, rows.text, rows.text_b or repeat(None), made.source, made.rule, strict=False
             ):
                 row = {"id": row_id, "text": text} | ({} if text_b is None else {"text_b": text_b})
                 row |= {"source": data.train.ids[source] if source >= 0 else None, "rule": rule}

@@ -233,8 +233,20 @@ def write(path: Path, key: dict, notes: list[str], pair: bool, parts: Iterable[d
         pa.OSFile(str(temp), "wb") as file,  # pyarrow takes a name with ":" for an address
         pq.ParquetWriter(file, schema, **options) as writer,
     ):
-        for part in parts:
-            writer.write_table(pa.table(part, schema=schema))
+        for group in _groups(parts):
+            writer.write_table(group.replace_schema_metadata(schema.metadata))
+
+
+def _groups(parts: Iterable[dict]) -> Iterator[pa.Table]:
+    """``parts`` as tables of ``ROW_GROUP`` rows, the last one shorter."""
+    rest = _SCHEMA.empty_table()
+    for part in parts:
+        rest = pa.concat_tables([rest, pa.table(part, schema=_SCHEMA)])
+        while len(rest) >= ROW_GROUP:
+            yield rest[:ROW_GROUP]
+            rest = rest[ROW_GROUP:]
+    if len(rest):
+        yield rest
 
 
 def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
@@ -252,16 +264,18 @@ def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
             about = json.loads((file.schema_arrow.metadata or {})[_KEY])
             if key is not None and about["key"] != key:
                 return None
+            count, made = file.metadata.num_rows, False
             for part in file.iter_batches():  # a damaged file must stop the run here
-                del part
-            table = file.read(columns=["source"])
+                made |= bool((part["source"].to_numpy() >= 0).any())
+            # Unlabeled text has no source, and takes no memory for it.
+            source = file.read(["source"])["source"].to_numpy() if made else np.broadcast_to(np.int64(-1), count)
         pa.default_memory_pool().release_unused()  # releases the memory of texts that were read
     except (pa.ArrowException, OSError, KeyError, ValueError) as e:
         raise UserError(f"{path}: damaged transfer set ({files.tail(str(e), 90)})") from None
     text_b = ParquetColumn(path, "text_b") if about["pair"] else None
-    empty = no_labels(like, table.num_rows)
+    empty = no_labels(like, count)
     rows = Rows(ParquetColumn(path, "id"), ParquetColumn(path, "text"), text_b, empty)
-    return Transfer(rows, table["source"].to_numpy(), ParquetColumn(path, "rule"), about["notes"])
+    return Transfer(rows, source, ParquetColumn(path, "rule"), about["notes"])
 
 
 def found_or_made(

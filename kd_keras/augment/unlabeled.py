@@ -7,23 +7,23 @@ Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from glob import glob
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from kd_keras.augment.overlap import LONGEST, SHORTEST, Overlaps, plain
+from kd_keras.augment.parts import NO_ROW, Crew, Kept, Made, Parts, alone
 from kd_keras.augment.sentences import sentences, sentences_of_words, spaced_sentences
 from kd_keras.augment.settings import UnlabeledSettings
-from kd_keras.augment.transfer import ROW_GROUP, Transfer, found_or_made, write
+from kd_keras.augment.transfer import Transfer, found_or_made, write
 from kd_keras.common import files
 from kd_keras.common.columns import DigestSet, batched, batched_texts
 from kd_keras.common.config import key_of
@@ -39,7 +39,7 @@ from kd_keras.tasks.tables import SKIP_HINT, BadRows, check_column, open_table
 from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
 
-_DOCUMENTS, _LETTERS = 500, 1_000_000  # read at a time
+_DOCUMENTS, _LETTERS = 20_000, 2_000_000  # of a part
 # Training rows that are checked for being whole texts.
 _LOOKED_AT, _SEVERAL = 2_000, 0.1
 _READING = "reading unlabeled text"
@@ -144,10 +144,18 @@ def check_unlabeled(text: UnlabeledText) -> None:
 
 
 def read_unlabeled(
-    text: UnlabeledText, known: Iterable[Rows], held_out: Iterable[Rows], path: Path, key: dict | None = None
+    text: UnlabeledText,
+    known: Iterable[Rows],
+    held_out: Iterable[Rows],
+    path: Path,
+    key: dict,
+    crew: Crew = alone,
 ) -> None:
-    """Writes a transfer set of unlabeled text. Memory grows by 16 bytes for each text, and for each word of dev and
-    test.
+    """Writes a transfer set of unlabeled text. Memory does not grow with the text: it holds 8 bytes for each known
+    text, and 16 bytes for each word of dev and test.
+
+    The parts of the text lie beside ``path`` until it is written, in a folder that ends in ``.parts``. The same call
+    goes on from the parts that a killed one left there.
 
     Args:
       known: rows whose texts are left out, such as train. Texts that differ only in case, punctuation and space count
@@ -156,99 +164,79 @@ def read_unlabeled(
         text of 8 to 12 words, are left out too.
       path: the file that :func:`kd_keras.augment.transfer.load` reads later.
       key: what makes it; the file keeps it.
+      crew: who makes the parts. It changes no byte.
 
     Raises:
       UserError: no text is left, or a row is bad.
     """
     settings, bad = text.settings.for_task(text.task.name), BadRows(text.on_bad_row, SKIP_HINT)
     about, found = documents(text, bad)
-    known, held_out = list(known), list(held_out)
-    texts = _Texts(settings, known, held_out, text.task.is_tagging)
-    # A file without a name, so that even a kill leaves nothing behind.
-    with files.disk_errors(path), _beside(path) as temp:
-        with pq.ParquetWriter(temp, _FOUND, compression="zstd") as writer, progress(None, _READING, "documents") as bar:
-            parts = []
-            for some in batched_texts(found, _DOCUMENTS, _LETTERS):
-                parts.append(pa.table(texts.new(some), schema=_FOUND))
-                bar.update(len(some))
-                if sum(map(len, parts)) >= ROW_GROUP:
-                    writer.write_table(pa.concat_tables(parts))
-                    parts = []
-            writer.write_table(pa.concat_tables([*parts, _FOUND.empty_table()]))
-        ranks, counts = np.concatenate([*texts.ranks, np.zeros(0, np.uint64)]), texts.counts
-        if not len(ranks):
-            raise UserError(
-                f"unlabeled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} have "
-                f"fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} words, "
-                f"{counts['repeats']:,} are repeats, {counts['overlaps']:,} overlap with dev or test"
-            )
-        # The limit keeps the rows with the lowest digests. This is a fair draw, and a smaller draw is part of a larger
-        # one.
-        count = min(len(ranks), settings.max_unlabeled or len(ranks))
-        keep = ranks <= np.partition(ranks, count - 1)[count - 1]
-        notes = [
-            f"unlabeled text: {', '.join(about)}: {counts['texts']:,} "
-            f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter than "
-            f"{settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats of each "
-            f"other or of train, dev or test, {counts['overlaps']:,} with {LONGEST} words in a row of dev or test, or "
-            f"with a whole text of theirs from {SHORTEST} words on; {count:,} of the "
-            f"{len(ranks):,} that are left are used",
-            *bad.notes(),
-        ]
-        write(path, key or {}, notes, False, _kept(temp, keep))
+    held_out = list(held_out)
+    seen = DigestSet()
+    for rows in (*known, *held_out):
+        for some in batched(rows.text, 10_000):
+            seen.add(_digests(some, settings))
+    texts = [list(rows.text) for rows in held_out]
+    opens = partial(_Texts, settings, seen, texts, text.task.is_tagging)
+    parts = Parts(path.with_suffix(".parts"))
+    with files.disk_errors(path):
+        parts.begin(key)
+        with progress(None, _READING, "documents") as bar:
+            count = parts.fill(opens, batched_texts(found, _DOCUMENTS, _LETTERS), crew, bar.update)
+        kept = parts.sift(count, settings.max_unlabeled)
+        with kept.marks:
+            counts = kept.counts
+            if not kept.count:
+                parts.remove()
+                raise UserError(
+                    f"unlabeled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} "
+                    f"have fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} "
+                    f"words, {counts['repeats']:,} are repeats, {counts['left out']:,} overlap with dev or test"
+                )
+            notes = [
+                f"unlabeled text: {', '.join(about)}: {counts['texts']:,} "
+                f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter "
+                f"than {settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats "
+                f"of each other or of train, dev or test, {counts['left out']:,} with {LONGEST} words in a row of dev "
+                f"or test, or with a whole text of theirs from {SHORTEST} words on; {kept.count:,} of the "
+                f"{kept.left:,} that are left are used",
+                *bad.notes(),
+            ]
+            write(path, key, notes, False, _columns(parts, kept))
+        parts.remove()
 
 
-def _beside(path: Path) -> IO[bytes]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryFile(dir=path.parent)
+def _columns(parts: Parts, kept: Kept) -> Iterator[dict]:
+    """The columns of a transfer set."""
+    before = 0
+    for rows, counts in parts.rows(kept):
+        numbers = pc.cast(pc.add(rows["number"], before), pa.string())
+        yield {
+            "id": pc.binary_join_element_wise("unlabeled", numbers, "-"),
+            "text": rows["text"],
+            "text_b": pa.nulls(len(rows), pa.string()),
+            "source": np.full(len(rows), -1, np.int64),
+            "rule": pa.repeat("unlabeled", len(rows)),
+        }
+        before += counts["texts"]
 
 
-def _kept(found: IO[bytes], keep: np.ndarray) -> Iterator[dict]:
-    """The rows in the file ``found`` that ``keep`` marks, as rows of a transfer set."""
-    start, parts = 0, []
-    with pq.ParquetFile(found) as file:
-        for group in range(file.num_row_groups):
-            part = file.read_row_group(group)
-            parts.append(part.filter(pa.array(keep[start : start + len(part)])))
-            start += len(part)
-            if sum(map(len, parts)) >= ROW_GROUP or group + 1 == file.num_row_groups:
-                chosen, parts = pa.concat_tables(parts), []
-                yield {
-                    "id": [f"unlabeled-{n}" for n in chosen["number"].to_pylist()],
-                    "text": chosen["text"],
-                    "text_b": pa.nulls(len(chosen), pa.string()),
-                    "source": np.full(len(chosen), -1, np.int64),
-                    "rule": ["unlabeled"] * len(chosen),
-                }
+def _digests(texts: Sequence[str], settings: UnlabeledSettings) -> np.ndarray:
+    """uint64[texts]: equal for texts that differ only in case, punctuation and space. They depend on the seed."""
+    seed = str(settings.unlabeled_seed).encode()[:64]
+    each = (hashlib.blake2b(normalised(plain(t)), digest_size=8, key=seed).digest() for t in texts)
+    return np.frombuffer(b"".join(each), "<u8")
 
 
 class _Texts:
-    """Tells which texts are new.
+    """Makes a part of documents: their texts, each once, and none that is known."""
 
-    Attributes:
-      counts: "texts" that were seen, and how many were left out by "length", "repeats" and "overlaps".
-      ranks: uint64 arrays with a random number for each new text.
-    """
+    def __init__(self, settings: UnlabeledSettings, known: DigestSet, held_out: Sequence[Sequence[str]], tagging: bool):
+        self.settings, self._known, self._tagging = settings, known, tagging
+        self._overlaps = Overlaps(held_out)
 
-    def __init__(self, settings: UnlabeledSettings, known: Sequence[Rows], held_out: Sequence[Rows], tagging: bool):
-        self.settings, self._tagging = settings, tagging
-        self.counts: Counter[str] = Counter()
-        self.ranks: list[np.ndarray] = []
-        self._seen = DigestSet()
-        for rows in (*known, *held_out):
-            for some in batched(rows.text, 10_000):
-                self._seen.add(self._digests(some))
-        self._overlap = Overlaps(rows.text for rows in held_out)
-
-    def _digests(self, texts: Sequence[str]) -> np.ndarray:
-        """uint64[texts]: equal for texts that differ only in case, punctuation and space. They depend on the seed."""
-        seed = str(self.settings.unlabeled_seed).encode()[:64]
-        each = (hashlib.blake2b(normalised(plain(t)), digest_size=8, key=seed).digest() for t in texts)
-        return np.frombuffer(b"".join(each), "<u8")
-
-    def new(self, documents: Sequence[str]) -> dict[str, list]:
-        """{"number", "text"} of the new texts in ``documents``."""
-        s, counts = self.settings, self.counts
+    def __call__(self, documents: Sequence[str]) -> Made:
+        s, counts = self.settings, Counter(texts=0, length=0, repeats=0)
         numbers, texts = [], []
         for document in documents:
             for text in sentences(document) if s.split_sentences and not self._tagging else (document,):
@@ -258,14 +246,17 @@ class _Texts:
                     texts.append(text)
                 else:
                     counts["length"] += 1
-        digests = self._digests(texts)
-        new = np.flatnonzero(self._seen.add(digests))
-        counts["repeats"] += len(texts) - len(new)
-        overlap = self._overlap([texts[i] for i in new.tolist()])
-        counts["overlaps"] += int(overlap.sum())
-        new = new[~overlap]
-        self.ranks.append(digests[new])
-        return {"number": [numbers[i] for i in new.tolist()], "text": [texts[i] for i in new.tolist()]}
+        digests, first = np.unique(_digests(texts, s), return_index=True)
+        new = ~self._known.has(digests)
+        digests, first = digests[new], first[new]
+        counts["repeats"] += len(texts) - len(first)
+        order = np.sort(first)
+        overlap = self._overlaps([texts[i] for i in order.tolist()])
+        left = order[~overlap]
+        row = np.full(len(texts), NO_ROW)
+        row[left] = np.arange(len(left))
+        rows = {"number": [numbers[i] for i in left.tolist()], "text": [texts[i] for i in left.tolist()]}
+        return Made(pa.table(rows, schema=_FOUND), digests, row[first], counts)
 
 
 def unlabeled(
@@ -274,6 +265,7 @@ def unlabeled(
     held_out: Sequence[Rows],
     path: Path,
     known: Sequence[Path] = (),
+    crew: Crew = alone,
 ) -> Transfer:
     """The result of :func:`read_unlabeled`. It is found again if the same files were read before."""
     task = text.task
@@ -289,7 +281,7 @@ def unlabeled(
         **({"how": how} if (how := key_of(text.how)) else {}),
     }
 
-    def make(key: dict) -> None:
-        read_unlabeled(text, known_rows, held_out, path, key)
+    def read(key: dict) -> None:
+        read_unlabeled(text, known_rows, held_out, path, key, crew)
 
-    return found_or_made(path, key, task.no_labels(0), make, known)
+    return found_or_made(path, key, task.no_labels(0), read, known)

@@ -148,7 +148,8 @@ def no_labels(like: np.ndarray | Ragged, count: int) -> np.ndarray | Ragged:
     """
     if isinstance(like, Ragged):
         return no_tags(count)
-    return np.full((count, *like.shape[1:]), np.nan if like.dtype.kind == "f" else -1, like.dtype)
+    none = np.array(np.nan if like.dtype.kind == "f" else -1, like.dtype)
+    return np.broadcast_to(none, (count, *like.shape[1:]))  # of millions of rows: no memory
 
 
 def no_tags(count: int) -> Ragged:

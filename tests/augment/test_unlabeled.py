@@ -31,7 +31,7 @@ def read(settings, known=(), held_out=(), task=TASK) -> Transfer:
     """What :func:`read_unlabeled` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "unlabeled.parquet"
-        read_unlabeled(UnlabeledText(task, settings), known, held_out, path)
+        read_unlabeled(UnlabeledText(task, settings), known, held_out, path, {})
         assert [p.name for p in Path(folder).iterdir()] == [path.name], "nothing else is left"
         made = load(path, None, np.zeros(0, np.int32))
         return replace(made, rows=made.rows.take(range(len(made))), rule=list(made.rule))

@@ -3,13 +3,13 @@
 python -m kd_keras.transfer --task=NAME --augment=all --output=FILE.jsonl
 python -m kd_keras.transfer --task=NAME --unlabeled=task --output=FILE.jsonl
 
-Its rows are made from the training text by rules, or they are unlabeled text.
+Its rows are made from the training text by rules, or they are unlabeled text. A killed command goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
+import shutil
 from itertools import repeat
 from pathlib import Path
 
@@ -21,19 +21,27 @@ from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
 from kd_keras.common.progress import say
+from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
 
 FLAGS = flags.FLAGS
-for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings):
+for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings, ClusterSettings):
     define_flags(_cls)
 define_own(
-    "output", None, "writes the rows here, .jsonl: id, text (text_b), source, rule; label reads it.", "output", Path
+    "output",
+    None,
+    "writes the rows here, .jsonl: id, text (text_b), source, rule; label reads it. Parts of unlabeled text lie in "
+    "FILE.parts until it is written.",
+    "output",
+    Path,
 )
 
 
 def main(argv: list[str]) -> None:
     cli.no_arguments(argv)
     tasks, settings, more = from_flags(TaskSettings), from_flags(AugmentSettings), from_flags(UnlabeledSettings)
+    cluster = from_flags(ClusterSettings)
+    cluster.check()
     task, settings = resolve(tasks), settings.decided(rows=0, automatic=False)
     if settings.augment == "none" and not more.wanted:
         raise UserError(
@@ -52,6 +60,7 @@ def main(argv: list[str]) -> None:
 
     from kd_keras.augment.transfer import augment
     from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, split_like, unlabeled, unlabeled_files
+    from kd_keras.pipelines.text import text_crew
 
     for path in unlabeled_files(more):
         check_output(FLAGS.output, "--output", {"--unlabeled_files": path})
@@ -59,23 +68,19 @@ def main(argv: list[str]) -> None:
     check_unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how))
     data = load_data(tasks, task)
     more = split_like(more, task, data.train)
-    sets = []
+    work, sets = Path(f"{FLAGS.output}.parts"), []
     if settings.augment != "none":
         sets.append(augment(data.train, settings))
         for note in sets[0].notes:
             say(note)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        files.atomic_path(FLAGS.output) as temp,
-        open(temp, "w", encoding="utf-8", newline="\n") as f,
-    ):
-        if more.wanted:
-            test = load_test(task, tasks.data_dir, tasks.on_bad_row)
-            known = [data.train, *([data.rest] if data.rest else [])]
-            held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
-            path = Path(folder) / "unlabeled.parquet"
-            text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
-            sets.append(unlabeled(text, known, held_out, path))
+    if more.wanted:
+        test = load_test(task, tasks.data_dir, tasks.on_bad_row)
+        known = [data.train, *([data.rest] if data.rest else [])]
+        held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
+        text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
+        path = work / "unlabeled.parquet"
+        sets.append(unlabeled(text, known, held_out, path, crew=text_crew(cluster)))
+    with files.atomic_path(FLAGS.output) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
         for made in sets:
             rows = made.rows
             for row_id, text, text_b, source, rule in zip(
@@ -84,6 +89,7 @@ def main(argv: list[str]) -> None:
                 row = {"id": row_id, "text": text} | ({} if text_b is None else {"text_b": text_b})
                 row |= {"source": data.train.ids[source] if source >= 0 else None, "rule": rule}
                 f.write(json.dumps(row, ensure_ascii=False) + "\n")
+    shutil.rmtree(work, ignore_errors=True)
     print(f"{sum(map(len, sets)):,} new rows beside the {len(data.train):,} of train in {FLAGS.output}")
 
 

@@ -220,9 +220,9 @@ class Parts:
                 ):
                     table = file.read(columns)
             except (pa.ArrowException, OSError) as e:
+                said = files.tail(" ".join(str(e).split()), 90)
                 raise UserError(
-                    f"{self._rows(number)}: damaged ({files.tail(" ".join(str(e).split()), 90)}); delete the folder and run the same "
-                    "command again"
+                    f"{self._rows(number)}: damaged ({said}); delete the folder and run the same command again"
                 ) from None
             mask = np.zeros(len(table), bool)
             mask[row[left]] = True

@@ -182,7 +182,7 @@ class _Crew:
         number = -1 if job is None else job.number
         self.deaths[number] += 1
         if self.deaths[number] > _DEATHS * _AHEAD:
-            what = "before they had opened the teacher" if job is None else f"over shard {number}"
+            what = "before they were ready" if job is None else f"over part {number} of the work"
             raise UserError(
                 f"--cluster={self.settings.cluster}: {self.deaths[number]} workers died {what}, as happens where "
                 "memory runs out; --cluster_workers says how many there are, and the same command goes on"

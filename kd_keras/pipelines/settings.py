@@ -53,13 +53,14 @@ class ClusterSettings(Checked):
     group = "machines"
     cluster: str = setting(
         NONE,
-        "who labels: none (this process), ray (a Ray that is started here for the time of the command, or "
-        "that of RAY_ADDRESS), or ray://HOST:10001 (one that is there). Needs pip install kd_keras[ray].",
+        "who labels and reads unlabeled text: none (this process), ray (a Ray that is started here for the time "
+        "of the command, or that of RAY_ADDRESS), or ray://HOST:10001 (one that is there). Needs pip install "
+        "kd_keras[ray].",
         late=True,
     )
     cluster_workers: int = setting(
         0,
-        "processes that label, each with a teacher of its own; 0: as many as the CPUs make.",
+        "processes that do this; each opens a teacher of its own to label. 0: as many as the CPUs make.",
         low=0,
         high=10_000,
         late=True,

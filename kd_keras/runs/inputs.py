@@ -15,6 +15,7 @@ from kd_keras.common import files
 from kd_keras.common.progress import say
 from kd_keras.common.ragged import Ragged
 from kd_keras.distill.settings import RecipeSettings
+from kd_keras.pipelines.text import text_crew
 from kd_keras.runs.auto import mix
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.given import answered
@@ -102,7 +103,7 @@ def unlabeled_set(run: Run) -> Transfer:
         apart = [job.data.train, *(s.rows for s in rest_set(job).values())]
         held_out = [rows for split, rows in run.splits.items() if split != "train"]
         path = run.layout.augmented("unlabeled")
-        return unlabeled(job.unlabeled_text, apart, held_out, path, known)
+        return unlabeled(job.unlabeled_text, apart, held_out, path, known, text_crew(job.cluster))
 
 
 def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:

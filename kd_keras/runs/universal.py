@@ -22,6 +22,7 @@ from kd_keras.distill.objective import Objective
 from kd_keras.distill.representation import VECTOR, Contrast, Representation, Similarities, TokenStates
 from kd_keras.distill.stages import Stage, TrainingSet, run_stages
 from kd_keras.pipelines.labelling import on_cluster
+from kd_keras.pipelines.text import text_crew
 from kd_keras.runs.finished import SPLIT, apart
 from kd_keras.runs.inputs import first_embeddings, own_vocabulary
 from kd_keras.runs.job import begin
@@ -71,7 +72,8 @@ def pretrain(run: UniversalRun) -> Pretrained:
     say(f"run folder: {layout.root}")
     with run.timings.step("text"):
         known = [s.augmented("unlabeled") for s in run.siblings]
-        text = unlabeled(job.text, [], [run.held_out], layout.augmented("unlabeled"), known)
+        path, crew = layout.augmented("unlabeled"), text_crew(job.cluster)
+        text = unlabeled(job.text, [], [run.held_out], path, known, crew)
     with run.timings.step("vectors"):
         teacher, signals, notes = _taught(run, text.rows)
     with run.timings.step("student inputs"):

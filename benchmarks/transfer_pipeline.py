@@ -1,21 +1,25 @@
 """Measures rows a second and peak memory of each step for unlabeled text. Each step has its own process.
 
     python benchmarks/transfer_pipeline.py --files=a.txt.gz,b.txt.gz [--rows=1000000] [--teacher=DIR] [--kill]
+    python benchmarks/transfer_pipeline.py --made_up=10000000 --steps=1 [--cluster=ray --cluster_workers=2]
 
-Files have one document a line. The rows are read and split. Repeats, and overlaps with the packaged rotten_tomatoes,
-are dropped. The rest is written, joined with signals, tokenized and batched. The teacher labels --label_rows of them;
-the hours for all are extrapolated. The other steps use made-up signals, because their time does not depend on values.
-With --kill each step runs once more, is killed half way and started again. It must then make the same files, byte by
-byte.
+Files have one document a line. All rows are read, split, kept apart from repeats and from the packaged
+rotten_tomatoes, written, joined with signals, tokenized and batched; the teacher labels --label_rows of them, from
+which the hours for all are reckoned. The signals of the other steps are made up: what they cost does not depend on
+their values. With --kill each step is done once more, killed after half of its time and started again, which must
+give the same files, byte by byte. --made_up writes so many lines of made-up words, one in 20 a repeat, and reads them.
+With --cluster the first step works on Ray, and tells the peak memory of its largest worker too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import multiprocessing
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,12 +33,53 @@ from kd_keras.common.machine import memory_mb
 def read(folder: Path, args: argparse.Namespace) -> int:
     from kd_keras.augment.settings import UnlabeledSettings
     from kd_keras.augment.unlabeled import UnlabeledText, unlabeled
+    from kd_keras.pipelines.settings import ClusterSettings
+    from kd_keras.pipelines.text import text_crew
     from kd_keras.tasks import get, load, load_test
 
     task = get("rotten_tomatoes")
     data, test = load(task), load_test(task)
     settings = UnlabeledSettings(unlabeled_files=args.files, max_unlabeled=args.rows)
-    return len(unlabeled(UnlabeledText(task, settings), [data.train], [data.dev, test], folder / "rows.parquet"))
+    cluster = ClusterSettings(cluster=args.cluster, cluster_workers=args.cluster_workers)
+    text, path = UnlabeledText(task, settings), folder / "rows.parquet"
+    with _watched_workers():
+        return len(unlabeled(text, [data.train], [data.dev, test], path, crew=text_crew(cluster)))
+
+
+@contextlib.contextmanager
+def _watched_workers():
+    """Says how much memory the largest worker had."""
+    over, peak = threading.Event(), [0]
+
+    def watch() -> None:
+        while not over.wait(0.3):
+            for place in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError, IndexError):
+                    if (place / "cmdline").read_bytes().startswith(b"ray::TextMaker"):
+                        found = (place / "status").read_text().split("VmHWM:")[1].split()[0]
+                        peak[0] = max(peak[0], int(found) * 1024)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+    if peak[0]:
+        print(f"largest worker: {peak[0] / 1e6:,.0f} MB", flush=True)
+
+
+def _made_up(path: Path, count: int) -> None:
+    draw = np.random.default_rng(1)
+    words = np.array(["".join(map(chr, draw.integers(97, 123, size))) for size in draw.integers(2, 10, 30_000)])
+    with open(path, "w") as file:
+        for start in range(0, count, 10_000):
+            lengths = draw.integers(6, 25, 10_000)
+            every = words[(30_000 * draw.random(lengths.sum()) ** 3).astype(np.int64)]
+            lines = [" ".join(some) for some in np.split(every, np.cumsum(lengths)[:-1])]
+            lines[::20] = lines[1::20]
+            file.write("\n".join(lines[: count - start]) + "\n")
 
 
 def label(folder: Path, args: argparse.Namespace) -> int:
@@ -171,18 +216,27 @@ def _killed(name: str, folder: Path, args: argparse.Namespace, made: set, after:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--files", required=True)
+    parser.add_argument("--files")
+    parser.add_argument("--made_up", type=int)
+    parser.add_argument("--steps", type=int, default=len(STEPS))
+    parser.add_argument("--cluster", default="none")
+    parser.add_argument("--cluster_workers", type=int, default=0)
     parser.add_argument("--rows", type=int, default=None)
     parser.add_argument("--teacher", default="minilm-l6")
     parser.add_argument("--label_rows", type=int, default=20_000)
     parser.add_argument("--kill", action="store_true")
     args = parser.parse_args()
+    if bool(args.files) == bool(args.made_up):
+        parser.error("give --files or --made_up")
     print(f"python {' '.join(sys.argv)}")
     print(f"| step | rows | s | rows/s | peak MB |{' s after a kill |' if args.kill else ''}")
     print(f"| --- | ---: | ---: | ---: | ---: |{' ---: |' if args.kill else ''}", flush=True)
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
-        for name in STEPS:
+        if args.made_up:
+            args.files = f"{temp}/made-up.txt"
+            _made_up(Path(args.files), args.made_up)
+        for name in list(STEPS)[: args.steps]:
             before = _made(folder)
             started = time.perf_counter()
             rows, seconds, peak = _finish(name, *_start(name, folder, args))

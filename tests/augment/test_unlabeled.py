@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kd_keras.augment import parts
+from kd_keras.augment import unlabeled as module
 from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.transfer import Transfer, load
 from kd_keras.augment.unlabeled import (
@@ -106,6 +109,69 @@ def test_a_cap_is_a_fair_draw_that_grows(settings):
     assert [order[t] for t in few] == sorted(order[t] for t in few), "in the order of the files"
     spread = [order[t] for t in more]
     assert min(spread) < 25 and max(spread) > 75, "from all over the file"
+
+
+def by_hand(documents, known, held_out, cap, seed):
+    """Ids and texts of what is left, with nothing but a dict."""
+    first, gone = {}, {words(t) for t in known + held_out}
+    runs = {tuple(w[i : i + 13]) for w in (t.split() for t in held_out) for i in range(len(w) - 12)}
+    every = [t for d in documents for t in sentences(d)]
+    for number, text in enumerate(every, 1):
+        if 3 <= len(text.split()) <= 60 and words(text) not in gone:
+            first.setdefault(words(text), (number, text))
+    left = {
+        w: found for w, found in first.items()
+        if runs.isdisjoint(tuple(found[1].lower().rstrip(".").split()[i : i + 13]) for i in range(len(found[1].split())))
+    }  # fmt: skip
+    digest = {w: hashlib.blake2b(w.encode(), digest_size=8, key=str(seed).encode()).digest() for w in left}
+    drawn = sorted(left, key=lambda w: int.from_bytes(digest[w], "little"))[:cap]
+    return [(f"unlabeled-{n}", t) for w, (n, t) in left.items() if w in set(drawn)]
+
+
+def words(text):
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize("cap", [None, 25])
+def test_parts_keep_what_a_dict_over_all_text_keeps(tmp_path, monkeypatch, size, cap):
+    monkeypatch.setattr(module, "_DOCUMENTS", size)
+    monkeypatch.setattr(parts, "_TOGETHER", 20)
+    draw = np.random.default_rng(4)
+    held_out = [" ".join(f"h{n}" for n in range(20)), "what dev has"]
+    some = [f"A {a} of {b}." for a in range(6) for b in range(9)] + ["a 1 OF 2!", "Too short."]
+    some += ["He said " + held_out[0][:60] + ".", "What dev has.", held_out[0].upper() + "."]
+    documents = [" ".join(draw.choice(some, 4)) for _ in range(60)]
+    (tmp_path / "a.txt").write_text("\n".join(documents) + "\n")
+    settings = UnlabeledSettings(unlabeled_files=f"{tmp_path}/a.txt", max_unlabeled=cap, unlabeled_seed=3)
+    made = read(settings, [rows("a 3 of 3")], [rows(*held_out)])
+    want = by_hand(documents, ["a 3 of 3"], held_out, cap, 3)
+    assert list(zip(made.rows.ids, made.rows.text, strict=True)) == want and len(want) > 20
+
+
+def test_a_killed_reading_goes_on(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_DOCUMENTS", 5)
+    path, text = tmp_path / "run" / "made.parquet", UnlabeledText(TASK, settings)
+    read_unlabeled(text, [], [], path, {"n": 1})
+    want = path.read_bytes()
+    path.unlink()
+    left = iter(range(4))
+
+    def dies(opens, folder, jobs):
+        for n, _ in zip(parts.alone(opens, folder, jobs), left, strict=False):
+            yield n
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_unlabeled(text, [], [], path, {"n": 1}, dies)
+    asked = []
+
+    def watched(opens, folder, jobs):
+        return parts.alone(opens, folder, (asked.append(job.number) or job for job in jobs))
+
+    read_unlabeled(text, [], [], path, {"n": 1}, watched)
+    assert path.read_bytes() == want and asked and min(asked) >= 4
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_columns_packed_files_and_patterns(tmp_path):

@@ -3,12 +3,14 @@
     python benchmarks/transfer_pipeline.py --files=a.txt.gz,b.txt.gz [--rows=1000000] [--teacher=DIR] [--kill]
     python benchmarks/transfer_pipeline.py --made_up=10000000 --steps=1 [--cluster=ray --cluster_workers=2]
 
-Files have one document a line. All rows are read, split, kept apart from repeats and from the packaged
-rotten_tomatoes, written, joined with signals, tokenized and batched; the teacher labels --label_rows of them, from
-which the hours for all are reckoned. The signals of the other steps are made up: what they cost does not depend on
-their values. With --kill each step is done once more, killed after half of its time and started again, which must
-give the same files, byte by byte. --made_up writes so many lines of made-up words, one in 20 a repeat, and reads them.
-With --cluster the first step works on Ray, and tells the peak memory of its largest worker too.
+Files have one document a line. The rows are read and split. Repeats, and overlaps with the packaged rotten_tomatoes,
+are dropped. The rest is written, joined with signals, tokenized and batched. The teacher labels --label_rows of them;
+the hours for all are extrapolated. The other steps use made-up signals, because their time does not depend on values.
+With --kill each step runs once more, is killed half way and started again. It must then make the same files, byte by
+byte.
+
+--made_up writes so many lines of made-up words, one in 20 a repeat, and reads them. --steps runs the first steps only.
+With --cluster the first step works on Ray, and the peak memory of its largest worker is printed too.
 """
 
 from __future__ import annotations

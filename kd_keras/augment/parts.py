@@ -26,7 +26,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 
 # Digests that are looked at together, while there are at most so many ranges.
-_TOGETHER, _MOST_RANGES = 1 << 21, 256
+_TOGETHER, _MOST_RANGES = 1 << 19, 256
 _COUNTS = b"counts"
 # In the place of a row that is left out, and whose later repeats are left out with it.
 NO_ROW = -1

@@ -14,8 +14,10 @@ from kd_keras.common.markdown import markdown_table
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import spread_cell
 from kd_keras.runs import grid_plots, plots, report
+from kd_keras.runs.grid_verdict import Cell, grid_verdict
 from kd_keras.runs.inputs import Inputs, prepare, transfer_sets
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.next_steps import for_report, for_screen
 from kd_keras.runs.plans import distilled, undistilled
 from kd_keras.runs.results import arm_scores, scored_splits, teacher_scores
 from kd_keras.runs.students import Arm
@@ -38,6 +40,9 @@ def run_augmentation_grid(run: Run) -> dict:
     arms = train_arms(run, inputs, plans)
     cells = {p.name: [a for a in arms if a.plan.name == p.name] for p in plans}
     table, scores = _table(job, inputs, cells)
+    verdict, following = grid_verdict(
+        job, [Cell(each, scores[name], _alone(job, name)) for name, each in cells.items()]
+    )
     result = {
         "task": job.task.name,
         "source": job.data.source,
@@ -48,6 +53,8 @@ def run_augmentation_grid(run: Run) -> dict:
         "rows": {s: len(r) for s, r in inputs.splits.items()},
         "made_rows": {name: len(s) for name, s in inputs.transfer.items()},
         "arms": scores,
+        "verdict": verdict,
+        "next": following,
         "notes": [*job.data.notes, *inputs.notes],
         "seconds": run.timings.seconds,
     }
@@ -61,7 +68,15 @@ def run_augmentation_grid(run: Run) -> dict:
         figure = grid_plots.ablation(bars, f"{split} {metric}, %", 100 * result["teacher"][split][metric])
         plots.save(figure, layout.plots / "ablation.png")
     files.write_text(layout.report, as_drawn(_markdown(job, result, table)))
-    return result | {"screen": table}
+    return result | {"screen": "\n\n".join([verdict, for_screen(following), table])}
+
+
+def _alone(job: Job, name: str) -> dict[str, object] | None:
+    """The flags of an arm as a run of its own, which trains on made rows with a teacher alone."""
+    kind, _, rules = name.partition("-")
+    if kind == BASELINE:
+        return None
+    return {"recipe": job.recipe.recipe, "augment": rules, "n_iter": job.augment.n_iter}
 
 
 def _reported(inputs: Inputs, job: Job) -> tuple[str, str]:
@@ -97,6 +112,12 @@ def _markdown(job: Job, result: dict, table: str) -> str:
     metric, recipe = job.task.metric, job.recipe.recipe
     learn = "learn the teacher's logits" if recipe == "soft" else f"follow the recipe {recipe}"
     return f"""# {job.task.name}: what distillation and augmentation give, each by itself
+
+{result["verdict"]}
+
+{for_report(result["next"])}
+
+## Scores
 
 {table}
 

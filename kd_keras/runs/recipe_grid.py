@@ -18,8 +18,10 @@ from kd_keras.common.progress import say
 from kd_keras.distill.settings import BASELINE
 from kd_keras.metrics import spread_cell
 from kd_keras.runs import grid_plots, plots, report
+from kd_keras.runs.grid_verdict import Cell, grid_verdict
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.next_steps import for_report, for_screen
 from kd_keras.runs.plans import Drawn, distilled, training_set, undistilled
 from kd_keras.runs.results import arm_scores, scored_splits, teacher_scores
 from kd_keras.runs.train import train_arms
@@ -57,6 +59,7 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
     cells = {key: [a for a in arms if a.plan is p] for key, p in plans.items()}
     scored = scored_splits(inputs)
     scores = {key: arm_scores(job, scored, each) for key, each in cells.items()}
+    verdict, following = grid_verdict(job, [Cell(each, scores[key], _alone(key, whole)) for key, each in cells.items()])
     result = {
         "task": job.task.name,
         "source": job.data.source,
@@ -68,6 +71,8 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
         "transfer_sizes": sizes,
         "arms": {f"{name}-{size}": s for (name, size), s in scores.items()},
         "recipes": {name: [str(step) for step in plans[name, sizes[0]].recipe()] for name in recipes},
+        "verdict": verdict,
+        "next": following,
         "notes": [*job.data.notes, *inputs.notes, *notes],
         "seconds": run.timings.seconds,
     }
@@ -84,7 +89,13 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
         figure = grid_plots.transfer_curves(curves, base, teacher, f"{split} {metric}, %")
         plots.save(figure, layout.plots / "ablation.png")
     files.write_text(layout.report, as_drawn(_markdown(job, result, tables)))
-    return result | {"screen": tables}
+    return result | {"screen": "\n\n".join([verdict, for_screen(following), tables])}
+
+
+def _alone(key: tuple[str, int], whole: int) -> dict[str, object] | None:
+    """The flags of an arm as a run of its own; there are none for a part of the transfer rows."""
+    recipe, size = key
+    return {"recipe": recipe} if recipe != BASELINE and size == whole else None
 
 
 def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: str) -> str:
@@ -113,6 +124,12 @@ def _markdown(job: Job, result: dict, tables: str) -> str:
         f"- {_TITLE[name]}\n" + "\n".join(f"  1. {s}" for s in each) for name, each in result["recipes"].items()
     )
     return f"""# {job.task.name}: recipes of distillation × rows of transfer text
+
+{result["verdict"]}
+
+{for_report(result["next"])}
+
+## Scores
 
 {tables}
 

@@ -48,7 +48,8 @@ def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tup
         seeds = [metrics[kind]["spread"]["dev"][metric] for kind in ("student", "baseline")]
         clearly = ", but by less than seeds differ" if score - without < max(seeds) else ""
         return f"Distillation helped{clearly}: {found}", []
-    cause, tries = _cause(job, inputs, arms, metrics, without, _noise(job, arms))
+    error = dev_error(job, next(a for a in arms if a.kind == DISTILLED))
+    cause, tries = _cause(job, inputs, arms, metrics, without, error)
     steps = [
         (what, _again(job, flags))
         for what, flags in zip(("this is most likely to help", "or this"), tries, strict=True)
@@ -79,14 +80,13 @@ def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
     return out
 
 
-def _noise(job: Job, arms: Sequence[Arm]) -> float:
-    """Standard error of the distilled student's dev score. 0 for regressions and taggings."""
+def dev_error(job: Job, arm: Arm) -> float:
+    """Standard error of a student's dev score. 0 for regressions and taggings."""
     if job.task.is_tagging or not job.task.labels:
         return 0.0
     label = job.data.dev.label
     gold = is_gold(label)
-    logits = next(a.logits["dev"] for a in arms if a.kind == DISTILLED)
-    return standard_error(job.task.metric, label[gold], logits[gold])
+    return standard_error(job.task.metric, label[gold], arm.logits["dev"][gold])
 
 
 def _cause(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -152,6 +153,23 @@ def test_the_grid_has_every_arm_at_the_same_cost(files, runs):
             each = [100 * e["accuracy"] for e in grid["arms"][f"{kind}-{rules}"]["per_seed"]["dev"]]
             assert cell == f"{np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}"
     assert (files / "grid" / "plots" / "ablation.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_grid_begins_with_its_best_arm_and_what_to_do_next(files, runs, run_verb):
+    for name in ("grid", "recipes", "sizes"):
+        grid = json.loads((files / name / "ablation.json").read_text())
+        report, screen = (files / name / "report.md").read_text(), runs[name]["out"]
+        best = 100 * max(arm["dev"]["accuracy"] for arm in grid["arms"].values())
+        assert grid["verdict"].startswith("The best arm on dev is ") and f"accuracy {best:.2f}. It " in grid["verdict"]
+        assert screen.strip().startswith(grid["verdict"]) and screen.index("next:") < screen.index("| ")
+        assert report.index(grid["verdict"]) < report.index("## Next") < report.index("## Scores") < report.index("| ")
+        for _, command in grid["next"]:
+            assert command in report and command in screen
+        verb, *flags = shlex.split(grid["next"][0][1])[2:]
+        assert verb == "kd_keras.export" and (files / name / "arms" / flags[1].partition("=")[2]).is_dir()
+    *_, (_, command) = json.loads((files / "recipes" / "ablation.json").read_text())["next"]
+    (again,) = run_verb("train", [*shlex.split(command)[3:], "--print_recipe"])
+    assert again["code"] == 0, "the flags fit together"
 
 
 def test_the_grid_of_recipes_has_every_recipe_at_every_size(files, runs):

@@ -11,7 +11,7 @@ import pytest
 
 from kd_keras.common import screen
 from kd_keras.runs import next_steps
-from kd_keras.runs.verdict import _cause, _noise, kept, verdict
+from kd_keras.runs.verdict import _cause, dev_error, kept, verdict
 
 JOB = SimpleNamespace(
     task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False, labels=()),
@@ -58,7 +58,7 @@ def test_less_than_dev_can_tell_is_no_difference():
     job = SimpleNamespace(**{**vars(JOB), "task": task, "data": SimpleNamespace(dev=rows)})
     one = SimpleNamespace(**{**vars(arm()), "logits": {"dev": logits}})
     right = float((logits.argmax(-1) == label).mean())
-    assert _noise(job, [one]) == pytest.approx((right * (1 - right) / 100) ** 0.5, rel=0.1)
+    assert dev_error(job, one) == pytest.approx((right * (1 - right) / 100) ** 0.5, rel=0.1)
     metrics = {"teacher": {"dev": {"accuracy": 0.99}}, "student": {"dev": {"accuracy": 0.9}}}
     inputs = SimpleNamespace(transfer={"unlabeled": range(50_000)})
     assert _cause(JOB, inputs, [one], metrics, 0.92, 0.03)[0].startswith("dev, of 114 rows, does not tell")

@@ -17,6 +17,7 @@ them. The folder may be copied: python -m kd_keras.predict --model=FILE.tflite
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from kd_keras.common.devices import hide_gpus
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import require_file
 from kd_keras.common.progress import say
+from kd_keras.common.screen import show
 from kd_keras.deploy.settings import ExportSettings
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def main(argv: list[str]) -> None:
 
     done = export(run, settings, texts)
     if done.files:
-        print(table(done.files, run.task.metric), flush=True)
+        show(table(done.files, run.task.metric), sys.stdout)
         say(_for_an_app(done.files, run))
     if done.failures:
         raise UserError("; ".join(done.failures))

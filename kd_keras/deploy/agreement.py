@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.markdown import markdown_table
 from kd_keras.common.ragged import Ragged
 from kd_keras.formats.format import Format
 from kd_keras.metrics import score
@@ -176,31 +178,19 @@ def _share(value: float) -> str:
 
 
 def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:
-    """File, bytes and verification as text in columns."""
-    if any(v.cosine is not None for _, v in results.values()):
-        return _vector_table(results)
-    lines = [("file", "bytes", "max score diff", "max logit diff", "same label", f"{metric} (Keras)", "cut")]
-    for name, (size, v) in results.items():
-        logit = "-" if v.max_logit_difference is None else f"{v.max_logit_difference:.2g}"
-        value = "-" if v.metrics is None else f"{v.metrics[metric]:.4f} ({v.keras_metrics[metric]:.4f})"
-        lines.append(
-            (name, f"{size:,}", f"{v.max_score_difference:.2g}", logit, f"{v.agreement:.2%}", value, str(v.cut))
-        )
-    return _in_columns(lines)
-
-
-def _vector_table(results: Mapping[str, tuple[int, Verification]]) -> str:
-    lines = [("file", "bytes", "max difference", "mean cosine", f"cosine ≥ {SAME_VECTOR}", "cut")]
-    for name, (size, v) in results.items():
-        lines.append(
-            (name, f"{size:,}", f"{v.max_score_difference:.2g}", f"{v.cosine:.5f}", f"{v.agreement:.2%}", str(v.cut))
-        )
-    return _in_columns(lines)
-
-
-def _in_columns(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[i]) for row in lines) for i in range(len(lines[0]))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in lines)
+    """File, bytes and verification as a Markdown table; Keras itself is the first row, if there are gold labels."""
+    files = {Path(name).name: (f"{size:,}", f"{v.max_score_difference:.2g}", v) for name, (size, v) in results.items()}
+    first = next(iter(results.values()))[1]
+    if first.cosine is not None:
+        head = ["file", "bytes", "max diff", "mean cosine", f"≥ {SAME_VECTOR}", "cut"]
+        rows = [[n, b, d, f"{v.cosine:.5f}", f"{v.agreement:.2%}", f"{v.cut:,}"] for n, (b, d, v) in files.items()]
+        return markdown_table(head, rows)
+    head = ["file", "bytes", "max diff", "same label", metric, "cut"]
+    lines = [["Keras", "", "", "", f"{first.keras_metrics[metric]:.4f}", ""]] if first.keras_metrics else []
+    for name, (size, difference, v) in files.items():
+        value = f"{v.metrics[metric]:.4f}" if v.metrics else "-"
+        lines.append([name, size, difference, f"{v.agreement:.2%}", value, f"{v.cut:,}"])
+    return markdown_table(head, lines)
 
 
 def _odds(scores: np.ndarray) -> np.ndarray:

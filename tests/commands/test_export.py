@@ -57,11 +57,11 @@ def test_the_files_and_their_table(answers, run, trained_run):
     assert done["code"] == 0, done["err"]
     lines = done["out"].splitlines()
     names = ["saved_model", "tflite/dynamic.tflite", "tflite/int8.tflite", "tflite/loop_float32.tflite"]
-    assert [line.split()[0] for line in lines] == ["file", *names]
+    assert [line.split()[1] for line in lines[2:]] == ["Keras", *(name.split("/")[-1] for name in names)]
     metrics = json.loads((run / "metrics.json").read_text())
     chosen = metrics["seeds"].index(metrics["chosen_seed"])
-    accuracy = f"({metrics['student']['per_seed']['dev'][chosen]['accuracy']:.4f})"
-    assert all(accuracy in line for line in lines[1:]), "Keras' own number on dev"
+    accuracy = f"{metrics['student']['per_seed']['dev'][chosen]['accuracy']:.4f}"
+    assert lines[2].split("|")[5].strip() == accuracy, "Keras' own number on dev"
     about = json.loads((run / "tflite" / "metadata.json").read_text())
     assert set(about["models"]) == {n.split("/")[1] for n in names[1:]}
     assert (run / "saved_model" / "saved_model.pb").is_file()
@@ -84,9 +84,12 @@ def test_another_student_of_the_run(answers, run, run_verb, tmp_path):
     assert other["code"] == own["code"] == 0, other["err"] + own["err"]
     arm = copy / "arms" / "baseline-seed2"
     assert f"baseline-seed2: its files go to {arm}\n" in other["err"]
-    assert [line.split()[0] for line in other["out"].splitlines()[1:]] == [
-        "arms/baseline-seed2/saved_model", "arms/baseline-seed2/tflite/loop_float32.tflite"
-    ]  # fmt: skip
+    assert [line.split()[1] for line in other["out"].splitlines()[2:]] == [
+        "Keras",
+        "saved_model",
+        "loop_float32.tflite",
+    ]
+    assert (arm / "saved_model").is_dir() and (arm / "tflite" / "loop_float32.tflite").is_file()
     assert f"{kept} (the student that the run kept): its files go to {copy}\n" in own["err"]
     for path, content in mine.items():
         if path.name != "README.md" and path.suffix != ".json" and path.name != "loop_float32.tflite":

@@ -72,11 +72,34 @@ def test_cutting():
     assert lost == 2 and cut_ids({"a": TokenIds.of([[1, 2, 3]])}, None)[1] == 0
 
 
-def test_the_table_has_a_line_a_file():
-    want = np.array([[0.9, 0.1]] * 3)
-    found = compare(TASK, rows([0, 0, 1]), want, want, want)
-    lines = table({"tflite/a.tflite": (12345, found), "b": (1, found)}, "accuracy").splitlines()
-    assert len(lines) == 3 and "12,345" in lines[1] and "100.00%" in lines[1] and "0.6667 (0.6667)" in lines[1]
+def cells(text: str) -> list[list[str]]:
+    return [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()]
+
+
+def test_the_table_has_a_line_a_file_below_keras():
+    whole = np.array([[0.9, 0.1]] * 3)
+    cut = np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1]])
+    found = compare(TASK, rows([0, 0, 1]), cut, cut, whole, cut=1234)
+    table_of = table({"arms/x/tflite/a.tflite": (12345, found), "saved_model": (1, found)}, "accuracy")
+    head, _, *lines = cells(table_of)
+    assert head == ["file", "bytes", "max diff", "same label", "accuracy", "cut"]
+    assert lines == [
+        ["Keras", "", "", "", "0.6667", ""],
+        ["a.tflite", "12,345", "0", "100.00%", "0.3333", "1,234"],
+        ["saved_model", "1", "0", "100.00%", "0.3333", "1,234"],
+    ]
+    without = compare(TASK, rows([-1] * 3), cut, cut, whole)
+    assert [line[4] for line in cells(table({"a": (1, without)}, "accuracy"))[2:]] == ["-"]
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_the_table_fits_80_columns(vectors):
+    scores = np.random.default_rng(0).random((40, 2))
+    found = compare(TASK, rows([0, 1] * 20), scores, scores + 1.23e-5, scores, cut=1234)
+    f1 = {"entity_f1": 0.8123}
+    found = replace(found, metrics=f1, keras_metrics=f1, cosine=0.99999 if vectors else None)
+    sizes = {f"tflite/{fmt.file}": (22_345_678, found) for fmt in EXPORTS.values() if fmt.is_tflite}
+    assert max(map(len, table(sizes, "entity_f1").splitlines())) <= 80
 
 
 def test_the_built_in_texts():

@@ -46,8 +46,7 @@ def main(argv: list[str]) -> None:
     if not FLAGS.similarity:
         cli.required(data_file="labeled rows to score it on")
     cli.require_stream("stdout", "send it to a file")
-    how = from_flags(FileSettings)
-    where, task, runners = _opened()
+    where, task, runners, how = _opened(from_flags(FileSettings))
     if task.is_text or FLAGS.similarity:
         return _similarity(where, task, runners, how)
     rows = read_labelled(FLAGS.data_file, task, FLAGS.on_bad_row, files=how)
@@ -69,8 +68,8 @@ def main(argv: list[str]) -> None:
         print(json.dumps(about | score(task.metrics, rows.label, as_logits(task, got))), flush=True)
 
 
-def _opened() -> tuple[str, Task, Callable[[], Any]]:
-    """The name of the model, its task, and its runners, which import TensorFlow only if they need it."""
+def _opened(how: FileSettings) -> tuple[str, Task, Callable[[], Any], FileSettings]:
+    """The model's name, its task, its runners, and how to read the file. Runners import TensorFlow only if needed."""
     from kd_keras.deploy.runner import Runner, require_export
     from kd_keras.runs.finished import FinishedRun
 
@@ -80,7 +79,7 @@ def _opened() -> tuple[str, Task, Callable[[], Any]]:
             raise UserError(f"--formats={FLAGS.formats}: --model names one file; leave one of the two out")
         device.take(f"--model={FLAGS.model}")
         runner = Runner.load_file(FLAGS.model)
-        return FLAGS.model, runner.task, lambda: iter([runner])
+        return FLAGS.model, runner.task, lambda: iter([runner]), how
     formats = parse_formats(FLAGS.formats, FORMATS)
     asked, without = f"--formats={FLAGS.formats}", all(fmt.is_tflite for fmt in formats)
     if not without:
@@ -95,7 +94,7 @@ def _opened() -> tuple[str, Task, Callable[[], Any]]:
             cli.import_tensorflow()
         return (Runner.load(run, fmt.name) for fmt in formats)
 
-    return FLAGS.model_dir, run.task, runners
+    return FLAGS.model_dir, run.task, runners, run.files_like(FLAGS.data_file or FLAGS.similarity, how)
 
 
 def _similarity(where: str, task: Task, runners: Callable[[], Any], how: FileSettings) -> None:

@@ -84,6 +84,8 @@ def main(argv: list[str]) -> None:
     if FLAGS.top_k is not None and (task.is_regression or task.is_tagging):
         where, gives = FLAGS.model or FLAGS.model_dir, "entities" if task.is_tagging else "one number"
         raise UserError(f"--top_k={FLAGS.top_k}: {where} gives {gives}, no labels (task {task.name}); leave it out")
+    if FLAGS.input and isinstance(opened, FinishedRun):
+        how = opened.files_like(FLAGS.input, how)
     plain = FLAGS.output == "-" and not cli.writes_utf8()
     if task.is_tagging:
         from kd_keras.deploy import tagging

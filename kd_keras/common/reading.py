@@ -141,6 +141,25 @@ def _first_bytes(path: PathLike, count: int) -> bytes:
     return head
 
 
+def says_encoding(path: PathLike) -> bool:
+    """Whether a file's bytes tell its encoding: a byte-order mark, or characters beyond ASCII that are UTF-8.
+
+    False if the file cannot be read.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with open_bytes(path) as f:
+            if encoding_of(f.read(4))[1]:
+                return True
+        with open_bytes(path) as f:
+            while data := f.read(1 << 20):
+                if not decoder.decode(data).isascii():
+                    return True
+    except (UnicodeDecodeError, UserError, *_FAILURES):
+        pass
+    return False
+
+
 def utf8_lines(path: PathLike) -> Iterator[str]:
     """Lines of a UTF-8 file with their line ends, only ``\\n`` and ``\\r\\n`` counting as such.
 

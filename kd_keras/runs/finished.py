@@ -20,6 +20,8 @@ from kd_keras.common.config import from_flagfile
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.places import local
+from kd_keras.common.progress import say
+from kd_keras.common.reading import STDIN, says_encoding
 from kd_keras.common.seeds import rng
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load_data, read_labelled
@@ -126,6 +128,18 @@ class FinishedRun:
         """flags.txt. Empty if it is missing."""
         return self.layout.flags.read_text(encoding="utf-8") if self.layout.flags.is_file() else ""
 
+    def files_like(self, path: str, how: FileSettings) -> FileSettings:
+        """How to read the file ``path``: as ``how`` says, and in the run's own --encoding if ``how`` names none.
+
+        A file whose bytes tell that they are UTF-8, or UTF-16, stays so. A line says what was taken from the run.
+        """
+        own = from_flagfile(FileSettings, self.flags).encoding
+        file = STDIN if path == "-" else path
+        if how.encoding != "auto" or own == "auto" or says_encoding(file):
+            return how
+        say(f"{file}: read as {own}, as the run's own files were; --encoding=NAME names another encoding")
+        return dataclasses.replace(how, encoding=own)
+
     def data(self, data_dir: str | None = None, advice: str = _ADVICE) -> TaskData:
         """The rows that the run was trained on, found by its own flags.
 
@@ -173,6 +187,7 @@ class FinishedRun:
                 raise UserError(f"--data_file={data_file}: a universal student is measured on its run's own text")
             return "the run's dev text", self._dev_text()
         if data_file:
+            how = self.files_like(data_file, how)
             source, rows = Path(data_file).name, read_labelled(data_file, self.task, files=how)
         else:
             source, rows = "dev split", self.data(data_dir, f"{_ADVICE}, {_FILE}").dev

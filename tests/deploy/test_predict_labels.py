@@ -20,7 +20,8 @@ REFUSED = ("--top_k=-1", "--top_k=2", "--top_k=0")
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory, make_model, make_run, vocab, run_verb):
-    """(what Runner says: number of labels → float[texts, labels], flag and number of labels → what predict wrote)."""
+    """(what Runner says: number of labels → float[texts, labels], flag and number of labels → what predict wrote,
+    the run of a regression)."""
     folders, scores = {}, {}
     for labels in (10, 11):
         layout = RunLayout(tmp_path_factory.mktemp(f"labels-{labels}"))
@@ -39,7 +40,10 @@ def answers(tmp_path_factory, make_model, make_run, vocab, run_verb):
         for flag in ("", "--top_k=0", "--top_k=1", "--top_k=3", "--top_k=50"):
             asked[flag, labels] = [f"--model_dir={folder}", *([flag] if flag else []), *TEXTS]
     asked["regression"] = [f"--model_dir={number}", *TEXTS]
-    return scores, dict(zip(asked, run_verb("predict", *asked.values()), strict=True))
+    RunLayout(number).flags.write_text("--encoding=cp1252\n")
+    (number / "text.csv").write_bytes("text,label\nnaïve film,1.5\n".encode("cp1252"))
+    asked["encoded"] = [f"--model_dir={number}", f"--input={number / 'text.csv'}"]
+    return scores, dict(zip(asked, run_verb("predict", *asked.values()), strict=True)), number
 
 
 @pytest.mark.parametrize("labels", [10, 11])
@@ -69,3 +73,13 @@ def test_what_cannot_be_is_refused_before_tensorflow(answers):
         assert line.startswith(f"error: {flag}: ") and said.get(flag, "gives one number, no labels (task toy)") in line
     lines = [json.loads(line) for line in answers[1]["regression"]["out"].splitlines()]
     assert [set(line) for line in lines] == [{"text", "score"}] * 3
+
+
+def test_a_file_in_the_encoding_of_the_run_needs_no_flag(answers, run_verb):
+    answer = answers[1]["encoded"]
+    assert answer["code"] == 0 and json.loads(answer["out"])["text"] == "naïve film"
+    assert "text.csv: read as cp1252, as the run's own files were" in answer["err"]
+    model, flag = answers[2], f"--data_file={answers[2] / 'text.csv'}"
+    own, other = run_verb("evaluate", [f"--model_dir={model}", flag], [f"--model_dir={model}", flag, "--encoding=utf-8"])
+    assert own["code"] == 0 and json.loads(own["out"])["rows"] == 1 and "read as cp1252" in own["err"]
+    assert other["code"] == 2 and "read as" not in other["err"]

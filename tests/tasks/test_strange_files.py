@@ -447,6 +447,38 @@ def test_a_run_keeps_what_its_pipes_gave(pipe, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "given", "taken"),
+    [
+        ("naïve".encode("cp1252"), "auto", "cp1252"),
+        (b"plain", "auto", "cp1252"),
+        ("naïve".encode(), "auto", "auto"),
+        (b"plain " * 300_000 + "naïve".encode(), "auto", "auto"),
+        ("naïve".encode("utf-16"), "auto", "auto"),
+        (gzip.compress("naïve".encode()), "auto", "auto"),
+        (gzip.compress("naïve".encode("cp1252")), "auto", "cp1252"),
+        ("naïve".encode("latin-1"), "latin-1", "latin-1"),
+    ],
+)
+def test_a_file_is_read_in_the_encoding_of_its_run(tmp_path, capsys, content, given, taken):
+    run = FinishedRun(RunLayout(tmp_path), tasks.Task("toy", "single", ("neg", "pos")))
+    run.layout.flags.write_text("--encoding=cp1252\n--seeds=2\n")
+    (tmp_path / "new.csv").write_bytes(content)
+    how = FileSettings(encoding=given, delimiter="tab")
+    found = run.files_like(str(tmp_path / "new.csv"), how)
+    assert (found.encoding, found.delimiter) == (taken, "tab")
+    said = capsys.readouterr().err
+    assert ("new.csv: read as cp1252, as the run's own files were" in said) == (taken == "cp1252")
+    assert run.files_like(str(tmp_path / "nowhere.csv"), how).encoding in ("cp1252", given), "its reader says so"
+    run.layout.flags.unlink()
+    assert (
+        FinishedRun(RunLayout(tmp_path), tasks.Task("toy", "single", ("neg", "pos"))).files_like(
+            str(tmp_path / "new.csv"), how
+        )
+        is how
+    )
+
+
+@pytest.mark.parametrize(
     "content, columns, text",
     [
         ("one, two\nthree\n", {}, ["one, two", "three"]),

@@ -8,7 +8,7 @@ const is = { digit: /^\p{Nd}/u, letter: /^[\p{L}\p{Nl}\p{No}]/u, alpha: /^\p{L}/
 
 // What a character does: "mark" joins what it follows, "word" joins words, "alone" and "point" join nothing.
 function kindOf(c) {
-  if (/[\s\x1c-\x1f\x85\u200b\ufeff]/u.test(c)) return "space";
+  if (/[\s\x1c-\x1f\x85\u200b\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(c)) return "space";
   if (/[\p{M}\p{Cf}\u{1f3fb}-\u{1f3ff}]/u.test(c)) return "mark";
   if (/[\p{L}\p{N}_]/u.test(c)) return ALONE.test(c) ? "alone" : "word";
   return "point";

@@ -25,6 +25,7 @@ ODD = (
     "It's O'Neill's l'Europe dell\u2019arte qu'il don't 'tis rock'n'roll",
     "U.S. J. Smith e.g. 3.14 12:30 1,000 AT&T Jean-Luc U.S.A",
     "👩🏽\u200d🚀 🇳🇴🇸🇪🇩 \u0301a 한국어 ＡＢＣ、ﾊﾝｶｸ ｡ กำลัง ខ្មែរ \U00020001",
+    "a\u200e b\u200fc \u2067שלום\u2069. \u202aAnn\u202c\u061c",
     "İstanbul ΔΟΣ Straße naïve\ufffd\ue000 [MASK] [mask] [UNK] a\x00b",
     f"{'x' * 100} {'x' * 101}",
 )

@@ -24,6 +24,8 @@ _ALONE = (
 )
 # Their punctuation.
 _WIDE = ((0x3000, 0x303F), (0xFF00, 0xFF65))
+# In no word, as white space: of no width, of byte order, and marks that say in which direction text is written.
+_UNSEEN = frozenset("\u200b\ufeff\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _JOINER, _APOSTROPHES = "\u200d", "'\u2019"
 _ELIDED = re.compile(r"(?:[cdjlmnst]|qu|un|(?:d|n|s|qu|a|co)?e?a?ll|quest)", re.IGNORECASE)
 _ENCLITIC = re.compile(rf"[{_APOSTROPHES}](?:s|t|d|m|ll|re|ve)(?!\w)", re.IGNORECASE)
@@ -35,7 +37,7 @@ def _kind(c: str) -> str:
     """The role of a character: "mark" joins the character before it, "word" joins other "word"s, "alone" and "point"
     join nothing."""
     code = ord(c)
-    if c.isspace() or c in "\u200b\ufeff":
+    if c.isspace() or c in _UNSEEN:
         return "space"
     category = unicodedata.category(c)
     if category[0] == "M" or category == "Cf" or 0x1F3FB <= code <= 0x1F3FF:
@@ -46,7 +48,7 @@ def _kind(c: str) -> str:
 
 
 def is_space(c: str) -> bool:
-    """Whether a character belongs to no word: white space, a zero-width space, or a byte-order mark."""
+    """Whether a character belongs to no word: white space, zero width, a mark of byte order or direction."""
     return _kind(c) == "space"
 
 
@@ -62,9 +64,10 @@ def stands_close(word: str) -> bool:
 def split_words(text: str) -> list[tuple[int, int]]:
     """The words of ``text``, first to last, as (start, end): ``text[start:end]`` is the word.
 
-    White space separates words; each other character is in exactly one word. A punctuation character is a word, except
-    inside numbers (3.14), names (Jean-Luc, AT&T) and initials (U.S., J. Smith). 's is a word, and so is l' before
-    another word. Chinese, Japanese, Thai, Lao and Khmer are split by character. Marks and emoji stay whole.
+    White space and marks of direction (U+200E, U+200F, …) separate words. Each other character is in exactly one word.
+    A punctuation character is a word, except inside numbers (3.14), names (Jean-Luc, AT&T) and initials (U.S., J.
+    Smith). 's is a word, and so is l' before another word. Chinese, Japanese, Thai, Lao and Khmer are split by
+    character. Marks and emoji stay whole.
 
     >>> [text[a:b] for text in ["It's 3.14, l'Europe 東京"] for a, b in split_words(text)]
     ['It', "'s", '3.14', ',', "l'", 'Europe', '東', '京']

@@ -69,6 +69,12 @@ def test_spans_are_of_the_text_as_it_is_written(tmp_path):
     assert seen(none) == [(WORDS, ["O"] * 8)]
 
 
+@pytest.mark.parametrize("span", [[1, 5, "LOC"], [0, 6, "LOC"], [0, 7, "LOC"]])
+def test_marks_of_direction_are_in_no_word(tmp_path, span):
+    record = {"text": "\u200fRome\u200e left", "label": [span]}
+    assert seen(read(tmp_path / "a.jsonl", record).rows) == [(["Rome", "left"], ["B-LOC", "O"])]
+
+
 def test_keys_of_ones_own(tmp_path):
     record = {"text": "no", "w": WORDS, "t": TAGS}
     rows = read(tmp_path / "a.jsonl", record, columns=Columns(("w",), None, "t")).rows

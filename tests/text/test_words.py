@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kd_keras.text.words import split_words
+from kd_keras.text.words import is_space, split_words
 
 
 def words(text):
@@ -34,7 +34,8 @@ def words(text):
         ("हिन्दी में", ["हिन्दी", "में"]),
         ("นี่", ["นี่"]),
         ("e\u0301te\u0301", ["e\u0301te\u0301"]),
-        ("\u200fabc \u200e", ["\u200fabc", "\u200e"]),
+        ("\u200fabc\u200e \u200e", ["abc"]),
+        ("\u2067שלום\u2069, ל\u200eRome\u200e.", ["שלום", ",", "ל", "Rome", "."]),
         ("👩\u200d💻👍🏽🇫🇷🇩🇪 1\ufe0f\u20e3", ["👩\u200d💻", "👍🏽", "🇫🇷", "🇩🇪", "1\ufe0f\u20e3"]),
     ],
 )
@@ -65,5 +66,5 @@ def test_every_character_is_in_one_word_or_is_white_space(text):
     spans = split_words(text)
     covered = [n for a, b in spans for n in range(a, b)]
     assert covered == sorted(set(covered)) and all(a < b for a, b in spans)
-    space = [n for n, c in enumerate(text) if c.isspace() or c in "\u200b\ufeff"]
+    space = [n for n, c in enumerate(text) if is_space(c)]
     assert sorted([*covered, *space]) == list(range(len(text)))

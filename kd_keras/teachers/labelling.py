@@ -129,7 +129,11 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
         (teacher.crew or _make_here)(teacher, store, missing, settings, bar.update)
     store.finish(len(shards))
     twice = len(rows) - len(first)
-    say(f"signals ({split}): {len(rows):,} rows{f', {twice:,} of them repeats of another' if twice else ''}")
+    have = "row has" if twice == 1 else "rows have"
+    same = (
+        f"; {twice:,} {have} the very text of an earlier row of {split}, which the teacher read once" if twice else ""
+    )
+    say(f"signals ({split}): {len(rows):,} rows{same}")
 
 
 @dataclass(frozen=True)

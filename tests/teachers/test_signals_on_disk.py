@@ -129,12 +129,15 @@ def test_no_rows_have_no_signals(teacher, rows, tmp_path):
     assert len(got.logits) == len(got.hidden) == 0
 
 
-def test_each_distinct_text_is_labelled_once(teacher, rows, tmp_path, calls):
+def test_each_distinct_text_is_labelled_once(teacher, rows, tmp_path, calls, capsys):
     got = run(teacher, rows, tmp_path / "s")
     assert sum(calls) == len(set(rows.text)) < len(rows)
     same = [i for i, t in enumerate(rows.text) if t == rows.text[0]]
     assert len(same) >= 3 and (got.logits[same] == got.logits[0]).all()
     assert max(calls) * 4 <= 48
+    twice = len(rows) - len(set(rows.text))
+    said = f"; {twice} rows have the very text of an earlier row of train, which the teacher read once\n"
+    assert f"signals (train): {len(rows)} rows{said}" in capsys.readouterr().err
     before = len(calls)
     again = run(teacher, rows, tmp_path / "s")
     assert len(calls) == before and (again.logits == got.logits).all()

@@ -15,7 +15,7 @@ from kd_keras import metrics
 from kd_keras.common import files, seeds
 from kd_keras.common.figures import Figure
 from kd_keras.distill.settings import BASELINE
-from kd_keras.runs.drawn_names import INCHES, shortened
+from kd_keras.runs.drawn_names import INCHES, look, shortened
 
 # Color-blind people can tell these apart, by hue or by brightness.
 BLUE, ORANGE, GREY, GREEN, PURPLE = "#1f6fb4", "#e07b26", "#777777", "#009e73", "#a23b72"
@@ -114,12 +114,14 @@ def score_scatter(gold: np.ndarray, predicted: np.ndarray, title: str) -> Figure
     return figure
 
 
-def logit_scatter(teacher: np.ndarray, student: np.ndarray, label_sets: bool = False) -> Figure:
+def logit_scatter(
+    teacher: np.ndarray, student: np.ndarray, label_sets: bool = False, labels: Sequence[str] = ("0", "1")
+) -> Figure:
     """Each logit of each row: the student's against the teacher's, with different labels in another color.
 
-    Two classes are drawn as one margin (logit 1 − logit 0), because it alone decides. A regression has one score. With
-    ``label_sets`` each logit decides by itself, at 0. At most ``POINTS`` points are drawn, the same ones each time; r
-    counts all of them.
+    Two classes are drawn as one margin, because it alone decides: the logit of the second of ``labels`` minus that of
+    the first. A regression has one score. With ``label_sets`` each logit decides by itself, at 0. At most ``POINTS``
+    points are drawn, the same ones each time; r counts all of them.
     """
     figure = Figure(figsize=(4.6, 4.4))
     ax = figure.subplots()
@@ -131,7 +133,8 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray, label_sets: bool = F
         same = (x > 0) == (y > 0)
     elif teacher.shape[1] == 2:
         x, y, same = teacher[:, 1] - teacher[:, 0], student[:, 1] - student[:, 0], agree
-        what = "margin, logit 1 − logit 0"
+        first, second = shortened(labels, 12)
+        what = f"logit of {second} − logit of {first}"
     else:
         x, y, same = teacher.reshape(-1), student.reshape(-1), np.repeat(agree, teacher.shape[1])
         what = "logits"
@@ -147,7 +150,9 @@ def logit_scatter(teacher: np.ndarray, student: np.ndarray, label_sets: bool = F
     # Drawn in the order of the rows, so that neither color covers the other.
     colors = np.where(same, BLUE, ORANGE)
     ax.scatter(x, y, s=np.where(same, size, size + 2), c=colors, alpha=faint * 0.45, lw=0, rasterized=True)
-    ax.set(xlabel=f"teacher: {what}", ylabel=f"student: {what}", title=title)
+    ax.set(title=title)
+    ax.set_xlabel(f"teacher: {what}", **look([what]))
+    ax.set_ylabel(f"student: {what}", **look([what]))
     if what != "score":
         from matplotlib.lines import Line2D
 

@@ -60,7 +60,7 @@ def _draw(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm, metrics: dict)
     }
     teacher, student = flat(inputs.signals["dev"].logits), flat(chosen.logits["dev"])
     if (there := answered(teacher)).any():
-        pictures["logits"] = plots.logit_scatter(teacher[there], student[there], task.is_multilabel)
+        pictures["logits"] = plots.logit_scatter(teacher[there], student[there], task.is_multilabel, task.labels)
     for name, figure in pictures.items():
         plots.save(figure, run.layout.plots / f"{name}.png")
 

@@ -80,6 +80,8 @@ def test_a_file_in_the_encoding_of_the_run_needs_no_flag(answers, run_verb):
     assert answer["code"] == 0 and json.loads(answer["out"])["text"] == "naïve film"
     assert "text.csv: read as cp1252, as the run's own files were" in answer["err"]
     model, flag = answers[2], f"--data_file={answers[2] / 'text.csv'}"
-    own, other = run_verb("evaluate", [f"--model_dir={model}", flag], [f"--model_dir={model}", flag, "--encoding=utf-8"])
+    own, other = run_verb(
+        "evaluate", [f"--model_dir={model}", flag], [f"--model_dir={model}", flag, "--encoding=utf-8"]
+    )
     assert own["code"] == 0 and json.loads(own["out"])["rows"] == 1 and "read as cp1252" in own["err"]
     assert other["code"] == 2 and "read as" not in other["err"]

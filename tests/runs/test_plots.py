@@ -201,6 +201,16 @@ def test_of_many_logits_some_are_drawn(tmp_path):
     assert len(drawn(plots.logit_scatter(teacher[:, :2], student[:, :2]))) == 1000, "margins"
 
 
+def test_the_margin_of_two_classes_names_them():
+    logits = np.random.default_rng(0).normal(size=(9, 2))
+    ax = plots.logit_scatter(logits, logits, labels=("ham", "$spam$ of every kind")).axes[0]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (
+        "teacher: logit of $spam$… kind − logit of ham", "student: logit of $spam$… kind − logit of ham",
+    )  # fmt: skip
+    ax.figure.draw_without_rendering()
+    assert ax.xaxis.label.get_parse_math() is False and len(ax.collections[0].get_offsets()) == 9
+
+
 @pytest.mark.parametrize("regression", [False, True])
 def test_the_report_draws_the_teachers_dev_score(tmp_path, monkeypatch, regression):
     """Rows without a gold label count nowhere; many classes come through."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from kd_keras.tasks import Task
 
@@ -44,3 +44,16 @@ def _flag(line: str) -> str:
 def public(text: str) -> str:
     """``text`` with each absolute path cut to its last part."""
     return _PATH.sub(lambda found: PurePath(found[0]).name, text)
+
+
+def checkpoint_name(name: str) -> str:
+    """A teacher's name without the folders that it lies in; a model hub's "owner/name" stays whole.
+
+    >>> checkpoint_name("/home/me/my models/bert"), checkpoint_name("google/bert_uncased_L-2_H-128_A-2")
+    ('bert', 'google/bert_uncased_L-2_H-128_A-2')
+    """
+    parts = [part for part in re.split(r"[/\\]", name) if part]
+    of_hub = (
+        name == "/".join(parts) and len(parts) == 2 and parts[0] not in (".", "..", "~") and not Path(name).is_dir()
+    )
+    return name if of_hub else parts[-1] if parts else name

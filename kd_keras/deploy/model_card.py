@@ -18,7 +18,7 @@ from kd_keras.common import files
 from kd_keras.common.layout import BundleLayout
 from kd_keras.common.markdown import markdown_table
 from kd_keras.deploy import encoder_card, tagger_card
-from kd_keras.deploy.card_commands import made_by, public
+from kd_keras.deploy.card_commands import checkpoint_name, made_by, public
 from kd_keras.formats.mediapipe import server
 from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.given import is_given
@@ -86,7 +86,7 @@ def front_matter(task: Task, metrics: Mapping[str, Any], arm: str | None) -> Mod
     return ModelCardData(
         language=languages,
         license="other",
-        base_model=public(teacher) if teacher and not is_baseline(arm) else None,
+        base_model=checkpoint_name(teacher) if teacher and not is_baseline(arm) else None,
         library_name="kd_keras",
         pipeline_tag=kind,
         tags=["knowledge-distillation", "bilstm", "tflite"],
@@ -102,7 +102,7 @@ def _what(task: Task, about: Mapping[str, Any], metrics: dict, kept: str | None)
     many = len(teacher.get("seeds", ()))
     by = "distilled from BERT"
     if "name" in teacher:
-        name = public(teacher["name"])
+        name = checkpoint_name(teacher["name"])
         by = f"distilled from {many} teachers ({name})" if many else f"distilled from the teacher {name}"
     if is_given(teacher):
         by = f'distilled from another model\'s answers ("{GIVEN}" in the tables)'

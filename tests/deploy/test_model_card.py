@@ -12,6 +12,7 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.deploy import card_commands, model_card
 from kd_keras.deploy.settings import ExportSettings
 from kd_keras.runs.finished import FinishedRun
+from kd_keras.tasks import Task
 
 METRICS = {
     "source": "--data_dir=/home/somebody/data/SST-2 (official files)",
@@ -89,6 +90,29 @@ def test_it_says_nothing_of_the_machine_or_of_the_texts(exported):
     assert "--data_dir=DIR \\\n    --unlabeled_files=FILE \\\n    --nosplit_sentences\n" in text, "no private path"
     assert "--seed=1" not in text and "--task=toy" in text
     assert "https://a.example/b and n/a" in card_commands.public("https://a.example/b and n/a or (/x/y/z)")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("/home/some body/models/bert", "bert"),
+        ("../bert/", "bert"),
+        ("runs/of/mine/teacher", "teacher"),
+        (r"C:\Users\me\bert", "bert"),
+        ("here/bert", "bert"),
+        ("google/bert_uncased_L-2", "google/bert_uncased_L-2"),
+        ("all-MiniLM-L6-v2", "all-MiniLM-L6-v2"),
+    ],
+)
+def test_a_teachers_name_is_the_last_part_of_its_path(name, shown, tmp_path, monkeypatch):
+    (tmp_path / "here" / "bert").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert card_commands.checkpoint_name(name) == shown
+    found = {"teacher": {"name": name}, "student": {}}
+    task = Task("toy", "single", ("neg", "pos"))
+    assert model_card.front_matter(task, found, None).base_model == shown
+    about = {"vocab_size": 9, "tokenizer": {"kind": "wordpiece"}}
+    assert f"the teacher {shown}. It reads" in model_card._what(task, about, found, None)
 
 
 def test_a_second_export_describes_all_that_is_there(run):

@@ -21,8 +21,8 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output, check_output_dir
 from kd_keras.common.ragged import flat
 from kd_keras.pipelines.settings import ClusterSettings
-from kd_keras.tasks import FileSettings, Rows, read_texts
-from kd_keras.tasks.tagging_sources import tagging
+from kd_keras.runs.asked import texts_for
+from kd_keras.tasks import FileSettings
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import WORD, LabelSettings
 
@@ -41,8 +41,13 @@ define_own(
 define_own(
     "input", None, "text, one a line, or .csv, .tsv, .jsonl, .conll; or a pipe; -: standard input.", "data", Path
 )
-define_own("text_column", None, "column of the text in .csv, .tsv and .jsonl.", "data")
-define_own("text_b_column", None, "column of a pair's second text.", "data")
+define_own(
+    "text_column",
+    None,
+    "column of the text in .csv, .tsv and .jsonl; if not given, the run's own, if --teacher_dir is in a run.",
+    "data",
+)
+define_own("text_b_column", None, "column of a pair's second text; if not given, likewise.", "data")
 define_own("output_dir", None, "folder for the signals (Parquet shards and a manifest).", "output", Path)
 define_own(
     "output",
@@ -84,10 +89,7 @@ def main(argv: list[str]) -> None:
     check_output_dir(folder)
     if FLAGS.input == "-":
         cli.require_stream("stdin", "give --input=FILE")
-    if made.get("tagging"):
-        rows = _words(FLAGS.input, made["labels"], how)
-    else:
-        rows = read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, on_disk=True, files=how)
+    rows = texts_for(FLAGS.teacher_dir, made, FLAGS.input, (FLAGS.text_column, FLAGS.text_b_column), how)
     if not len(rows):
         raise UserError(f"--input={FLAGS.input}: holds no text; expected at least one line that is not blank")
 
@@ -118,12 +120,6 @@ def _check_output(path: str, settings: LabelSettings, made: dict) -> None:
     if not path.endswith(".jsonl"):
         raise UserError(f"--output={path}: expected a name that ends in .jsonl")
     check_output(path, "--output", {"--input": FLAGS.input})
-
-
-def _words(path: str, labels: list[str], how: FileSettings) -> Rows:
-    """The words of a file, for a teacher of words."""
-    task = tagging("label", [name.removeprefix("B-") for name in labels[1::2]], (), "what the teacher tags")
-    return read_texts(path, FLAGS.text_column, task=task, files=how)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from absl import app, flags, logging
 
 from kd_keras.common import flagfiles, help_pages, packages, stopping
 from kd_keras.common.devices import import_tensorflow as import_tensorflow
+from kd_keras.common.devices import out_of_memory
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output, check_utf8
 
@@ -114,7 +115,8 @@ def run(main: Callable[[list[str]], None]) -> None:
         except Exception as e:
             if stopping.asked():  # a library turned the interrupt into this error
                 raise KeyboardInterrupt from None
-            said = packages.lacking(e.name) if isinstance(e, ModuleNotFoundError) else None
+            lacks = packages.lacking(e.name) if isinstance(e, ModuleNotFoundError) else None
+            said = lacks or out_of_memory(e, flags.FLAGS)
             if said or isinstance(e, UserError):
                 print(f"error: {said or e}", file=sys.stderr)
                 return 2

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kd_keras.common import packages
 from kd_keras.common.config import AUTO, Checked, setting
+from kd_keras.common.disk import disk_error
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.common.quiet import native_notes_held
 
 CPU, GPU = "cpu", "gpu"
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+# Flags by which a command takes more memory, or less.
+_FILL_MEMORY = ("teacher_batch_size", "batch_size", "label_batch_tokens")
 # One of these files exists if an NVIDIA driver is installed, on Linux or in WSL.
 _DRIVER = (Path("/proc/driver/nvidia"), Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
@@ -90,6 +95,23 @@ def gpu_names() -> list[str]:
 
     gpus = tf.config.get_visible_devices(GPU.upper())
     return [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+
+
+def out_of_memory(e: BaseException, values: Any) -> str | None:
+    """What to do about TensorFlow's error that a device's memory is full; None of any other error.
+
+    Args:
+      values: ``absl.flags.FLAGS`` of the command.
+    """
+    # By its name, as TensorFlow may not be imported; it has the same one for a full disk.
+    if type(e).__name__ != "ResourceExhaustedError" or disk_error(e):
+        return None
+    gpu = re.search(r"device:(GPU:\d+)", str(e))
+    lower = [f"--{name} (now {values[name].value:,})" for name in _FILL_MEMORY if name in values]
+    ways = [f"lower {' or '.join(lower)}"] if lower else []
+    ways += [f"compute on the CPUs with --device={CPU}"] if gpu and "device" in values else []
+    where = gpu[1] if gpu else "this machine"
+    return f"{where} has no memory left: {', or '.join(ways) or 'end other programs that fill it'}"
 
 
 def tell() -> None:

@@ -144,3 +144,43 @@ def test_a_command_refuses_what_is_not_there_in_one_line(run_python, tmp_path, m
         "error: --device=gpu: TensorFlow sees no GPU, only CPU:0 (CUDA_VISIBLE_DEVICES=-1 is set)"
     )
     assert done.stderr.count("\n") == 1 and not (tmp_path / "teacher").exists()
+
+
+FULL = """
+import sys
+from kd_keras.common import cli
+from kd_keras.common.config import define_flags
+from kd_keras.common.devices import DeviceSettings
+from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+if sys.argv.pop(1) == "trains":
+    for settings in (TeacherSettings, LabelSettings, DeviceSettings):
+        define_flags(settings)
+def main(argv):
+    import tensorflow as tf
+    where = "/job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc"
+    raise tf.errors.ResourceExhaustedError(None, None, f"{argv[1]}\\n when allocating\\n on {where}")
+cli.run(main)
+"""
+
+
+def test_a_gpu_without_memory_is_one_line(run_python, tmp_path):
+    done = run_python("-c", FULL, "trains", "OOM", "--teacher_batch_size=4096", cwd=tmp_path)
+    said = done.stderr.splitlines()
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done
+    assert said[-1] == (
+        "error: GPU:0 has no memory left: lower --teacher_batch_size (now 4,096) or --label_batch_tokens (now 2,048), "
+        "or compute on the CPUs with --device=cpu"
+    )
+
+
+class ResourceExhaustedError(Exception):
+    """As TensorFlow's, which is not imported here."""
+
+
+def test_what_else_is_exhausted():
+    flags = {"batch_size": SimpleNamespace(value=128)}
+    full = devices.out_of_memory(ResourceExhaustedError("on device:CPU:0"), flags)
+    assert full == "this machine has no memory left: lower --batch_size (now 128)"
+    assert devices.out_of_memory(ResourceExhaustedError("device:GPU:1"), {}).startswith("GPU:1 has no memory left: end")
+    assert devices.out_of_memory(ResourceExhaustedError("x.tmp; No space left on device"), flags) is None
+    assert devices.out_of_memory(ValueError("OOM"), flags) is None

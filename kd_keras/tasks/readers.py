@@ -22,8 +22,10 @@ from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.records import Task
 from kd_keras.tasks.rows import Rows
+from kd_keras.tasks.spans import TEXTS
 from kd_keras.tasks.tables import BadRows, check_column, open_table
 from kd_keras.tasks.tagged import TaggedFile, read_tagged, rows_said
+from kd_keras.tasks.tagging_forms import columns_note
 from kd_keras.tasks.untagged import Untagged, read_words
 
 # Tried if the task's own column is missing.
@@ -138,7 +140,7 @@ def read_labelled(
         # PAN-X's own files have stray I- tags.
         how = TaggedFile(task.columns, task.types, files, begin_strays=task.name == "panx")
         rows = rows_said(read_tagged(path, how, bad, "row"), bad, path)
-        for note in bad.notes():
+        for note in filter(None, (columns_note(path, files, gold=True), *bad.notes())):
             say(note)
         return rows
     columns = _with_aliases(path, task.columns, files)
@@ -229,7 +231,8 @@ def read_untagged(
         require_file(path, flag)
     bad = BadRows()
     found = read_words(path, TaggedFile(task.columns, task.types, files), bad, text_column)
-    for note in (*bad.notes(), *(f"{path}: {note}" for note in found.notes)):
+    read_as = columns_note(path, files, (text_column,) if text_column else (*task.columns.text, *TEXTS))
+    for note in filter(None, (read_as, *bad.notes(), *(f"{path}: {note}" for note in found.notes))):
         say(note)
     return found
 

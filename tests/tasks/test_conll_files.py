@@ -12,6 +12,7 @@ from kd_keras.tasks import Rows, Task, read_labelled, read_texts, words_of, writ
 from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.conll import conll_lines
 from kd_keras.tasks.file_settings import FileSettings
+from kd_keras.tasks.readers import read_untagged
 from kd_keras.tasks.records import iob2
 from kd_keras.tasks.tables import BadRows
 from kd_keras.tasks.tagged import TaggedFile, read_tagged
@@ -313,3 +314,33 @@ def test_evaluate_reads_gold_tags(tmp_path):
     assert seen(rows) == TWO and rows.ids == ["row-0", "row-1"]
     with pytest.raises(UserError, match="line 1: expected O"):
         read_labelled(write(tmp_path / "b.txt", "one sentence here\n"), TASK)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        (
+            "gold.txt",
+            "call Rome B-LOC\nit now O\n",
+            "3 in a line with spaces between; the word is in column 1, the tag in",
+        ),
+        ("gold", "Rome\tB-LOC\nis\tO\n", "2 in a line with tabs between; the word is in column 1, the tag in column 2"),
+        ("gold.conll", "Rome\tB-LOC\nis\tO\n", ""),
+        ("gold.tsv", "Rome\tB-LOC\nis\tO\n", ""),
+        ("gold.jsonl", '{"tokens": ["Rome"], "tags": ["B-LOC"]}\n', ""),
+    ],
+)
+def test_a_file_that_is_taken_for_columns_says_so(tmp_path, capsys, name, line, said):
+    path = write(tmp_path / name, line)
+    read_labelled(path, TASK)
+    gold = capsys.readouterr().err
+    read_untagged(path, TASK)
+    untagged = capsys.readouterr().err
+    assert all(
+        ("read as columns, " in err) == bool(said) and said.split(", the tag")[0] in err for err in (gold, untagged)
+    )
+    assert said in gold
+    assert ("(--word_column and --tag_column name others)" in gold) == bool(said)
+    assert ("(--format=text reads it as plain text)" in untagged) == bool(said)
+    read_untagged(path, TASK, files=FileSettings(format="conll" if said else "auto"))
+    assert "read as columns" not in capsys.readouterr().err

@@ -5,8 +5,8 @@ python -m kd_keras.benchmark --model_dir=RUN --formats=tflite_int8
 
 The teacher is converted the same way. The command measures size, dev score,
 load time, memory, and latency at batch 1 on real text (p50, p90, p99). It
-prints a table and the lines that time each file on a phone. RUN/benchmark/
-gets benchmark.md, benchmark.json and a plot. Models take turns, so ratios hold
+prints a table and the lines that time the best file on a phone. RUN/benchmark/
+gets benchmark.json, a plot, and benchmark.md with the lines of every file. Models take turns, so ratios hold
 on a busy machine; for milliseconds, let it run alone.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from absl import flags
@@ -43,16 +44,19 @@ def main(argv: list[str]) -> None:
 
     plan = measure.check(FLAGS.model_dir, settings)
     packages.say_left_out("plot", "plots", "matplotlib")
-    measure.announce(plan)
+    names = ", ".join([f.name for f in plan.formats] + [f"teacher_{p}" for p in settings.teacher_list()])
+    say(f"measuring {names} on {len(plan.rows):,} rows ({plan.source})")
+    began = time.monotonic()
     cli.import_tensorflow()
     from kd_keras.timing import report as pages
+    from kd_keras.timing.duration import in_words
 
     report = measure.run(plan)
     folder = plan.layout.benchmark
     pages.write(report, folder, shlex.join(["python", "-m", "kd_keras.benchmark", *sys.argv[1:]]))
     show(pages.screen(report), sys.stdout)
-    print(f"\n{pages.phone_lines(report)}", flush=True)
-    say(f"\nthe whole report: {folder / pages.PAGE}")
+    took = in_words(time.monotonic() - began)
+    say(f"\nthe whole report, and the lines that time each file on a phone: {folder / pages.PAGE}; it took {took}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ def next_steps(report: dict) -> list[Step]:
     """Commands for the file that :func:`verdict` names."""
     found = _choice(report)
     said = [c for c in report["commands"] if found is not None and c["model"] == found["name"] and c["exported"]]
-    return [step for c in said[:1] for step in (("push it to a phone", c["push"]), ("time it there", c["binary"]))]
+    steps = (("push it to a phone", "push"), ("time it there", "binary"), ("or in TensorFlow Lite's app", "app"))
+    return [(what, c[key]) for c in said[:1] for what, key in steps]
 
 
 def _choice(report: dict) -> dict | None:

@@ -26,6 +26,7 @@ from kd_keras.runs.finished import FinishedRun
 from kd_keras.tasks import Rows, Task
 from kd_keras.text.tokenizers import Tokenizer
 from kd_keras.timing import phone, tagging, turns
+from kd_keras.timing.duration import expected, in_words
 from kd_keras.timing.models import MadeModels, RunTeacher, run_teacher
 from kd_keras.timing.settings import BenchmarkSettings
 from kd_keras.timing.texts import TimingTexts, timing_texts
@@ -145,6 +146,8 @@ def run(plan: Plan) -> dict:
             some = {n: t[:_MEMORY_TEXTS] for n, t in m.inputs(texts[None]).items()}
             entries[m.name] |= turns.load_and_memory(m.kind, m.path, some)
             bar.update()
+    took = [entries[m.name].pop("text_ms") for m in models]
+    say(f"timing takes about {in_words(expected(plan.settings, took, len(texts), len(plan.batches)))}")
     latency, ratios = _latency(plan, models, texts)
     for name, found in latency.items():
         entries[name]["latency"] = found
@@ -291,9 +294,3 @@ def _commands(plan: Plan, models: list[Model]) -> list[dict]:
             exported = path == m.path and not m.is_teacher
             out.append({"model": m.name, "form": m.fmt.form, "tokens": length, "exported": exported} | said)
     return out
-
-
-def announce(plan: Plan) -> None:
-    """Says what will be measured, before it starts."""
-    names = ", ".join([f.name for f in plan.formats] + [f"teacher_{p}" for p in plan.settings.teacher_list()])
-    say(f"measuring {names} on {len(plan.rows):,} rows ({plan.source})")

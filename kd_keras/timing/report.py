@@ -42,7 +42,7 @@ def write(report: dict, folder: Path, command: str) -> None:
 
 
 def screen(report: dict) -> str:
-    """What the command prints at its end, before the phone's lines."""
+    """What the command prints at its end, with the lines that time one file on a phone."""
     parts = (verdict(report), for_screen(next_steps(report)), summary(report), speedups(report), noise(report))
     return "\n\n".join(part for part in (*parts, warnings(report)) if part)
 
@@ -89,15 +89,6 @@ def speedups(report: dict) -> str:
         for r in report["ratios"]
         if (r["length"], r["threads"]) == (last, threads) and r["fast"] in learnt
     )
-
-
-def phone_lines(report: dict) -> str:
-    """The phone's lines for the screen: one file of each form. benchmark.md has every file."""
-    shown = {}
-    for c in report["commands"]:
-        if c["exported"] and (c["form"] not in shown or c["model"].endswith("dynamic")):
-            shown[c["form"]] = c
-    return "\n".join(f"{c['push']}\n{c['app']}\n{c['binary']}" for c in shown.values())
 
 
 def page(report: dict, command: str, drawn: bool = True) -> str:

@@ -133,6 +133,7 @@ def load_and_memory(kind: str, path: Path, inputs: Inputs) -> dict[str, float]:
     Returns:
       load_ms: median of some loads, with the file in the system's cache.
       first_ms: time of the first text.
+      text_ms: median time of all texts.
       peak_mb: largest resident memory of the process over all texts, with interpreter, libraries and mapped pages of
         the file.
       model_mb: the part of it that loading and using the model added to the libraries.
@@ -140,12 +141,13 @@ def load_and_memory(kind: str, path: Path, inputs: Inputs) -> dict[str, float]:
     with Worker(kind, 1) as worker:
         loads = [worker.load(path)]
         first = worker.run({n: t[:1] for n, t in inputs.items()}, warm_up=0)
-        worker.run(inputs)
+        every = worker.run(inputs)
         peak = worker.memory()["peak"]
         loads += [worker.load(path) for _ in range(_LOADS - 1)]
     return {
         "load_ms": float(np.median([one["ms"] for one in loads])),
         "first_ms": float(first[0]),
+        "text_ms": float(np.median(every)),
         "peak_mb": peak,
         "model_mb": max(0.0, peak - loads[0]["before"]),
     }

@@ -10,6 +10,8 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.formats.format import EXPORTS
+from kd_keras.timing.duration import expected, in_words
+from kd_keras.timing.settings import BenchmarkSettings
 from kd_keras.timing.turns import Worker, load_and_memory, percentiles, ratio, take_turns
 
 
@@ -26,6 +28,20 @@ def test_a_ratio_is_computed_round_by_round():
     slow = [np.array([10.0, 12.0, 500.0]), np.array([20.0, 20.0, 20.0]), np.array([9.0, 9.0, 9.0])]
     fast = [np.array([2.0, 2.0, 2.0]), np.array([5.0, 400.0, 5.0]), np.array([1.0, 1.0, 1.0])]
     assert ratio(slow, fast) == {"median": 6.0, "min": 4.0, "max": 9.0, "rounds": 3}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "1 second"), (59.4, "59 seconds"), (60, "1 minute"), (3590, "1 hour"), (5401, "1 hour 30 minutes")],
+)
+def test_durations_are_words(seconds, said):
+    assert in_words(seconds) == said
+
+
+def test_the_expected_time_is_that_of_all_texts_by_all_models():
+    settings = BenchmarkSettings(texts=40, rounds=4, threads="1,2")
+    # Two models of 10 and 20 ms, 40 texts and 5 before each of 4 turns, 3 lengths, 2 batches, 2 numbers of threads.
+    assert expected(settings, [10.0, 20.0], 3, 2) == pytest.approx(0.03 * (40 + 4 * 5) * 3 * 2 * 2)
 
 
 class Recorder:
@@ -90,6 +106,7 @@ def test_memory_is_the_models(files, run_python):
     ids = {"ids": np.random.default_rng(0).integers(1, 50_000, (5000, 9)).tolist()}
     large = load_and_memory("tflite", files / "large.tflite", ids)
     assert large["model_mb"] - small["model_mb"] > 15, "each row of a table of 20 MB was read"
+    assert small["text_ms"] > 0 and large["text_ms"] > 0
     assert small["model_mb"] < 15 < small["peak_mb"], "Python and NumPy are in the whole peak only"
     # Against another reading of the same process, before and after 80 MB are taken and given back.
     code = (

@@ -28,7 +28,7 @@ import numpy as np
 from kd_keras.common import files
 from kd_keras.common.columns import JoinedArray
 from kd_keras.common.errors import UserError
-from kd_keras.common.progress import progress, say
+from kd_keras.common.progress import progress, say, say_above
 from kd_keras.common.team import current, is_chief
 from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.loop import Loop, Training
@@ -231,6 +231,8 @@ def run_stage(
     if done:
         say(f"{title}: going on at update {done * every:,} of {steps:,}")
     if done < rounds and not loop.should_stop:
+        if not done and is_chief():
+            say_above(f"{title}: at most {steps:,} updates, with a dev score after each {every:,}")
         y = _read(stage.data.y, stage.objectives)
         part = (0, 1) if team is None else (team.rank, team.count)
         data = training_batches(stage.data.ids, y, settings.batch_size, seed, done * every, part)
@@ -247,7 +249,20 @@ def run_stage(
                 callbacks=callbacks,
                 verbose=0,
             )
+        if loop.rounds_done < rounds and is_chief():
+            say_above(f"{title}: {_stopped(loop, steps)}")
     loop.restore_best()
     if keep:
         loop.finish()
     return loop.history()
+
+
+def _stopped(loop: Loop, steps: int) -> str:
+    """What to say of a stage that patience has ended."""
+    last, best, by_loss = loop.info["epochs"][-1]["step"], loop.info["best"], loop.select == "loss"
+    name = "loss" if by_loss else loop.dev.metrics[0]
+    when = f"at update {loop.info['best_step']:,}" if loop.info["best_step"] else "before the stage"
+    return (
+        f"stopped early, at update {last:,} of {steps:,}: the best dev {name}, {-best if by_loss else best:.4f}, was "
+        f"{when} (--patience={loop.settings.patience})"
+    )

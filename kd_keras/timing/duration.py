@@ -16,7 +16,7 @@ def expected(settings: BenchmarkSettings, text_ms: Sequence[float], lengths: int
       lengths: how many lengths of texts are timed, text as it comes among them.
       batches: how many sizes of batches.
 
-    >>> expected(BenchmarkSettings(texts=100, rounds=2, threads="1"), [1.0, 9.0], 3, 1)
+    >>> round(expected(BenchmarkSettings(texts=100, rounds=2, threads="1"), [1.0, 9.0], 3, 1), 2)
     3.3
     """
     texts = settings.texts + settings.rounds * WARM_UP

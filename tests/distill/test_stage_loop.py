@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -176,10 +177,27 @@ def test_never_more_updates_than_were_asked_for(tmp_path, monkeypatch, steps, ro
 
 
 @pytest.mark.parametrize(("patience", "rounds"), [(0, 8), (1, 3), (2, 7), (3, 8)])
-def test_patience_ends_the_training(tmp_path, monkeypatch, patience, rounds):
+def test_patience_ends_the_training_and_both_ends_are_said(tmp_path, monkeypatch, capsys, patience, rounds):
     seen = scored(monkeypatch, [0.5, 0.6, 0.6, 0.7, 0.8, 0.7, 0.7, 0.7])
     history = run(student(), tmp_path / "a", stage(steps=64), replace(SETTINGS, patience=patience))
     assert len(seen) == len(history["epochs"]) == rounds
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "test: at most 64 updates, with a dev score after each 8"
+    stopped = [line for line in said if "stopped early" in line]
+    best = {1: (0.6, 16), 2: (0.8, 40)}.get(patience)
+    assert stopped == ([] if best is None else [
+        f"test: stopped early, at update {8 * rounds} of 64: the best dev accuracy, {best[0]:.4f}, was at update {best[1]} "
+        f"(--patience={patience})"
+    ])  # fmt: skip
+
+
+def test_what_stopped_early_was_chosen_by_its_loss_or_kept_what_it_began_with(tmp_path, capsys):
+    training = Training(replace(DEV, y=TRAIN.y), replace(SETTINGS, patience=1), tmp_path, 1, "test")
+    made = loop.Loop(SimpleNamespace(student=student(), projections=[]), training, "loss", 4, 8, -0.25)
+    made.info["epochs"] = [{"step": 4}]
+    assert stages._stopped(made, 24) == (
+        "stopped early, at update 4 of 24: the best dev loss, 0.2500, was before the stage (--patience=1)"
+    )
 
 
 @pytest.mark.parametrize(("optimizer", "ema"), [("adam", 0.0), ("adamw", 0.9)])

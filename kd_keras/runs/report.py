@@ -18,6 +18,7 @@ from kd_keras.runs.next_steps import for_report, for_screen
 from kd_keras.runs.results import results, scored_splits, scores_by_label
 from kd_keras.runs.score_table import SIZES, TITLES, summary, titles
 from kd_keras.runs.students import Arm
+from kd_keras.runs.wrong_texts import wrong_texts
 from kd_keras.students.settings import student_name
 from kd_keras.tasks import Rows, Task, has_label
 
@@ -37,7 +38,8 @@ def write_report(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict
     files.write_json(run.layout.metrics, metrics)
     if can_draw():
         _draw(run, inputs, arms, chosen, metrics)
-    files.write_text(run.layout.report, as_drawn(_markdown(run.job, metrics)))
+    wrong = wrong_texts(run.task, inputs.splits["dev"], chosen.logits["dev"], inputs.signals["dev"].logits)
+    files.write_text(run.layout.report, as_drawn(_markdown(run.job, metrics, wrong)))
     said = [verdict_in_words(metrics), for_screen(metrics["next"]), summary(metrics)]
     return metrics | {"screen": "\n\n".join(said)}
 
@@ -171,7 +173,7 @@ def _scatter(teacher: Mapping[str, Any]) -> str:
     return "## Student's logits against the teacher's (dev)\n\n![scatter of logits](plots/logits.png)\n\n"
 
 
-def _markdown(job: Job, metrics: dict) -> str:
+def _markdown(job: Job, metrics: dict, wrong: str) -> str:
     teacher, student, seeds = metrics["teacher"], metrics["student"], metrics["seeds"]
     names = [title for kind, title in titles(metrics).items() if kind in metrics]
     agree = "; ".join(f"{s} {v:.1%}" for s, v in teacher["agreement_with_student"].items())
@@ -247,7 +249,7 @@ So dev scores are a little high in every row{test}.
 ## Where it is wrong
 
 ![errors by class, or by score](plots/errors.png)
-{_by_label(metrics)}{_by_type(metrics)}
+{_by_label(metrics)}{_by_type(metrics)}{wrong}
 
 {_scatter(teacher)}{ending(metrics["seconds"])}
 Peak memory of the last run of the command: {metrics["machine"]["peak_memory_mb"]:,} MB.

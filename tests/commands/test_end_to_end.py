@@ -145,6 +145,11 @@ def test_the_table_says_what_metrics_json_says(trained_run):
     for row in table:
         assert row in trained_run.stdout, "the screen shows the table, too"
     assert "report.md" in trained_run.stdout
+    part = metrics["baseline" if metrics["kept"]["kind"] == "baseline" else "student"]
+    (kept,) = [e for e in part["per_seed"]["dev"] if e["seed"] == metrics["chosen_seed"]]
+    wrong = round(30 * (1 - kept["accuracy"]))
+    assert (f"The kept student is wrong on {wrong} of 30 texts of dev. " in report) == bool(wrong)
+    assert report.count("| probability |") == bool(wrong)
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,17 @@ from pathlib import Path
 from absl import flags
 
 from kd_keras.common import cli, packages
-from kd_keras.common.config import define_flags, define_own, from_flags
+from kd_keras.common.config import AWAY, define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
-from kd_keras.common.places import check_output, check_output_dir
+from kd_keras.common.places import check_output
 from kd_keras.common.ragged import flat
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.asked import texts_for
 from kd_keras.tasks import FileSettings
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import WORD, LabelSettings
+from kd_keras.teachers.signals import SignalStore
 
 FLAGS = flags.FLAGS
 define_flags(LabelSettings)
@@ -48,7 +49,9 @@ define_own(
     "data",
 )
 define_own("text_b_column", None, "column of a pair's second text; if not given, likewise.", "data")
-define_own("output_dir", None, "folder for the signals (Parquet shards and a manifest).", "output", Path)
+define_own(
+    "output_dir", None, "folder for the signals (Parquet shards, a manifest), or s3://BUCKET/PREFIX.", "output", AWAY
+)
 define_own(
     "output",
     None,
@@ -82,11 +85,8 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--hidden={settings.hidden}: {FLAGS.teacher_dir} tags words and has no vector of a sentence")
     if FLAGS.output:
         _check_output(FLAGS.output, settings, made)
-    folder = Path(FLAGS.output_dir or f"{FLAGS.output}.signals")
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").is_file()):
-        flag = "--output_dir=" if FLAGS.output_dir else ""
-        raise UserError(f"{flag}{folder}: exists and holds no signals; choose another folder")
-    check_output_dir(folder)
+    folder = FLAGS.output_dir or f"{FLAGS.output}.signals"
+    SignalStore(folder).check_free("--output_dir" if FLAGS.output_dir else "--output")
     if FLAGS.input == "-":
         cli.require_stream("stdin", "give --input=FILE")
     rows = texts_for(FLAGS.teacher_dir, made, FLAGS.input, (FLAGS.text_column, FLAGS.text_b_column), how)

@@ -102,7 +102,7 @@ class UnlabeledSettings(Checked):
         None,
         "your own unlabeled text: files with commas between, * allowed; one document or sentence a line, "
         "or .csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.",
-        many=True,
+        kind="many",
         main=True,
     )
     unlabeled_column: str = setting("text", "column of the text in unlabeled .csv, .tsv and .jsonl files.")

@@ -17,14 +17,15 @@ import dataclasses
 import re
 import shlex
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from absl import flags
 
 from kd_keras.common.errors import UserError, did_you_mean
-from kd_keras.common.places import check_utf8, local
+from kd_keras.common.places import check_utf8, here_or_away, local
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ GROUPS = ("model", "data", "teacher", "text", "student", "training", "compressio
 
 # This value means that data and checkpoint decide. The field of such a number is a ``float | str``.
 AUTO = "auto"
+# The kind of a flag that names a folder here or in an object store.
+AWAY = "away"
 
 
 class _Shown(NamedTuple):
@@ -68,9 +71,13 @@ def setting(
     return dataclasses.field(default=default, metadata=meta)
 
 
-def path_setting(default: str | None, help: str, many: bool = False, **shown: Any) -> Any:
-    """A :func:`setting` that names a file or a folder, or ``many`` separated by commas. ``~`` is expanded."""
-    meta = setting(default, help, **shown).metadata | {"path": "many" if many else "one"}
+def path_setting(default: str | None, help: str, kind: str = "one", **shown: Any) -> Any:
+    """A :func:`setting` that names a file or a folder. ``~`` is expanded.
+
+    Args:
+      kind: "one"; "many", separated by commas; or AWAY, a folder here or in an object store.
+    """
+    meta = setting(default, help, **shown).metadata | {"path": kind}
     return dataclasses.field(default=default, metadata=meta)
 
 
@@ -87,8 +94,9 @@ class Checked:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if value is not None and (path := field.metadata.get("path")):
-                parts = [value] if path == "one" else re.split(r"(,\s*)", str(value))
-                object.__setattr__(self, field.name, "".join(local(p, f"--{field.name}") for p in parts))
+                parts = re.split(r"(,\s*)", str(value)) if path == "many" else [value]
+                read = here_or_away if path == AWAY else local
+                object.__setattr__(self, field.name, "".join(read(p, f"--{field.name}") for p in parts))
             elif isinstance(value, str):
                 check_utf8(value, f"--{field.name}")
             _check(field, value)
@@ -145,18 +153,18 @@ def _define_auto(name: str, default: Any, help: str, **kwargs: Any) -> None:
 
 
 class _PathParser(flags.ArgumentParser):
-    """A path whose ``~`` is expanded."""
+    """A path whose ``~`` is expanded, or whatever else ``read`` accepts."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, read: Callable[[Any, str], str]):
         super().__init__()
-        self._name = name
+        self._name, self._read = name, read
 
     def parse(self, argument: Any) -> str:
-        return local(argument, f"--{self._name}")
+        return self._read(argument, f"--{self._name}")
 
 
-def _define_path(name: str, default: str | None, help: str, **where: Any) -> None:
-    flags.DEFINE(_PathParser(name), name, default, help, serializer=flags.ArgumentSerializer(), **where)
+def _define_path(name: str, default: str | None, help: str, read: Any = local, **where: Any) -> None:
+    flags.DEFINE(_PathParser(name, read), name, default, help, serializer=flags.ArgumentSerializer(), **where)
 
 
 _DEFINE = {
@@ -165,6 +173,8 @@ _DEFINE = {
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
+    Path: _define_path,
+    AWAY: partial(_define_path, read=here_or_away),
 }
 
 
@@ -182,7 +192,7 @@ def _define(cls: type, values: Any) -> None:
         if field.metadata["choices"]:
             text += f" One of: {', '.join(field.metadata['choices'])}."
         kind = next(t for t in (hints[field.name], *typing.get_args(hints[field.name])) if t in _DEFINE)
-        define = _define_path if field.metadata.get("path") == "one" else _DEFINE[kind]
+        define = _DEFINE[{"one": Path, AWAY: AWAY}.get(field.metadata.get("path"), kind)]
         # absl's "module" is the heading under which a flag is shown.
         define(field.name, field.default, text, module_name=_group(cls, field), flag_values=values)
         values[field.name].main = field.metadata["main"]
@@ -203,11 +213,11 @@ def define_own(name: str, default: Any, help: str, group: str, kind: Any = str, 
     Args:
       name, default, help: the flag's.
       group: one of ``GROUPS``.
-      kind: str, int, bool, or Path for a file or folder, whose ``~`` is expanded.
+      kind: str, int, bool, or Path for a file or folder, whose ``~`` is expanded. AWAY for a folder here or in an
+        object store.
       main: whether --help shows it.
     """
-    define = _define_path if kind is Path else _DEFINE[kind]
-    define(name, default, help, module_name=group)
+    _DEFINE[kind](name, default, help, module_name=group)
     flags.FLAGS[name].main = main
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from kd_keras.common.folders import Folder
+
+P = TypeVar("P", Path, Folder)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ def _readable(folder: Path) -> bool:
     return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
 
 
-def signals_in(folder: Path, split: str, teacher: int = 1) -> Path:
+def signals_in(folder: P, split: str, teacher: int = 1) -> P:
     """In ``RUN/signals``: ``train`` for the first teacher, ``teacher-2/train`` for the second."""
     return folder / split if teacher == 1 else folder / f"teacher-{teacher}" / split
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.reading import PathLike
@@ -24,7 +25,7 @@ def local(path: PathLike, what: str) -> str:
       UserError: ``path`` is no possible name of a local file. The error calls it ``what`` ("--input").
     """
     name = os.fspath(path)
-    if _URI.match(name):
+    if is_address(name):
         raise UserError(f"{what}={name}: is an address; expected the path of a local file")
     if "\0" in name:
         raise UserError(f"{what}={name.partition(chr(0))[0]}…: has a NUL character, which no file's name can have")
@@ -43,6 +44,38 @@ def local(path: PathLike, what: str) -> str:
         if e.errno in (errno.ENAMETOOLONG, errno.EACCES):
             raise UserError(f"{what}={name}: {e.strerror.lower()}") from None
     return name
+
+
+def here_or_away(place: PathLike, what: str) -> str:
+    """As :func:`local`, but an address of an object store ("s3://bucket/folder") is let through.
+
+    Raises:
+      UserError: as :func:`local`; or the address has a password in it, or a file of another machine.
+    """
+    name = os.fspath(place)
+    if not is_address(name):
+        return local(name, what)
+    check_utf8(name, what)
+    parts = urlsplit(name)
+    if ":" in parts.netloc.rpartition("@")[0]:
+        raise UserError(f"{what}={parts.scheme}://…: has a password in it; put it into the environment instead")
+    if parts.scheme != "file":
+        return name.rstrip("/")
+    if parts.netloc not in ("", "localhost"):
+        raise UserError(f"{what}={name}: names a file of {parts.netloc}; expected file:///FOLDER")
+    return local(unquote(parts.path), what)
+
+
+def is_address(place: PathLike) -> bool:
+    """Whether this is an address ("s3://bucket/folder"), not a path."""
+    return bool(_URI.match(os.fspath(place)))
+
+
+def cache_dir() -> Path:
+    """Where what can be made again is kept: ``KD_KERAS_CACHE``, or a folder in the user's cache."""
+    if said := os.environ.get("KD_KERAS_CACHE"):
+        return Path(said).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kd_keras"
 
 
 def check_utf8(text: str, what: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import kd_keras
@@ -19,7 +18,7 @@ from kd_keras.pipelines.crew import work
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.teachers.labelling import ShardText, make_shard
 from kd_keras.teachers.settings import LabelSettings
-from kd_keras.teachers.signals import SignalStore, difference
+from kd_keras.teachers.signals import SignalStore, difference, shard_name
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Order:
       opens: opens the teacher; its arguments are names of files that every machine sees.
       told_in: what the teacher tells its states in: ``projection`` or ``reduction``, or nothing.
       settings: how it labels.
-      folder: of the store.
+      folder: of the store, or its address.
       manifest: of the store.
       cpus: of a worker.
     """
@@ -61,7 +60,7 @@ class Labeller:
         store = SignalStore(order.folder)
         if not (found := store.manifest()):
             raise UserError(
-                f"{host}: sees no {store.folder}; give a folder that every machine of the cluster sees at this path"
+                f"{host}: sees no {store.place}; give a folder that every machine of the cluster sees at this path"
             )
         _begin(order.cpus)
         try:
@@ -77,7 +76,7 @@ class Labeller:
     def do(self, job: ShardText) -> int:
         """Makes a shard that is not there; how many texts it has."""
         store = SignalStore(self.order.folder)
-        if store.shard(job.number).is_file():  # of another command that labels the same
+        if store.place.has(shard_name(job.number)):  # of another command that labels the same
             store.check_shard(job.number, job.hashes)
         else:
             make_shard(self.teacher, store, job, self.order.settings)
@@ -108,7 +107,7 @@ def on_cluster(cluster: ClusterSettings, opens: Callable[[], Any]) -> Callable[.
     ) -> None:
         told_in = {k: v for k in ("projection", "reduction") if (v := vars(teacher).get(k)) is not None}
         order = Order(
-            kd_keras.__version__, opens, told_in, settings, str(Path(store.folder).resolve()),
+            kd_keras.__version__, opens, told_in, settings, store.place.address(),
             store.manifest(), cluster.worker_cpus,
         )  # fmt: skip
         for texts in work(cluster, Labeller, order, missing):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from kd_keras.augment.tagging import check_tagger
 from kd_keras.augment.unlabeled import check_unlabeled
 from kd_keras.common import files, packages
 from kd_keras.common.errors import UserError
+from kd_keras.common.folders import Folder, folder_at
 from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.places import check_output_dir
 from kd_keras.runs.given import check_answered, check_given
@@ -146,10 +146,10 @@ def _check_models(job: Job) -> None:
         checkpoint.check_reading(job.teacher)
     teachers = ensemble.checkpoints(checkpoint, task, data, job.teacher.teacher_seeds)
     if job.job.signals is not None:
-        _check_signals(job, Path(job.job.signals), teachers)
+        _check_signals(job, folder_at(job.job.signals, "--signals"), teachers)
 
 
-def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
+def _check_signals(job: Job, folder: Folder, teachers: list[Checkpoint]) -> None:
     """Refuses signals of another teacher or of other data before anything is trained."""
     from kd_keras.teachers.signals import SignalStore
 
@@ -160,7 +160,8 @@ def _check_signals(job: Job, folder: Path, teachers: list[Checkpoint]) -> None:
         )
     pairs = ((split, number) for split in ("train", "dev") for number in range(1, len(teachers) + 1))
     for split, number in pairs:
-        manifest, rows = SignalStore(signals_in(folder, split, number)).verify(), job.splits()[split]
+        store, rows = SignalStore(signals_in(folder, split, number)), job.splits()[split]
+        manifest = store.here().verify()
         here = teachers[number - 1].manifest()["fingerprint"]
         if manifest["teacher"] != here:
             said = "; ".join(files.differences(manifest["teacher"], here))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kd_keras.common.config import Checked, path_setting, setting
+from kd_keras.common.config import AWAY, Checked, path_setting, setting
 from kd_keras.common.errors import UserError
 
 ABLATIONS = ("none", "augmentation", "recipes", "transfer_sizes")
@@ -36,8 +36,9 @@ class JobSettings(Checked):
     )
     signals: str | None = path_setting(
         None,
-        "uses the train/ and dev/ signals in this folder, RUN/signals of another run; --teacher must be "
-        "the teacher that made them, RUN/teacher.",
+        "uses the train/ and dev/ signals in this folder, RUN/signals of another run, or a copy of it in an "
+        "object store (s3://BUCKET/PREFIX); --teacher must be the teacher that made them, RUN/teacher.",
+        kind=AWAY,
         group="teacher",
     )
     teacher_signals: str | None = path_setting(
@@ -48,7 +49,7 @@ class JobSettings(Checked):
         "rest evenly), or score for a regression. Probabilities become log(p), centered; those under 1e-5 "
         "count as 1e-5. A text that comes twice has the mean of its logits. Texts that no split has are "
         "transfer text; training rows without a signal learn their labels.",
-        many=True,
+        kind="many",
     )
     seed: int = setting(1, "seed of the first student.", low=0)
     seeds: int = setting(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.folders import folder_at
 from kd_keras.common.layout import signals_in
+from kd_keras.common.team import is_chief
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
@@ -101,7 +103,8 @@ def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
 
     label, known = run.job.label, [s.projection for s in run.siblings]
     if given := run.job.job.signals:  # the given signals use these axes
-        known.insert(0, Path(given) / run.layout.projection.name)
+        name = run.layout.projection.name
+        known.insert(0, folder_at(given, "--signals").here({}, [name]).path / name)
     layer = layer_of(teacher, label)
     with run.timings.step("projection of states"):
         found = fitted(teacher, run.job.data.train, layer, label.hidden_width, run.layout.projection, known)
@@ -183,9 +186,11 @@ def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) ->
     settings = ensemble.label_settings(run.job.label, number)
     known = [place for s in run.siblings for place in s.every_signals(split)]
     folder = run.layout.signals(split, number)
-    given = run.job.job.signals and signals_in(Path(run.job.job.signals), split, number)
-    if given and given.is_dir() and not folder.exists():  # they must match, or the error says what differs
-        SignalStore(given).verify(manifest(teacher, run.task.name, rows, settings))
-        known = [given]
+    lent = run.job.job.signals and signals_in(folder_at(run.job.job.signals, "--signals"), split, number)
+    # Only the chief looks for signals that exist. They must match, or the error says what differs.
+    if lent and is_chief() and not folder.exists() and lent.exists():
+        store = SignalStore(lent).here()
+        store.verify(manifest(teacher, run.task.name, rows, settings))
+        known = [store.folder]
     title = split if number == 1 else f"{split}, teacher {number}"
     return label(teacher, rows, folder, settings, run.task.name, title, known)

@@ -119,7 +119,7 @@ class UniversalSettings(Checked):
     held_out_files: str | None = path_setting(
         None,
         "your own dev and test texts, which are not learned from: files with commas between, as --unlabeled_files.",
-        many=True,
+        kind="many",
         main=True,
         group="data",
     )

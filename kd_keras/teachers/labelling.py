@@ -69,13 +69,15 @@ def layer_of(teacher: Teacher, settings: LabelSettings) -> int:
 def label(
     teacher: Teacher,
     rows: Rows,
-    folder: Path,
+    folder: str | Path,
     settings: LabelSettings,
     task_name: str,
     split: str,
     known: Sequence[Path] = (),
 ) -> Signals:
     """Signals of ``rows`` in ``folder``: read where they are complete, else made or completed.
+
+    Of an object store, which has no file in the order of the rows, the logits alone are read.
 
     Args:
       known: folders of other runs that may hold the very same signals.
@@ -88,14 +90,13 @@ def label(
     if team is not None and not team.chief:
         team.wait()
         return store.read(rows, wanted)
-    if not store.folder.exists():
-        find(
-            f"signals ({split})", folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES, alone=True
-        )  # fmt: skip
+    if known and not store.place.exists():
+        what = f"signals ({split})"
+        find(what, store.folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES, alone=True)
     store.check(wanted)
     if not store.is_complete:
         _label(teacher, rows, store, wanted, settings, split)
-    signals = store.read(rows, wanted)
+    signals = store.read(rows, wanted, with_hidden=store.place.is_here)
     if team is not None:
         team.wait()
     return signals
@@ -114,7 +115,8 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
         else:
             checked_vectors(lambda how: label_shard(teacher, _texts(rows, some)[0], how)[HIDDEN], settings)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
-    done = [n for n in range(len(shards)) if store.shard(n).is_file()]
+    there = store.finished_shards()
+    done = [n for n in range(len(shards)) if n in there]
     for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
         store.check_shard(n, hashes[shards[n]])
     if done:
@@ -123,7 +125,7 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     missing = (
         ShardText(n, [rows.ids[i] for i in where.tolist()], hashes[where], *_texts(rows, where))
         for n, where in enumerate(shards)
-        if n not in done
+        if n not in there
     )
     with progress(len(first), f"labeling {split}", "texts", initial=skipped) as bar:
         (teacher.crew or _make_here)(teacher, store, missing, settings, bar.update)

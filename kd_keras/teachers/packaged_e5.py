@@ -11,7 +11,6 @@ scale and 16 bytes. The first 16 values are in the low halves of the bytes.
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import cache_dir
 from kd_keras.common.progress import say
 
 NAME = "me5-small"
@@ -34,13 +34,6 @@ _PARTS = {
 }  # fmt: skip
 _EMBEDDINGS = {"word": "word_embeddings.weight", "pos": "position_embeddings.weight",
                "type": "token_type_embeddings.weight"}  # fmt: skip
-
-
-def cache_dir() -> Path:
-    """Where files made from packages are kept: ``KD_KERAS_CACHE``, or a folder in the user's cache."""
-    if said := os.environ.get("KD_KERAS_CACHE"):
-        return Path(said).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kd_keras"
 
 
 def me5_small() -> Path:

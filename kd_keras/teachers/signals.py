@@ -5,16 +5,17 @@
     signals/train/complete.json       texts and SHA-256 of each shard; absent while labeling goes on
     signals/train/hidden.npy          made of the shards when they are read: hidden, in the order of the rows
 
-A shard is a consecutive run of the distinct texts, in the order in which they first come, and appears by a rename, so
-half of one is never read. A signal belongs to a text, by its hash, whatever rows have it; its id is that of the first.
+A shard is a consecutive run of the distinct texts, in the order in which they first come, and appears whole, so half of
+one is never read. The folder may be one of an object store. A signal belongs to a text, by its hash, whatever rows
+have it; its id is that of the first.
 Format 1, of earlier versions, is read as well: it has a line for each row, and its shards are not consecutive.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +24,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kd_keras.common import files
-from kd_keras.common.columns import MappedArray
 from kd_keras.common.errors import UserError
-from kd_keras.common.places import local
+from kd_keras.common.folders import Folder, folder_at
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
-from kd_keras.teachers.signal_columns import ROW, Column, InMemory, OnDisk, Places
+from kd_keras.teachers.signal_columns import ROW, Column, InMemory, OnDisk, Places, Signals
 
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 FORMAT, READ = 2, (1, 2)  # what is written, and what is read
 ID, HASH, LOGITS, HIDDEN, STATES = "id", "text_hash", "logits", "hidden", "states"
+_SHARD = re.compile(r"shard-(\d+)\.parquet")
 # What a store is made of, without what was made of it for reading.
 OWN_FILES = ("shard-*.parquet", MANIFEST, COMPLETE)
 
 
-@dataclass(frozen=True)
-class Signals:
-    """Signals of a split, in the order of its rows.
-
-    Attributes:
-      logits: float32[rows, labels]; of a tagging ragged rows of [words, labels], on disk; None of a teacher that gives
-        vectors alone.
-      hidden: float16[rows, width] (the teacher's sentence vector), or ragged rows of [words, width], which stay on
-        disk, or None.
-      manifest: what made them.
-      more: the store's other columns by name, on disk: [rows, width], or ragged rows of what it has of each token.
-    """
-
-    logits: np.ndarray | Ragged | None
-    hidden: MappedArray | Ragged | None
-    manifest: dict
-    more: Mapping[str, MappedArray | Ragged] = field(default_factory=dict)
-
-
 class SignalStore:
-    """One split's folder of signals.
+    """One split's folder of signals, here or in an object store ("s3://bucket/signals").
 
     >>> store, rows = SignalStore(Path("signals")), Rows(["a", "b"], ["good", "bad"], None, np.zeros(2, np.int32))
     >>> store.begin({"teacher": "mine", "columns": {"logits": {"kind": "row", "dtype": "float32"}}})
@@ -68,24 +50,28 @@ class SignalStore:
     [[3.0, 4.0], [1.0, 2.0]]
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(local(folder, "signals"))
+    def __init__(self, folder: str | Path | Folder):
+        self.place = folder_at(folder, "signals")
+
+    @property
+    def folder(self) -> Path:
+        """Of a store on this machine."""
+        return self.place.path
 
     def shard(self, number: int) -> Path:
-        return self.folder / f"shard-{number:05d}.parquet"
+        return self.folder / shard_name(number)
+
+    def finished_shards(self) -> set[int]:
+        """The numbers of those that are there."""
+        return {int(found[1]) for name in self.place.names() if (found := _SHARD.fullmatch(name))}
 
     def in_order(self, column: str) -> Path:
         """A column's values for the rows that were read last, for random access; made of the shards."""
         return self.folder / f"{column}.npy"
 
     @property
-    def hidden(self) -> Path:
-        """The sentence vectors in the order of the rows that were read last."""
-        return self.in_order(HIDDEN)
-
-    @property
     def is_complete(self) -> bool:
-        return (self.folder / COMPLETE).is_file()
+        return self.place.has(COMPLETE)
 
     def manifest(self) -> dict | None:
         """As this version would write it, also of signals in format 1; None where there is none."""
@@ -99,12 +85,11 @@ class SignalStore:
 
     def _manifest(self) -> dict | None:
         """As it was written."""
-        path = self.folder / MANIFEST
-        found = files.read_json(path) if path.is_file() else None
+        found = self.place.read_json(MANIFEST) if self.place.has(MANIFEST) else None
         if found is not None and (not isinstance(found, dict) or found.get("format") not in READ):
             raise UserError(
-                f"{path}: expected a manifest of signals in format {' or '.join(map(str, READ))}, found "
-                f"{files.tail(repr(found))}; delete the folder, or take the version of the program that made it"
+                f"{self.place}/{MANIFEST}: expected a manifest of signals in format {' or '.join(map(str, READ))}, "
+                f"found {files.tail(repr(found))}; delete the folder, or take the version of the program that made it"
             )
         return found
 
@@ -115,7 +100,7 @@ class SignalStore:
     def _mend(self) -> str:
         """What to do about a damaged shard."""
         if self._is_old:  # its shards cannot be made again one by one
-            return f"an earlier version made it: delete {self.folder} and run the command that made it again"
+            return f"an earlier version made it: delete {self.place} and run the command that made it again"
         return f"delete it and {COMPLETE}, and run the command that made it again: only its texts are labeled"
 
     def columns(self) -> dict[str, Column]:
@@ -124,9 +109,15 @@ class SignalStore:
             return signal_columns.from_json((self.manifest() or {})["columns"])
         except (KeyError, TypeError, ValueError) as e:
             raise UserError(
-                f"{self.folder / MANIFEST}: says no columns of signals ({type(e).__name__}: {e}); delete the folder "
+                f"{self.place}/{MANIFEST}: says no columns of signals ({type(e).__name__}: {e}); delete the folder "
                 "and run the same command"
             ) from None
+
+    def check_free(self, flag: str) -> None:
+        """Before long work: UserError where something else is there, or nothing can be written."""
+        if not self.place.has(MANIFEST) and self.place.names():
+            raise UserError(f"{flag}={self.place}: exists and holds no signals; choose another folder")
+        self.place.check_writable(flag)
 
     def check(self, manifest: dict) -> None:
         """Whether signals of ``manifest`` may be written here; writes nothing.
@@ -136,13 +127,13 @@ class SignalStore:
             whose shards have other texts than this one's.
         """
         found = self.manifest()
-        if found is None and any(self.folder.glob("shard-*.parquet")):
-            raise UserError(f"{self.folder}: has shards but no {MANIFEST}, so nobody knows what made them; delete them")
+        if found is None and self.finished_shards():
+            raise UserError(f"{self.place}: has shards but no {MANIFEST}, so nobody knows what made them; delete them")
         if found is not None and (text := difference(found, {"format": FORMAT, **manifest})):
-            raise UserError(f"{self.folder}: {text}; choose another folder or delete this one")
+            raise UserError(f"{self.place}: {text}; choose another folder or delete this one")
         if self._is_old and not self.is_complete:
             raise UserError(
-                f"{self.folder}: an earlier version of the program began to label here, and its shards hold other "
+                f"{self.place}: an earlier version of the program began to label here, and its shards hold other "
                 "texts than this version puts there; delete the folder and run the same command"
             )
 
@@ -151,7 +142,7 @@ class SignalStore:
         shards will hold, as :func:`signal_columns.to_json` makes it."""
         self.check(manifest)
         if self.manifest() is None:
-            files.write_json(self.folder / MANIFEST, {"format": FORMAT, **manifest})
+            self.place.write_json(MANIFEST, {"format": FORMAT, **manifest})
 
     def write_shard(
         self, number: int, ids: Sequence[str], hashes: np.ndarray, columns: Mapping[str, np.ndarray | Ragged]
@@ -168,7 +159,7 @@ class SignalStore:
         """
         known = self.columns()
         if set(known) != set(columns):
-            raise ValueError(f"{self.folder}: columns {sorted(columns)}, but the manifest has {sorted(known)}")
+            raise ValueError(f"{self.place}: columns {sorted(columns)}, but the manifest has {sorted(known)}")
         table = pa.table(
             {
                 ID: pa.array(ids, pa.string()),
@@ -176,25 +167,26 @@ class SignalStore:
                 **{name: column.encode(columns[name]) for name, column in known.items()},
             }
         )
-        # An open file, as a name with ":" would be taken for an address.
-        with files.atomic_path(self.shard(number)) as temp, open(temp, "wb") as file:
+        with self.place.writing(shard_name(number)) as file:
             pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
     def read_shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """A shard's columns, all of them if not given, their checksums verified; UserError names a damaged file."""
-        path = self.shard(number)
         try:
-            with pa.OSFile(str(path)) as file:
+            with self.place.open(shard_name(number)) as file:
                 return pq.read_table(file, columns=columns, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as e:
             reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-            raise UserError(f"{path}: damaged Parquet shard ({files.tail(reason, 90)}); {self._mend()}") from None
+            raise self._damaged(shard_name(number), files.tail(reason, 90)) from None
+
+    def _damaged(self, name: str, why: str, how: str = "damaged") -> UserError:
+        return UserError(f"{self.place}/{name}: {how} Parquet shard ({why}); {self._mend()}")
 
     def check_shard(self, number: int, hashes: np.ndarray) -> None:
         """Raises UserError where a shard is damaged, or holds other texts than those of ``hashes``, uint64[texts]."""
         if not np.array_equal(self._hashes(number, self.read_shard(number)), hashes):
             raise UserError(
-                f"{self.shard(number)}: holds other texts than this version of the program puts there; "
+                f"{self.place}/{shard_name(number)}: holds other texts than this version of the program puts there; "
                 "delete the folder and run the same command"
             )
 
@@ -206,17 +198,16 @@ class SignalStore:
                 raise ValueError(digits)
             return np.frombuffer(bytes.fromhex(digits), ">u8", table.num_rows).astype(np.uint64)
         except (KeyError, TypeError, ValueError):
-            path = self.shard(number)
-            raise UserError(f"{path}: damaged Parquet shard (text hashes that are none); {self._mend()}") from None
+            raise self._damaged(shard_name(number), "text hashes that are none") from None
 
     def finish(self, shards: int) -> None:
         """The completion marker, after a last look at every shard."""
-        files.remove_left_behind(self.folder)
+        self.place.tidy()
         entries = []
         for n in range(shards):
-            texts = self.read_shard(n).num_rows
-            entries.append({"file": self.shard(n).name, "texts": texts, "sha256": files.sha256_file(self.shard(n))})
-        files.write_json(self.folder / COMPLETE, {"shards": entries, "texts": sum(e["texts"] for e in entries)})
+            texts, name = self.read_shard(n).num_rows, shard_name(n)
+            entries.append({"file": name, "texts": texts, "sha256": self.place.sha256(name)})
+        self.place.write_json(COMPLETE, {"shards": entries, "texts": sum(e["texts"] for e in entries)})
 
     def verify(self, expected: dict | None = None) -> dict:
         """The manifest of a complete store, after checking it against ``expected`` and every shard's hash.
@@ -226,33 +217,42 @@ class SignalStore:
         """
         manifest = self.manifest()
         if manifest is None:
-            raise UserError(f"{self.folder}: no teacher signals here (no {MANIFEST})")
+            raise UserError(f"{self.place}: no teacher signals here (no {MANIFEST})")
         if expected is not None and (text := difference(manifest, {"format": FORMAT, **expected})):
-            raise UserError(f"{self.folder}: {text}")
+            raise UserError(f"{self.place}: {text}")
         if not self.is_complete:
             raise UserError(
-                f"{self.folder}: labeling did not end ({COMPLETE} is missing); run `label` again: it resumes"
+                f"{self.place}: labeling did not end ({COMPLETE} is missing); run `label` again: it resumes"
             )
-        for entry in files.read_json(self.folder / COMPLETE)["shards"]:
-            path = self.folder / entry["file"]
-            if not path.is_file() or files.sha256_file(path) != entry["sha256"]:
-                raise UserError(
-                    f"{path}: damaged or missing Parquet shard (its SHA-256 is not the recorded one); {self._mend()}"
-                )
+        for name, sha256 in self._hashes_of_shards().items():
+            if self.place.sha256(name) != sha256:
+                raise self._damaged(name, "its SHA-256 is not the recorded one", "damaged or missing")
         return manifest
+
+    def _hashes_of_shards(self) -> dict[str, str]:
+        """File → SHA-256; of a complete store."""
+        return {entry["file"]: entry["sha256"] for entry in self.place.read_json(COMPLETE)["shards"]}
+
+    def here(self) -> SignalStore:
+        """This store on this machine: itself; of an object store a copy in the cache, which is not verified yet."""
+        if self.place.is_here or not self.is_complete:
+            return self
+        return SignalStore(self.place.here(self._hashes_of_shards(), (MANIFEST, COMPLETE)))
 
     def read(self, rows: Rows, expected: dict | None = None, with_hidden: bool = True) -> Signals:
         """The signals of ``rows``, in their order, joined by the texts' hashes.
 
         Args:
           expected: the manifest that must be there.
-          with_hidden: also the columns beside the logits, where there are any; they are put in order on disk.
+          with_hidden: also the columns beside the logits, where there are any; they are put in order on disk, and so
+            an object store is copied into the cache.
 
         Raises:
           UserError: as :meth:`verify`; or a row whose text has no signal.
         """
-        manifest = self.verify(expected)
-        shards = len(files.read_json(self.folder / COMPLETE)["shards"])
+        if with_hidden and not self.place.is_here and self.is_complete:
+            return self.here().read(rows, expected)
+        manifest, shards = self.verify(expected), len(self._hashes_of_shards())
         columns = {name: c for name, c in self.columns().items() if with_hidden or name == LOGITS}
         find, there = Places(rows.text_hashes()), np.zeros(len(rows), bool)
         with ExitStack() as stack:
@@ -277,15 +277,18 @@ class SignalStore:
         try:
             return column.decode(table[name])
         except (KeyError, ValueError) as e:
-            path = self.shard(number)
-            raise UserError(f"{path}: damaged Parquet shard (column {name}: {e}); {self._mend()}") from None
+            raise self._damaged(shard_name(number), f"column {name}: {e}") from None
 
     def _without_signal(self, row: str, shards: int) -> UserError:
         if any(row in self.read_shard(n, [ID])[ID].to_pylist() for n in range(shards)):
             return UserError(
-                f"{self.folder}: the signal of row {row!r} was made for another text; label this data again"
+                f"{self.place}: the signal of row {row!r} was made for another text; label this data again"
             )
-        return UserError(f"{self.folder}: no signal for row {row!r}; these are signals of other data")
+        return UserError(f"{self.place}: no signal for row {row!r}; these are signals of other data")
+
+
+def shard_name(number: int) -> str:
+    return f"shard-{number:05d}.parquet"
 
 
 def difference(found: dict, wanted: dict) -> str:

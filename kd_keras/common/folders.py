@@ -38,7 +38,7 @@ _MEANS = {
     r"|[Cc]redential|OAuth2|AccessDenied|Forbidden": "not allowed; the usual environment gives credentials "
     "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, GOOGLE_APPLICATION_CREDENTIALS, …)",
     r"NETWORK_CONNECTION|resolve host|UNAVAILABLE|[Tt]imed? ?out|connect": "cannot be reached; look at the network "
-    "and AWS_ENDPOINT_URL. The same command goes on",
+    "and AWS_ENDPOINT_URL; what was finished is kept, and the same command goes on",
 }  # fmt: skip
 
 
@@ -86,7 +86,7 @@ class Folder:
         return self.path.exists()
 
     def names(self) -> set[str]:
-        """Of what lies in it; nothing where it is not there."""
+        """Of what lies in it; nothing where it is not there. UserError where its bucket is not there."""
         return {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
 
     def has(self, name: str) -> bool:
@@ -160,8 +160,11 @@ class Away(Folder):
     def names(self) -> set[str]:
         from pyarrow.fs import FileSelector
 
-        with self._errors():
-            return {f.base_name for f in self._files.get_file_info(FileSelector(self._path, allow_not_found=True))}
+        try:
+            with self._errors():
+                return {found.base_name for found in self._files.get_file_info(FileSelector(self._path))}
+        except FileNotFoundError:
+            return set()
 
     def has(self, name: str) -> bool:
         with self._errors(name):
@@ -170,10 +173,8 @@ class Away(Folder):
     def check_writable(self, what: str) -> None:
         """Puts an empty object and takes it away again."""
         probe = "writable"
-        try:
+        with self._errors(called=f"{what}={self}"):
             self._put(probe, b"")
-        except UserError as e:
-            raise UserError(f"{what}={self}: cannot be written: {e}") from None
         with contextlib.suppress(OSError):  # who may write need not be one who may delete
             self._files.delete_file(self._of(probe))
 
@@ -188,7 +189,8 @@ class Away(Folder):
 
         sink = pa.BufferOutputStream()
         yield sink
-        self._put(name, sink.getvalue())
+        with self._errors(name):
+            self._put(name, sink.getvalue())
 
     def read_json(self, name: str) -> Any:
         try:
@@ -197,7 +199,8 @@ class Away(Folder):
             raise UserError(f"{self}/{name}: not JSON ({e})") from None
 
     def write_json(self, name: str, value: Any) -> None:
-        self._put(name, files.json_text(value).encode())
+        with self.writing(name) as file:
+            file.write(files.json_text(value).encode())
 
     def sha256(self, name: str) -> str | None:
         try:
@@ -239,27 +242,29 @@ class Away(Folder):
             return stream.read_buffer()
 
     def _put(self, name: str, content: Any) -> None:
-        with self._errors(name), self._files.open_output_stream(self._of(name)) as stream:
+        with self._files.open_output_stream(self._of(name)) as stream:
             stream.write(content)
 
     @contextlib.contextmanager
-    def _errors(self, name: str = "") -> Iterator[None]:
-        """Turns what the libraries say into one line of a UserError; an object that is not there stays an OSError."""
+    def _errors(self, name: str = "", called: str = "") -> Iterator[None]:
+        """Turns what the libraries say into one line of a UserError; FileNotFoundError stays what it is."""
         try:
             yield
+        except FileNotFoundError:
+            raise
         except (OSError, ValueError, ImportError) as e:
-            if isinstance(e, FileNotFoundError) and "NO_SUCH_BUCKET" not in str(e):
-                raise
-            raise UserError(f"{self}{name and f'/{name}'}: {_meaning(e)}") from None
+            raise UserError(f"{called or self}{name and f'/{name}'}: {_meaning(e)}") from None
 
 
 def _meaning(e: Exception) -> str:
+    """What an error means and what to do, with its own words in short."""
     said = " ".join(str(e).split())
-    detail = files.tail(said[max(said.find("AWS Error"), 0) :], 120)
+    aws = re.search(r"AWS Error \w+", said)
+    detail = aws[0] if aws else files.tail(said, 100)
     for pattern, means in _MEANS.items():
         if re.search(pattern, said):
             return f"{means} ({detail})"
-    return detail
+    return detail if aws is None else files.tail(said[aws.start() :], 100)
 
 
 @cache

@@ -60,6 +60,8 @@ def here_or_away(place: PathLike, what: str) -> str:
     if ":" in parts.netloc.rpartition("@")[0]:
         raise UserError(f"{what}={parts.scheme}://…: has a password in it; put it into the environment instead")
     if parts.scheme != "file":
+        if not parts.netloc:
+            raise UserError(f"{what}={name}: names no bucket; expected {parts.scheme}://BUCKET/PREFIX")
         return name.rstrip("/")
     if parts.netloc not in ("", "localhost"):
         raise UserError(f"{what}={name}: names a file of {parts.netloc}; expected file:///FOLDER")

@@ -18,7 +18,8 @@ from kd_keras.pipelines.crew import work
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.teachers.labelling import ShardText, make_shard
 from kd_keras.teachers.settings import LabelSettings
-from kd_keras.teachers.signals import SignalStore, difference, shard_name
+from kd_keras.teachers.signal_columns import difference
+from kd_keras.teachers.signals import SignalStore, shard_name
 
 
 @dataclass(frozen=True)

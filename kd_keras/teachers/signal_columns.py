@@ -116,6 +116,15 @@ def from_json(value: Any) -> dict[str, Column]:
     return {name: Column(**column) for name, column in dict(value).items()}
 
 
+def difference(found: dict, wanted: dict) -> str:
+    """In words, what differs between two manifests; '' where nothing does."""
+    said = files.differences(found, wanted)
+    if not said:
+        return ""
+    teacher = found.get("teacher") != wanted.get("teacher")
+    return f"signals from another {'teacher' if teacher else 'text or setting'} ({'; '.join(said)})"
+
+
 class InMemory:
     """A row column for the rows of a split: float[rows, width]."""
 

@@ -5,9 +5,8 @@
     signals/train/complete.json       texts and SHA-256 of each shard; absent while labeling goes on
     signals/train/hidden.npy          made of the shards when they are read: hidden, in the order of the rows
 
-A shard is a consecutive run of the distinct texts, in the order in which they first come, and appears whole, so half of
-one is never read. The folder may be one of an object store. A signal belongs to a text, by its hash, whatever rows
-have it; its id is that of the first.
+The folder may be one of an object store. A shard is a consecutive run of the distinct texts, as they first come, and
+appears whole. A signal belongs to a text, by its hash, whatever rows have it; its id is that of the first.
 Format 1, of earlier versions, is read as well: it has a line for each row, and its shards are not consecutive.
 """
 
@@ -29,7 +28,7 @@ from kd_keras.common.folders import Folder, folder_at
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
-from kd_keras.teachers.signal_columns import ROW, Column, InMemory, OnDisk, Places, Signals
+from kd_keras.teachers.signal_columns import ROW, Column, InMemory, OnDisk, Places, Signals, difference
 
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 FORMAT, READ = 2, (1, 2)  # what is written, and what is read
@@ -114,7 +113,7 @@ class SignalStore:
             ) from None
 
     def check_free(self, flag: str) -> None:
-        """Before long work: UserError where something else is there, or nothing can be written."""
+        """Before long work: UserError where something else is, or nothing can be written."""
         if not self.place.has(MANIFEST) and self.place.names():
             raise UserError(f"{flag}={self.place}: exists and holds no signals; choose another folder")
         self.place.check_writable(flag)
@@ -215,8 +214,15 @@ class SignalStore:
         Raises:
           UserError: incomplete, damaged, or made by another teacher, text or setting.
         """
+        manifest = self._finished(expected)
+        self._check_hashes()
+        return manifest
+
+    def _finished(self, expected: dict | None) -> dict:
+        """:meth:`verify` without a look at the shards."""
         manifest = self.manifest()
         if manifest is None:
+            self.place.names()  # says it where the bucket itself is not there
             raise UserError(f"{self.place}: no teacher signals here (no {MANIFEST})")
         if expected is not None and (text := difference(manifest, {"format": FORMAT, **expected})):
             raise UserError(f"{self.place}: {text}")
@@ -224,10 +230,12 @@ class SignalStore:
             raise UserError(
                 f"{self.place}: labeling did not end ({COMPLETE} is missing); run `label` again: it resumes"
             )
+        return manifest
+
+    def _check_hashes(self) -> None:
         for name, sha256 in self._hashes_of_shards().items():
             if self.place.sha256(name) != sha256:
                 raise self._damaged(name, "its SHA-256 is not the recorded one", "damaged or missing")
-        return manifest
 
     def _hashes_of_shards(self) -> dict[str, str]:
         """File → SHA-256; of a complete store."""
@@ -244,21 +252,22 @@ class SignalStore:
 
         Args:
           expected: the manifest that must be there.
-          with_hidden: also the columns beside the logits, where there are any; they are put in order on disk, and so
-            an object store is copied into the cache.
+          with_hidden: also the columns beside the logits, where there are any; they are put in order on disk. For that
+            a store elsewhere is copied into the cache.
 
         Raises:
           UserError: as :meth:`verify`; or a row whose text has no signal.
         """
-        if with_hidden and not self.place.is_here and self.is_complete:
-            return self.here().read(rows, expected)
-        manifest, shards = self.verify(expected), len(self._hashes_of_shards())
+        manifest, shards = self._finished(expected), len(self._hashes_of_shards())
         columns = {name: c for name, c in self.columns().items() if with_hidden or name == LOGITS}
+        if not self.place.is_here and any((name, c.kind) != (LOGITS, ROW) for name, c in columns.items()):
+            return self.here().read(rows, expected, with_hidden)
+        self._check_hashes()
         find, there = Places(rows.text_hashes()), np.zeros(len(rows), bool)
         with ExitStack() as stack:
             made: dict[str, Any] = {
                 name: InMemory(len(rows))
-                if name == LOGITS and c.kind == ROW
+                if (name, c.kind) == (LOGITS, ROW)
                 else OnDisk(self.in_order(name), len(rows), stack)
                 for name, c in columns.items()
             }
@@ -289,12 +298,3 @@ class SignalStore:
 
 def shard_name(number: int) -> str:
     return f"shard-{number:05d}.parquet"
-
-
-def difference(found: dict, wanted: dict) -> str:
-    """In words, what differs between two manifests; '' where nothing does."""
-    said = files.differences(found, wanted)
-    if not said:
-        return ""
-    teacher = found.get("teacher") != wanted.get("teacher")
-    return f"signals from another {'teacher' if teacher else 'text or setting'} ({'; '.join(said)})"

@@ -20,6 +20,7 @@ MADE := $(VENV)/.stamp-python
 RUNTIME := $(VENV)/.stamp-runtime
 DEV := $(VENV)/.stamp-dev
 RAY := $(VENV)/.stamp-ray
+MOTO := $(VENV)/.stamp-moto
 CUDA := $(VENV)/.stamp-gpu
 INSTALLED := $(if $(filter 1,$(GPU)),$(CUDA),$(RUNTIME))
 MPNET := $(VENV)/.stamp-mpnet
@@ -47,7 +48,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv install install-dev install-ray install-mpnet train test ray-test slow-test browser-check arm64-check kotlin-check lint format clean clean-venv
+.PHONY: help venv install install-dev install-ray install-mpnet train test ray-test s3-test slow-test browser-check arm64-check kotlin-check lint format clean clean-venv
 
 help: ## lists the targets
 	@echo "make TARGET [ARGS='…'] [VENV=.venv] [PYTHON=python3.11] [GPU=1]"
@@ -77,6 +78,10 @@ install-mpnet: install ## installs that and the weights of --teacher=mpnet-base 
 ray-test: install-dev ## installs Ray too, then runs the tests marked ray
 	$(call locked,$(RAY))
 	$(PY) -m pytest -m ray $(ARGS)
+
+s3-test: install-dev ## installs Ray and moto too, then runs the tests marked s3
+	$(call locked,$(MOTO))
+	$(PY) -m pytest -m s3 $(ARGS)
 
 slow-test: install-dev ## runs the tests marked slow
 	$(PY) -m pytest -m slow $(ARGS)
@@ -149,6 +154,11 @@ $(CUDA): $(RUNTIME) requirements-gpu.txt
 $(RAY): $(INSTALLED) requirements-ray.txt
 	@echo "installing Ray (0.3 GB)"
 	$(call pip,--no-deps -r requirements-ray.txt)
+	@touch $@
+
+$(MOTO): $(RAY) requirements-moto.txt
+	@echo "installing moto (0.1 GB)"
+	$(call pip,--no-deps -r requirements-moto.txt)
 	@touch $@
 
 $(MPNET): $(INSTALLED) requirements-mpnet.txt

@@ -223,6 +223,14 @@ def test_ray_moves_no_other_pin() -> None:
     assert setup_requirements("ray")["ray"].specifier.contains(ours["ray"])
 
 
+def test_moto_moves_no_other_pin() -> None:
+    """It serves tests alone, so its needs are not asked of what is installed."""
+    ours, others = pins("requirements-moto.txt"), pins("requirements.txt") | pins("requirements-ray.txt")
+    assert not set(ours) & set(others)
+    assert {name: v for name, v in ours.items() if pins("requirements-dev.txt").get(name, v) != v} == {}
+    assert direct("requirements-moto.txt") == {"moto", "flask", "flask-cors"}
+
+
 def test_the_libraries_of_a_gpu_are_those_that_tensorflow_names() -> None:
     """All of tensorflow[and-cuda], in versions that it takes, and nothing that moves another pin."""
     ours, others = pins("requirements-gpu.txt"), pins("requirements.txt") | pins("requirements-dev.txt")

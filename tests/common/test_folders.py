@@ -130,7 +130,10 @@ def test_an_address_of_this_machine_is_a_path(tmp_path):
             "curlCode: 7, Could not connect to server",
             "cannot be reached; look at the network and AWS_ENDPOINT_URL; what was finished is kept",
         ),
-        ("AWS Error UNKNOWN (HTTP status 301)\nduring HeadObject", "AWS Error UNKNOWN (HTTP status 301) during HeadObject"),
+        (
+            "AWS Error UNKNOWN (HTTP status 301)\nduring HeadObject",
+            "AWS Error UNKNOWN (HTTP status 301) during HeadObject",
+        ),
     ],
 )
 def test_what_is_refused_is_one_line(monkeypatch, raised, said):
@@ -157,4 +160,7 @@ def test_nothing_is_imported_for_a_folder_here(run_python):
 
 
 def test_what_is_told_beyond_the_address_can_be_told_otherwise():
-    assert folders._opened("s3://b/p?region=eu-north-1&endpoint_override=localhost:1&scheme=http")[0].region == "eu-north-1"
+    assert (
+        folders._opened("s3://b/p?region=eu-north-1&endpoint_override=localhost:1&scheme=http")[0].region
+        == "eu-north-1"
+    )

@@ -1,7 +1,7 @@
-"""A folder on this machine or in an object store, as far as a store of signals needs one.
+"""A folder on this machine or in an object store: the operations that a store of signals needs.
 
-An object store takes whole objects and renames none. So a file is made whole in memory before it is sent: readers see
-all of it or none, as they do with a rename.
+An object store takes whole objects and cannot rename. So a file is finished in memory and then sent. As with a rename,
+readers see the whole file or none.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from kd_keras.common.places import cache_dir, check_output_dir, here_or_away, is
 from kd_keras.common.progress import progress
 from kd_keras.common.reading import PathLike
 
-# What pyarrow opens by itself, with what it is told beyond the address: one put for a small object, and seconds until
-# an endpoint that never answers is given up, which would be 15 minutes. Other addresses are fsspec's.
-_TOLD = {
+# The schemes that pyarrow opens, and options that are added to the address. S3: one request writes a small object.
+# GCS: a request is given up after a minute instead of 15. fsspec opens all other schemes.
+_OPTIONS = {
     "s3": {"allow_delayed_open": "true"}, "gs": {"retry_limit_seconds": "60"}, "gcs": {"retry_limit_seconds": "60"},
     "abfs": {}, "abfss": {}, "hdfs": {}, "viewfs": {},
 }  # fmt: skip
 _FETCHED_AT_ONCE = 8
-# What an error has in it → what it means, and what to do.
+# A pattern in a library's error → what is wrong and what to do.
 _MEANS = {
     r"NO_SUCH_BUCKET|bucket does not exist|Bucket '.*' not found": "there is no such bucket; make it, or give another "
     "address",
@@ -43,13 +43,13 @@ _MEANS = {
 
 
 def folder_at(place: PathLike | Folder, what: str) -> Folder:
-    """The folder at a path or address, called ``what`` in errors.
+    """The folder at a path or address. Errors call it ``what``.
 
     >>> folder_at("signals", "--signals") / "train"
     Folder('signals/train')
 
     Raises:
-      UserError: an address that no library here can open.
+      UserError: no installed library can open the address.
     """
     if isinstance(place, Folder):
         return place
@@ -58,15 +58,17 @@ def folder_at(place: PathLike | Folder, what: str) -> Folder:
 
 
 class Folder:
-    """A folder on this machine, or on a disk that it has mounted.
+    """A folder on this machine's disks, mounted ones included.
 
     Attributes:
-      path: where it is.
+      path: of the folder.
+      is_here: whether the files are on this machine.
     """
 
     is_here = True
 
     def __init__(self, path: PathLike, called: str | None = None):
+        """``called``: the name in errors; the path if not given."""
         self.path, self._called = Path(path), called
 
     def __str__(self) -> str:
@@ -79,33 +81,33 @@ class Folder:
         return Folder(self.path / name)
 
     def address(self) -> str:
-        """By which another process finds it."""
+        """Another process opens the folder by this."""
         return str(self.path.resolve())
 
     def exists(self) -> bool:
         return self.path.exists()
 
     def names(self) -> set[str]:
-        """Of what lies in it; nothing where it is not there. UserError where its bucket is not there."""
+        """Names of the files and folders in it; none if it does not exist. Raises UserError if it has no bucket."""
         return {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
 
     def check_writable(self, what: str) -> None:
-        """Before long work: UserError where nothing can be written here. ``what``: the flag."""
+        """Raises UserError if nothing can be written here. Called before long work; ``what`` is the flag."""
         check_output_dir(self.path, what)
 
     def open(self, name: str) -> Any:
-        """A file for pyarrow. Raises OSError where it is not there."""
+        """A file for pyarrow. Raises OSError if it does not exist."""
         import pyarrow as pa
 
         return pa.OSFile(str(self.path / name))
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
-        """An open file whose content is at ``name`` in the end: readers see all of it or none."""
-        # An open file, as pyarrow would take a name with ":" for an address.
+        """An open file. Its content appears at ``name`` when the block ends without an error."""
+        # pyarrow gets an open file, because it takes a name with ":" for an address.
         with files.atomic_path(self.path / name) as temp, open(temp, "wb") as file:
             yield file
 
@@ -116,20 +118,20 @@ class Folder:
         files.write_json(self.path / name, value)
 
     def sha256(self, name: str) -> str | None:
-        """None where it is not there."""
+        """Hex digest of a file; None if it does not exist."""
         return files.sha256_file(self.path / name) if self.has(name) else None
 
     def here(self, hashes: Mapping[str, str], others: Sequence[str] = ()) -> Folder:
-        """These files on this machine: this folder itself.
+        """A folder on this machine that has these files: this folder itself.
 
         Args:
           hashes: name → SHA-256.
-          others: names whose SHA-256 is not known.
+          others: names of more files, whose SHA-256 is not known.
         """
         return self
 
     def tidy(self) -> None:
-        """Removes what killed processes were writing."""
+        """Removes the unfinished files of killed processes."""
         files.remove_left_behind(self.path)
 
 
@@ -171,11 +173,11 @@ class Away(Folder):
             return self._files.get_file_info(self._of(name)).is_file
 
     def check_writable(self, what: str) -> None:
-        """Puts an empty object and takes it away again."""
+        """Writes an empty object and deletes it."""
         probe = "writable"
         with self._errors(called=f"{what}={self}"):
             self._put(probe, b"")
-        with contextlib.suppress(OSError):  # who may write need not be one who may delete
+        with contextlib.suppress(OSError):  # some may write but not delete
             self._files.delete_file(self._of(probe))
 
     def open(self, name: str) -> Any:
@@ -209,8 +211,10 @@ class Away(Folder):
             return None
 
     def here(self, hashes: Mapping[str, str], others: Sequence[str] = ()) -> Folder:
-        """A copy in the cache, of the same name in errors. What is there with its SHA-256 is not fetched again; what
-        has another SHA-256 now is copied as it is."""
+        """A copy in the cache. Errors name the object store. A file that already has its SHA-256 is not fetched again.
+
+        The copy is not verified: an object with another SHA-256 is copied too. A file that does not exist is left out.
+        """
         copy = Folder(cache_dir() / f"away-{files.hash_of(str(self), dict(hashes))}", str(self))
 
         def fetch(name: str) -> None:
@@ -231,13 +235,13 @@ class Away(Folder):
         return copy
 
     def tidy(self) -> None:
-        """A killed process leaves nothing of an object."""
+        """Does nothing: a killed process leaves no part of an object."""
 
     def _of(self, name: str) -> str:
         return f"{self._path}/{name}"
 
     def _get(self, name: str) -> Any:
-        """A buffer of the whole object. Raises FileNotFoundError where there is none."""
+        """A buffer of the whole object. Raises FileNotFoundError if it does not exist."""
         with self._errors(name), self._files.open_input_stream(self._of(name)) as stream:
             return stream.read_buffer()
 
@@ -247,7 +251,7 @@ class Away(Folder):
 
     @contextlib.contextmanager
     def _errors(self, name: str = "", called: str = "") -> Iterator[None]:
-        """Turns what the libraries say into one line of a UserError; FileNotFoundError stays what it is."""
+        """Turns the libraries' errors into a UserError of one line, except FileNotFoundError."""
         try:
             yield
         except FileNotFoundError:
@@ -257,7 +261,7 @@ class Away(Folder):
 
 
 def _meaning(e: Exception) -> str:
-    """What an error means and what to do, with its own words in short."""
+    """What is wrong and what to do, with a short quotation of the error."""
     said = " ".join(str(e).split())
     aws = re.search(r"AWS Error \w+", said)
     detail = aws[0] if aws else files.tail(said, 100)
@@ -269,11 +273,11 @@ def _meaning(e: Exception) -> str:
 
 @cache
 def _opened(address: str) -> tuple[Any, str]:
-    """pyarrow's file system of an address, and the path in it."""
+    """pyarrow's file system for an address, and the path in it."""
     from pyarrow.fs import FileSystem
 
     parts = urlsplit(address)
-    if parts.scheme not in _TOLD:
+    if parts.scheme not in _OPTIONS:
         return FileSystem.from_uri(f"fsspec+{address}")
-    told = _TOLD[parts.scheme] | dict(parse_qsl(parts.query))
+    told = _OPTIONS[parts.scheme] | dict(parse_qsl(parts.query))
     return FileSystem.from_uri(urlunsplit(parts._replace(query=urlencode(told))))

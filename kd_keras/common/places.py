@@ -47,10 +47,10 @@ def local(path: PathLike, what: str) -> str:
 
 
 def here_or_away(place: PathLike, what: str) -> str:
-    """As :func:`local`, but an address of an object store ("s3://bucket/folder") is let through.
+    """As :func:`local`, but also accepts an address in an object store ("s3://bucket/folder").
 
     Raises:
-      UserError: as :func:`local`; or the address has a password in it, or a file of another machine.
+      UserError: as :func:`local`; or the address has a password or no bucket, or is a file of another machine.
     """
     name = os.fspath(place)
     if not is_address(name):
@@ -58,7 +58,7 @@ def here_or_away(place: PathLike, what: str) -> str:
     check_utf8(name, what)
     parts = urlsplit(name)
     if ":" in parts.netloc.rpartition("@")[0]:
-        raise UserError(f"{what}={parts.scheme}://…: has a password in it; put it into the environment instead")
+        raise UserError(f"{what}={parts.scheme}://…: has a password in it; give it in the environment instead")
     if parts.scheme != "file":
         if not parts.netloc:
             raise UserError(f"{what}={name}: names no bucket; expected {parts.scheme}://BUCKET/PREFIX")
@@ -74,7 +74,7 @@ def is_address(place: PathLike) -> bool:
 
 
 def cache_dir() -> Path:
-    """Where what can be made again is kept: ``KD_KERAS_CACHE``, or a folder in the user's cache."""
+    """Where files that can be made again are kept: ``KD_KERAS_CACHE``, or a folder in the user's cache."""
     if said := os.environ.get("KD_KERAS_CACHE"):
         return Path(said).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kd_keras"

@@ -77,7 +77,7 @@ def label(
 ) -> Signals:
     """Signals of ``rows`` in ``folder``: read where they are complete, else made or completed.
 
-    Of an object store the logits alone are read, so that it need not be copied.
+    If the folder is in an object store, only the logits are read. So the store need not be copied.
 
     Args:
       known: folders of other runs that may hold the very same signals.

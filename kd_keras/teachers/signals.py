@@ -54,14 +54,14 @@ class SignalStore:
 
     @property
     def folder(self) -> Path:
-        """Of a store on this machine."""
+        """The folder of a store on this machine."""
         return self.place.path
 
     def shard(self, number: int) -> Path:
         return self.folder / shard_name(number)
 
     def finished_shards(self) -> set[int]:
-        """The numbers of those that are there."""
+        """The numbers of the shards that exist."""
         return {int(found[1]) for name in self.place.names() if (found := _SHARD.fullmatch(name))}
 
     def in_order(self, column: str) -> Path:
@@ -113,7 +113,7 @@ class SignalStore:
             ) from None
 
     def check_free(self, flag: str) -> None:
-        """Before long work: UserError where something else is, or nothing can be written."""
+        """Raises UserError if the folder holds other files or cannot be written. Called before long work."""
         if not self.place.has(MANIFEST) and self.place.names():
             raise UserError(f"{flag}={self.place}: exists and holds no signals; choose another folder")
         self.place.check_writable(flag)
@@ -219,10 +219,10 @@ class SignalStore:
         return manifest
 
     def _finished(self, expected: dict | None) -> dict:
-        """:meth:`verify` without a look at the shards."""
+        """:meth:`verify` without the shards."""
         manifest = self.manifest()
         if manifest is None:
-            self.place.names()  # says it where the bucket itself is not there
+            self.place.names()  # raises if the bucket does not exist
             raise UserError(f"{self.place}: no teacher signals here (no {MANIFEST})")
         if expected is not None and (text := difference(manifest, {"format": FORMAT, **expected})):
             raise UserError(f"{self.place}: {text}")
@@ -238,11 +238,11 @@ class SignalStore:
                 raise self._damaged(name, "its SHA-256 is not the recorded one", "damaged or missing")
 
     def _hashes_of_shards(self) -> dict[str, str]:
-        """File → SHA-256; of a complete store."""
+        """File → SHA-256. The store must be complete."""
         return {entry["file"]: entry["sha256"] for entry in self.place.read_json(COMPLETE)["shards"]}
 
     def here(self) -> SignalStore:
-        """This store on this machine: itself; of an object store a copy in the cache, which is not verified yet."""
+        """A store on this machine: this one, or a copy of it in the cache, which is not verified yet."""
         if self.place.is_here or not self.is_complete:
             return self
         return SignalStore(self.place.here(self._hashes_of_shards(), (MANIFEST, COMPLETE)))
@@ -253,7 +253,7 @@ class SignalStore:
         Args:
           expected: the manifest that must be there.
           with_hidden: also the columns beside the logits, where there are any; they are put in order on disk. For that
-            a store elsewhere is copied into the cache.
+            a store in an object store is copied into the cache.
 
         Raises:
           UserError: as :meth:`verify`; or a row whose text has no signal.

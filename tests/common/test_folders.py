@@ -95,7 +95,7 @@ def test_a_folder_here_is_its_own_copy(tmp_path):
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("s3://key:hidden@bucket/x", r"--x=s3://…: has a password in it; put it into the environment"),
+        ("s3://key:hidden@bucket/x", r"--x=s3://…: has a password in it; give it in the environment"),
         ("s3://", r"--x=s3://: names no bucket; expected s3://BUCKET/PREFIX"),
         ("file://other/x", r"--x=file://other/x: names a file of other; expected file:///FOLDER"),
         ("none://bucket/x", r"none://bucket/x: Protocol not known: none"),

@@ -116,6 +116,14 @@ def from_json(value: Any) -> dict[str, Column]:
     return {name: Column(**column) for name, column in dict(value).items()}
 
 
+def decoded_hashes(column: pa.ChunkedArray) -> np.ndarray:
+    """uint64[texts] of 16 hex digits each. Raises ValueError or TypeError if the column holds something else."""
+    digits = "".join(column.to_pylist())
+    if len(digits) != 16 * len(column):
+        raise ValueError(digits)
+    return np.frombuffer(bytes.fromhex(digits), ">u8", len(column)).astype(np.uint64)
+
+
 def difference(found: dict, wanted: dict) -> str:
     """In words, what differs between two manifests; '' where nothing does."""
     said = files.differences(found, wanted)

@@ -12,6 +12,7 @@ Format 1, of earlier versions, is read as well: it has a line for each row, and 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -53,8 +54,7 @@ class SignalStore:
         self.place = folder_at(folder, "signals")
 
     @property
-    def folder(self) -> Path:
-        """The folder of a store on this machine."""
+    def folder(self) -> Path:  # of a store on this machine
         return self.place.path
 
     def shard(self, number: int) -> Path:
@@ -114,9 +114,9 @@ class SignalStore:
 
     def check_free(self, flag: str) -> None:
         """Raises UserError if the folder holds other files or cannot be written. Called before long work."""
+        self.place.check_writable(flag)
         if not self.place.has(MANIFEST) and self.place.names():
             raise UserError(f"{flag}={self.place}: exists and holds no signals; choose another folder")
-        self.place.check_writable(flag)
 
     def check(self, manifest: dict) -> None:
         """Whether signals of ``manifest`` may be written here; writes nothing.
@@ -171,14 +171,24 @@ class SignalStore:
 
     def read_shard(self, number: int, columns: Sequence[str] | None = None) -> pa.Table:
         """A shard's columns, all of them if not given, their checksums verified; UserError names a damaged file."""
+        return self._read(shard_name(number), columns)[0]
+
+    def _read(self, name: str, columns: Sequence[str] | None = None, sha256: str | None = None) -> tuple[pa.Table, str]:
+        """:meth:`read_shard` and the SHA-256 of the same bytes, which must be ``sha256`` if given."""
         try:
-            with self.place.open(shard_name(number)) as file:
-                return pq.read_table(file, columns=columns, page_checksum_verification=True)
+            with self.place.open(name) as file:
+                content = file.read_buffer()
+            found = hashlib.sha256(content).hexdigest()
+            if sha256 not in (None, found):
+                raise self._damaged(name)
+            return pq.read_table(pa.BufferReader(content), columns=columns, page_checksum_verification=True), found
         except (pa.ArrowException, OSError) as e:
             reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-            raise self._damaged(shard_name(number), files.tail(reason, 90)) from None
+            missing = sha256 and isinstance(e, FileNotFoundError)
+            raise self._damaged(name, "" if missing else files.tail(reason, 90)) from None
 
-    def _damaged(self, name: str, why: str, how: str = "damaged") -> UserError:
+    def _damaged(self, name: str, why: str = "") -> UserError:
+        how, why = ("damaged", why) if why else ("damaged or missing", "its SHA-256 is not the recorded one")
         return UserError(f"{self.place}/{name}: {how} Parquet shard ({why}); {self._mend()}")
 
     def check_shard(self, number: int, hashes: np.ndarray) -> None:
@@ -190,12 +200,8 @@ class SignalStore:
             )
 
     def _hashes(self, number: int, table: pa.Table) -> np.ndarray:
-        """uint64[texts]."""
         try:
-            digits = "".join(table[HASH].to_pylist())
-            if len(digits) != 16 * table.num_rows:
-                raise ValueError(digits)
-            return np.frombuffer(bytes.fromhex(digits), ">u8", table.num_rows).astype(np.uint64)
+            return signal_columns.decoded_hashes(table[HASH])
         except (KeyError, TypeError, ValueError):
             raise self._damaged(shard_name(number), "text hashes that are none") from None
 
@@ -204,8 +210,8 @@ class SignalStore:
         self.place.tidy()
         entries = []
         for n in range(shards):
-            texts, name = self.read_shard(n).num_rows, shard_name(n)
-            entries.append({"file": name, "texts": texts, "sha256": self.place.sha256(name)})
+            table, sha256 = self._read(shard_name(n))
+            entries.append({"file": shard_name(n), "texts": table.num_rows, "sha256": sha256})
         self.place.write_json(COMPLETE, {"shards": entries, "texts": sum(e["texts"] for e in entries)})
 
     def verify(self, expected: dict | None = None) -> dict:
@@ -215,13 +221,14 @@ class SignalStore:
           UserError: incomplete, damaged, or made by another teacher, text or setting.
         """
         manifest = self._finished(expected)
-        self._check_hashes()
+        for name, sha256 in self._hashes_of_shards().items():
+            if self.place.sha256(name) != sha256:
+                raise self._damaged(name)
         return manifest
 
     def _finished(self, expected: dict | None) -> dict:
         """:meth:`verify` without the shards."""
-        manifest = self.manifest()
-        if manifest is None:
+        if (manifest := self.manifest()) is None:
             self.place.names()  # raises if the bucket does not exist
             raise UserError(f"{self.place}: no teacher signals here (no {MANIFEST})")
         if expected is not None and (text := difference(manifest, {"format": FORMAT, **expected})):
@@ -231,11 +238,6 @@ class SignalStore:
                 f"{self.place}: labeling did not end ({COMPLETE} is missing); run `label` again: it resumes"
             )
         return manifest
-
-    def _check_hashes(self) -> None:
-        for name, sha256 in self._hashes_of_shards().items():
-            if self.place.sha256(name) != sha256:
-                raise self._damaged(name, "its SHA-256 is not the recorded one", "damaged or missing")
 
     def _hashes_of_shards(self) -> dict[str, str]:
         """File → SHA-256. The store must be complete."""
@@ -252,17 +254,15 @@ class SignalStore:
 
         Args:
           expected: the manifest that must be there.
-          with_hidden: also the columns beside the logits, where there are any; they are put in order on disk. For that
-            a store in an object store is copied into the cache.
+          with_hidden: also the other columns. They are put in order on disk, for which an object store is copied.
 
         Raises:
           UserError: as :meth:`verify`; or a row whose text has no signal.
         """
-        manifest, shards = self._finished(expected), len(self._hashes_of_shards())
+        manifest, shards = self._finished(expected), self._hashes_of_shards()
         columns = {name: c for name, c in self.columns().items() if with_hidden or name == LOGITS}
         if not self.place.is_here and any((name, c.kind) != (LOGITS, ROW) for name, c in columns.items()):
             return self.here().read(rows, expected, with_hidden)
-        self._check_hashes()
         find, there = Places(rows.text_hashes()), np.zeros(len(rows), bool)
         with ExitStack() as stack:
             made: dict[str, Any] = {
@@ -271,14 +271,14 @@ class SignalStore:
                 else OnDisk(self.in_order(name), len(rows), stack)
                 for name, c in columns.items()
             }
-            for n in range(shards):
-                table = self.read_shard(n, [HASH, *columns])
+            for n, (name, sha256) in enumerate(shards.items()):
+                table, _ = self._read(name, [HASH, *columns], sha256)
                 where, which = find(self._hashes(n, table))
                 there[where] = True
-                for name, column in columns.items():
-                    made[name].put(where, self._decoded(n, table, name, column), which)
+                for column, c in columns.items():
+                    made[column].put(where, self._decoded(n, table, column, c), which)
             if not there.all():
-                raise self._without_signal(rows.ids[int(np.argmin(there))], shards)
+                raise self._without_signal(rows.ids[int(np.argmin(there))], len(shards))
         values = {name: part.done() for name, part in made.items()}
         return Signals(values.pop(LOGITS, None), values.pop(HIDDEN, None), manifest, values)
 

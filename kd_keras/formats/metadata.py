@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 
 import flatbuffers
 
+from kd_keras.formats.slim import packed, unpacked
+
 _NAME = b"TFLITE_METADATA"
-_MODEL_ID, _METADATA_ID = b"TFL3", b"M001"
+_METADATA_ID = b"M001"
 # Values of the schema's enums AssociatedFileType and ProcessUnitOptions.
 LABELS, VOCABULARY = 2, 5
 BERT_TOKENIZER, REGEX_TOKENIZER = 4, 6
@@ -71,27 +73,18 @@ def with_metadata(content: bytes, metadata: bytes, files: Mapping[str, bytes]) -
     """A .tflite file with the flatbuffer inside and ``files`` behind it. The bytes are the same every time."""
     from ai_edge_litert import schema_py_generated as schema
 
-    tflite = schema.ModelT.InitFromPackedBuf(content, 0)
+    tflite = unpacked(content)
     entry, buffer = schema.MetadataT(), schema.BufferT()
     entry.name, entry.buffer = _NAME, len(tflite.buffers)
     buffer.data = list(metadata)
     tflite.buffers.append(buffer)
     tflite.metadata = [*(tflite.metadata or ()), entry]
-    builder = _ModelBuilder(len(content) + len(metadata) + 1024)
-    builder.Finish(tflite.Pack(builder), _MODEL_ID)
     out = io.BytesIO()
-    out.write(builder.Output())
+    out.write(packed(tflite, len(content) + len(metadata) + 1024))
     with zipfile.ZipFile(out, "a", zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name), data)  # always dated 1980
     return out.getvalue()
-
-
-class _ModelBuilder(flatbuffers.Builder):
-    """Aligns bytes at multiples of 16. TFLite's schema asks this of weights, but its Python code does not do it."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:
-        return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
 
 
 def _written(builder: flatbuffers.Builder, table: Table) -> int:

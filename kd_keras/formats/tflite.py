@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from kd_keras.common.errors import UserError
 from kd_keras.common.quiet import silent
 from kd_keras.formats.format import Format
+from kd_keras.formats.slim import slim
 from kd_keras.formats.tflite_inputs import input_name, model_inputs
 from kd_keras.students.weights import StudentWeights
 from kd_keras.text.token_ids import TokenIds
@@ -50,7 +51,7 @@ def convert(
             converter.representative_dataset = lambda: (model_inputs(calibration, i, length, bert_inputs) for i in rows)
             # Ids stay int32. The file turns the scores' integers into floats.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        content = converter.convert()
+        content = slim(converter.convert())
     check_graph(content, fmt)
     return content
 

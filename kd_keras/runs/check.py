@@ -139,7 +139,7 @@ def _check_models(job: Job) -> None:
     checkpoint, task, data = job.checkpoint, job.task.name, job.data.fingerprint
     job.label.check_layer(checkpoint.layers)
     if job.student.tokenizer == "wordpiece" and checkpoint.text.is_wordpiece:
-        always_kept(checkpoint.text.pieces, job.student.vocab_size)
+        always_kept(checkpoint.text.pieces, job.student.vocab_size, job.student.vocab_characters)
     if job.given is not None:
         return
     if checkpoint.fine_tuned_for(task, data):

@@ -228,7 +228,12 @@ def _tokenizer(job: Job, teacher: Teacher | None, texts: Iterable[str]) -> Token
     length = settings.student_max_length or job.task.max_length
     if teacher is not None:
         return cut_wordpiece(
-            teacher.tokenizer.wordpiece, texts, length, settings.vocab_size, settings.student_truncation
+            teacher.tokenizer.wordpiece,
+            texts,
+            length,
+            settings.vocab_size,
+            settings.student_truncation,
+            settings.vocab_characters,
         )
     return word_vocab(texts, length, settings.vocab_size, truncation=settings.student_truncation)
 

@@ -123,7 +123,12 @@ def _inputs(run: UniversalRun, teacher: SentenceTeacher, rows: Rows) -> tuple[To
     length = settings.student_max_length or job.task.max_length
     if job.checkpoint.text.is_wordpiece:
         tokenizer = cut_wordpiece(
-            teacher.tokenizer.wordpiece, rows.text, length, settings.vocab_size, settings.student_truncation
+            teacher.tokenizer.wordpiece,
+            rows.text,
+            length,
+            settings.vocab_size,
+            settings.student_truncation,
+            settings.vocab_characters,
         )
     else:
         tokenizer = own_vocabulary(rows.text, settings, length, job.checkpoint.text.lowercase)

@@ -171,7 +171,7 @@ def check(job: UniversalJob) -> UniversalRun:
     job.label.check_layer(job.checkpoint.layers)
     job.checkpoint.check_length(job.universal.teacher_max_length)
     if job.checkpoint.text.is_wordpiece:
-        always_kept(job.checkpoint.text.pieces, job.student.vocab_size)
+        always_kept(job.checkpoint.text.pieces, job.student.vocab_size, job.student.vocab_characters)
     if job.learns_states:
         _check_states(job)
     check_unlabeled(job.text)

@@ -8,6 +8,7 @@ from typing import Any
 
 from kd_keras.common.config import Checked, path_setting, setting
 from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.text.characters import ALL, CHARACTERS
 from kd_keras.text.truncation import TRUNCATIONS
 from kd_keras.text.vectors import vector_width
 
@@ -44,6 +45,13 @@ class StudentSettings(Checked):
     )
     vocab_size: int | None = setting(
         None, "keeps at most this many vocabulary entries; if not given, all that the training text uses.", low=8
+    )
+    vocab_characters: str = setting(
+        ALL,
+        "single characters that a vocabulary always keeps when it is cut from the teacher's: all of them, or ascii, "
+        "which leaves room for words. Other characters then stay if the text often uses them.",
+        choices=CHARACTERS,
+        late=True,
     )
     student_max_length: int | None = setting(
         None, "longest text in the student's tokens; the task's own length if not given.", low=1

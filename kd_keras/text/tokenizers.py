@@ -30,6 +30,7 @@ from kd_keras.text.base import (
     BackedTokenizer,
     Tokenizer,
 )
+from kd_keras.text.characters import ALL, ASCII
 from kd_keras.text.truncation import HEAD, cut
 
 __all__ = ["BERT_INPUTS", "CLS", "MASK", "PAD", "RE2_WORD_DELIMITER", "SEP", "SPECIAL", "UNK", "WORD_DELIMITER",
@@ -174,26 +175,33 @@ def read_vocab(path: Path) -> list[str]:
     return [line.rstrip("\r\n") for line in files.utf8_lines(path)]
 
 
-def always_kept(vocab: Sequence[str], size: int | None) -> list[str]:
-    """The pieces that :func:`cut_wordpiece` always keeps. They hold all characters, so no word that ``vocab`` can spell
-    becomes unknown.
+def always_kept(vocab: Sequence[str], size: int | None, characters: str = ALL) -> list[str]:
+    """The pieces that :func:`cut_wordpiece` always keeps: the special tokens and single characters. With all of these,
+    no word that ``vocab`` can spell becomes unknown; with ``ASCII``, no such word of ASCII does.
 
     Raises:
       UserError: there are more than ``size`` such pieces.
     """
-    kept = [*SPECIAL, *(p for p in vocab if len(p.removeprefix("##")) == 1)]
+    single = [p for p in vocab if len(p.removeprefix("##")) == 1]
+    kept = [*SPECIAL, *(p for p in single if characters == ALL or p.isascii())]
     if size is not None and size < len(kept):
+        fewer = f", or --vocab_characters={ASCII}" if characters == ALL else ""
         raise UserError(
             f"--vocab_size={size}: the special tokens and single characters alone are {len(kept)} pieces; use a "
-            f"higher value"
+            f"higher value{fewer}"
         )
     return kept
 
 
 def cut_wordpiece(
-    whole: WordPiece, texts: Iterable[str], max_length: int, size: int | None = None, truncation: str = HEAD
+    whole: WordPiece,
+    texts: Iterable[str],
+    max_length: int,
+    size: int | None = None,
+    truncation: str = HEAD,
+    characters: str = ALL,
 ) -> WordPiece:
-    """``whole`` cut down to the pieces that ``texts`` use, with every single character kept.
+    """``whole`` cut down to the pieces that ``texts`` use, with single characters kept.
 
     Args:
       whole: the teacher's tokenizer.
@@ -202,12 +210,13 @@ def cut_wordpiece(
       size: keeps at most this many pieces, special ones and characters included. The rarest go first. Their words are
         split into smaller pieces, down to characters, and do not become unknown.
       truncation: the student's.
+      characters: ``ALL`` keeps every single character. ``ASCII`` keeps those; others stay if ``texts`` often use them.
     """
     counts: collections.Counter[int] = collections.Counter()
     uncut = whole.like(1 << 30)
     for chunk in batched(texts, CHUNK):
         counts.update(uncut.encode(chunk).values.tolist())
-    kept = always_kept(whole.vocab, size)
+    kept = always_kept(whole.vocab, size, characters)
     taken = set(kept)
     # The teacher's order, by frequency in its corpus, breaks ties.
     by_count = sorted((i for i in counts if whole.vocab[i] not in taken), key=lambda i: (-counts[i], i))

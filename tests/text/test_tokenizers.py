@@ -151,6 +151,21 @@ def test_the_most_frequent_pieces_are_kept():
         cut_wordpiece(whole, ["film"], 64, characters - 1)
 
 
+def test_with_ascii_other_characters_stay_only_if_the_text_often_uses_them():
+    special, ascii_only = list(SPECIAL), ["a", "b", "##a", "##b", "!"]
+    whole = WordPiece([*special, *ascii_only, "é", "字", "##字", "…", "ab", "ba"], 64)
+    assert len(cut_wordpiece(whole, ["ab"], 64)) == len(special) + 9 + 1
+    texts = ["ab ba …", "ab …", "ab 字"]
+    kept = [cut_wordpiece(whole, texts, 64, 10 + n, characters="ascii").vocab[5:] for n in range(4)]
+    assert kept == [ascii_only, [*ascii_only, "ab"], [*ascii_only, "ab", "…"], [*ascii_only, "ab", "…", "字"]]
+    cut = cut_wordpiece(whole, texts, 64, 11, characters="ascii")
+    assert cut.tokenize("ab … ba!") == ["ab", "[UNK]", "b", "##a", "!"]
+    with pytest.raises(
+        UserError, match="--vocab_size=13: .* alone are 14 pieces; use a higher value, or --vocab_characters=ascii"
+    ):
+        cut_wordpiece(whole, texts, 64, 13)
+
+
 # Words.
 
 

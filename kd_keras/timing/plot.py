@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 from kd_keras.runs.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, score_range
 
 COLORS = {"float32": BLUE, "float16": GREEN, "dynamic": ORANGE, "int8": PURPLE}
-MARKERS = {"student, unrolled": "o", "student, any length": "s", "teacher": "^"}
+MARKERS = {"student, unrolled": "o", "student, any length": "s", "teacher": "^", "rival": "D"}
 PRECISIONS = {"dynamic": "dynamic range"}
 # Where a name may stand, in points from its dot, nearest first: to its right or left, above it, below it.
 SPOTS = sorted(
@@ -70,8 +70,8 @@ def pareto(models: Sequence[dict], latency_title: str, metric_title: str, whole:
 
 
 def _kind(m: dict) -> str:
-    if m["who"] == "teacher":
-        return "teacher"
+    if m["who"] != "student":
+        return m["who"]
     return "student, unrolled" if m["form"] == "unrolled" else "student, any length"
 
 

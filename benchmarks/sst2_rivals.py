@@ -198,7 +198,7 @@ class Bert:
             told = tf.transpose(tf.matmul(tf.nn.softmax(alike), value), [0, 2, 1, 3])
             told = dense(tf.reshape(told, [texts, count, width]), f"{at}.attention.output.dense")
             x = norm(x + dropped(told), f"{at}.attention.output")
-            wide = tf.nn.gelu(dense(x, f"{at}.intermediate.dense"))
+            wide = tf.nn.gelu(dense(x, f"{at}.intermediate.dense"), approximate=True)  # LiteRT has no erf
             x = norm(x + dropped(dense(wide, f"{at}.output.dense")), f"{at}.output")
         mean = tf.reduce_sum(x * text[:, :, None], 1) / tf.reduce_sum(text, 1)[:, None]
         return tf.matmul(mean, w["kernel"]) + w["bias"]

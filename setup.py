@@ -32,6 +32,7 @@ TRAIN = [
     "keras>=3.12,<4",
     "safetensors>=0.4.3,<1",
     "pyarrow>=17,<27",
+    "filelock>=3.12,<5",
 ]
 TF_KERAS = ["tf-keras>=2.19,<2.22"]
 HUB = ["huggingface_hub>=0.34,<3"]

@@ -143,6 +143,7 @@ def test_what_everybody_gets_is_small_and_pure_of_tensorflow() -> None:
         "keras",
         "safetensors",
         "pyarrow",
+        "filelock",
     }
 
 

@@ -10,7 +10,7 @@ import importlib.util
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 
-_TRAIN = ("tensorflow", "keras", "safetensors", "pyarrow")
+_TRAIN = ("tensorflow", "keras", "safetensors", "pyarrow", "filelock")
 _TEACHER = (*_TRAIN, "tf_keras", "transformers", "h5py", "sklearn", "huggingface_hub")
 
 # Extra → the modules that its users import. setup.py has the version ranges; a test compares the two.

@@ -44,6 +44,10 @@ class Job:
     number: int
     items: Any
 
+    @property
+    def what(self) -> str:
+        return f"part {self.number} of the text"
+
 
 @dataclass(frozen=True)
 class Made:

@@ -152,6 +152,10 @@ class RunLayout:
         """The folder of a trained student: ``arms/distilled-seed1``."""
         return self.arms / f"{name}-seed{seed}"
 
+    def claim(self, name: str, seed: int) -> Path:
+        """Held by the process that trains this student: ``arms/distilled-seed1.claim``."""
+        return self.arms / f"{name}-seed{seed}.claim"
+
     def trained_arms(self) -> list[str]:
         """Names of the arms that exist, such as ``distilled-seed1``."""
         return sorted(path.parent.name for path in self.arms.glob("*/student.keras"))

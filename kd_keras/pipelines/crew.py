@@ -24,14 +24,14 @@ from kd_keras.common.progress import say
 from kd_keras.common.stopping import held
 from kd_keras.pipelines.settings import ClusterSettings
 
-# Jobs that a worker has: the next one is there when one is done.
+# Jobs that a worker has, if they are short.
 _AHEAD = 2
 # Workers that may die of one job, before it is taken for the cause.
 _DEATHS = 3
 # Of Ray's own memory for what is sent; texts of a few shards need little.
 _STORE_BYTES = 200_000_000
 # Seconds: without a worker until that is said; between two looks at the cluster.
-_WAITING, _LOOK = 30.0, 5.0
+WAITING, _LOOK = 30.0, 5.0
 
 
 class Worker(Protocol):
@@ -72,7 +72,7 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
     with held():  # a Ctrl-C is for this process, which ends the others
         try:
             ray.init(**how)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as e:
+        except Exception as e:  # no other is raised if Ray does not start in time
             raise UserError(f"--cluster={settings.cluster}: cannot be reached ({tail(str(e).strip())})") from None
     for number, handler in handlers.items():  # Ray takes them
         signal.signal(number, handler)
@@ -82,11 +82,20 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
         ray.shutdown()
 
 
-def work(settings: ClusterSettings, worker: type[Worker], order: Any, jobs: Iterable[Any]) -> Iterator[Any]:
+def work(
+    settings: ClusterSettings,
+    worker: type[Worker],
+    order: Any,
+    jobs: Iterable[Any],
+    ahead: int = _AHEAD,
+    most: int | None = None,
+) -> Iterator[Any]:
     """What ``worker(order).do(job)`` gives for each job, as they are done.
 
     Args:
-      jobs: are asked for as workers get free, so memory holds a few; each has a ``number``.
+      jobs: are asked for as workers get free, so memory holds a few; each has a ``number``, and says ``what`` it is.
+      ahead: jobs that a worker has at a time: with two, the next one is there when one is done.
+      most: workers that there are jobs for, if that is known.
 
     Raises:
       UserError: a worker's own; a job of which every worker dies; a cluster that is gone.
@@ -96,7 +105,7 @@ def work(settings: ClusterSettings, worker: type[Worker], order: Any, jobs: Iter
         return
     jobs = chain([first], left)
     with connected(settings) as ray:
-        crew = _Crew(ray, settings, worker, order)
+        crew = _Crew(ray, settings, worker, order, ahead, most)
         try:
             yield from crew.work(jobs)
         except (ray.exceptions.RayError, ConnectionError, RuntimeError, TimeoutError) as e:
@@ -108,9 +117,28 @@ def work(settings: ClusterSettings, worker: type[Worker], order: Any, jobs: Iter
             ) from None
 
 
+def head_of(ray: Any, settings: ClusterSettings) -> str:
+    """HOST:PORT of the cluster's head; nothing for a client, of ray://…, whose own connection says when it is lost."""
+    client = (settings.address or "").startswith("ray://")
+    return "" if client else ray.get_runtime_context().gcs_address
+
+
+def check_head(head: str) -> None:
+    """ConnectionError if the cluster's head is gone: a minute later Ray itself would end this process."""
+    if not head:
+        return
+    host, _, port = head.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_LOOK).close()
+    except OSError as e:
+        raise ConnectionError(f"{head}: {e.strerror or e}") from None
+
+
 class _Crew:
-    def __init__(self, ray: Any, settings: ClusterSettings, worker: type[Worker], order: Any):
-        self.ray, self.settings = ray, settings
+    def __init__(
+        self, ray: Any, settings: ClusterSettings, worker: type[Worker], order: Any, ahead: int, most: int | None
+    ):
+        self.ray, self.settings, self.ahead = ray, settings, ahead
         self.make = ray.remote(num_cpus=settings.worker_cpus, max_restarts=0, max_concurrency=1)(worker)
         self.order = ray.put(order)
         there = int(ray.cluster_resources().get("CPU", 0))
@@ -123,9 +151,8 @@ class _Crew:
         self.jobs_of: dict[Any, int] = {}  # a worker that has opened → jobs that it has
         self.busy: dict[Any, tuple[Any, Any]] = {}  # a promise → its worker, and its job (None: it opens)
         self.deaths: Counter[int] = Counter()
-        # A client, of ray://…, has a connection of its own, which says when it is lost.
-        self.head = "" if self.settings.cluster.startswith("ray://") else ray.get_runtime_context().gcs_address
-        for _ in range(count):
+        self.head = head_of(ray, settings)
+        for _ in range(min(count, most or count)):
             self._hire()
 
     def _hire(self) -> None:
@@ -136,9 +163,9 @@ class _Crew:
         left, again, asked, looked = iter(jobs), deque(), 0.0, time.monotonic()
         while True:
             if time.monotonic() - looked > _LOOK:
-                self._look()
+                check_head(self.head)
                 looked = time.monotonic()
-            for worker in [w for w, n in self.jobs_of.items() for _ in range(_AHEAD - n)]:
+            for worker in [w for w, n in self.jobs_of.items() for _ in range(self.ahead - n)]:
                 job = again.popleft() if again else next(left, None)
                 if job is None:
                     break
@@ -148,7 +175,7 @@ class _Crew:
                 return
             done, _ = self.ray.wait(list(self.busy), timeout=1.0)  # Ctrl-C is answered between two of these
             asked = 0.0 if self.jobs_of else asked + 1.0
-            if asked == _WAITING:
+            if asked == WAITING:
                 say(f"waiting for {self.settings.worker_cpus} free CPUs of the cluster")
             for promise in done:
                 worker, job = self.busy.pop(promise)
@@ -167,22 +194,12 @@ class _Crew:
                         self.jobs_of[worker] -= 1
                         yield result
 
-    def _look(self) -> None:
-        """ConnectionError where the cluster's head is gone: a minute later Ray itself would end this process."""
-        if not self.head:
-            return
-        host, _, port = self.head.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=_LOOK).close()
-        except OSError as e:
-            raise ConnectionError(f"{self.head}: {e.strerror or e}") from None
-
     def _lost(self, worker: Any, job: Any, again: deque) -> None:
         """A worker died while it had, or waited with, this job; another comes in its place."""
         number = -1 if job is None else job.number
         self.deaths[number] += 1
-        if self.deaths[number] > _DEATHS * _AHEAD:
-            what = "before they were ready" if job is None else f"over part {number} of the work"
+        if self.deaths[number] > _DEATHS * self.ahead:
+            what = "before they had begun" if job is None else f"over {job.what}"
             raise UserError(
                 f"--cluster={self.settings.cluster}: {self.deaths[number]} workers died {what}, as happens where "
                 "memory runs out; --cluster_workers says how many there are, and the same command goes on"

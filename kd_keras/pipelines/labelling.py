@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import kd_keras
-from kd_keras.common import cli
 from kd_keras.common.errors import UserError
+from kd_keras.pipelines.begin import begin, check_version, unseen
 from kd_keras.pipelines.crew import work
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.teachers.labelling import ShardText, make_shard
@@ -53,17 +53,11 @@ class Labeller:
 
     def open(self) -> None:
         host, order = socket.gethostname(), self.order
-        if order.version != kd_keras.__version__:
-            raise UserError(
-                f"{host}: has kd_keras {kd_keras.__version__}, but the command that asks has "
-                f"{order.version}; install the same there"
-            )
+        check_version(order.version)
         store = SignalStore(order.folder)
         if not (found := store.manifest()):
-            raise UserError(
-                f"{host}: sees no {store.place}; give a folder that every machine of the cluster sees at this path"
-            )
-        _begin(order.cpus)
+            raise unseen(store.place)
+        begin(order.cpus)
         try:
             self.teacher = order.opens()
         except UserError as e:
@@ -82,16 +76,6 @@ class Labeller:
         else:
             make_shard(self.teacher, store, job, self.order.settings)
         return len(job.texts)
-
-
-def _begin(cpus: int) -> None:
-    """TensorFlow, for a process that has so many CPUs."""
-    cli.quiet()
-    cli.import_tensorflow()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(cpus)
-    tf.config.threading.set_inter_op_parallelism_threads(cpus)
 
 
 def on_cluster(cluster: ClusterSettings, opens: Callable[[], Any]) -> Callable[..., None] | None:

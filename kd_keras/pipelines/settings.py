@@ -22,8 +22,9 @@ class TeamSettings(Checked):
     workers: int = setting(
         1,
         "processes that train one teacher, or one student, together: each takes a part of every batch, "
-        "and the updates are those of one. They are started on this machine; on several machines, start "
-        "the command on each, with TF_CONFIG and one shared --output_dir.",
+        "and the updates are those of one. They are started on this machine; with --cluster, this process is "
+        "the first, and the cluster's machines have the others, each with --worker_cpus. Without Ray, start the "
+        "command on each machine, with TF_CONFIG and one shared --output_dir.",
         low=1,
         high=1024,
         late=True,
@@ -31,11 +32,11 @@ class TeamSettings(Checked):
 
     @property
     def on_cpus(self) -> str | None:
-        """The flag by which processes of this machine work on its CPUs, if it is given."""
+        """The flag by which processes that are started work on CPUs, if it is given."""
         return f"--workers={self.workers}" if self.workers > 1 and team.told()[1] == 1 else None
 
-    def check(self, parallel_students: int = 1) -> None:
-        """UserError if TF_CONFIG names another number of workers, or students would be trained side by side too."""
+    def check(self, parallel_students: int = 1, cluster: ClusterSettings | None = None) -> None:
+        """UserError if TF_CONFIG or the cluster says otherwise, or students would be trained side by side too."""
         _, told = team.told()
         if told > 1 and self.workers not in (1, told):
             raise UserError(f"--workers={self.workers}: {team.TF_CONFIG} names {told}; leave the flag out")
@@ -44,23 +45,33 @@ class TeamSettings(Checked):
                 f"--parallel_students={parallel_students}: several workers train one student after another; leave "
                 "--parallel_students out, or --workers (and TF_CONFIG)"
             )
+        if self.workers == 1 or cluster is None:
+            return
+        cluster.check()
+        if cluster.wanted and cluster.cluster_workers:
+            raise UserError(
+                f"--cluster_workers={cluster.cluster_workers}: --workers={self.workers} says how many processes there "
+                "are; leave one of the two out"
+            )
 
 
 @dataclass(frozen=True)
 class ClusterSettings(Checked):
-    """Where shards are made. This changes no result, beyond the effect of the number of threads."""
+    """Where shards are made and students trained. It changes no result, beyond the effect of the number of threads."""
 
     group = "machines"
     cluster: str = setting(
         NONE,
-        "who labels and reads unlabeled text: none (this process), ray (a Ray that is started here for the time "
-        "of the command, or that of RAY_ADDRESS), or ray://HOST:10001 (one that is there). Needs pip install "
-        "kd_keras[ray].",
+        "who labels, reads unlabeled text, and trains the students of a run: none (this machine), ray (a Ray that is "
+        "started here for the time of the command, or that of RAY_ADDRESS), or ray://HOST:10001 (one that is there). "
+        "Several students are trained at a time, each by one process; one alone is trained here. With --workers=N the "
+        "cluster starts these workers and does nothing else. Needs pip install kd_keras[ray].",
         late=True,
     )
     cluster_workers: int = setting(
         0,
-        "processes that do this; each opens a teacher of its own to label. 0: as many as the CPUs make.",
+        "processes that do this work, each with a teacher, a part of the text or a student of its own; 0: as many as "
+        "the CPUs make.",
         low=0,
         high=10_000,
         late=True,

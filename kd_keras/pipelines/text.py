@@ -5,14 +5,13 @@ Whoever asks reads the files, and sends each part's documents. So a packed file,
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
 import kd_keras
 from kd_keras.augment.parts import Crew, Job, Maker, Parts, alone
-from kd_keras.common.errors import UserError
+from kd_keras.pipelines.begin import check_version, unseen
 from kd_keras.pipelines.crew import work
 from kd_keras.pipelines.settings import ClusterSettings
 
@@ -44,16 +43,10 @@ class TextMaker:
         self.order, self.parts, self.maker = order, Parts(order.folder), None
 
     def open(self) -> None:
-        host, order = socket.gethostname(), self.order
-        if order.version != kd_keras.__version__:
-            raise UserError(
-                f"{host}: has kd_keras {kd_keras.__version__}, but the command that asks has {order.version}; install "
-                "the same there"
-            )
+        order = self.order
+        check_version(order.version)
         if self.parts.key() != order.key:
-            raise UserError(
-                f"{host}: sees no {order.folder}; give a folder that every machine of the cluster sees at this path"
-            )
+            raise unseen(order.folder)
         self.maker = order.opens()
 
     def do(self, job: Job) -> int:

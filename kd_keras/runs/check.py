@@ -51,6 +51,11 @@ def check(job: Job) -> Run:
 def _check_flags(job: Job) -> None:
     """Refuses flags that exclude each other, or that do not suit the task."""
     job.cluster.check()
+    if job.cluster.wanted and job.job.parallel_students > 1:
+        raise UserError(
+            f"--parallel_students={job.job.parallel_students}: with --cluster={job.cluster.cluster} the cluster trains "
+            "the students; use --parallel_students=1 (--cluster_workers says how many at a time), or no --cluster"
+        )
     task, recipe, ablate = job.task, job.recipe, job.job.ablate
     if job.job.tensorboard:
         packages.require("--tensorboard", "plots", "tensorboard")

@@ -14,7 +14,6 @@ from kd_keras.augment.transfer import ROW_GROUP, Transfer
 from kd_keras.common.artifacts import find_or_make
 from kd_keras.common.errors import UserError
 from kd_keras.distill.settings import NEED_HIDDEN
-from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.job import Job, Run
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
@@ -63,7 +62,7 @@ def check_given(job: Job) -> None:
 
 def _by_hand(job: Job) -> Iterator[tuple[str, object]]:
     """Flags about teachers and labeling that are not at their defaults."""
-    for settings, kind in ((job.teacher, TeacherSettings), (job.label, LabelSettings), (job.cluster, ClusterSettings)):
+    for settings, kind in ((job.teacher, TeacherSettings), (job.label, LabelSettings)):
         for field in dataclasses.fields(kind):
             value = getattr(settings, field.name)
             if value != field.default and field.name not in ("shard_rows", "checkpoint_seconds"):

@@ -13,10 +13,11 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
-from kd_keras.common import cli, progress
+from kd_keras.common import progress
 from kd_keras.common.errors import UserError
 from kd_keras.common.machine import cpus
 from kd_keras.common.processes import Pool
+from kd_keras.pipelines.begin import begin
 
 # A process imports this module before it runs _begin, which must be the first to import TensorFlow.
 if TYPE_CHECKING:
@@ -25,16 +26,12 @@ if TYPE_CHECKING:
 _job: tuple[Trainer, Sequence[Todo]] | None = None
 
 
-def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int) -> None:
-    """Trains those of ``todo`` that are not trained yet, ``workers`` at a time.
+def train_side_by_side(trainer: Trainer, missing: Sequence[Todo], workers: int) -> None:
+    """Trains the students, ``workers`` at a time; not those that another command trains.
 
     Raises:
       UserError: a student's own, or a process was killed (out of memory, most likely).
     """
-    missing = [t for t in todo if trainer.found(t) is None]
-    if len(missing) < 2:
-        return  # one alone is faster with every CPU
-    workers = min(workers, len(missing))
     context = multiprocessing.get_context("spawn")  # as Pool's
     given = context.Queue()
     given.cancel_join_thread()  # a process that dies before it reads must not keep this one
@@ -47,9 +44,7 @@ def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int) -> 
         futures = {pool.submit(_train, n): t for n, t in enumerate(missing)}
         try:
             for future in as_completed(futures):
-                updates, best, seconds = future.result()
-                trainer.known.add(trainer.folder(futures[future]))
-                progress.say_above(f"{futures[future].what}: best dev {best:.4f}, {updates:,} updates, {seconds:.0f} s")
+                trainer.note(futures[future], future.result())
         except BrokenProcessPool:
             raise UserError(
                 f"--parallel_students={workers}: the process of a student was killed, as happens where memory runs "
@@ -60,18 +55,11 @@ def train_side_by_side(trainer: Trainer, todo: Sequence[Todo], workers: int) -> 
 def _begin(given: Any, lock: Any, share: int) -> None:
     """In each process, once."""
     global _job
-    cli.quiet()
-    cli.import_tensorflow()
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(share)
-    tf.config.threading.set_inter_op_parallelism_threads(share)
+    begin(share)
     line, *_job = given.get()  # not an argument: what it holds would import TensorFlow before the lines above
     progress.share(lock, line)
 
 
-def _train(number: int) -> tuple[int, float, float]:
-    """Updates, best dev score and seconds."""
+def _train(number: int) -> tuple[int, float, float] | None:
     trainer, missing = _job
-    _, history = trainer.train(missing[number])
-    return history["epochs"][-1]["step"], history["best"], history["seconds"]
+    return trainer.trained(missing[number])

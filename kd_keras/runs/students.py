@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.artifacts import find
+from kd_keras.common.claims import claimed
 from kd_keras.common.config import key_of
+from kd_keras.common.progress import say_above
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.team import is_chief
 from kd_keras.distill.loop import DevSet
@@ -125,6 +129,30 @@ class Trainer:
             self.known.add(mine)
         return history
 
+    @contextlib.contextmanager
+    def claim(self, todo: Todo, wait: bool = True) -> Iterator[bool]:
+        """Inside, no other command trains this student; see :func:`claimed`."""
+        if not is_chief():  # its chief has it
+            yield True
+            return
+        with claimed(self.run.layout.claim(todo.plan.name, todo.seed), f"student ({todo.what})", wait) as mine:
+            yield mine
+
+    def trained(self, todo: Todo) -> tuple[int, float, float] | None:
+        """Of one that is trained now: updates, best dev score and seconds; None if another command trains it."""
+        with self.claim(todo, wait=False) as mine:
+            if not mine:
+                return None
+            history = self.found(todo) or self.train(todo)[1]
+        return history["epochs"][-1]["step"], history["best"], history["seconds"]
+
+    def note(self, todo: Todo, done: tuple[int, float, float] | None) -> None:
+        """Says what :meth:`trained` gave in another process."""
+        if done is not None:
+            updates, best, seconds = done
+            self.known.add(self.folder(todo))
+            say_above(f"{todo.what}: best dev {best:.4f}, {updates:,} updates, {seconds:.0f} s")
+
     def train(self, todo: Todo) -> tuple[keras.Model, dict]:
         """The trained student and its history. Both are then in its folder."""
         job, folder = self.job, self.folder(todo)
@@ -145,12 +173,16 @@ class Trainer:
         return student, keep(student, folder, history | {"key": key, "recipe": self._about(todo)})
 
     def arm(self, todo: Todo) -> Arm:
-        """Finds the student, or trains it now."""
+        """Finds the student, or trains it now. If another command trains it, this one waits and finds it."""
         folder = self.folder(todo)
-        if history := self.found(todo):
+        history, student = self.found(todo), None
+        if history is None:
+            with self.claim(todo):
+                history = self.found(todo)
+                if history is None:
+                    student, history = self.train(todo)
+        if student is None:
             student = load_student(folder / "student.keras")
-        else:
-            student, history = self.train(todo)
         scored = [split for split in self.inputs.splits if split != "train"]
         logits = {split: self._asked(student, split) for split in scored}
         return Arm(todo.plan, todo.seed, folder, history, logits, parameters(student))

@@ -148,6 +148,10 @@ class ShardText:
     texts: Sequence[str]
     texts_b: Sequence[str] | None = None
 
+    @property
+    def what(self) -> str:
+        return f"shard {self.number}"
+
 
 def make_shard(
     teacher: Teacher,

@@ -28,7 +28,7 @@ SETTINGS = LabelSettings(hidden="mean", shard_rows=7)
 @pytest.fixture(autouse=True)
 def tensorflow_as_it_is(monkeypatch):
     """A worker chooses its threads before anything else; this process has begun long ago."""
-    monkeypatch.setattr(on_ray, "_begin", lambda cpus: None)
+    monkeypatch.setattr(on_ray, "begin", lambda cpus: None)
 
 
 @pytest.fixture(scope="module")

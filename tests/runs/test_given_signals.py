@@ -13,7 +13,6 @@ from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
-from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.check import check
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.given import check_given
@@ -181,7 +180,6 @@ REFUSED = {
     "--unlabeled=general: this run has no teacher": {"unlabeled": UnlabeledSettings(unlabeled="general")},
     "--unlabeled_files=x.txt: this run has no teacher": {"unlabeled": UnlabeledSettings(unlabeled_files="x.txt")},
     "--signals=x: has signals of a teacher": {"job": {"signals": "x"}},
-    "--cluster=ray": {"cluster": ClusterSettings(cluster="ray")},
 }
 
 

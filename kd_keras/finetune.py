@@ -19,7 +19,7 @@ from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output_dir
 from kd_keras.common.team import is_chief
-from kd_keras.pipelines.settings import TeamSettings
+from kd_keras.pipelines.settings import ClusterSettings, TeamSettings
 from kd_keras.tasks import TaskSettings, load_data, resolve
 from kd_keras.teachers.checkpoints import MANIFEST, find_checkpoint
 from kd_keras.teachers.schedule import for_data
@@ -29,6 +29,7 @@ from kd_keras.text.truncation import check_truncation
 define_flags(TaskSettings)
 define_flags(TeacherSettings)
 define_flags(TeamSettings)
+define_flags(ClusterSettings)
 define_flags(DeviceSettings)
 define_own("output_dir", None, "writes the fine-tuned teacher into this folder.", "output", Path)
 
@@ -43,7 +44,10 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--output_dir={folder}: exists, but holds no teacher of finetune; choose another folder")
     check_output_dir(folder)
     together = from_flags(TeamSettings)
-    together.check()
+    cluster = from_flags(ClusterSettings)
+    together.check(cluster=cluster)
+    if cluster.wanted and together.workers == 1:
+        raise UserError(f"--cluster={cluster.cluster}: give --workers=N too, the processes that fine-tune together")
     from_flags(DeviceSettings).take(together.on_cpus)
     settings.check_machine()
     if settings.teacher_seeds > 1:
@@ -69,7 +73,7 @@ def main(argv: list[str]) -> None:
         if checkpoint.fine_tuned_for(task.name, data.fingerprint):  # it is not trained again
             here = checkpoint.manifest()["key"]
         files.refuse_other(folder, "teacher", there, here)
-    with workers(together.workers):
+    with workers(together.workers, cluster, folder):
         fine_tune(checkpoint, data, settings, folder)
     if not is_chief():
         return

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.runs.job import Job
 
     together = from_flags(TeamSettings)
-    together.check(flags.FLAGS.parallel_students)
+    together.check(flags.FLAGS.parallel_students, cluster)
     from_flags(DeviceSettings).take(together.on_cpus or cluster.on_cpus)
     if not flags.FLAGS.teacher_signals:
         find_checkpoint(flags.FLAGS.teacher)  # an unknown teacher is refused before data are read
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> None:
         on_bad_row=tasks.on_bad_row,
         files=tasks.file_settings(),
         warm=warm,
-        cluster=cluster,
+        cluster=cluster if together.workers == 1 else ClusterSettings(),
     )
     run = check(job)  # comes first, because importing TensorFlow takes seconds
 
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> None:
     from kd_keras.pipelines.launch import workers
     from kd_keras.runs.run import distil
 
-    with workers(together.workers):
+    with workers(together.workers, cluster, run.layout.root):
         metrics = distil(run)
     if not metrics:  # another process writes the results
         return

@@ -85,6 +85,15 @@ def leave() -> NoReturn:
     os._exit(128 + (_came or signal.SIGINT))
 
 
+def end(said: str) -> NoReturn:
+    """Ends the process at once with a UserError's line and exit code, from a thread: the main one cannot."""
+    for process in multiprocessing.active_children():
+        process.kill()
+    files.remove_unfinished()
+    os.write(2 if _screen is None else _screen, f"\nerror: {said}\n".encode())
+    os._exit(2)
+
+
 def _interrupt(number: int, frame: Any) -> None:
     global _came
     _came = _came or number

@@ -17,6 +17,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError
 
 TF_CONFIG = "TF_CONFIG"
+GONE = "--workers: another worker is gone; finished work is kept, so run the same command on all workers again"
 _team: Team | None = None
 
 
@@ -128,6 +129,4 @@ def gone() -> Iterator[None]:
         said = str(e.message if hasattr(e, "message") else e)
         if "ollective" not in said and "/job:worker" not in said:
             raise
-        raise UserError(
-            "--workers: another worker is gone; finished work is kept, so run the same command on all workers again"
-        ) from None
+        raise UserError(GONE) from None

@@ -1,35 +1,58 @@
-"""Starts the other workers of a run that trains on several processes of this machine."""
+"""Starts the other workers of a command that trains in several processes, on this machine or on a cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Protocol
 
-from kd_keras.common import team
+from kd_keras.common import stopping, team
 from kd_keras.common.errors import UserError
-from kd_keras.common.files import tail
 from kd_keras.common.processes import end_with
 from kd_keras.common.progress import say
 from kd_keras.common.stopping import held
+from kd_keras.pipelines.call import PARENT, Call, free_ports, how_it_ended
+from kd_keras.pipelines.posts import posts
+from kd_keras.pipelines.settings import ClusterSettings
 
-# Who starts a worker, by which it knows when to end.
-PARENT = "KD_KERAS_PARENT"
+# Seconds: between two looks at the others; then this process may still say itself that one of them is gone.
+_LOOK, _GRACE = 1.0, 5.0
+
+
+class Others(Protocol):
+    """The workers beside this one.
+
+    Attributes:
+      places: "HOST:PORT" of every worker, this one's first.
+    """
+
+    places: Sequence[str]
+
+    def start(self, configs: Sequence[dict]) -> None:
+        """Starts each of them with its TF_CONFIG."""
+
+    def failed(self) -> str:
+        """How one of them ended, if it did not end well."""
 
 
 @contextlib.contextmanager
-def workers(count: int) -> Iterator[None]:
+def workers(count: int, cluster: ClusterSettings, folder: Path) -> Iterator[None]:
     """Inside, this process is one of ``count`` that train together, or one of those of TF_CONFIG.
 
-    The others run this very command, end with this one, and say nothing but why they ended.
+    The others run this very command, here or on the cluster, end with this one, and say nothing but why they ended.
+
+    Args:
+      folder: what the command writes into.
 
     Raises:
-      UserError: another worker ended.
+      UserError: another worker ended. If TensorFlow does not tell that in time, this process ends with the same line.
     """
     if parent := os.environ.get(PARENT):
         end_with(int(parent))
@@ -38,56 +61,80 @@ def workers(count: int) -> Iterator[None]:
             team.join()
             yield
         return
-    places = [f"127.0.0.1:{port}" for port in free_ports(count)]
-    configs = [{"cluster": {"worker": places}, "task": {"type": "worker", "index": n}} for n in range(count)]
-    with contextlib.ExitStack() as stack:
-        logs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in configs[1:]]
-        started = [_start(config, log) for config, log in zip(configs[1:], logs, strict=True)]
-        stack.callback(_end, started)
+    with posts(count, cluster, folder) if cluster.wanted else _here(count) as others, _watched(others):
+        configs = [{"cluster": {"worker": others.places}, "task": {"type": "worker", "index": n}} for n in range(count)]
+        others.start(configs[1:])
         os.environ[team.TF_CONFIG] = json.dumps(configs[0])
-        say(f"{count} workers on this machine train together")
         try:
             with team.gone():
                 team.join()
                 yield
         except UserError as e:
-            raise UserError(f"{e}{_last_words(started, logs)}") from None
+            if str(e) != team.GONE:
+                raise
+            raise UserError(_gone(_how(others))) from None
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listened on a moment ago."""
+@contextlib.contextmanager
+def _here(count: int) -> Iterator[Others]:
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        others = _Here([stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(count - 1)])
+        stack.callback(others.end)
+        say(f"{count} workers on this machine train together")
+        yield others
 
 
-def _start(config: dict, log) -> subprocess.Popen:
-    """This very command as another worker."""
-    environment = os.environ | {team.TF_CONFIG: json.dumps(config), PARENT: str(os.getpid())}
-    # Of "-m package.verb", sys.argv has the file's name.
-    command = [sys.executable, *_how_it_was_called(), *sys.argv[1:]]
-    with held():
-        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+class _Here:
+    """Processes of this machine."""
+
+    def __init__(self, logs: Sequence[IO[str]]):
+        self.logs = logs
+        self.places = [f"127.0.0.1:{port}" for port in free_ports(len(logs) + 1)]
+        self.started: list[subprocess.Popen] = []
+
+    def start(self, configs: Sequence[dict]) -> None:
+        for config, log in zip(configs, self.logs, strict=True):
+            with held():
+                self.started.append(Call.of_this().start(config, log))
+
+    def failed(self) -> str:
+        said = (how_it_ended(*each) for each in zip(self.started, self.logs, strict=False))
+        return next(filter(None, said), "")
+
+    def end(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.wait()
 
 
-def _how_it_was_called() -> list[str]:
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return ["-m", spec.name] if spec else [sys.argv[0]]
+@contextlib.contextmanager
+def _watched(others: Others) -> Iterator[None]:
+    """Ends this process if one of the others is gone: TensorFlow may wait for it for minutes."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK):
+            if said := others.failed():
+                if not over.wait(_GRACE):
+                    stopping.end(_gone(said))
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(_GRACE)
 
 
-def _end(started: list[subprocess.Popen]) -> None:
-    for process in started:
-        process.kill()
-        process.wait()
+def _how(others: Others) -> str:
+    """How one of them ended, which may be known a moment after TensorFlow knows that it is gone."""
+    end = time.monotonic() + _GRACE
+    while not (said := others.failed()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return said
 
 
-def _last_words(started: list[subprocess.Popen], logs: list) -> str:
-    """What the first worker that ended said last."""
-    for process, log in zip(started, logs, strict=True):
-        if process.poll():
-            log.seek(0)
-            lines = [line for line in log.read().splitlines() if line.strip()]
-            return f" (a worker ended with {process.returncode}: {tail(lines[-1], 200) if lines else 'without a word'})"
-    return ""
+def _gone(how: str) -> str:
+    return f"{team.GONE} ({how})" if how else team.GONE

@@ -17,8 +17,8 @@ from kd_keras.common import files, team
 from kd_keras.common.errors import UserError
 from kd_keras.distill.objectives import Contrast, HardLabels, LogitMSE
 from kd_keras.distill.stages import Stage, TrainingSet, run_stage
-from kd_keras.pipelines.launch import free_ports
-from kd_keras.pipelines.settings import TeamSettings
+from kd_keras.pipelines.call import free_ports
+from kd_keras.pipelines.settings import ClusterSettings, TeamSettings
 from kd_keras.text.batches import training_batches
 from kd_keras.text.token_ids import TokenIds
 
@@ -57,6 +57,9 @@ def test_another_environment_is_refused(monkeypatch, said):
 
 def test_what_does_not_go_together_is_refused(monkeypatch):
     TeamSettings(workers=2).check()
+    with pytest.raises(UserError, match="^--cluster_workers=4: --workers=2 says how many processes there are; leave"):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+        TeamSettings(workers=2).check(cluster=ClusterSettings(cluster="ray", cluster_workers=4))
     with pytest.raises(UserError, match="^--parallel_students=3: several workers train one student after another"):
         TeamSettings(workers=2).check(parallel_students=3)
     two = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
@@ -177,7 +180,7 @@ def test_two_workers_make_the_updates_of_one(tmp_path):
             assert worker.returncode == 0, said[-2000:]
         found[count] = [json.loads((folder / f"result-{n}.json").read_text()) for n in range(count)]
     (alone,), (chief, other) = found[1], found[2]
-    assert chief == other and len(alone["student"]["loss"]) == 20
+    assert chief == other and len(alone["student"]["loss"]) == 200 and len(alone["teacher"]["loss"]) == 50
     for who, names in (("student", ("loss", "parts", "accuracy")), ("teacher", ("loss",))):
         for name in names:
             np.testing.assert_allclose(chief[who][name], alone[who][name], atol=1e-6, rtol=0)

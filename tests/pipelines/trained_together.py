@@ -1,7 +1,7 @@
 """Trains a student and a teacher on made-up data, alone or as a worker of TF_CONFIG.
 
 python trained_together.py FOLDER student teacher
-FOLDER/result-RANK.json has the losses of each round and a sum of the weights. The last batch of an epoch has one row.
+FOLDER/result-RANK.json has the loss of each update and a sum of the weights. The last batch of an epoch has one row.
 Plain gradient descent takes Adam's place, which makes of a last bit of a small gradient a whole step.
 """
 
@@ -81,7 +81,7 @@ def student(folder: Path) -> dict:
     keras.utils.set_random_seed(3)  # projections
     objectives = (HardLabels(), LogitMSE(), Representation(0.5, units=5))
     gold = np.where(label < 0, 0, label)
-    stage = Stage("joint", objectives, TrainingSet(ids, y), UPDATES, 0.3, rounds=20)
+    stage = Stage("joint", objectives, TrainingSet(ids, y), UPDATES, 0.3, rounds=UPDATES)
     training = Training(
         DevSet(ids, gold, ("accuracy",)), TrainSettings(batch_size=8, clip=0.05), folder / "student", key="x"
     )
@@ -109,7 +109,7 @@ def teacher(folder: Path) -> dict:
         with_others.wait()
     (base / "teacher.json").unlink(missing_ok=True)
     settings = TeacherSettings(
-        teacher_epochs=50 / 5, teacher_batch_size=8, teacher_learning_rate=0.1, teacher_evals=10, teacher_patience=0,
+        teacher_epochs=50 / 5, teacher_batch_size=8, teacher_learning_rate=0.1, teacher_evals=50, teacher_patience=0,
         teacher_dropout=0.0, teacher_clip=0.1, teacher_start="random",
     )  # fmt: skip
     fine_tune(from_folder("toy", base), data, settings, folder / "teacher")

@@ -50,7 +50,7 @@ def grid_verdict(job: Job, cells: Sequence[Cell]) -> tuple[str, list[Step]]:
     best, second, *_ = ranked = sorted(cells, key=lambda cell: -cell.dev(metric))
     other = next(cell for cell in ranked if cell.is_baseline != best.is_baseline)
     error = 100 * dev_error(job, best.arms[0])
-    said = [f"The best arm on dev is {best.title}, with {metric} {best.dev(metric):.2f}."]
+    said = [f'The best arm on dev is "{best.title}", with {metric} {best.dev(metric):.2f}.']
     for cell in [second] if second is other else [second, other]:
         said.append(_lead(best, cell, metric, error))
     sure = best.dev(metric) - second.dev(metric) > _chance(best, second, metric, error)[0]
@@ -67,7 +67,7 @@ def _chance(best: Cell, cell: Cell, metric: str, error: float) -> tuple[float, s
 
 def _lead(best: Cell, cell: Cell, metric: str, error: float) -> str:
     lead, (chance, by) = best.dev(metric) - cell.dev(metric), _chance(best, cell, metric, error)
-    start = f"It leads {cell.title} by {lead:.2f}"
+    start = f'It leads "{cell.title}" by {lead:.2f}'
     if not chance:
         return f"{start}; with one seed, nothing says whether that is chance."
     return f"{start}, which is {'more than' if lead > chance else 'within'} {by}."

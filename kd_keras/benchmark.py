@@ -5,9 +5,10 @@ python -m kd_keras.benchmark --model_dir=RUN --formats=tflite_int8
 
 The teacher is converted the same way. The command measures size, dev score,
 load time, memory, and latency at batch 1 on real text (p50, p90, p99). It
-prints a table and the lines that time the best file on a phone. RUN/benchmark/
-gets benchmark.json, a plot, and benchmark.md with the lines of every file. Models take turns, so ratios hold
-on a busy machine; for milliseconds, let it run alone.
+prints a table and the lines that time the best file on a phone.
+RUN/benchmark/ gets benchmark.json, a plot, and benchmark.md with the lines of
+every file. Models take turns, so ratios hold on a busy machine; for
+milliseconds, let it run alone.
 """
 
 from __future__ import annotations

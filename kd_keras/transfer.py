@@ -3,7 +3,8 @@
 python -m kd_keras.transfer --task=NAME --augment=all --output=FILE.jsonl
 python -m kd_keras.transfer --task=NAME --unlabeled=task --output=FILE.jsonl
 
-Its rows are made from the training text by rules, or they are unlabeled text. A killed command goes on where it was.
+Its rows are made from the training text by rules, or they are unlabeled text.
+A killed command goes on where it was.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ data class Entity(val type: String, val start: Int, val end: Int, val score: Dou
 fun words(text: String): List<Word> {
     val alone = "[\\p{IsHan}\\p{IsHiragana}\\p{IsKatakana}\\p{IsThai}\\p{IsLao}\\p{IsKhmer}]\\p{M}*"
     val letters = "(?:(?!$alone)[\\p{L}\\p{N}_]\\p{M}*)+"
-    return Regex("$alone|$letters(?:['\u2019.-]$letters)*|[^\\s\\p{Z}]\\p{M}*").findAll(text)
+    return Regex("$alone|$letters(?:['\u2019.-]$letters)*|[^\\s\\p{Z}\\p{Cf}]\\p{M}*").findAll(text)
         .map { Word(it.range.first, it.range.last + 1) }.toList()
 }
 

@@ -15,7 +15,7 @@ _CHINESE = (
     (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0xF900, 0xFAFF), (0x20000, 0x2A6DF), (0x2A700, 0x2B81F), (0x2B920, 0x2CEAF),
     (0x2F800, 0x2FA1F),
 )  # fmt: skip
-_WORD = regex.compile(rf"{_ALONE}|{_LETTERS}(?:['\u2019.-]{_LETTERS})*|[^\s\p{{Z}}]\p{{M}}*")
+_WORD = regex.compile(rf"{_ALONE}|{_LETTERS}(?:['\u2019.-]{_LETTERS})*|[^\s\p{{Z}}\p{{Cf}}]\p{{M}}*")
 
 
 def words(text: str) -> list[tuple[int, int]]:

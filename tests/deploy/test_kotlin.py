@@ -110,6 +110,7 @@ def test_words_of_every_script():
         "東京 e\u0301te กา": ["東", "京", "e\u0301te", "ก", "า"],
         "שלום, דנה": ["שלום", ",", "דנה"],
         "नमस्ते 🙂": ["नमस्ते", "🙂"],
+        "דנה\u200e, \u200fב": ["דנה", ",", "ב"],  # marks of direction are in no word
     }.items():
         assert [text[a:b] for a, b in twin.words(text)] == want
 

@@ -25,7 +25,6 @@ from kd_keras.runs.asked import texts_for
 from kd_keras.tasks import FileSettings
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import WORD, LabelSettings
-from kd_keras.teachers.signals import SignalStore
 
 FLAGS = flags.FLAGS
 define_flags(LabelSettings)
@@ -85,6 +84,8 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--hidden={settings.hidden}: {FLAGS.teacher_dir} tags words and has no vector of a sentence")
     if FLAGS.output:
         _check_output(FLAGS.output, settings, made)
+    from kd_keras.teachers.signals import SignalStore
+
     folder = FLAGS.output_dir or f"{FLAGS.output}.signals"
     SignalStore(folder).check_free("--output_dir" if FLAGS.output_dir else "--output")
     if FLAGS.input == "-":

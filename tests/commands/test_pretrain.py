@@ -225,7 +225,10 @@ BAD = {
     ),
     "tokens": (["--losses=tokens", "--pooling=last"], "needs a state of each token; use --pooling=mean or max"),
     "head": (["--losses=tokens", "--student_truncation=tail"], "counts words from a text's head"),
-    "token size": (["--losses=tokens", "--token_size=17"], "--token_size=17: the teacher's states have 16 numbers"),
+    "token size": (
+        ["--losses=tokens", "--token_size=17"],
+        "--token_size=17: the teacher's states have only 16 numbers",
+    ),
     "weight": (["--losses=mse:-1"], "expected a number over 0 after the colon"),
     "task": (["--tasks=conll2003"], "--tasks=conll2003: tags words"),
     "unknown task": (["--tasks=sst3"], "unknown task 'sst3'"),

@@ -207,7 +207,7 @@ def test_a_given_ensemble_teaches_as_the_run_that_made_it(make_job, tmp_path, wo
     single = run(make_job(tmp_path / "yours" / "first", **given))
     assert (single.signals["train"].logits == made.each_teacher[0]["train"]).all() and work["labelled"] == []
     for seeds, message in (
-        (3, r"--teacher_seeds=3: --teacher=.* there is no .*teacher-3"),
+        (3, r"--teacher_seeds=3: --teacher=.* .*teacher-3 for another seed does not exist"),
         (2, "from another teacher"),
     ):
         wrong = make_job(tmp_path / "yours" / "wrong", teacher_seeds=seeds, **given)

@@ -84,7 +84,7 @@ def test_a_finished_ensemble_is_found_beside_its_first(bert_folder, tmp_path):
     )
     for count in (3, 2):
         with pytest.raises(
-            UserError, match=f"--teacher_seeds={count}: --teacher=.* there is no .*teacher-{count}"
+            UserError, match=f"--teacher_seeds={count}: --teacher=.* .*teacher-{count} for another seed does not exist"
         ) as e:
             ensemble.checkpoints(first, "toy", "abc", count)
         assert "\n" not in str(e.value)

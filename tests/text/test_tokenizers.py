@@ -216,7 +216,7 @@ def test_fingerprints_tell_tokenizers_apart():
 @pytest.mark.parametrize(
     ("vocab", "config", "message"),
     [
-        ("[PAD]\n[UNK]\na\na\n", '{"kind": "words", "max_length": 3, "lowercase": true}', "'a' stands on two lines"),
+        ("[PAD]\n[UNK]\na\na\n", '{"kind": "words", "max_length": 3, "lowercase": true}', "'a' occurs on two lines"),
         ("[UNK]\n[PAD]\n", '{"kind": "words", "max_length": 3, "lowercase": true}', r"expected \[PAD\] on line 1"),
         ("[PAD]\n[UNK]\n", '{"kind": "letters"}', "expected a kind of wordpiece or words, found 'letters'"),
         ("[PAD]\n[UNK]\n", "[]", "expected a kind of"),

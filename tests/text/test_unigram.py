@@ -98,7 +98,7 @@ def test_the_beginning_of_a_word_is_another_piece_than_its_inside(backend):
         (lambda b: b["model"].update(vocab=[["a"]]), "pairs [piece, score]"),
         (lambda b: b.update(pre_tokenizer={"type": "ByteLevel"}), "expected Metaspace"),
         (lambda b: b["model"].update(vocab=b["model"]["vocab"][1:]), "has no <s>"),
-        (lambda b: b["model"].update(unk_id=0), "unk_id 0"),
+        (lambda b: b["model"].update(unk_id=0), "unk_id is 0"),
     ],
 )
 def test_another_tokenizer_is_refused_by_name(backend, change, said):

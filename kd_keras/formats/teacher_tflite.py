@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from kd_keras.common.progress import progress
-from kd_keras.common.quiet import silent
 from kd_keras.formats.format import Format
 from kd_keras.formats.litert import LiteRT
 from kd_keras.formats.tflite import check_graph
@@ -31,22 +30,12 @@ def convert(teacher: Any, fmt: Format, length: int, batch: int = 1) -> bytes:
     Raises:
       UserError: the file needs ops that are not built into TFLite.
     """
-    import tensorflow as tf
+    from kd_keras.teachers.heads import specs
+    from kd_keras.teachers.tflite import to_tflite
 
-    with silent():
-
-        def logits(**batch: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"logits": teacher.answer(batch)}
-
-        signature = {name: tf.TensorSpec((batch, length), tf.int32, name=name) for name in teacher.tokenizer.inputs}
-        function = tf.function(logits).get_concrete_function(**signature)
-        # Holds the weights alone. Given the model, the converter would save it whole and trace every layer again.
-        holder = tf.Module()
-        holder.weights = teacher.model.weights
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([function], holder)
-        if fmt.precision == "dynamic":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        content = converter.convert()
+    signature = specs(teacher.tokenizer.inputs, batch, length)
+    weights, dynamic = teacher.model.weights, fmt.precision == "dynamic"
+    content = to_tflite(lambda **ids: {"logits": teacher.answer(ids)}, signature, weights, dynamic)
     check_graph(content, fmt)
     return content
 

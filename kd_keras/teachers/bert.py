@@ -21,7 +21,8 @@ from kd_keras.teachers.encoded import Encoded, token_batches
 from kd_keras.teachers.heads import encoder_of, functional, pooled_of, pooling_of, set_pooling, specs, tensors
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.loading import load_model
-from kd_keras.teachers.settings import CLS, FLOAT32
+from kd_keras.teachers.lowered import in_int8, rounded
+from kd_keras.teachers.settings import CLS, FLOAT32, INT8
 from kd_keras.teachers.tokenizer_files import BACKEND
 from kd_keras.text.base import BERT_INPUTS, BackedTokenizer
 from kd_keras.text.tokenizers import WordPiece
@@ -176,24 +177,18 @@ class Teacher:
         return Encoded(*self.tokenizer.encode_for_bert(texts, texts_b), self.tokenizer)
 
     @functools.cached_property
-    def _lowered(self) -> dict[str, Teacher]:
+    def _lowered(self) -> dict[tuple, Teacher]:
         return {}
 
-    def lowered(self, precision: str) -> Teacher:
-        """The same teacher, with its products with weight matrices in ``precision``. These are nearly all its work.
-
-        Residual path, norms and attention stay float32. In bfloat16 they would move the logits by a fifth more.
-        """
-        if precision in self._lowered:
-            return self._lowered[precision]
-        bert = type(self.bert)(self.bert.config)
-        bert(bert.dummy_inputs | {"input_ids": tf.zeros((1, 2), tf.int32)})
-        bert.set_weights(self.bert.get_weights())
-        for layer in bert.submodules:
-            if isinstance(layer, tf_keras.layers.Dense):
-                layer.call = functools.partial(_dense, layer, tf.cast(layer.kernel, precision))
-        self._lowered[precision] = type(self)(bert, self.tokenizer, self.name)
-        return self._lowered[precision]
+    def lowered(self, precision: str, outputs: Sequence[str] = ("logits",)) -> Teacher:
+        """The same teacher in a lower ``precision``, whose batches have at least ``outputs``."""
+        if (key := (precision, *outputs)) not in self._lowered:
+            if precision == INT8:
+                twin = in_int8(self, outputs)
+            else:
+                twin = type(self)(rounded(self.bert, precision), self.tokenizer, self.name)
+            self._lowered[key] = twin
+        return self._lowered[key]
 
     @functools.cached_property
     def _pooled(self) -> Callable:
@@ -290,10 +285,3 @@ def _save_tokenizer(tokenizer: BackedTokenizer, folder: Path) -> None:
     files.write_text(folder / "vocab.txt", "".join(p + "\n" for p in tokenizer.vocab))
     splits = {"do_lower_case": tokenizer.lowercase, **tokenizer.splitting(), **reads}
     files.write_json(folder / "tokenizer_config.json", splits)
-
-
-def _dense(layer: tf_keras.layers.Dense, kernel: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """``layer``, with its product in the precision of ``kernel``."""
-    rows = tf.matmul(tf.reshape(tf.cast(x, kernel.dtype), (-1, kernel.shape[0])), kernel)
-    shape = tf.concat([tf.shape(x)[:-1], kernel.shape[1:]], 0)
-    return layer.activation(tf.reshape(tf.cast(rows, tf.float32), shape) + layer.bias)

@@ -22,9 +22,9 @@ _OF_CLS = ("/classifier/dense/", "/pre_classifier/")
 _HAVE_POOLER = ("bert", "albert")
 
 
-def specs(inputs: Sequence[str]) -> dict[str, tf.TensorSpec]:
-    """The specs of a batch of any size."""
-    return dict.fromkeys(inputs, tf.TensorSpec((None, None), tf.int32))
+def specs(inputs: Sequence[str], batch: int | None = None, length: int | None = None) -> dict[str, tf.TensorSpec]:
+    """The specs of a batch, of any size if not given."""
+    return {name: tf.TensorSpec((batch, length), tf.int32, name=name) for name in inputs}
 
 
 def encoder_of(bert: tf_keras.Model) -> tf_keras.layers.Layer:
@@ -80,7 +80,7 @@ def _classified(bert: tf_keras.Model, pooled: tf.Tensor, training: bool) -> tf.T
 
 def mean_of_tokens(states: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
     """float32[batch, time, width] → float32[batch, width]: sentence-transformers' mean, with [CLS] and [SEP]."""
-    weights = tf.cast(batch["attention_mask"], states.dtype)[:, :, None]
+    weights = tf.expand_dims(tf.cast(batch["attention_mask"], states.dtype), -1)
     return tf.reduce_sum(states * weights, 1) / tf.reduce_sum(weights, 1)
 
 

@@ -111,7 +111,9 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
         some = first[np.linspace(0, len(first) - 1, min(most, len(first))).astype(int)]
         sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
         if teacher.classifies:
-            checked_labels(teacher, teacher.encode_texts(*_texts(rows, some)), settings, sets)
+            checked_labels(
+                teacher, _lowered(teacher, settings), teacher.encode_texts(*_texts(rows, some)), settings, sets
+            )
         else:
             checked_vectors(lambda how: label_shard(teacher, _texts(rows, some)[0], how)[HIDDEN], settings)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
@@ -212,7 +214,7 @@ def label_shard(
     """
     tells = teacher  # a copy of lower precision knows no axes
     if settings.label_precision != FLOAT32:
-        teacher = teacher.lowered(settings.label_precision)
+        teacher = _lowered(teacher, settings)
     encoded, config, layer = teacher.encode_texts(texts, texts_b), teacher.bert.config, layer_of(teacher, settings)
     if isinstance(encoded, EncodedWords):
         return _label_words(teacher, encoded, settings, report)
@@ -232,6 +234,13 @@ def label_shard(
             words.put(batch, *tells.told_words(made[f"hidden_{layer}"].numpy(), x["input_ids"]))
         report(len(batch))
     return out if words is None else out | {STATES: words.rows()}
+
+
+def _lowered(teacher: Teacher, settings: LabelSettings) -> Teacher:
+    """The twin that gives what ``settings`` want kept."""
+    vectors = settings.hidden != "none" or teacher.tells_words
+    outputs = [LOGITS] * teacher.classifies + [f"hidden_{layer_of(teacher, settings)}"] * vectors
+    return teacher.lowered(settings.label_precision, outputs)
 
 
 class _Words:

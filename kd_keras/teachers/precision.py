@@ -22,8 +22,10 @@ AGREEMENT = 0.998  # part of the texts whose label stays
 DRIFT = 0.02  # mean absolute difference of a logit, in standard deviations of the logits
 
 
-def checked_labels(teacher: Teacher, encoded: Encoded, settings: LabelSettings, label_sets: bool = False) -> Teacher:
-    """``teacher`` as ``settings`` have its precision, after texts spread over all lengths were labeled both ways.
+def checked_labels(
+    teacher: Teacher, lowered: Teacher, encoded: Encoded, settings: LabelSettings, label_sets: bool = False
+) -> None:
+    """Labels texts spread over all lengths both ways: by ``teacher``, and ``lowered`` as ``settings`` have it.
 
     With ``label_sets`` a text may have several labels, and keeps all of them.
 
@@ -37,7 +39,6 @@ def checked_labels(teacher: Teacher, encoded: Encoded, settings: LabelSettings, 
     if of_words:
         sample = encoded
     how, tokens = settings.label_precision, settings.label_batch_tokens
-    lowered = teacher.lowered(how)
     (whole, slow), (rough, fast) = (_timed(t, sample, tokens) for t in (teacher, lowered))
     if of_words:
         whole, rough = whole.flat(), rough.flat()
@@ -56,7 +57,6 @@ def checked_labels(teacher: Teacher, encoded: Encoded, settings: LabelSettings, 
             "take --label_precision=float32 (train: and another --output_dir beside this one; it finds the teacher)"
         )
     say(f"labels in {how}: {found}; {slow / fast:.2f} × the speed of float32")
-    return lowered
 
 
 def checked_vectors(vectors: Callable[[LabelSettings], np.ndarray], settings: LabelSettings) -> None:

@@ -13,6 +13,7 @@ from kd_keras.text.truncation import TRUNCATIONS
 CLS, MEAN = POOLINGS = ("cls", "mean")
 PROBE, RANDOM = STARTS = ("probe", "random")
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
+INT8 = "int8"  # of labeling alone
 WORD = "word"
 NOTHING, EMBEDDINGS = FROZEN = ("none", "embeddings")
 PCA, WHITEN = "pca", "whiten"
@@ -150,9 +151,10 @@ class LabelSettings(Checked):
     shard_rows: int = setting(4096, "distinct texts in one Parquet shard, which is what a kill can cost.", low=1)
     label_precision: str = setting(
         FLOAT32,
-        "arithmetic of labeling; bfloat16 needs a processor that has it, or a GPU, and float16 a GPU. A "
-        "sample is labeled both ways first, and a precision that moves labels is refused.",
-        choices=PRECISIONS,
+        "arithmetic of labeling; bfloat16 needs a processor that has it, or a GPU, and float16 a GPU. int8 is "
+        "for a CPU: LiteRT runs the teacher with int8 weights. A sample is labeled both ways first, and a "
+        "precision that moves labels is refused.",
+        choices=(*PRECISIONS, INT8),
         late=True,
     )
 
@@ -163,6 +165,10 @@ class LabelSettings(Checked):
 
     def check_machine(self) -> None:
         """UserError if this processor or GPU lacks ``label_precision``. Emulated, it is slower than float32."""
+        if self.label_precision == INT8:
+            if devices.gpu_names():
+                raise UserError(f"--label_precision={INT8}: LiteRT works on the CPU, and there is a GPU; take bfloat16")
+            return
         _check_machine("label_precision", self.label_precision)
 
 

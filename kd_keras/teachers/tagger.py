@@ -46,8 +46,8 @@ class TaggingTeacher(Teacher):
     # The projection of its states, if signals have them (kd_keras/teachers/projection.py).
     projection: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def lowered(self, precision: str) -> TaggingTeacher:
-        lowered = super().lowered(precision)
+    def lowered(self, precision: str, outputs: Sequence[str] = ("logits",)) -> TaggingTeacher:
+        lowered = super().lowered(precision, outputs)
         lowered.projection = self.projection
         return lowered
 

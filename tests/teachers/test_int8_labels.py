@@ -1,0 +1,91 @@
+"""Labels by a teacher with int8 weights, which LiteRT runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_encoders import write_encoder
+
+from kd_keras.common import devices
+from kd_keras.common.errors import UserError
+from kd_keras.teachers.checkpoints import from_folder
+from kd_keras.teachers.heads import linear_of
+from kd_keras.teachers.labelling import label, label_shard
+from kd_keras.teachers.settings import LabelSettings
+
+LABELS = LabelSettings(shard_rows=8, label_batch_tokens=48)
+INT8 = replace(LABELS, label_precision="int8")
+TEXTS = ["good film", "", "a very dull plot and the awful film is bad .", "lovely"]
+
+
+@pytest.fixture(scope="module")
+def teacher(make_teacher):
+    made = make_teacher(hidden_size=64, intermediate_size=128, initializer_range=0.05)
+    linear_of(made.bert).bias.assign([1.0, -1.0])  # no text is near both labels
+    return made
+
+
+def test_they_are_near_float32s_and_say_what_they_are(teacher, toy_rows, tmp_path, capsys):
+    rows = toy_rows(30)
+    whole = label(teacher, rows, tmp_path / "whole", LABELS, "toy", "train")
+    found = label(teacher, rows, tmp_path / "int8", INT8, "toy", "train")
+    moved = np.abs(found.logits - whole.logits)
+    assert 0 < moved.max() < 0.05 * np.ptp(whole.logits) and found.logits.dtype == np.float32
+    assert found.manifest["precision"] == "int8"
+    assert "labels in int8: of 30 texts 100.00% get float32's label" in capsys.readouterr().err
+
+
+def test_what_shares_a_batch_changes_nothing(teacher):
+    twin = teacher.lowered("int8")
+    alone = np.concatenate([twin([text]) for text in TEXTS])
+    np.testing.assert_allclose(twin(TEXTS), alone, atol=1e-4)
+    assert np.abs(alone - teacher(TEXTS)).max() > 1e-4, "int8 that rounds nothing would prove nothing"
+
+
+@pytest.mark.parametrize("hidden", ["cls", "mean"])
+@pytest.mark.parametrize("layer", [1, -1])
+def test_vectors_come_from_the_same_states(teacher, hidden, layer):
+    how = replace(INT8, hidden=hidden, hidden_layer=layer)
+    found, whole = (label_shard(teacher, TEXTS, h)["hidden"] for h in (how, replace(how, label_precision="float32")))
+    assert 0 < np.abs(found - whole).max() < 0.1 * np.ptp(whole)
+
+
+def test_labels_that_move_are_refused(make_teacher, toy_rows, tmp_path):
+    teacher, rows = make_teacher(hidden_size=64, intermediate_size=128), toy_rows(30)
+    linear = linear_of(teacher.bert)
+    kernel = linear.kernel.numpy()
+    kernel[:, 1] = kernel[:, 0] + 1e-5 * np.random.default_rng(1).normal(size=64)  # two labels that hardly differ
+    linear.kernel.assign(kernel)
+    with pytest.raises(UserError, match="--label_precision=int8: of 30 texts .* take --label_precision=float32"):
+        label(teacher, rows, tmp_path / "s", INT8, "toy", "train")
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "electra", "roberta", "xlm-roberta", "mpnet", "albert"])
+def test_other_encoders_have_it_too(kind, tmp_path):
+    from kd_keras.teachers.bert import Teacher
+
+    teacher = Teacher.load(from_folder("x", write_encoder(kind, tmp_path / "x")), 2, 24)
+    want, found = teacher(TEXTS), teacher.lowered("int8")(TEXTS)
+    assert 0 < np.abs(found - want).max() < 0.1 * max(np.ptp(want), np.abs(want).max())
+
+
+def test_words_have_it_too(vocab):
+    from kd_keras.teachers.tagger import TaggingTeacher
+
+    shape = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128)
+    teacher = TaggingTeacher.random(vocab, num_labels=3, max_length=16, seed=1, **shape)
+    want, found = (t(TEXTS) for t in (teacher, teacher.lowered("int8")))
+    assert found.lengths.tolist() == [2, 0, 11, 1]
+    assert 0 < np.abs(found.flat() - want.flat()).max() < 0.1 * np.ptp(want.flat())
+
+
+@pytest.mark.parametrize("gpus", [[], ["H200"]])
+def test_a_gpu_is_not_left_idle(monkeypatch, gpus):
+    monkeypatch.setattr(devices, "gpu_names", lambda: gpus)
+    if not gpus:
+        return INT8.check_machine()
+    with pytest.raises(UserError, match="--label_precision=int8: LiteRT works on the CPU, and there is a GPU; take"):
+        INT8.check_machine()

@@ -194,7 +194,7 @@ class Teacher:
     def _pooled(self) -> Callable:
         @tf.function(input_signature=[specs(self.tokenizer.inputs)])
         def pooled(batch):
-            with lean(self.bert, cls_only=self.pooling == CLS):
+            with lean(self.bert, cls_only=self.pooling == CLS, no_gradients=True):
                 return pooled_of(self.bert, batch, training=False)
 
         return pooled
@@ -215,7 +215,7 @@ class Teacher:
         def traced(cls_only: bool) -> Callable:
             @tf.function(input_signature=[specs(self.tokenizer.inputs)])
             def forward(batch):
-                with lean(self.bert, cls_only, self.precision):
+                with lean(self.bert, cls_only, self.precision, no_gradients=True):
                     return self.model(batch, training=False)
 
             return forward

@@ -6,6 +6,7 @@ While a graph is traced, some layers get another ``call``. It gives the same num
 from __future__ import annotations
 
 import functools
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,18 +14,21 @@ import tensorflow as tf
 import tf_keras
 from transformers.models.bert.modeling_tf_bert import TFBertIntermediate, TFBertLayer
 
+from kd_keras.common import devices
 from kd_keras.teachers.settings import FLOAT32
 
 
 @contextmanager
-def lean(bert: tf_keras.Model, cls_only: bool, precision: str = FLOAT32) -> Iterator[None]:
+def lean(bert: tf_keras.Model, cls_only: bool, precision: str = FLOAT32, no_gradients: bool = False) -> Iterator[None]:
     """In this context, layers of ``bert`` do no more work than is needed.
 
     Args:
       cls_only: BERT's last layer works only for [CLS], which is all that the classifier reads. Its hidden state is then
         float32[batch, 1, width]. Other encoders work for all tokens.
       precision: of products with weight matrices, and of their gradients. All else stays float32.
+      no_gradients: nothing is learned, so a norm may be an operation that has none.
     """
+    one_norm = no_gradients and platform.machine().lower() in ("x86_64", "amd64") and not devices.gpu_names()
     product = tf.matmul if precision == FLOAT32 else _product_in(tf.as_dtype(precision))
     changed: list[tf_keras.layers.Layer] = []
 
@@ -38,6 +42,8 @@ def lean(bert: tf_keras.Model, cls_only: bool, precision: str = FLOAT32) -> Iter
             put(layer, functools.partial(_dense, product))
         elif isinstance(layer, TFBertIntermediate) and "call" not in vars(layer.dense):
             put(layer, functools.partial(_intermediate, product))
+        elif isinstance(layer, tf_keras.layers.LayerNormalization) and one_norm:
+            put(layer, _norm)
     if cls_only and bert.config.model_type == "bert":
         put(bert.bert.encoder.layer[-1], _cls_layer)
     try:
@@ -80,6 +86,20 @@ def _dense(product: Product, layer: tf_keras.layers.Dense, inputs: tf.Tensor) ->
 
 def _intermediate(product: Product, layer: TFBertIntermediate, hidden_states: tf.Tensor) -> tf.Tensor:
     return _shaped(layer.intermediate_act_fn(_matrix(product, layer.dense, hidden_states)), hidden_states)
+
+
+def _norm(layer: tf_keras.layers.LayerNormalization, inputs: tf.Tensor) -> tf.Tensor:
+    """As a batch norm whose channels are the tokens: TensorFlow finds oneDNN's layer norm by these very steps."""
+    shape, none = tf.shape(inputs), tf.constant([], tf.float32)
+    count = tf.reduce_prod(shape[:-1])
+    rows = tf.reshape(inputs, (1, count, layer.gamma.shape[0], 1))
+    normed = tf.raw_ops.FusedBatchNormV3(
+        x=rows, scale=tf.ones([count]), offset=tf.zeros([count]), mean=none, variance=none, epsilon=layer.epsilon,
+        data_format="NCHW", is_training=True,
+    ).y  # fmt: skip
+    normed = tf.reshape(normed, shape)
+    normed.set_shape(inputs.shape)
+    return normed * layer.gamma + layer.beta
 
 
 def _cls_layer(

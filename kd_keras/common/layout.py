@@ -79,6 +79,14 @@ class RunLayout:
         """Folders of the teachers that exist."""
         return [p for p in (self.teacher, *sorted(self.root.glob("teacher-*"))) if p.is_dir()]
 
+    def round(self, number: int) -> RunLayout:
+        """The teachers and signals of one of several rounds: ``rounds/1``."""
+        return RunLayout(self.root / "rounds" / str(number))
+
+    def with_rounds(self) -> list[RunLayout]:
+        """This folder, and its rounds that are there."""
+        return [self, *(RunLayout(p) for p in sorted((self.root / "rounds").glob("*")) if p.is_dir())]
+
     def reference(self, name: str) -> Path:
         """The linear model's scores of each split: ``references/linear.npz``."""
         return self.root / "references" / f"{name}.npz"

@@ -13,6 +13,7 @@ from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.places import check_output_dir
 from kd_keras.runs.given import check_answered, check_given
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.rounds import check_rounds
 from kd_keras.students.settings import student_name
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import Checkpoint
@@ -132,6 +133,7 @@ def _check_text(job: Job) -> None:
     if ablate == "augmentation" or job.augment.chance("pos"):
         check_tagger(job.augment.tagger)
     check_unlabeled(job.unlabeled_text)
+    check_rounds(job)
 
 
 def _check_models(job: Job) -> None:

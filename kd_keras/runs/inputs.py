@@ -56,6 +56,7 @@ class Inputs:
     notes: what the report says of teachers, text, vocabulary and embeddings.
     each_teacher: the logits of each teacher, for every split. There are several if ``teacher`` has "seeds".
     references: linear models on the same rows.
+    rounds: the logits of each round of teachers, for every split, where there are several.
     how: the job's recipe with the mix that suits the teacher.
     windows: a tagging task's windows, with the places of the words. Keys are as in ``ids``, which are their ids.
     """
@@ -73,6 +74,7 @@ class Inputs:
     references: References = field(default_factory=References)
     how: RecipeSettings | None = None
     windows: Mapping[str, Windows] = field(default_factory=dict)
+    rounds: Sequence[Mapping[str, np.ndarray]] = ()
 
 
 def rest_set(job: Job) -> dict[str, Transfer]:
@@ -135,7 +137,7 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
     notes = [*(n for s in sets.values() for n in s.notes), *notes]
     return Inputs(
         run.splits, sets, found.signals, found.about, read.tokenizer, read.matrix, read.matrix_key, read.ids, notes,
-        found.each, to_beat, how, read.windows,
+        found.each, to_beat, how, read.windows, found.rounds,
     )  # fmt: skip
 
 

@@ -100,7 +100,8 @@ def scored_splits(inputs: Inputs) -> dict[str, Rows]:
 
 
 def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict]:
-    """split → metric → the teacher's score. An ensemble's "ensemble" has the scores of each teacher.
+    """split → metric → the teacher's score. An ensemble's "ensemble" has the scores of each teacher, and "rounds" those
+    of each round, if there are several.
 
     A given teacher is scored on the rows that it answered. If it answered none of a split, it has no score there.
     """
@@ -115,6 +116,8 @@ def teacher_scores(job: Job, inputs: Inputs) -> dict[str, dict]:
     if seeds := inputs.teacher.get("seeds"):
         gold = {s: r.label for s, r in splits.items()}
         found["ensemble"] = ensemble.scores(metrics, gold, inputs.each_teacher, seeds)
+    if inputs.rounds:
+        found["rounds"] = [{s: score(metrics, r.label, own[s]) for s, r in splits.items()} for own in inputs.rounds]
     return found
 
 

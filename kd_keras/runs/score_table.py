@@ -41,6 +41,12 @@ def summary(metrics: dict) -> str:
             cells = [_cell(alone["mean"][s][m], alone["spread"][s][m]) for s in splits for m in names]
             lines.append([f"one of {count} teachers", *cells, *sizes])
             title, sizes = f"{count} teachers together", [f"{count} × {size}" for size in sizes]
+        for number, other in enumerate(part.get("rounds", ()), 1):
+            if number != part["round"]:
+                cells = [_cell(other[s][m], None) for s in splits for m in names]
+                lines.append([f"teacher of round {number}, not used", *cells, "", ""])
+        if "round" in part:
+            title = f"{title}, round {part['round']}"
         many = kind != "teacher" and len(metrics["seeds"]) > 1
         cells = [
             _cell(part[s][m], part["spread"][s][m] if many else None) if s in part else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,12 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.folders import folder_at
-from kd_keras.common.layout import signals_in
+from kd_keras.common.layout import RunLayout, signals_in
 from kd_keras.common.team import is_chief
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
+from kd_keras.runs import rounds
 from kd_keras.runs.given import about_given, answered, given_signals
 from kd_keras.runs.job import Run
 from kd_keras.runs.references import References
@@ -24,13 +25,14 @@ from kd_keras.runs.teacher_check import check_teacher
 from kd_keras.tasks import Rows, Task
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import from_folder
-from kd_keras.teachers.settings import WORD
+from kd_keras.teachers.settings import WORD, TeacherSettings
 from kd_keras.teachers.signals import Signals, SignalStore
 
 # A run with given signals has no teacher and may lack its packages. They are imported when a teacher is needed.
 if TYPE_CHECKING:
     from kd_keras.teachers.bert import Teacher
     from kd_keras.teachers.tagger import TaggingTeacher
+    from kd_keras.teachers.targets import SoftText
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Taught:
     each: the logits of each teacher, for every split.
     about: what reports say of it.
     notes: what was found about it.
+    rounds: the logits of each round, for every split, if there are several.
     """
 
     first: Teacher | None
@@ -48,6 +51,7 @@ class Taught:
     each: Sequence[Mapping[str, np.ndarray]]
     about: dict
     notes: list[str]
+    rounds: Sequence[Mapping[str, np.ndarray]] = ()
 
 
 def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
@@ -58,26 +62,56 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
     """
     if run.job.given is not None:
         return _given(run, sets, to_beat)
-    first, made, notes, projected = None, [], [], []
     # Dev comes first, so that a bad teacher is noticed before the long work.
     rows = {"dev": run.splits["dev"], **run.splits, **sets}
-    for number in range(1, run.job.teacher.teacher_seeds + 1):
-        teacher = _teacher(run, number, to_beat)
+    if run.job.teacher.teacher_rounds == 1:
+        return _round(run, run.layout, rows, to_beat)
+    first = _round(run, run.layout.round(1), rows, to_beat)
+    soft = rounds.soft_text(run.job.data.train, sets, first.signals)
+    second = _round(run, run.layout.round(2), rows, to_beat, soft)
+    return _better(run, first, second)
+
+
+def _better(run: Run, *each: Taught) -> Taught:
+    """The round that is best on dev, of equal ones the last; the run folder gets its teachers and signals."""
+    metric, gold = run.task.metric, run.job.data.dev.label
+    dev = [score([metric], gold, one.signals["dev"].logits)[metric] for one in each]
+    number = max(range(len(each)), key=lambda n: (dev[n], n)) + 1
+    kept = each[number - 1]
+    rounds.adopt(run.layout.round(number), run.layout, kept.signals)
+    said = ", ".join(f"round {n} {100 * found:.2f}" for n, found in enumerate(dev, 1))
+    note = f"teachers by rounds: dev {metric} {said}; the student learns from round {number}"
+    logits = [{split: one.signals[split].logits for split in run.splits} for one in each]
+    return replace(kept, about=kept.about | {"round": number}, notes=[*kept.notes, note], rounds=logits)
+
+
+def _round(
+    run: Run, layout: RunLayout, rows: Mapping[str, Rows], to_beat: References, soft: SoftText | None = None
+) -> Taught:
+    """Its teachers and their signals, in ``layout``; ``soft`` is what the teacher of a second round learns too."""
+    first, made, notes, projected = None, [], [], []
+    settings = run.job.teacher if soft is None else replace(run.job.teacher, teacher_seeds=1)
+    for number in range(1, settings.teacher_seeds + 1):
+        teacher = _teacher(run, layout, settings, number, to_beat, soft)
         if number == 1 and run.job.label.hidden == WORD:
             projected = _projected(run, teacher)
         signals: dict[str, Signals] = {}
-        with run.timings.step("signals" if number == 1 else f"signals {number}"):
+        with run.timings.step(_step("signals", number, soft)):
             for split, some in rows.items():
-                signals[split] = _signals(run, teacher, split, some, number)
-                if split == "dev" and number == 1:
+                signals[split] = _signals(run, layout, teacher, split, some, number)
+                if split == "dev" and number == 1 and soft is None:  # a second round need not be better
                     notes = _about_teacher(run, signals["dev"], to_beat)
         made.append(signals)
         first = first or teacher
     signals = {name: ensemble.mean([own[name] for own in made]) for name in made[0]}
     each = [{split: own[split].logits for split in run.splits} for own in made]
-    seeds = [_seed_of(run.layout.teacher_of(n)) for n in range(1, len(each) + 1)]
+    seeds = [_seed_of(layout.teacher_of(n)) for n in range(1, len(each) + 1)]
     about = first.about() | ({"seeds": seeds} if len(seeds) > 1 else {"seed": seeds[0]})
     return Taught(first, signals, each, about, [*_about_several(run, signals, each, about), *notes, *projected])
+
+
+def _step(name: str, number: int, soft: SoftText | None) -> str:
+    return name + (f" {number}" if number > 1 else "") + (", round 2" if soft is not None else "")
 
 
 def _given(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
@@ -125,18 +159,20 @@ def _about_teacher(run: Run, dev: Signals, to_beat: References, rows: np.ndarray
     return check_teacher(run.task, label, dev.logits[rows], floor, allowed, given)
 
 
-def _teacher(run: Run, number: int, to_beat: References) -> Teacher:
+def _teacher(
+    run: Run, layout: RunLayout, given: TeacherSettings, number: int, to_beat: References, soft: SoftText | None
+) -> Teacher:
     from kd_keras.pipelines.labelling import on_cluster
     from kd_keras.teachers.finetune import fine_tune
     from kd_keras.teachers.tagger import opened
 
     job = run.job
-    with run.timings.step("teacher" if number == 1 else f"teacher {number}"):
-        count = job.teacher.teacher_seeds
+    with run.timings.step(_step("teacher", number, soft)):
+        count = given.teacher_seeds
         checkpoint = ensemble.checkpoints(job.checkpoint, job.task.name, job.data.fingerprint, count)[number - 1]
-        known = [t for s in run.siblings for t in s.every_teacher()]
-        settings, folder = ensemble.teacher_settings(job.teacher, number), run.layout.teacher_of(number)
-        teacher = fine_tune(checkpoint, job.data, settings, folder, known, to_beat.start)
+        known = [t for s in run.siblings for part in s.with_rounds() for t in part.every_teacher()]
+        settings, folder = ensemble.teacher_settings(given, number), layout.teacher_of(number)
+        teacher = fine_tune(checkpoint, job.data, settings, folder, known, to_beat.start, soft)
     teacher.crew = on_cluster(job.cluster, partial(opened, str(folder.resolve())))
     return teacher
 
@@ -180,12 +216,12 @@ def about_confidence(
     return [f"hard labels: {count:,} of {len(surest):,} {what} have a label with a probability of at least {least:g}"]
 
 
-def _signals(run: Run, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
+def _signals(run: Run, layout: RunLayout, teacher: Teacher, split: str, rows: Rows, number: int) -> Signals:
     from kd_keras.teachers.labelling import label, manifest
 
     settings = ensemble.label_settings(run.job.label, number)
-    known = [place for s in run.siblings for place in s.every_signals(split)]
-    folder = run.layout.signals(split, number)
+    known = [place for s in run.siblings for part in s.with_rounds() for place in part.every_signals(split)]
+    folder = layout.signals(split, number)
     lent = run.job.job.signals and signals_in(folder_at(run.job.job.signals, "--signals"), split, number)
     # Only the chief looks for signals that exist. They must match, or the error says what differs.
     if lent and is_chief() and not folder.exists() and lent.exists():

@@ -30,7 +30,7 @@ from kd_keras.teachers.losses import loss_of, moved
 from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
 from kd_keras.teachers.schedule import PROBE_C
 from kd_keras.teachers.settings import CLS, EMBEDDINGS, FLOAT16, PROBE, TeacherSettings
-from kd_keras.teachers.targets import Targets, targets_of
+from kd_keras.teachers.targets import SoftText, Targets, targets_of
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
 # Dev is scored at least this often, so that the best point of a large set is not missed.
@@ -61,13 +61,20 @@ class FineTuner:
     """One fine-tuning. It can resume at any step, because the checkpoint has order, dropout and optimizer state."""
 
     def __init__(
-        self, teacher: Teacher, data: TaskData, settings: TeacherSettings, key: dict, folder: Path, start: Linear | None
+        self,
+        teacher: Teacher,
+        data: TaskData,
+        settings: TeacherSettings,
+        key: dict,
+        folder: Path,
+        start: Linear | None,
+        soft: SoftText | None = None,
     ):
-        self.start = start
+        self.start, self.soft = start, soft
         self.teacher, self.data, self.settings, self.key, self.folder = teacher, data, settings, key, folder
         teacher.precision = settings.teacher_precision
         self.train = labelled_rows(data)
-        self.encoded = teacher.encode(self.train)
+        self.encoded = teacher.encode(self.train) if soft is None else teacher.encode_texts(*soft.behind(self.train))
         self.per_epoch = steps_per_epoch(len(self.encoded), settings.teacher_batch_size)
         self.steps = max(1, round(self.per_epoch * settings.teacher_epochs))
         per_eval = math.ceil(self.per_epoch / max(1, round(len(self.encoded) / _EVAL_EXAMPLES)))
@@ -108,7 +115,7 @@ class FineTuner:
     def _go(self) -> None:
         s, metric = self.settings, self.data.task.metric
         encoded, dev = self.encoded, self.teacher.encode(self.data.dev)
-        targets = targets_of(self.data.task, self.train, encoded)
+        targets = targets_of(self.data.task, self.train, encoded, self.soft)
         update = self._update_function(targets)
         info = self._fresh()
         if self.team is not None:
@@ -200,7 +207,8 @@ class FineTuner:
         files.write_json(self.folder / "teacher.json", manifest | done)
 
     def _update_function(self, targets: Targets):
-        bert, optimizer, losses, variables = self.teacher.bert, self.optimizer, loss_of(self.data.task), self.variables
+        bert, optimizer, variables = self.teacher.bert, self.optimizer, self.variables
+        losses = loss_of(self.data.task, self.soft is not None)
         of_words, precision = self.teacher.tagging, self.teacher.precision
         ask, cls_only = (tags_of, False) if of_words else (logits_of, self.teacher.pooling == CLS)
 

@@ -24,9 +24,10 @@ from kd_keras.teachers.losses import moved
 from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import EMBEDDINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tagger import TaggingTeacher, load_finished
+from kd_keras.teachers.targets import SoftText
 
 # Settings that change nothing, or that the key has under another name.
-_NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds")
+_NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds", "teacher_rounds")
 
 
 def teacher_key(checkpoint: Checkpoint, data: TaskData, settings: TeacherSettings) -> dict:
@@ -57,6 +58,7 @@ def fine_tune(
     folder: Path,
     known: Sequence[Path] = (),
     start: Linear | None = None,
+    soft: SoftText | None = None,
 ) -> Teacher:
     """The teacher of ``data.task`` in ``folder``: found, resumed or trained.
 
@@ -67,6 +69,7 @@ def fine_tune(
       folder: where the result goes. Until then ``folder/../.teacher-checkpoint`` holds the state.
       known: other folders that may already hold this teacher.
       start: the probe to start from, if the settings ask for one and it is already known.
+      soft: text to learn beside the training rows, with what earlier teachers said of it.
 
     Returns:
       The teacher with its best dev weights. ``folder/teacher.json`` has its dev score and history.
@@ -78,8 +81,8 @@ def fine_tune(
         if checkpoint.path.resolve() != folder.resolve():
             link_folder(checkpoint.path, folder)
         return load_finished(checkpoint)
-    settings = for_data(settings, checkpoint, data)
-    key = teacher_key(checkpoint, data, settings)
+    settings = for_data(settings, checkpoint, data, 0 if soft is None else len(soft.texts))
+    key = teacher_key(checkpoint, data, settings) | ({} if soft is None else {"soft_text": soft.key})
 
     if found := find("teacher", folder, lambda place: finished(place, key), known):
         return load_finished(found)
@@ -109,7 +112,7 @@ def fine_tune(
         with moved(teacher, over):
             teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
         return teacher
-    FineTuner(teacher, data, settings, key, folder, start).go()
+    FineTuner(teacher, data, settings, key, folder, start, soft).go()
     return load_finished(from_folder(str(folder), folder))
 
 

@@ -1,4 +1,4 @@
-"""The loss with which a teacher learns gold labels, by the kind of task."""
+"""The loss with which a teacher learns gold labels and what earlier teachers said, by the kind of task."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.heads import linear_of
 
 
-def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def loss_of(task: Task, soft: bool = False) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(labels, logits float32[batch, outputs]) → float32[batch]. Labels are as in Rows.
 
+    With ``soft`` the labels are those of ``targets_of`` with soft text.
     For words: (tags int32[batch, time] with −1 for none, logits float32[batch, time, outputs]) → float32[tags].
     """
     weights = task.class_weights
@@ -35,6 +36,15 @@ def loss_of(task: Task) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         known = tf.where(y >= 0)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather_nd(y, known), tf.gather_nd(logits, known))
 
+    def of_probabilities(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        return -tf.reduce_sum(y * tf.nn.log_softmax(logits), -1)
+
+    def of_each(y: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        both = tf.concat([logits, -logits], -1)
+        return -tf.reduce_sum(y * tf.math.log_sigmoid(both), -1) / task.num_outputs
+
+    if soft and not task.is_regression:
+        return of_each if task.is_multilabel else of_probabilities
     kinds = {"regression": squared, "multilabel": binary, "tagging": of_words}
     return kinds.get(task.kind, of_class)
 

@@ -47,7 +47,7 @@ def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outpu
     return replace(settings, **{name: v for name, v in chosen.items() if getattr(settings, name) == AUTO})
 
 
-def for_data(settings: TeacherSettings, checkpoint: Checkpoint, data: TaskData) -> TeacherSettings:
-    """``settings`` with every auto decided."""
-    rows = int(has_label(data.train).sum())
+def for_data(settings: TeacherSettings, checkpoint: Checkpoint, data: TaskData, more: int = 0) -> TeacherSettings:
+    """``settings`` with every auto decided; ``more`` texts are learned beside the rows with a label."""
+    rows = int(has_label(data.train).sum()) + more
     return resolved(settings, checkpoint, rows, data.task.num_outputs, data.task.kind)

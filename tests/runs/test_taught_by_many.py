@@ -129,6 +129,7 @@ def test_one_teacher_is_what_it_always_was(make_job, tmp_path):
     key = job.key()
     later = {
         "teacher_seeds",
+        "teacher_rounds",
         "teacher_truncation",
         "student_truncation",
         "rest",

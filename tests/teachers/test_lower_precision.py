@@ -103,7 +103,7 @@ def test_an_update_whose_gradients_overflow_is_left_out_and_the_scale_halved(
     bert_folder, toy_data, tmp_path, monkeypatch, factor, applied
 ):
     data, real = toy_data(), fine_tuner.loss_of
-    monkeypatch.setattr(fine_tuner, "loss_of", lambda task: lambda *args: factor * real(task)(*args))
+    monkeypatch.setattr(fine_tuner, "loss_of", lambda *how: lambda *args: factor * real(*how)(*args))
     how = replace(TEACHING, teacher_precision="float16", teacher_warmup=0.0, teacher_evals=1)
     made = checkpoint_teacher(bert_folder)
     tuner = FineTuner(made, data, how, {}, tmp_path / "teacher", None)

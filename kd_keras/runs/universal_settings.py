@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from kd_keras.common.config import AUTO, Checked, path_setting, redefined, setting
 from kd_keras.common.errors import UserError, did_you_mean
@@ -12,10 +11,9 @@ from kd_keras.distill.settings import TrainSettings
 from kd_keras.students.settings import MEAN, StudentSettings
 from kd_keras.teachers.settings import CLS, LabelSettings
 
-# The losses that draw a student to the teacher's vectors, and their weights in --losses=auto.
+# The losses that draw a student to the teacher's vectors.
 TOKENS = "tokens"
 LOSSES = ("mse", "cosine", "similarities", "contrast", TOKENS)
-_UNIT_LOSSES = MappingProxyType({"cosine": 1.0, "similarities": 10.0, "contrast": 0.1})
 # A student does not depend on these.
 NOT_IN_KEY = ("output_dir", "tasks", "data_dir", "tensorboard")
 
@@ -102,7 +100,7 @@ class UniversalSettings(Checked):
         "what draws the student to the teacher's vectors, with commas between, and weights after a colon: "
         "mse, cosine (each vector by itself), similarities (the cosines of a batch's texts with one "
         "another), contrast (which of a batch's texts a vector belongs to; InfoNCE), tokens (each word's "
-        "state); auto: cosine,similarities:10,contrast:0.1, or mse with --nounit.",
+        "state); auto: cosine, or mse with --nounit.",
         main=True,
     )
     token_size: int = setting(64, "size of a word's state in the loss tokens, by a PCA.", low=1)
@@ -133,7 +131,7 @@ class UniversalSettings(Checked):
     def loss_weights(self, unit: bool) -> Mapping[str, float]:
         """Name → weight. ``unit`` says whether vectors have length 1. UserError if ``losses`` cannot be read."""
         if self.losses == AUTO:
-            return _UNIT_LOSSES if unit else {"mse": 1.0}
+            return {"cosine" if unit else "mse": 1.0}
         found: dict[str, float] = {}
         for part in self.losses.split(","):
             name, colon, weight = (p.strip() for p in part.partition(":"))

@@ -58,6 +58,8 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     address, how = settings.address, {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if address is None:
+        # Without this Ray takes another address of the machine for 127.0.0.1, and listens on all of them.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         how |= {"address": "local", "include_dashboard": False, "object_store_memory": _STORE_BYTES}

@@ -86,6 +86,33 @@ def test_the_same_bytes_as_one_process(arguments, alone):
     assert files_in(away / "two") == alone
 
 
+def listening(numbers: list[int]) -> set[str]:
+    """Addresses, as /proc writes them, on which these processes listen."""
+    found = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *more = line.split()
+            if state == "0A":
+                found[f"socket:[{more[5]}]"] = local.partition(":")[0]
+    held = set()
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            held |= {os.readlink(link) for link in Path(f"/proc/{number}/fd").iterdir() if link.is_symlink()}
+    return {found[name] for name in held & set(found)}
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").is_file(), reason="only Linux tells in /proc who listens")
+def test_nobody_else_reaches_the_ray_that_is_started(arguments, alone):
+    away, more = arguments
+    process = start(more, away / "reached")
+    until(process, away / "reached", 3)
+    found = listening(below(process, ""))
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0 and files_in(away / "reached") == alone, said
+    loopback = {"0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF0000" + "0100007F"}
+    assert found and found <= loopback, found
+
+
 @pytest.mark.parametrize("shards", [0, 3, 20])
 def test_a_killed_worker_is_replaced(arguments, alone, shards):
     away, more = arguments

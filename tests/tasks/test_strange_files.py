@@ -421,7 +421,7 @@ ROWS = "".join(f"{word} {i},{label}\n" for i in range(10) for word, label in (("
 
 
 @pytest.mark.parametrize("content", [
-    "text,label\n" + ROWS, "text\tlabel\n" + ROWS.replace(",", "\t"), gzip.compress(("text,label\n" + ROWS).encode()),
+    "text,label\n" + ROWS, "text\tlabel\n" + ROWS.replace(",", "\t"), gzip.compress(("text,label\n" + ROWS).encode(), mtime=0),
     "".join(f'{{"text": "t {i}", "label": "{"pn"[i % 2]}"}}\n' for i in range(20)),
 ], ids=["csv", "tsv", "gzip", "jsonl"])  # fmt: skip
 @pytest.mark.parametrize("name", [None, "rows"])
@@ -454,8 +454,8 @@ def test_a_run_keeps_what_its_pipes_gave(pipe, tmp_path):
         ("naïve".encode(), "auto", "auto"),
         (b"plain " * 300_000 + "naïve".encode(), "auto", "auto"),
         ("naïve".encode("utf-16"), "auto", "auto"),
-        (gzip.compress("naïve".encode()), "auto", "auto"),
-        (gzip.compress("naïve".encode("cp1252")), "auto", "cp1252"),
+        (gzip.compress("naïve".encode(), mtime=0), "auto", "auto"),
+        (gzip.compress("naïve".encode("cp1252"), mtime=0), "auto", "cp1252"),
         ("naïve".encode("latin-1"), "latin-1", "latin-1"),
     ],
 )

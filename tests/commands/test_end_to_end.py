@@ -306,8 +306,10 @@ def test_label_and_its_refusals(trained_run, run_verb, bert_folder, tmp_path):
         [teacher, text],
         [teacher, text, f"--output_dir={out}"],
         [teacher, text, f"--output_dir={out}", "--hidden=mean"],
+        [f"--teacher_dir={tmp_path}", text, f"--output_dir={out}"],
     )
-    assert [a["code"] for a in answers] == [2, 2, 2, 2, 0, 2], [a["err"] for a in answers]
+    assert [a["code"] for a in answers] == [2, 2, 2, 2, 0, 2, 2], [a["err"] for a in answers]
+    assert answers[6]["err"].startswith(f"error: --teacher_dir={tmp_path}: has no config.json")
     for answer, words in zip(answers[:4], ("--teacher_dir", "--input", "--output_dir", "--output_dir"), strict=True):
         assert answer["err"].count("\n") == 1 and words in answer["err"]
     assert "another text or setting (hidden: " in answers[5]["err"]

@@ -89,7 +89,7 @@ def _intermediate(product: Product, layer: TFBertIntermediate, hidden_states: tf
 
 
 def _norm(layer: tf_keras.layers.LayerNormalization, inputs: tf.Tensor) -> tf.Tensor:
-    """As a batch norm whose channels are the tokens: TensorFlow finds oneDNN's layer norm by these very steps."""
+    """Layer norm as a batch norm whose channels are the tokens: one operation, where tf_keras has many."""
     shape, none = tf.shape(inputs), tf.constant([], tf.float32)
     count = tf.reduce_prod(shape[:-1])
     rows = tf.reshape(inputs, (1, count, layer.gamma.shape[0], 1))

@@ -12,6 +12,8 @@ import time
 import numpy as np
 import pytest
 
+from kd_keras.runs.universal_settings import UniversalSettings
+
 SMALL = [
     "--teacher_max_length=16", "--student_max_length=12", "--updates=6", "--evals=2", "--batch_size=16",
     "--dev_rows=20", "--embedding_size=6", "--hidden_size=5", "--vector_size=8", "--learning_rate=0.02",
@@ -48,7 +50,7 @@ def arguments(away, bert_folder):
 @pytest.fixture(scope="module")
 def runs(away, arguments, run_verb):
     cases = {
-        "one": [],
+        "one": ["--losses=cosine,similarities:10,contrast:0.1"],
         "again": ["--seed=2"],  # finds text and vectors in "one"
         "raw": ["--nounit", "--hidden=cls", "--hidden_layer=1", "--reduction=none", "--pooling=last", "--losses=mse:2"],
         "words": ["--losses=cosine,tokens:0.5", "--token_size=4"],
@@ -71,6 +73,8 @@ def test_a_run_of_pretrain(away, runs):
     report = (away / "one" / "report.md").read_text()
     assert "1 with 13 words in a row of dev or test, or with a whole text of theirs" in report
     assert "cosine, 10 × similarities, 0.1 × contrast" in report.replace("1 × cosine", "cosine")
+    assert UniversalSettings().loss_weights(unit=True) == {"cosine": 1.0}
+    assert UniversalSettings().loss_weights(unit=False) == {"mse": 1.0}
     said = runs["one"]["out"].strip().splitlines()
     assert report.splitlines()[2] == said[0] == found["verdict"]
     assert f"finds {100 * found['dev']['neighbours']:.2f} % of the teacher's 10 nearest texts" in said[0]

@@ -1,8 +1,8 @@
 """Labeling beside PyTorch and ONNX Runtime, which have an environment of their own:
 
-    python -m venv /tmp/peers
-    /tmp/peers/bin/pip install torch transformers onnxruntime onnx onnxscript
-    python benchmarks/labelling_peers.py --peers_python=/tmp/peers/bin/python --data_dir=DIR/SST-2 --teacher=RUN/teacher
+    python -m venv peers
+    peers/bin/pip install torch transformers onnxruntime onnx onnxscript
+    python benchmarks/labelling_peers.py --peers_python=peers/bin/python --data_dir=DIR/SST-2 --teacher=RUN/teacher
 
 All have the same weights, ids, batches and threads. They take turns, one in this process, the others in theirs, so
 what else the machine does slows all alike: trust the ratios. Timed: the forward pass, logits to NumPy.

@@ -74,9 +74,7 @@ def main(argv: list[str]) -> None:
     settings.check_machine()
     if settings.hidden == WORD:
         raise UserError(f"--hidden={WORD}: only train stores states of words; use cls, mean or none")
-    if not (Path(FLAGS.teacher_dir) / "config.json").is_file():
-        raise UserError(f"--teacher_dir={FLAGS.teacher_dir}: has no config.json; expected RUN/teacher or a like folder")
-    checkpoint = find_checkpoint(FLAGS.teacher_dir)
+    checkpoint = find_checkpoint(FLAGS.teacher_dir, "--teacher_dir")
     if "key" not in (made := checkpoint.manifest() or {}):
         raise UserError(
             f"--teacher_dir={FLAGS.teacher_dir}: not fine-tuned by finetune or train (no finished teacher.json)"

@@ -201,24 +201,25 @@ class Checkpoint:
                 )
 
 
-def find_checkpoint(name: str) -> Checkpoint:
-    """A packaged teacher by name, a folder, or a hub name. If there is none, the UserError says what would work."""
+def find_checkpoint(name: str, flag: str = "--teacher") -> Checkpoint:
+    """A packaged teacher by name, a folder, or a hub name, as ``flag`` names it. If there is none, the UserError says
+    what would work."""
     if name in MADE:
-        return from_folder(name, MADE[name]())
+        return from_folder(name, MADE[name](), flag)
     if name in PACKAGED:
         package, folder, advice = PACKAGED[name]
         installed = files.package_folders(package)
         if not installed:
-            raise UserError(f"--teacher={name}: the package that ships its weights is not installed; {advice}")
-        return from_folder(name, installed[0] / folder)
+            raise UserError(f"{flag}={name}: the package that ships its weights is not installed; {advice}")
+        return from_folder(name, installed[0] / folder, flag)
     path = Path(name)
     if path.is_dir():
-        return from_folder(name, path)
+        return from_folder(name, path, flag)
     looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
     packaged = [*PACKAGED, *MADE]
     if looks_local or (did_you_mean(name, packaged) and name not in _WELL_KNOWN):
         raise UserError(
-            f"--teacher={name}: no such folder, and no packaged teacher of that name."
+            f"{flag}={name}: no such folder, and no packaged teacher of that name."
             f"{did_you_mean(name, [*packaged, *_WELL_KNOWN])}"
         )
     advice = (
@@ -226,14 +227,15 @@ def find_checkpoint(name: str) -> Checkpoint:
         "tokenizer's files and model.safetensors."
         f"{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
     )
-    return from_folder(name, hub.folder_of(name, advice))
+    return from_folder(name, hub.folder_of(name, advice), flag)
 
 
-def from_folder(name: str, path: Path) -> Checkpoint:
+def from_folder(name: str, path: Path, flag: str = "--teacher") -> Checkpoint:
     """A local folder in Hugging Face layout. Weights are safetensors (PyTorch's or TensorFlow's names) or h5."""
-    what = f"--teacher={name}"
+    what = f"{flag}={name}"
     if not (path / "config.json").is_file():
-        raise UserError(f"{what}: {path} has no config.json; expected the folder of a checkpoint")
+        place = "" if str(path) == name else f"{path} "
+        raise UserError(f"{what}: {place}has no config.json; expected the folder of a checkpoint")
     config = files.read_json(path / "config.json")
     check_config(f"{what}: {path / 'config.json'}", config)
     text, found = read_tokenizer(what, path, config), find_weights(what, path, config)

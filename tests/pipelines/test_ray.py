@@ -7,15 +7,12 @@ import importlib.util
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-TEACHER = ROOT / "tests/data/before/run/teacher"
-SHARDS = 30
+from started import below, started
+from stores import arguments_of_label
 
 pytestmark = [
     pytest.mark.ray,
@@ -27,14 +24,7 @@ pytestmark = [
 def arguments(toy_sentences, tmp_path_factory):
     """Of label, and a folder for what it makes."""
     away = tmp_path_factory.mktemp("ray")
-    texts = [
-        f"{a} and {b} {n}" for n, (a, b) in enumerate(zip(*(toy_sentences(600, s)[0] for s in (1, 2)), strict=True))
-    ]
-    (away / "text.txt").write_text("\n".join(texts) + "\n")
-    return away, [
-        f"--teacher_dir={TEACHER}", f"--input={away}/text.txt", f"--shard_rows={600 // SHARDS}",
-        "--hidden=mean",
-    ]  # fmt: skip
+    return away, arguments_of_label(away, toy_sentences)
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +40,8 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def start(more: list[str], folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "kd_keras.label", *more, f"--output_dir={folder}", "--cluster=ray"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.Popen(
-        [*command, "--cluster_workers=2"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    on_ray = ("--cluster=ray", "--cluster_workers=2")
+    return started("-m", "kd_keras.label", *more, f"--output_dir={folder}", *on_ray)
 
 
 def until(process: subprocess.Popen, folder: Path, shards: int) -> None:
@@ -62,20 +49,6 @@ def until(process: subprocess.Popen, folder: Path, shards: int) -> None:
     end = time.monotonic() + 240
     while len(list(folder.glob("shard-*"))) < shards and process.poll() is None and time.monotonic() < end:
         time.sleep(0.005)
-
-
-def below(process: subprocess.Popen, name: str) -> list[int]:
-    """Processes of this command whose command line has ``name``."""
-    found, frontier = [], [process.pid]
-    while frontier:
-        parent = frontier.pop()
-        listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True)
-        for line in listed.stdout.splitlines():
-            number, _, said = line.strip().partition(" ")
-            frontier.append(int(number))
-            if name in said:
-                found.append(int(number))
-    return found
 
 
 def test_the_same_bytes_as_one_process(arguments, alone):
@@ -106,7 +79,7 @@ def test_nobody_else_reaches_the_ray_that_is_started(arguments, alone):
     away, more = arguments
     process = start(more, away / "reached")
     until(process, away / "reached", 3)
-    found = listening(below(process, ""))
+    found = listening(below(process))
     _, said = process.communicate(timeout=400)
     assert process.returncode == 0 and files_in(away / "reached") == alone, said
     loopback = {"0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF0000" + "0100007F"}
@@ -147,7 +120,7 @@ def test_a_killed_cluster_is_said_in_a_line(arguments, alone):
     folder = away / "cluster"
     process = start(more, folder)
     until(process, folder, 1)
-    for number in below(process, ""):  # workers, and all that keeps them
+    for number in below(process):  # workers, and all that keeps them
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
     _, said = process.communicate(timeout=400)

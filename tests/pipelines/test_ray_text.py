@@ -7,13 +7,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from started import below, started
 
 pytestmark = [
     pytest.mark.ray,
@@ -55,9 +53,7 @@ def arguments(tmp_path_factory):
 
 
 def start(arguments: list[str], output: Path, *more: str) -> subprocess.Popen:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-c", COMMAND, *arguments, f"--output={output}", *more]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return started("-c", COMMAND, *arguments, f"--output={output}", *more)
 
 
 def on_ray(arguments: list[str], output: Path) -> subprocess.Popen:
@@ -73,21 +69,6 @@ def until(process: subprocess.Popen, output: Path, count: int) -> None:
     end = time.monotonic() + 240
     while parts(output) < count and process.poll() is None and time.monotonic() < end:
         time.sleep(0.005)
-
-
-def workers_of(process: subprocess.Popen) -> list[int]:
-    """Processes of the workers below this command."""
-    found, frontier = [], [process.pid]
-    while frontier:
-        listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(frontier.pop())], capture_output=True, text=True
-        )
-        for line in listed.stdout.splitlines():
-            number, _, said = line.strip().partition(" ")
-            frontier.append(int(number))
-            if "ray::Slow" in said:
-                found.append(int(number))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +99,7 @@ def test_a_killed_worker_is_replaced(arguments, alone):
     output = away / "worker.jsonl"
     process = on_ray(more, output)
     until(process, output, 8)
-    os.kill(workers_of(process)[0], signal.SIGKILL)
+    os.kill(below(process, "ray::Slow")[0], signal.SIGKILL)
     _, said = process.communicate(timeout=400)
     assert process.returncode == 0 and "a worker died; another takes its place" in said, said
     assert output.read_bytes() == alone

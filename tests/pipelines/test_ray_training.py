@@ -7,16 +7,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from started import below, started
 
 from kd_keras.students.inference import load_student
 
-ROOT = Path(__file__).resolve().parents[2]
 # What a run says of itself, and not of its students.
 OF_THE_RUN = ("seconds", "machine", "next")
 
@@ -45,33 +44,14 @@ def arguments(toy_sentences, write_csv, tmp_path_factory):
 
 def start(away: Path, more: list[str], name: str) -> subprocess.Popen:
     """A train that writes to ``away/name/run``; every process has as many threads as a worker of one CPU."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    environment |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
-    command = [sys.executable, "-m", "kd_keras.train", *more, f"--output_dir={away}/{name}/run"]
-    return subprocess.Popen(
-        command, env=environment, cwd=away, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    return started("-m", "kd_keras.train", *more, f"--output_dir={away}/{name}/run", cwd=away, **threads)
 
 
 def finished(process: subprocess.Popen) -> str:
     _, said = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
     return said
-
-
-def below(process: subprocess.Popen, *words: str) -> list[int]:
-    """Processes of this command whose command line has all ``words``."""
-    found, frontier = [], [process.pid]
-    while frontier:
-        listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(frontier.pop())], capture_output=True, text=True
-        )
-        for line in listed.stdout.splitlines():
-            number, _, said = line.strip().partition(" ")
-            frontier.append(int(number))
-            if all(word in said for word in words):
-                found.append(int(number))
-    return found
 
 
 def until(process: subprocess.Popen, there) -> None:

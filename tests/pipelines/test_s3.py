@@ -15,16 +15,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+from started import started
+from stores import SHARDS, arguments_of_label, content
 
-from kd_keras.common.folders import Folder, folder_at
+from kd_keras.common.folders import folder_at
 
-ROOT = Path(__file__).resolve().parents[2]
-TEACHER = ROOT / "tests/data/before/run/teacher"
-SHARDS = 30
 BUCKET = "s3://made-up"
 
 
@@ -79,13 +77,7 @@ def s3(tmp_path_factory) -> Iterator[str]:
 def arguments(toy_sentences, tmp_path_factory):
     """Of label, and a folder for what it makes."""
     away = tmp_path_factory.mktemp("s3")
-    texts = [
-        f"{a} and {b} {n}" for n, (a, b) in enumerate(zip(*(toy_sentences(600, s)[0] for s in (1, 2)), strict=True))
-    ]
-    (away / "text.txt").write_text("\n".join(texts) + "\n")
-    return away, [
-        f"--teacher_dir={TEACHER}", f"--input={away}/text.txt", f"--shard_rows={600 // SHARDS}", "--hidden=mean",
-    ]  # fmt: skip
+    return away, arguments_of_label(away, toy_sentences)
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +89,8 @@ def here(arguments, run_python) -> dict[str, bytes]:
     return content(folder_at(away / "here", "signals"))
 
 
-def content(place: Folder) -> dict[str, bytes]:
-    """Of the store's own files, without what is made for reading."""
-    found = {}
-    for name in sorted(place.names()):
-        if not name.endswith(".npy"):
-            with place.open(name) as file:
-                found[name] = bytes(file.read())
-    return found
-
-
 def start(more: list[str], address: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "kd_keras.label", *more, f"--output_dir={address}"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return started("-m", "kd_keras.label", *more, f"--output_dir={address}")
 
 
 def test_the_bytes_of_a_folder_here(s3, arguments, here):

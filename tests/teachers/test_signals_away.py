@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from stores import content
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.folders import Away, Folder
+from kd_keras.common.folders import Away
 from kd_keras.tasks import Rows
 from kd_keras.teachers.labelling import label
 from kd_keras.teachers.settings import LabelSettings
@@ -42,16 +43,6 @@ def rows(toy_rows) -> Rows:
 
 def run(teacher, rows, folder, settings=SETTINGS):
     return label(teacher, rows, folder, settings, "toy", "text")
-
-
-def content(place: Folder) -> dict[str, bytes]:
-    """Of the store's own files, without what is made for reading."""
-    found = {}
-    for name in sorted(place.names()):
-        if not name.endswith(".npy"):
-            with place.open(name) as file:
-                found[name] = bytes(file.read())
-    return found
 
 
 def test_it_has_the_bytes_of_one_here(teacher, rows, tmp_path, address, cache):

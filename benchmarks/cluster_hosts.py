@@ -1,7 +1,7 @@
 """Labels on a Ray of several hosts, which are network namespaces of this machine, and compares the bytes with one
 process.
 
-    python benchmarks/cluster_hosts.py --teacher_dir=RUN/teacher --input=text.txt --output_dir=DIR [--hosts=4]
+    python benchmarks/cluster_hosts.py --teacher_dir=RUN/teacher --output_dir=DIR [--hosts=4] [--texts=2000]
 
 The hosts share this machine's folders and nothing else: each has an address of its own. Needs root, `ip` (iproute2)
 and `make install-ray`. Prints the seconds of one process, of `--cluster=ray` here, and of the hosts.
@@ -20,6 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster_kills import files_in, made_up
+
 from kd_keras.common.markdown import markdown_table
 
 PORT = 6379
@@ -28,12 +30,15 @@ PORT = 6379
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--teacher_dir", required=True)
-    parser.add_argument("--input", required=True)
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--hosts", type=int, default=4)
-    parser.add_argument("--shard_rows", type=int, default=500)
+    parser.add_argument("--texts", type=int, default=2000, help="made-up texts of 4 to 11 words")
+    parser.add_argument("--shard_rows", type=int, default=100)
     args = parser.parse_args()
-    more = [f"--teacher_dir={args.teacher_dir}", f"--input={args.input}", f"--shard_rows={args.shard_rows}"]
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    text = args.output_dir / "text.txt"
+    text.write_text("".join(f"{line}\n" for line in made_up(args.texts)))
+    more = [f"--teacher_dir={args.teacher_dir}", f"--input={text}", f"--shard_rows={args.shard_rows}"]
     where = {name: args.output_dir / name for name in ("alone", "ray", "hosts")}
     seconds = {
         "one process": label([*more, f"--output_dir={where['alone']}"]),
@@ -58,10 +63,6 @@ def label(arguments: list[str], before: list[str] | None = None, environment: di
     if done.returncode:
         sys.exit(done.stderr)
     return time.monotonic() - started
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
 @contextlib.contextmanager

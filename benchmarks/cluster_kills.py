@@ -23,6 +23,9 @@ import numpy as np
 
 from kd_keras.common.markdown import markdown_table
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from started import below, started
+
 KINDS = ("worker", "command", "cluster")
 
 
@@ -77,7 +80,7 @@ def one(kind: str, arguments: list[str], folder: Path, shards: int, wait: float)
     if kind == "command":
         numbers = [process.pid]
     else:
-        numbers = below(process.pid, "ray::Labeller" if kind == "worker" else "")[: 1 if kind == "worker" else None]
+        numbers = below(process, "ray::Labeller")[:1] if kind == "worker" else below(process)
     there = len(list(folder.glob("shard-*")))
     for number in numbers:
         with contextlib.suppress(ProcessLookupError):
@@ -94,24 +97,7 @@ def one(kind: str, arguments: list[str], folder: Path, shards: int, wait: float)
 
 
 def label(arguments: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "kd_keras.label", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def below(parent: int, name: str) -> list[int]:
-    """Processes that ``parent`` started, and those that they started, if their command line has ``name``."""
-    found, frontier = [], [parent]
-    while frontier:
-        listed = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(frontier.pop())], capture_output=True, text=True
-        )
-        for line in listed.stdout.splitlines():
-            number, _, said = line.strip().partition(" ")
-            frontier.append(int(number))
-            if name in said:
-                found.append(int(number))
-    return found
+    return started("-m", "kd_keras.label", *arguments)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

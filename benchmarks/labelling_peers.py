@@ -21,10 +21,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from labelling_throughput import reported
 
 from kd_keras import tasks
 from kd_keras.common import files, machine
-from kd_keras.common.cli import import_tensorflow, quiet
+from kd_keras.common.cli import import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.teachers.settings import BFLOAT16, FLOAT32, INT8, LabelSettings
@@ -190,16 +191,7 @@ def show(figures: dict) -> None:
 
 def main() -> int:
     given = flags()
-    quiet()
-    try:
-        figures = measure(given)
-    except UserError as e:
-        print(f"error: {e}", file=sys.stderr)
-        return 2
-    show(figures)
-    if given.json:
-        files.write_json(Path(given.json), figures)
-    return 0
+    return reported(lambda: measure(given), show, given.json)
 
 
 if __name__ == "__main__":

@@ -195,18 +195,23 @@ def show(r: dict, given: argparse.Namespace) -> None:
         print(f"without the gain from repeats: A ÷ B about {plain:.2f}")
 
 
-def main() -> int:
-    given = flags()
+def reported(measure: Callable[[], dict], show: Callable[[dict], None], json_file: str | None) -> int:
+    """Measures, shows the figures and writes them; the exit code."""
     quiet()
     try:
-        figures = measure(given)
+        figures = measure()
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
-    show(figures, given)
-    if given.json:
-        files.write_json(Path(given.json), figures)
+    show(figures)
+    if json_file:
+        files.write_json(Path(json_file), figures)
     return 0
+
+
+def main() -> int:
+    given = flags()
+    return reported(lambda: measure(given), lambda figures: show(figures, given), given.json)
 
 
 if __name__ == "__main__":

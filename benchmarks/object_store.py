@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from cluster_kills import made_up
 
 from kd_keras.common.cli import import_tensorflow, quiet
 from kd_keras.tasks import Rows
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--teacher_dir", required=True, help="a fine-tuned teacher")
     parser.add_argument("--address", required=True, help="of an object store: s3://BUCKET/PREFIX")
-    parser.add_argument("--texts", type=int, default=2000, help="made-up texts of 4 to 12 words")
+    parser.add_argument("--texts", type=int, default=2000, help="made-up texts of 4 to 11 words")
     parser.add_argument("--shard_rows", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
@@ -36,8 +37,7 @@ def main() -> None:
     from kd_keras.teachers.tagger import load_finished
 
     teacher, settings = load_finished(find_checkpoint(given.teacher_dir)), LabelSettings(shard_rows=given.shard_rows)
-    words, draw = ("a", "good", "bad", "film", "plot", "is", "the", "very", "dull", "and"), np.random.default_rng(1)
-    texts = [f"{' '.join(draw.choice(words, draw.integers(4, 12)))} {n}" for n in range(given.texts)]
+    texts = made_up(given.texts)
     rows = Rows([str(n) for n in range(len(texts))], texts, None, np.full(len(texts), -1, np.int32))
 
     def seconds(place: str | Path) -> float:

@@ -74,24 +74,31 @@ def asked() -> bool:
 def leave() -> NoReturn:
     """Ends the process at once, as TensorFlow's own exit takes seconds. The exit code is 128 + the signal's number."""
     global _said
-    for process in multiprocessing.active_children():
-        process.kill()
-    with contextlib.suppress(Exception):  # or Python's resource tracker warns of semaphores that were not released
-        multiprocessing.util._run_finalizers(0)
-    files.remove_unfinished()
+    _clean_up()
     if not _said:
         _said = True
-        os.write(2 if _screen is None else _screen, _MESSAGE.encode())
+        _show(_MESSAGE)
     os._exit(128 + (_came or signal.SIGINT))
 
 
 def end(said: str) -> NoReturn:
     """Ends the process at once with a UserError's line and exit code, from a thread: the main one cannot."""
+    _clean_up()
+    _show(f"\nerror: {said}\n")
+    os._exit(2)
+
+
+def _clean_up() -> None:
+    """Ends the processes that this one started, and removes half-written files."""
     for process in multiprocessing.active_children():
         process.kill()
+    with contextlib.suppress(Exception):  # or Python's resource tracker warns of semaphores that were not released
+        multiprocessing.util._run_finalizers(0)
     files.remove_unfinished()
-    os.write(2 if _screen is None else _screen, f"\nerror: {said}\n".encode())
-    os._exit(2)
+
+
+def _show(text: str) -> None:
+    os.write(2 if _screen is None else _screen, text.encode())
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -37,6 +37,8 @@ _MEANS = {
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|SIGNATURE_DOES_NOT_MATCH|EXPIRED|UNAUTH|PERMISSION_DENIED"
     r"|[Cc]redential|OAuth2|AccessDenied|Forbidden": "not allowed; the usual environment gives credentials "
     "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, GOOGLE_APPLICATION_CREDENTIALS, …)",
+    r"Protocol not known": "no installed library opens such an address; expected s3://, gs://, or another scheme of "
+    "fsspec with its package",
     r"NETWORK_CONNECTION|resolve host|UNAVAILABLE|[Tt]imed? ?out|connect": "cannot be reached; look at the network "
     "and AWS_ENDPOINT_URL; what was finished is kept, and the same command goes on",
 }  # fmt: skip

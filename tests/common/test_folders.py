@@ -98,7 +98,10 @@ def test_a_folder_here_is_its_own_copy(tmp_path):
         ("s3://key:hidden@bucket/x", r"--x=s3://…: has a password in it; give it in the environment"),
         ("s3://", r"--x=s3://: names no bucket; expected s3://BUCKET/PREFIX"),
         ("file://other/x", r"--x=file://other/x: names a file of other; expected file:///FOLDER"),
-        ("none://bucket/x", r"none://bucket/x: no installed library opens such an address; expected s3://.*\(Protocol not known: none\)"),
+        (
+            "none://bucket/x",
+            r"none://bucket/x: no installed library opens such an address; expected s3://.*\(Protocol not known: none\)",
+        ),
         ("s3://bucket/a b", r"s3://bucket/a b: Cannot parse URI"),
     ],
 )

@@ -58,8 +58,8 @@ def main() -> None:
             same += files_in(folder) == reference
             runs.append(begun)
             at.append(killed)
-        lines.append([kind, args.kills, ", ".join(map(str, sorted(at))), max(runs), same])
-        print(lines[-1], flush=True)
+        lines.append([kind, str(args.kills), ", ".join(map(str, sorted(at))), str(max(runs)), str(same)])
+        print(*lines[-1], sep="; ", flush=True)
     print(f"python {' '.join(sys.argv)}")
     print(markdown_table(["killed", "times", "shards there, of 50", "most runs of the command", "same bytes"], lines))
 

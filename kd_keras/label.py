@@ -19,7 +19,6 @@ from kd_keras.common.config import AWAY, define_flags, define_own, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
-from kd_keras.common.ragged import flat
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.runs.asked import texts_for
 from kd_keras.tasks import FileSettings
@@ -86,7 +85,8 @@ def main(argv: list[str]) -> None:
     from kd_keras.teachers.signals import SignalStore
 
     folder = FLAGS.output_dir or f"{FLAGS.output}.signals"
-    SignalStore(folder).check_free("--output_dir" if FLAGS.output_dir else "--output")
+    store = SignalStore(folder)
+    store.check_free("--output_dir" if FLAGS.output_dir else "--output")
     if FLAGS.input == "-":
         cli.require_stream("stdin", "give --input=FILE")
     rows = texts_for(FLAGS.teacher_dir, made, FLAGS.input, (FLAGS.text_column, FLAGS.text_b_column), how)
@@ -97,18 +97,22 @@ def main(argv: list[str]) -> None:
     tell()
     from kd_keras.pipelines.labelling import on_cluster
     from kd_keras.teachers.given_files import write_answers
-    from kd_keras.teachers.labelling import label
+    from kd_keras.teachers.labelling import label, make
     from kd_keras.teachers.tagger import load_finished, opened
 
     teacher = load_finished(checkpoint)
     teacher.crew = on_cluster(cluster, partial(opened, str(checkpoint.path.resolve())))
-    signals = label(teacher, rows, folder, settings, made["key"]["task"], "text")
+    task, there = made["key"]["task"], store.is_complete
     if FLAGS.output:
+        signals = label(teacher, rows, folder, settings, task, "text")
         write_answers(FLAGS.output, rows, signals.logits, None if made["regression"] else checkpoint.labels)
         if not FLAGS.output_dir:
             shutil.rmtree(folder)
-    size = abs(flat(signals.logits)).mean()
-    print(f"{len(rows):,} rows labeled in {FLAGS.output_dir or FLAGS.output} (mean |logit| {size:.3f})")
+    else:
+        make(teacher, rows, store, settings, task, "text")
+        if there:
+            store.verify()
+    print(f"{len(rows):,} rows labeled in {FLAGS.output_dir or FLAGS.output}")
 
 
 def _check_output(path: str, settings: LabelSettings, made: dict) -> None:

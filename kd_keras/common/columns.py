@@ -6,6 +6,7 @@ pyarrow is imported when a file is opened. predict needs this module and should 
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from array import array
 from bisect import bisect_right
@@ -105,8 +106,7 @@ class ParquetColumn(_Strings):
 
 
 class StringsOnDisk(_Strings):
-    """Strings in a temporary file without a name. Memory holds 8 bytes for each. They cannot be sent to another
-    process.
+    """Strings in temporary files without a name. They cannot be sent to another process.
 
     >>> strings = StringsOnDisk(["a", "b"])
     >>> strings.append("c")
@@ -115,8 +115,9 @@ class StringsOnDisk(_Strings):
     """
 
     def __init__(self, strings: Iterable[str] = ()):
-        self._ends, self._at_end = array("q", [0]), True
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115, gone with this object
+        self._file, self._ends = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+        self._last = array("q", [0])  # ends that are not written yet
+        self._count, self._size, self._at_end = 0, 0, True
         for text in strings:
             self.append(text)
 
@@ -125,13 +126,22 @@ class StringsOnDisk(_Strings):
         raw = text.encode("utf-8", "surrogatepass")
         with files.disk_errors(f"{tempfile.gettempdir()} (temporary files; TMPDIR names another folder)"):
             if not self._at_end:
-                self._file.seek(self._ends[-1])
+                self._file.seek(self._size)
                 self._at_end = True
             self._file.write(raw)
-        self._ends.append(self._ends[-1] + len(raw))
+            self._size += len(raw)
+            self._count += 1
+            self._last.append(self._size)
+            if len(self._last) == 4096:
+                self._write_ends()
+
+    def _write_ends(self) -> None:
+        self._ends.seek(0, os.SEEK_END)
+        self._last.tofile(self._ends)
+        self._last = array("q")
 
     def __len__(self) -> int:
-        return len(self._ends) - 1
+        return self._count
 
     def __getitem__(self, i):
         if not isinstance(i, slice):
@@ -143,7 +153,11 @@ class StringsOnDisk(_Strings):
         return self._read(where.start, where.stop) if where else []
 
     def _read(self, start: int, stop: int) -> list[str]:
-        ends = self._ends[start : stop + 1]
+        if self._last:
+            self._write_ends()
+        ends = array("q")
+        self._ends.seek(start * ends.itemsize)
+        ends.frombytes(self._ends.read((stop + 1 - start) * ends.itemsize))
         self._file.seek(ends[0])
         self._at_end = False
         raw = self._file.read(ends[-1] - ends[0])

@@ -16,7 +16,8 @@ from kd_keras.common.errors import UserError
 from kd_keras.pipelines.begin import begin, check_version, unseen
 from kd_keras.pipelines.crew import work
 from kd_keras.pipelines.settings import ClusterSettings
-from kd_keras.teachers.labelling import ShardText, make_shard
+from kd_keras.teachers.distinct import ShardText
+from kd_keras.teachers.labelling import make_shard
 from kd_keras.teachers.settings import LabelSettings
 from kd_keras.teachers.signal_columns import difference
 from kd_keras.teachers.signals import SignalStore, shard_name

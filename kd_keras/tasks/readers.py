@@ -21,7 +21,7 @@ from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_readers import LabelReader, reader_for
 from kd_keras.tasks.records import Task
-from kd_keras.tasks.rows import Rows
+from kd_keras.tasks.rows import Rows, no_labels
 from kd_keras.tasks.spans import TEXTS
 from kd_keras.tasks.tables import BadRows, check_column, open_table
 from kd_keras.tasks.tagged import TaggedFile, read_tagged, rows_said
@@ -269,4 +269,4 @@ def _plain(path: str, pair: bool, text_column: str | None, kind: type, encoding:
             text_b.append(other.strip())
         ids.append(f"row-{number}")
         text.append(line.strip())
-    return Rows(ids, text, text_b if pair else None, np.full(len(ids), -1, np.int32))
+    return Rows(ids, text, text_b if pair else None, no_labels(np.zeros(0, np.int32), len(ids)))

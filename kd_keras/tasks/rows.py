@@ -78,9 +78,17 @@ class Rows:
         """16 hex digits that change when an id, a text, a label or the order changes."""
         return self._fingerprint
 
-    def text_hashes(self) -> np.ndarray:
-        """uint64[rows], read-only: :func:`text_hash` of each row, as a number."""
-        return self._text_hashes
+    def text_hashes(self, part: slice | None = None) -> np.ndarray:
+        """uint64[rows], read-only: :func:`text_hash` of each row, as a number.
+
+        Args:
+          part: of the rows; those of a part alone are not kept in memory.
+        """
+        if part is None:
+            return self._text_hashes
+        if "_text_hashes" in self.__dict__:
+            return self._text_hashes[part]
+        return _hashes(self.text[part], None if self.text_b is None else self.text_b[part])
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -89,9 +97,7 @@ class Rows:
 
     @cached_property
     def _text_hashes(self) -> np.ndarray:
-        texts_b: Iterable[str | None] = repeat(None) if self.text_b is None else self.text_b
-        hashes = (int.from_bytes(_text_digest(a, b)) for a, b in zip(self.text, texts_b, strict=False))
-        return _read_only(np.fromiter(hashes, np.uint64, len(self)))
+        return _hashes(self.text, self.text_b)
 
 
 def words_of(text: str) -> list[str]:
@@ -110,6 +116,11 @@ def text_hash(text: str, text_b: str | None = None) -> str:
     True
     """
     return _text_digest(text, text_b).hex()
+
+
+def _hashes(texts: Sequence[str], texts_b: Iterable[str | None] | None) -> np.ndarray:
+    hashes = (int.from_bytes(_text_digest(a, b)) for a, b in zip(texts, texts_b or repeat(None), strict=False))
+    return _read_only(np.fromiter(hashes, np.uint64, len(texts)))
 
 
 def _text_digest(text: str, text_b: str | None) -> bytes:

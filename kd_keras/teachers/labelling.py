@@ -7,7 +7,6 @@ A shard is read, labeled and written before the next is read, so memory does not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from kd_keras.common.team import current
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
 from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.distinct import Distinct, ShardText
 from kd_keras.teachers.encoded import plan
 from kd_keras.teachers.precision import SAMPLE, checked_labels, checked_vectors
 from kd_keras.teachers.settings import FLOAT32, WORD, LabelSettings
@@ -75,9 +75,33 @@ def label(
     split: str,
     known: Sequence[Path] = (),
 ) -> Signals:
-    """Signals of ``rows`` in ``folder``: read where they are complete, else made or completed.
+    """Signals of ``rows`` in ``folder``, as :func:`make` leaves them, in the rows' order. Memory holds all logits.
 
     If the folder is in an object store, only the logits are read. So the store need not be copied.
+    """
+    wanted = manifest(teacher, task_name, rows, settings)
+    store, team = SignalStore(folder), current()
+    if team is not None and not team.chief:
+        team.wait()
+        return store.read(rows, wanted)
+    rows.text_hashes()  # of all rows, once: reading asks for them too
+    make(teacher, rows, store, settings, task_name, split, known)
+    signals = store.read(rows, wanted, with_hidden=store.place.is_here)
+    if team is not None:
+        team.wait()
+    return signals
+
+
+def make(
+    teacher: Teacher,
+    rows: Rows,
+    store: SignalStore,
+    settings: LabelSettings,
+    task_name: str,
+    split: str,
+    known: Sequence[Path] = (),
+) -> None:
+    """Makes the signals of ``rows`` in ``store``, or what is missing of them. Memory does not grow with the rows.
 
     Args:
       known: folders of other runs that may hold the very same signals.
@@ -86,73 +110,45 @@ def label(
       UserError: the folder holds signals of something else, or damaged ones: what cost hours is not made again unasked.
     """
     wanted = manifest(teacher, task_name, rows, settings)
-    store, team = SignalStore(folder), current()
-    if team is not None and not team.chief:
-        team.wait()
-        return store.read(rows, wanted)
     if known and not store.place.exists():
         what = f"signals ({split})"
         find(what, store.folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES, alone=True)
     store.check(wanted)
     if not store.is_complete:
-        _label(teacher, rows, store, wanted, settings, split)
-    signals = store.read(rows, wanted, with_hidden=store.place.is_here)
-    if team is not None:
-        team.wait()
-    return signals
+        _make(teacher, rows, store, wanted, settings, split)
 
 
-def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
-    hashes, size = rows.text_hashes(), settings.shard_rows
-    first = np.sort(np.unique(hashes, return_index=True)[1])  # the first row of each text, as the texts come
-    shards = [first[start : start + size] for start in range(0, max(1, len(first)), size)]
+def _make(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
+    found = Distinct(rows, settings.shard_rows)
     if settings.label_precision != FLOAT32:
         most = SAMPLE if teacher.tagging else 4 * SAMPLE
-        some = first[np.linspace(0, len(first) - 1, min(most, len(first))).astype(int)]
+        some = found.at(np.linspace(0, found.count - 1, min(most, found.count)).astype(int))
         sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
         if teacher.classifies:
             checked_labels(
                 teacher, _lowered(teacher, settings), teacher.encode_texts(*_texts(rows, some)), settings, sets
             )
         else:
-            checked_vectors(lambda how: label_shard(teacher, _texts(rows, some)[0], how)[HIDDEN], settings)
+            texts = _texts(rows, some)[0]
+            with progress(2 * len(texts), f"comparing {settings.label_precision} with float32", "texts") as bar:
+                checked_vectors(lambda how: label_shard(teacher, texts, how, report=bar.update)[HIDDEN], settings)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
-    there = store.finished_shards()
-    done = [n for n in range(len(shards)) if n in there]
-    for n in done:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
-        store.check_shard(n, hashes[shards[n]])
+    there, done, skipped = store.finished_shards(), 0, 0
+    for n, (_, hashes) in enumerate(found.hashes() if there else ()):
+        if n in there:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
+            store.check_shard(n, hashes)
+            done, skipped = done + 1, skipped + len(hashes)
     if done:
-        say(f"signals ({split}): going on with shard {len(done) + 1} of {len(shards)}")
-    skipped = sum(len(shards[n]) for n in done)
-    missing = (
-        ShardText(n, [rows.ids[i] for i in where.tolist()], hashes[where], *_texts(rows, where))
-        for n, where in enumerate(shards)
-        if n not in there
-    )
-    with progress(len(first), f"labeling {split}", "texts", initial=skipped) as bar:
-        (teacher.crew or _make_here)(teacher, store, missing, settings, bar.update)
-    store.finish(len(shards))
-    twice = len(rows) - len(first)
+        say(f"signals ({split}): going on with shard {done + 1} of {found.shards}")
+    with progress(found.count, f"labeling {split}", "texts", initial=skipped) as bar:
+        (teacher.crew or _make_here)(teacher, store, found.without(there), settings, bar.update)
+    store.finish(found.shards)
+    twice = len(rows) - found.count
     have = "row has" if twice == 1 else "rows have"
     same = (
         f"; {twice:,} {have} the very text of an earlier row of {split}, which the teacher read once" if twice else ""
     )
     say(f"signals ({split}): {len(rows):,} rows{same}")
-
-
-@dataclass(frozen=True)
-class ShardText:
-    """What a shard is made of: its number, and of each of its texts the id of the first row, uint64 hash, and text."""
-
-    number: int
-    ids: Sequence[str]
-    hashes: np.ndarray
-    texts: Sequence[str]
-    texts_b: Sequence[str] | None = None
-
-    @property
-    def what(self) -> str:
-        return f"shard {self.number}"
 
 
 def make_shard(

@@ -138,3 +138,13 @@ def test_digests_are_looked_up_without_being_added():
     asked = np.array([3, 5, 4, 3, 10_000, 494], np.uint64)
     assert some.has(asked).tolist() == [True, False, True, True, False, True]
     assert not some.has(np.array([5], np.uint64)).any()
+
+
+def test_strings_on_disk_may_grow_between_reads():
+    words = [f"wörd {n}" * (n % 3) for n in range(9000)]
+    strings = StringsOnDisk()
+    for n, word in enumerate(words):
+        strings.append(word)
+        if n % 1500 in (0, 7):
+            assert strings[n // 2] == words[n // 2] and strings[-1] == word and len(strings) == n + 1
+    assert list(strings) == words and strings[4000:4200] == words[4000:4200]

@@ -17,7 +17,8 @@ from kd_keras.pipelines import labelling as on_ray
 from kd_keras.pipelines.labelling import Labeller, Order
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.tasks import Rows
-from kd_keras.teachers.labelling import ShardText, label, manifest
+from kd_keras.teachers.distinct import ShardText
+from kd_keras.teachers.labelling import label, manifest
 from kd_keras.teachers.settings import LabelSettings
 from kd_keras.teachers.signals import SignalStore
 from kd_keras.teachers.tagger import opened

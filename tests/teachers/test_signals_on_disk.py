@@ -15,7 +15,7 @@ import pytest
 from kd_keras.common import machine
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows, text_hash
-from kd_keras.teachers import encoded, labelling, precision, signals
+from kd_keras.teachers import distinct, encoded, labelling, precision, signals
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.labelling import label
 from kd_keras.teachers.settings import LabelSettings
@@ -116,12 +116,14 @@ def test_memory_holds_one_shard_of_text_at_a_time(teacher, tmp_path, monkeypatch
         return real(teacher, texts, *args)
 
     monkeypatch.setattr(labelling, "label_shard", shard)
+    monkeypatch.setattr(distinct, "_BLOCK", 10)
     texts = Text([f"{a} {b}" for a in ("good", "bad", "dull") for b in ("film", "plot", "a", "the", "is", "very", ".")])
     rows = Rows([str(n) for n in range(21)], texts, None, np.zeros(21, np.int32))
     rows.fingerprint()
     asked.clear()
-    run(teacher, rows, tmp_path / "s")
-    assert asked == list(range(21)) and counts == [(8, 7), (8, 15), (5, 20)]
+    labelling.make(teacher, rows, SignalStore(tmp_path / "s"), SETTINGS, "toy", "train")
+    assert asked == [slice(0, 10), slice(10, 20), slice(20, 30), *range(21)], "once for the hashes, once for shards"
+    assert counts == [(8, 7), (8, 15), (5, 20)]
 
 
 def test_no_rows_have_no_signals(teacher, rows, tmp_path):

@@ -39,6 +39,7 @@ def checked_labels(
     if of_words:
         sample = encoded
     how, tokens = settings.label_precision, settings.label_batch_tokens
+    say(f"comparing labels in {how} with float32's, of {len(sample):,} texts")
     (whole, slow), (rough, fast) = (_timed(t, sample, tokens) for t in (teacher, lowered))
     if of_words:
         whole, rough = whole.flat(), rough.flat()

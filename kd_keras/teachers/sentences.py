@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kd_keras.common import files
+from kd_keras.common.progress import progress
 from kd_keras.metrics.vectors import unit
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
@@ -105,22 +106,27 @@ class SentenceTeacher(Teacher):
     def _reading(self) -> dict[str, str]:
         return {}
 
-    def raw(self, encoded: Encoded) -> np.ndarray:
-        """float32[texts, width]: the vectors before the reduction."""
+    def raw(self, encoded: Encoded, what: str | None = None) -> np.ndarray:
+        """float32[texts, width]: the vectors before the reduction. ``what`` names a progress bar."""
         out = np.zeros((len(encoded), self.bert.config.hidden_size), np.float32)
-        for rows, x, states in self._states(encoded):
+        for rows, x, states in self._states(encoded, what):
             out[rows] = pool(states, x["attention_mask"], self.label.hidden)
         return out
 
-    def raw_words(self, encoded: Encoded) -> np.ndarray:
+    def raw_words(self, encoded: Encoded, what: str | None = None) -> np.ndarray:
         """float32[words, width]: the state of the first piece of each word, in no fixed order."""
-        return np.concatenate([states[self.tokenizer.begins[x["input_ids"]]] for _, x, states in self._states(encoded)])
+        found = self._states(encoded, what)
+        return np.concatenate([states[self.tokenizer.begins[x["input_ids"]]] for _, x, states in found])
 
-    def _states(self, encoded: Encoded) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]:
+    def _states(
+        self, encoded: Encoded, what: str | None
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]:
         layer = layer_of(self, self.label)
-        for rows in token_batches(encoded.ids.lengths, self.label.label_batch_tokens):
-            x = encoded.batch(rows)
-            yield rows, x, self.predict_batch(x)[f"hidden_{layer}"].numpy()
+        with progress(len(encoded), what or "", "texts", disable=what is None) as bar:
+            for rows in token_batches(encoded.ids.lengths, self.label.label_batch_tokens):
+                x = encoded.batch(rows)
+                yield rows, x, self.predict_batch(x)[f"hidden_{layer}"].numpy()
+                bar.update(len(rows))
 
     def logits(self, encoded: Encoded, tokens_per_batch: int = 4096) -> np.ndarray:
         """float32[texts, vector_size]: the reduced vectors, in place of logits."""
@@ -160,7 +166,7 @@ def reduced(
     key = files.hash_of(teacher.fingerprint(), teacher.label.hidden, layer, asdict(target), some)
 
     def make() -> Projection:
-        vectors = teacher.raw(teacher.encode_texts(some))
+        vectors = teacher.raw(teacher.encode_texts(some), "fitting the vectors' axes")
         return principal(unit(vectors) if target.unit else vectors, target.vector_size, target.reduction == WHITEN)
 
     return Reduction(target.unit, find_or_fit("projection of vectors", path, key, make, known))
@@ -172,7 +178,7 @@ def reduced_words(
     """The projection of words' states to ``width`` numbers, or all numbers of a state. See :func:`reduced`."""
     some, layer = _spread(texts, _TEXTS_OF_WORDS), layer_of(teacher, teacher.label)
     key = files.hash_of(teacher.fingerprint(), "words", layer, width, some)
-    make = lambda: principal(teacher.raw_words(teacher.encode_texts(some)), width)  # noqa: E731
+    make = lambda: principal(teacher.raw_words(teacher.encode_texts(some), "fitting the words' axes"), width)  # noqa: E731
     return find_or_fit("projection of states", path, key, make, known)
 
 

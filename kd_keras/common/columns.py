@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_keras.common import files
+from kd_keras.common.disk import temporary_disk_errors
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:
@@ -124,7 +124,7 @@ class StringsOnDisk(_Strings):
     def append(self, text: str) -> None:
         """Raises UserError if the disk of temporary files is full."""
         raw = text.encode("utf-8", "surrogatepass")
-        with files.disk_errors(f"{tempfile.gettempdir()} (temporary files; TMPDIR names another folder)"):
+        with temporary_disk_errors():
             if not self._at_end:
                 self._file.seek(self._size)
                 self._at_end = True
@@ -153,14 +153,15 @@ class StringsOnDisk(_Strings):
         return self._read(where.start, where.stop) if where else []
 
     def _read(self, start: int, stop: int) -> list[str]:
-        if self._last:
-            self._write_ends()
-        ends = array("q")
-        self._ends.seek(start * ends.itemsize)
-        ends.frombytes(self._ends.read((stop + 1 - start) * ends.itemsize))
-        self._file.seek(ends[0])
-        self._at_end = False
-        raw = self._file.read(ends[-1] - ends[0])
+        with temporary_disk_errors():  # what was not written yet is written first
+            if self._last:
+                self._write_ends()
+            ends = array("q")
+            self._ends.seek(start * ends.itemsize)
+            ends.frombytes(self._ends.read((stop + 1 - start) * ends.itemsize))
+            self._file.seek(ends[0])
+            self._at_end = False
+            raw = self._file.read(ends[-1] - ends[0])
         parts = (raw[a - ends[0] : b - ends[0]] for a, b in pairwise(ends))
         return [part.decode("utf-8", "surrogatepass") for part in parts]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 
 from kd_keras.common.errors import UserError
@@ -38,6 +39,11 @@ def disk_errors(path: PathLike, whatever: bool = False) -> Iterator[None]:
         if number in _REFUSED or (whatever and isinstance(e, OSError)):
             raise UserError(f"{path}: cannot be written ({said})") from e
         raise
+
+
+def temporary_disk_errors() -> contextlib.AbstractContextManager[None]:
+    """:func:`disk_errors` for temporary files, which have no name that a user knows."""
+    return disk_errors(f"{tempfile.gettempdir()} (temporary files; TMPDIR names another folder)")
 
 
 def disk_error(e: BaseException) -> int | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
-from kd_keras.common import files
+from kd_keras.common.disk import temporary_disk_errors
 
 # Digests are looked at together with those of the same first bits, and so many at a time if bits allow it.
 _BITS, _TOGETHER = 8, 1 << 19
@@ -22,6 +24,8 @@ class Firsts:
     >>> firsts = Firsts()
     >>> firsts.add(np.array([7, 5, 7], np.uint64))
     >>> firsts.add(np.array([5, 1], np.uint64))
+    >>> firsts.count
+    3
     >>> [(digests.tolist(), new.tolist()) for digests, new in firsts.blocks()]
     [([7, 5, 7], [True, True, False]), ([5, 1], [False, True])]
     """
@@ -39,19 +43,25 @@ class Firsts:
         """
         order = np.argsort(digests, kind="stable")  # so that the first of equal ones comes first
         ordered = digests[order]
-        with files.disk_errors(f"{tempfile.gettempdir()} (temporary files; TMPDIR names another folder)"):
-            ordered.tofile(self._sorted)
-            order.astype(np.int32).tofile(self._order)
+        with temporary_disk_errors():
+            self._sorted.write(ordered)
+            self._order.write(order.astype(np.int32))
         self._ends.append(np.append(np.searchsorted(ordered, _EDGES), len(digests)))
         self._starts.append(self._starts[-1] + len(digests))
 
+    @cached_property
     def count(self) -> int:
-        """How many different digests there are. Call it after the last block."""
+        """How many different digests there are. No block may be added after it was asked for.
+
+        Raises:
+          UserError: as :meth:`add`.
+        """
         ends = np.sum(self._ends, axis=0, dtype=np.int64) if self._ends else np.zeros(0, np.int64)
         sizes, found, low = np.diff(ends, prepend=0), 0, 0
         while low < len(sizes):
             high = max(low + 1, int(np.searchsorted(np.cumsum(sizes[low:]), _TOGETHER, side="right")) + low)
-            found += self._look(low, high)
+            with temporary_disk_errors():
+                found += self._look(low, high)
             low = high
         return found
 
@@ -67,13 +77,15 @@ class Firsts:
         at = 0
         for begin, end in slices:
             self._new.seek(begin)
-            new[at : at + end - begin].tofile(self._new)
+            self._new.write(new[at : at + end - begin])
             at += end - begin
         return int(new.sum())
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(uint64[n], bool[n]) of each block: its digests, and which are new. Call :meth:`count` before."""
-        for start, end in zip(self._starts, self._starts[1:], strict=False):
+        """(uint64[n], bool[n]) of each block: its digests, and which are new."""
+        if not self.count:  # asking for it marks what is new
+            return
+        for start, end in pairwise(self._starts):
             order = self._read(self._order, np.int32, start, end)
             digests, new = np.empty(end - start, np.uint64), np.empty(end - start, bool)
             digests[order] = self._read(self._sorted, np.uint64, start, end)
@@ -82,5 +94,7 @@ class Firsts:
 
     @staticmethod
     def _read(file, dtype: type, start: int, end: int) -> np.ndarray:
-        file.seek(int(start) * np.dtype(dtype).itemsize)
-        return np.fromfile(file, dtype, int(end - start))
+        size = np.dtype(dtype).itemsize
+        with temporary_disk_errors():  # what was not written yet is written first
+            file.seek(int(start) * size)
+            return np.frombuffer(file.read(int(end - start) * size), dtype)

@@ -45,7 +45,7 @@ class Distinct:
         self._rows, self._size, self._firsts = rows, shard_rows, Firsts()
         for start in range(0, len(rows), _BLOCK):
             self._firsts.add(rows.text_hashes(slice(start, start + _BLOCK)))
-        self.count = self._firsts.count()
+        self.count = self._firsts.count
         self.shards = max(1, -(-self.count // shard_rows))
 
     def hashes(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -66,9 +66,8 @@ class Distinct:
         """The shards that are not among ``there``."""
         for number, (where, hashes) in enumerate(self.hashes()):
             if number not in there:
-                ids, texts = ([column[i] for i in where.tolist()] for column in (self._rows.ids, self._rows.text))
-                texts_b = None if self._rows.text_b is None else [self._rows.text_b[i] for i in where.tolist()]
-                yield ShardText(number, ids, hashes, texts, texts_b)
+                some = self._rows.take(where)
+                yield ShardText(number, some.ids, hashes, some.text, some.text_b)
 
     def at(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
         """int64[n]: the rows of the texts at ``places``, which rise."""

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from kd_keras.common import files
+from kd_keras.common.columns import StringsOnDisk
 from kd_keras.common.disk import disk_error
 from kd_keras.common.errors import UserError
+from kd_keras.common.firsts import Firsts
 from kd_keras.common.npy import put_rows
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 from kd_keras.teachers.signals import SignalStore
@@ -117,6 +119,29 @@ def test_a_store_that_is_read_only_is_named(disk, make_teacher, toy_rows):
     label(teacher, rows, folder, replace(SETTINGS, hidden="none"), "toy", "train")
     disk.read_only(True)  # logits are read of it, nothing is written
     assert len(label(teacher, rows, folder, replace(SETTINGS, hidden="none"), "toy", "train").logits) == 20
+
+
+def test_temporary_files_name_their_disk_wherever_it_is_full(disk, monkeypatch):
+    """When something is added, and when it is looked at: what was added last is only written then."""
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))
+    draw = np.random.default_rng(1)
+    blocks = [draw.integers(0, 20_000, 9_000, np.uint64) for _ in range(3)]
+
+    def sift() -> None:
+        firsts = Firsts()
+        for block in blocks:
+            firsts.add(block)
+        assert firsts.count == len(np.unique(np.concatenate(blocks)))
+        assert [d.tolist() for d, _ in firsts.blocks()] == [block.tolist() for block in blocks]
+
+    def keep() -> None:
+        strings = StringsOnDisk(map(str, range(9_000)))
+        assert strings[8_999] == "8999" and list(strings) == list(map(str, range(9_000)))
+
+    for do, step in ((sift, 16), (keep, 4)):
+        said = until_it_fits(disk, step, do)
+        assert len(said) > 3, said
+        assert all(f"{disk.folder} (temporary files; TMPDIR names another folder): the disk is full" in s for s in said)
 
 
 @pytest.mark.parametrize("verb", ["train", "pretrain"])

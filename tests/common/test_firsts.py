@@ -16,7 +16,7 @@ def marked(blocks: list[np.ndarray]) -> tuple[int, list[list[int]], list[list[bo
     made = Firsts()
     for block in blocks:
         made.add(block)
-    count, found = made.count(), list(made.blocks())
+    count, found = made.count, list(made.blocks())
     return count, [d.tolist() for d, _ in found], [n.tolist() for _, n in found]
 
 

@@ -79,13 +79,13 @@ def label(
 
     If the folder is in an object store, only the logits are read. So the store need not be copied.
     """
-    wanted = manifest(teacher, task_name, rows, settings)
     store, team = SignalStore(folder), current()
     if team is not None and not team.chief:
+        wanted = manifest(teacher, task_name, rows, settings)
         team.wait()
         return store.read(rows, wanted)
     rows.text_hashes()  # of all rows, once: reading asks for them too
-    make(teacher, rows, store, settings, task_name, split, known)
+    wanted = make(teacher, rows, store, settings, task_name, split, known)
     signals = store.read(rows, wanted, with_hidden=store.place.is_here)
     if team is not None:
         team.wait()
@@ -100,11 +100,14 @@ def make(
     task_name: str,
     split: str,
     known: Sequence[Path] = (),
-) -> None:
+) -> dict:
     """Makes the signals of ``rows`` in ``store``, or what is missing of them. Memory does not grow with the rows.
 
     Args:
       known: folders of other runs that may hold the very same signals.
+
+    Returns:
+      Their :func:`manifest`.
 
     Raises:
       UserError: the folder holds signals of something else, or damaged ones: what cost hours is not made again unasked.
@@ -116,22 +119,21 @@ def make(
     store.check(wanted)
     if not store.is_complete:
         _make(teacher, rows, store, wanted, settings, split)
+    return wanted
 
 
 def _make(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
     found = Distinct(rows, settings.shard_rows)
     if settings.label_precision != FLOAT32:
         most = SAMPLE if teacher.tagging else 4 * SAMPLE
-        some = found.at(np.linspace(0, found.count - 1, min(most, found.count)).astype(int))
+        some = rows.take(found.at(np.linspace(0, found.count - 1, min(most, found.count)).astype(int)))
         sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
         if teacher.classifies:
-            checked_labels(
-                teacher, _lowered(teacher, settings), teacher.encode_texts(*_texts(rows, some)), settings, sets
-            )
+            encoded = teacher.encode_texts(some.text, some.text_b)
+            checked_labels(teacher, _lowered(teacher, settings), encoded, settings, sets)
         else:
-            texts = _texts(rows, some)[0]
-            with progress(2 * len(texts), f"comparing {settings.label_precision} with float32", "texts") as bar:
-                checked_vectors(lambda how: label_shard(teacher, texts, how, report=bar.update)[HIDDEN], settings)
+            with progress(2 * len(some), f"comparing {settings.label_precision} with float32", "texts") as bar:
+                checked_vectors(lambda how: label_shard(teacher, some.text, how, report=bar.update)[HIDDEN], settings)
     store.begin(wanted)  # last, so that what was refused leaves nothing behind
     there, done, skipped = store.finished_shards(), 0, 0
     for n, (_, hashes) in enumerate(found.hashes() if there else ()):
@@ -254,11 +256,6 @@ class _Words:
 
     def rows(self) -> Ragged:
         return Ragged(np.concatenate(self._parts), self._starts, self._lengths)
-
-
-def _texts(rows: Rows, where: np.ndarray) -> tuple[list[str], list[str] | None]:
-    pick = where.tolist()
-    return [rows.text[i] for i in pick], None if rows.text_b is None else [rows.text_b[i] for i in pick]
 
 
 def _label_words(

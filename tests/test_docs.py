@@ -18,14 +18,20 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[1]
+# Of saved_models only what is committed: whoever trained has runs of their own there, with reports and cards.
+CARDS = ("saved_models/*.md",) + tuple(
+    f"{line[2:]}**/*.md"
+    for line in (ROOT / ".gitignore").read_text().splitlines()
+    if line.startswith("!/saved_models/")
+)
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "saved_models/**/*.md", "flags/*.txt", "browser/*.html")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", *CARDS, "flags/*.txt", "browser/*.html")
     for path in ROOT.glob(pattern)
 )
 LINKED = sorted(
     path
-    for pattern in ("*.md", "[!.]*/*.md", "docs/**/*.md", "saved_models/**/*.md", "kd_keras/**/*.md")
+    for pattern in ("*.md", "[!.]*/*.md", "docs/**/*.md", *CARDS, "kd_keras/**/*.md")
     for path in set(ROOT.glob(pattern))
 )
 # Stands for something: "…", FILE, RUN/tflite, [--seeds=N], <name>.

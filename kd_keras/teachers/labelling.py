@@ -118,11 +118,11 @@ def make(
         find(what, store.folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES, alone=True)
     store.check(wanted)
     if not store.is_complete:
-        _make(teacher, rows, store, wanted, settings, split)
+        _label(teacher, rows, store, wanted, settings, split)
     return wanted
 
 
-def _make(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
+def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
     found = Distinct(rows, settings.shard_rows)
     if settings.label_precision != FLOAT32:
         most = SAMPLE if teacher.tagging else 4 * SAMPLE

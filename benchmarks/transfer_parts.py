@@ -53,8 +53,7 @@ def main() -> None:
         begun = said("write the parts", begun)
         kept = parts.sift(count, rows // 2)
         begun = said("drop repeats, and draw", begun)
-        with kept.marks:
-            write(Path(temp) / "rows.parquet", {}, [], False, unlabeled._columns(parts, kept))
+        write(Path(temp) / "rows.parquet", {}, [], False, unlabeled._columns(parts, kept))
         said("join the parts", begun)
 
 

@@ -1,21 +1,19 @@
 """Rows in parts on disk, of which each digest's first is kept: memory does not grow with the rows.
 
 A part is a consecutive run of what is read, so who makes it, and when, changes nothing. It has two files: its rows, and
-its digests in their order. Ranges of digests are looked at one after the other. A range holds all rows of a digest, and
-few enough rows for memory. In the end the parts are read as they came.
+its digests in their order. :mod:`kd_keras.common.firsts` finds the first of equal digests. In the end the parts are
+read as they came.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +22,10 @@ import pyarrow.parquet as pq
 import kd_keras
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.common.firsts import Firsts
 
-# Digests that are looked at together, while there are at most so many ranges.
-_TOGETHER, _MOST_RANGES = 1 << 19, 256
+# The rows of a draw are counted by so many first bits of their digests; those of equal bits are in memory together.
+_BITS = 16
 _COUNTS = b"counts"
 # In the place of a row that is left out, and whose later repeats are left out with it.
 NO_ROW = -1
@@ -88,12 +87,13 @@ class Kept:
     count: int
     limit: int
     parts: int
-    marks: IO[bytes]
+    firsts: Firsts
 
 
 class Parts:
     """The parts in a folder.
 
+    >>> import tempfile
     >>> def maker(texts):
     ...     digests, row = np.unique(np.array([len(t) for t in texts], np.uint64), return_index=True)
     ...     return Made(pa.table({"text": texts}), digests, row, Counter(seen=len(texts)))
@@ -174,37 +174,39 @@ class Parts:
         return count
 
     def sift(self, count: int, cap: int | None = None) -> Kept:
-        """Looks which rows of the first ``count`` parts are kept; at most ``cap``."""
+        """Looks which rows of the first ``count`` parts are kept; at most ``cap``.
+
+        Raises:
+          UserError: the disk of temporary files is full.
+        """
         counts: Counter[str] = Counter()
-        starts = [0]
+        firsts = Firsts()
         for number in range(count):
-            starts.append(starts[-1] + self._load(number).shape[1])
+            firsts.add(self._load(number)[0].view(np.uint64))
             with pa.OSFile(str(self._rows(number))) as file:
                 counts.update(json.loads(pq.read_schema(file).metadata[_COUNTS]))
-        ranges = min(max(1, -(-starts[-1] // _TOGETHER)), _MOST_RANGES)
-        edges = [number * 2**64 // ranges for number in range(ranges + 1)]
-        marks = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115, without a name: even a kill leaves nothing
-        left = []
-        for low, high in pairwise(edges):
-            begins, ends, digests, row = self._range(count, low, high)
-            mark = np.zeros(len(digests), bool)
-            mark[np.unique(digests, return_index=True)[1]] = True  # of equal ones the first in order
-            counts["repeats"] += int((~mark).sum())
-            counts["left out"] += int((mark & (row == NO_ROW)).sum())
-            mark &= row != NO_ROW
-            left.append(int(mark.sum()))
-            for start, begin, mine in zip(starts, begins, np.split(mark, ends[:-1]), strict=False):
-                marks.seek(start + begin)
-                marks.write(mine.tobytes())
-        kept, limit = min(sum(left), cap or sum(left)), 2**64 - 1
-        if kept < sum(left):
-            at = int(np.searchsorted(np.cumsum(left), kept))  # the range of the last one that is kept
-            begins, ends, digests, _ = self._range(count, edges[at], edges[at + 1])
-            sizes = np.diff(ends, prepend=0)
-            mark = np.concatenate([_marked(marks, a + b, n) for a, b, n in zip(starts, begins, sizes, strict=False)])
-            last = kept - sum(left[:at]) - 1
-            limit = int(np.partition(digests[mark], last)[last])
-        return Kept(counts, sum(left), kept, limit, count, marks)
+        sizes = np.zeros(1 << _BITS, np.int64)  # how many are left, by the first bits of their digests
+        for digests, row, new in self._each(count, firsts):
+            there = row != NO_ROW
+            counts["repeats"] += int((~new).sum())
+            counts["left out"] += int((new & ~there).sum())
+            sizes += np.bincount(_first_bits(digests[new & there]), minlength=len(sizes))
+        left, limit = int(sizes.sum()), 2**64 - 1
+        kept = min(left, cap or left)
+        if kept < left:
+            before = np.cumsum(sizes)
+            at = int(np.searchsorted(before, kept))  # where the last one that is kept is
+            some = np.concatenate(
+                [d[new & (row != NO_ROW) & (_first_bits(d) == at)] for d, row, new in self._each(count, firsts)]
+            )
+            last = kept - int(before[at] - sizes[at]) - 1
+            limit = int(np.partition(some, last)[last])
+        return Kept(counts, left, kept, limit, count, firsts)
+
+    def _each(self, count: int, firsts: Firsts) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """(uint64[n] digests, int64[n] rows, bool[n] whether no equal digest came before) of each part."""
+        for number, (digests, new) in zip(range(count), firsts.blocks(), strict=True):
+            yield digests, np.array(self._load(number)[1]), new
 
     def rows(self, kept: Kept, columns: list[str] | None = None) -> Iterator[tuple[pa.Table, Counter[str]]]:
         """The rows that are kept, and the counts, of each part in order.
@@ -212,53 +214,34 @@ class Parts:
         Raises:
           UserError: a part is damaged.
         """
-        start = 0
-        for number in range(kept.parts):
-            digests, row = self._load(number)
-            left = _marked(kept.marks, start, len(digests)) & (digests.view(np.uint64) <= np.uint64(kept.limit))
-            start += len(digests)
-            try:
-                with (
-                    pa.OSFile(str(self._rows(number))) as opened,
-                    pq.ParquetFile(opened, page_checksum_verification=True) as file,
-                ):
-                    table = file.read(columns)
-            except (pa.ArrowException, OSError) as e:
-                said = files.tail(" ".join(str(e).split()), 90)
-                raise UserError(
-                    f"{self._rows(number)}: damaged ({said}); delete the folder and run the same command again"
-                ) from None
+        for number, (digests, row, new) in enumerate(self._each(kept.parts, kept.firsts)):
+            left = new & (row != NO_ROW) & (digests <= np.uint64(kept.limit))
+            table = self.table(number, columns)
             mask = np.zeros(len(table), bool)
             mask[row[left]] = True
             yield table.filter(pa.array(mask)), Counter(json.loads(table.schema.metadata[_COUNTS]))
+
+    def table(self, number: int, columns: list[str] | None = None) -> pa.Table:
+        """All rows of a part.
+
+        Raises:
+          UserError: the part is damaged.
+        """
+        path = self._rows(number)
+        try:
+            with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
+                return file.read(columns)
+        except (pa.ArrowException, OSError) as e:
+            said = files.tail(" ".join(str(e).split()), 90)
+            raise UserError(f"{path}: damaged ({said}); delete the folder and run the same command again") from None
 
     def _load(self, number: int) -> np.ndarray:
         """int64[2, n]: digests as they lie in memory, and rows."""
         return np.load(self._digests(number), mmap_mode="r")
 
-    def _range(self, count: int, low: int, high: int) -> tuple[list[int], list[int], np.ndarray, np.ndarray]:
-        """The digests from ``low`` to before ``high``.
 
-        Returns:
-          (where they begin in each part, where those of each part end in the next, uint64[n] digests, int64[n] rows).
-        """
-        begins, ends, found = [], [0], []
-        for number in range(count):
-            part = self._load(number)
-            digests = part[0].view(np.uint64)
-            begin = int(np.searchsorted(digests, np.uint64(low)))
-            end = int(np.searchsorted(digests, np.uint64(high - 1), side="right"))
-            found.append(np.array(part[:, begin:end]))
-            begins.append(begin)
-            ends.append(ends[-1] + end - begin)
-        together, row = np.concatenate([*found, np.zeros((2, 0), np.int64)], axis=1)
-        return begins, ends[1:], together.view(np.uint64), row
-
-
-def _marked(marks: IO[bytes], start: int, count: int) -> np.ndarray:
-    """bool[count]"""
-    marks.seek(start)
-    return np.frombuffer(marks.read(count), bool)
+def _first_bits(digests: np.ndarray) -> np.ndarray:
+    return (digests >> np.uint64(64 - _BITS)).astype(np.int64)
 
 
 def alone(opens: Callable[[], Maker], parts: Parts, jobs: Iterator[Job]) -> Iterator[int]:

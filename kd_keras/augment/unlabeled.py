@@ -184,25 +184,24 @@ def read_unlabeled(
         with progress(None, _READING, "documents") as bar:
             count = parts.fill(opens, batched_texts(found, _DOCUMENTS, _LETTERS), crew, bar.update)
         kept = parts.sift(count, settings.max_unlabeled)
-        with kept.marks:
-            counts = kept.counts
-            if not kept.count:
-                parts.remove()
-                raise UserError(
-                    f"unlabeled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} "
-                    f"have fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} "
-                    f"words, {counts['repeats']:,} are repeats, {counts['left out']:,} overlap with dev or test"
-                )
-            notes = [
-                f"unlabeled text: {', '.join(about)}: {counts['texts']:,} "
-                f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter "
-                f"than {settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats "
-                f"of each other or of train, dev or test, {counts['left out']:,} with {LONGEST} words in a row of dev "
-                f"or test, or with a whole text of theirs from {SHORTEST} words on; {kept.count:,} of the "
-                f"{kept.left:,} that are left are used",
-                *bad.notes(),
-            ]
-            write(path, key, notes, False, _columns(parts, kept))
+        counts = kept.counts
+        if not kept.count:
+            parts.remove()
+            raise UserError(
+                f"unlabeled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} "
+                f"have fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} "
+                f"words, {counts['repeats']:,} are repeats, {counts['left out']:,} overlap with dev or test"
+            )
+        notes = [
+            f"unlabeled text: {', '.join(about)}: {counts['texts']:,} "
+            f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter "
+            f"than {settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats "
+            f"of each other or of train, dev or test, {counts['left out']:,} with {LONGEST} words in a row of dev "
+            f"or test, or with a whole text of theirs from {SHORTEST} words on; {kept.count:,} of the "
+            f"{kept.left:,} that are left are used",
+            *bad.notes(),
+        ]
+        write(path, key, notes, False, _columns(parts, kept))
         parts.remove()
 
 

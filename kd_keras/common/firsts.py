@@ -83,8 +83,7 @@ class Firsts:
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(uint64[n], bool[n]) of each block: its digests, and which are new."""
-        if not self.count:  # asking for it marks what is new
-            return
+        self.count  # noqa: B018, which marks what is new
         for start, end in pairwise(self._starts):
             order = self._read(self._order, np.int32, start, end)
             digests, new = np.empty(end - start, np.uint64), np.empty(end - start, bool)

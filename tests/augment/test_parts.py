@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +10,7 @@ import pytest
 
 from kd_keras.augment import parts as module
 from kd_keras.augment.parts import NO_ROW, Job, Made, Parts, alone
+from kd_keras.common import firsts
 from kd_keras.common.errors import UserError
 
 
@@ -43,8 +42,7 @@ def kept_by(folder, batches, cap, crew=alone):
     count = parts.fill(lambda: maker, iter(batches), crew, done.append)
     assert count == len(batches) and sum(done) == sum(map(len, batches))
     kept = parts.sift(count, cap)
-    with kept.marks:
-        return [t for rows, _ in parts.rows(kept) for t in rows["text"].to_pylist()], kept
+    return [t for rows, _ in parts.rows(kept) for t in rows["text"].to_pylist()], kept
 
 
 def drawn_batches(seed, digests):
@@ -59,10 +57,11 @@ def drawn_batches(seed, digests):
     ]
 
 
-@pytest.mark.parametrize("together", [1, 7, 50, 1 << 21])
+@pytest.mark.parametrize(("together", "bits"), [(1, 16), (7, 3), (50, 1), (1 << 21, 16)])
 @pytest.mark.parametrize("cap", [None, 1, 13, 60, 10_000])
-def test_the_first_of_each_digest_and_the_lowest_are_kept(tmp_path, monkeypatch, together, cap):
-    monkeypatch.setattr(module, "_TOGETHER", together)
+def test_the_first_of_each_digest_and_the_lowest_are_kept(tmp_path, monkeypatch, together, bits, cap):
+    monkeypatch.setattr(firsts, "_TOGETHER", together)
+    monkeypatch.setattr(module, "_BITS", bits)
     every = np.random.default_rng(1).integers(0, 2**64, 150, dtype=np.uint64)
     every[:4] = 0, 1, 2**63, 2**64 - 1  # the ends of ranges
     for seed in range(4):
@@ -132,22 +131,15 @@ def test_a_damaged_part_is_named(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[10] ^= 255
     path.write_bytes(raw)
-    with kept.marks, pytest.raises(UserError, match=r"part-000000\.parquet: damaged .*delete the folder"):
+    with pytest.raises(UserError, match=r"part-000000\.parquet: damaged .*delete the folder"):
         list(parts.rows(kept))
 
 
-def test_memory_has_a_range_of_digests_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_TOGETHER", 100)
+def test_memory_has_the_digests_of_equal_first_bits(tmp_path, monkeypatch):
     draw = np.random.default_rng(2)
     batches = [[(int(d), "t") for d in draw.integers(0, 2**64, 50, dtype=np.uint64)] for _ in range(40)]
-    sizes, real = [], Parts._range
-
-    def watched(self, *args):
-        found = real(self, *args)
-        sizes.append(len(found[2]))
-        return found
-
-    monkeypatch.setattr(Parts, "_range", watched)
-    with tempfile.TemporaryDirectory() as folder:
-        texts, _ = kept_by(Path(folder) / "p", batches, None)
-    assert len(texts) == 2000 and len(sizes) == 20 and max(sizes) < 160
+    monkeypatch.setattr(module, "_BITS", 5)
+    sizes, real = [], np.partition
+    monkeypatch.setattr(np, "partition", lambda digests, last: sizes.append(len(digests)) or real(digests, last))
+    assert len(kept_by(tmp_path / "p", batches, 700)[0]) == 700
+    assert len(sizes) == 1 and 0 < sizes[0] < 120

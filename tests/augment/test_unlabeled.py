@@ -23,6 +23,7 @@ from kd_keras.augment.unlabeled import (
     unlabeled,
     unlabeled_files,
 )
+from kd_keras.common import firsts
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Columns, FileSettings, Rows, Task
 from kd_keras.tasks.records import iob2
@@ -136,7 +137,7 @@ def words(text):
 @pytest.mark.parametrize("cap", [None, 25])
 def test_parts_keep_what_a_dict_over_all_text_keeps(tmp_path, monkeypatch, size, cap):
     monkeypatch.setattr(module, "_DOCUMENTS", size)
-    monkeypatch.setattr(parts, "_TOGETHER", 20)
+    monkeypatch.setattr(firsts, "_TOGETHER", 20)
     draw = np.random.default_rng(4)
     held_out = [" ".join(f"h{n}" for n in range(20)), "what dev has"]
     some = [f"A {a} of {b}." for a in range(6) for b in range(9)] + ["a 1 OF 2!", "Too short."]

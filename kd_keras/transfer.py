@@ -21,7 +21,6 @@ from kd_keras.common import cli, files, packages
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
-from kd_keras.common.progress import say
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
 
@@ -31,7 +30,7 @@ for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings, ClusterSettings):
 define_own(
     "output",
     None,
-    "writes the rows here, .jsonl: id, text (text_b), source, rule; label reads it. Parts of unlabeled text lie in "
+    "writes the rows here, .jsonl: id, text (text_b), source, rule; label reads it. Parts of the text lie in "
     "FILE.parts until it is written.",
     "output",
     Path,
@@ -59,7 +58,7 @@ def main(argv: list[str]) -> None:
 
         check_tagger(settings.tagger)
 
-    from kd_keras.augment.transfer import augment
+    from kd_keras.augment.augmentation import augmented
     from kd_keras.augment.unlabeled import UnlabeledText, check_unlabeled, split_like, unlabeled, unlabeled_files
     from kd_keras.pipelines.text import text_crew
 
@@ -71,9 +70,8 @@ def main(argv: list[str]) -> None:
     more = split_like(more, task, data.train)
     work, sets = Path(f"{FLAGS.output}.parts"), []
     if settings.augment != "none":
-        sets.append(augment(data.train, settings))
-        for note in sets[0].notes:
-            say(note)
+        crew = text_crew(cluster, settings.processes)
+        sets.append(augmented(data.train, settings, work / "augmented.parquet", crew=crew))
     if more.wanted:
         test = load_test(task, tasks.data_dir, tasks.on_bad_row)
         known = [data.train, *([data.rest] if data.rest else [])]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ import kd_keras
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.firsts import Firsts
+from kd_keras.common.processes import Pool
 
 # The rows of a draw are counted by so many first bits of their digests; those of equal bits are in memory together.
 _BITS = 16
+# Parts that this process makes alone: they take less time than other processes to begin.
+_FEW = 4
 _COUNTS = b"counts"
 # In the place of a row that is left out, and whose later repeats are left out with it.
 NO_ROW = -1
@@ -251,3 +255,36 @@ def alone(opens: Callable[[], Maker], parts: Parts, jobs: Iterator[Job]) -> Iter
         maker = maker or opens()
         parts.make(maker, job)
         yield len(job.items)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A :data:`Crew`: so many processes of this machine, or this one for a few parts."""
+
+    count: int
+
+    def __call__(self, opens: Callable[[], Maker], parts: Parts, jobs: Iterator[Job]) -> Iterator[int]:
+        first = list(islice(jobs, _FEW))
+        if self.count == 1 or len(first) < _FEW:
+            yield from alone(opens, parts, chain(first, jobs))
+            return
+        with Pool(self.count, _begin, (opens, parts)) as pool:
+            asked: deque = deque()
+            for job in chain(first, jobs):  # memory holds a few
+                asked.append(pool.submit(_do, job))
+                if len(asked) > 2 * self.count:
+                    yield asked.popleft().result()
+            for job in asked:
+                yield job.result()
+
+
+_STATE: dict = {}
+
+
+def _begin(opens: Callable[[], Maker], parts: Parts) -> None:
+    _STATE["maker"], _STATE["parts"] = opens(), parts
+
+
+def _do(job: Job) -> int:
+    _STATE["parts"].make(_STATE["maker"], job)
+    return len(job.items)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 from kd_keras.common.config import AUTO, Checked, path_setting, setting
 from kd_keras.common.errors import UserError
+from kd_keras.common.machine import cpus
 
 RULES = ("mask", "pos", "ngram")
 # Tasks whose rows are longer than a sentence. Their unlabeled texts stay whole too.
@@ -78,6 +79,10 @@ class AugmentSettings(Checked):
     def key(self) -> dict:
         """The settings that the new rows depend on."""
         return {k: v for k, v in asdict(self).items() if k != "augment_workers"}
+
+    @property
+    def processes(self) -> int:
+        return self.augment_workers or cpus()
 
     def chance(self, rule: str) -> float:
         """The probability of ``rule``; 0 if --augment does not use it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 import kd_keras
-from kd_keras.augment.parts import Crew, Job, Maker, Parts, alone
+from kd_keras.augment.parts import Crew, Job, Maker, Parts, Processes, alone
 from kd_keras.pipelines.begin import check_version, unseen
 from kd_keras.pipelines.crew import work
 from kd_keras.pipelines.settings import ClusterSettings
@@ -55,9 +55,9 @@ class TextMaker:
         return len(job.items)
 
 
-def text_crew(cluster: ClusterSettings) -> Crew:
-    """Who makes the parts of transfer text."""
-    return _Crew(cluster) if cluster.wanted else alone
+def text_crew(cluster: ClusterSettings, processes: int = 1) -> Crew:
+    """Who makes the parts of transfer text: ``cluster``, or without one so many processes of this machine."""
+    return _Crew(cluster) if cluster.wanted else Processes(processes)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kd_keras.augment.transfer import Transfer, augmented
+from kd_keras.augment.augmentation import augmented
+from kd_keras.augment.transfer import Transfer
 from kd_keras.augment.unlabeled import unlabeled
 from kd_keras.common import files
 from kd_keras.common.progress import say
@@ -93,7 +94,8 @@ def transfer_sets(run: Run, rules: Sequence[str]) -> dict[str, Transfer]:
             with run.timings.step(f"augmentation ({name})"):
                 settings = replace(run.job.augment, augment=name)
                 known = [s.augmented(name) for s in run.siblings]
-                sets[name] = augmented(run.job.data.train, settings, run.layout.augmented(name), known)
+                crew = text_crew(run.job.cluster, settings.processes)
+                sets[name] = augmented(run.job.data.train, settings, run.layout.augmented(name), known, crew)
     return sets
 
 

@@ -8,7 +8,7 @@ from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.loading import load, load_test
 from kd_keras.tasks.readers import read_labelled, read_texts
 from kd_keras.tasks.records import Task, TaskData
-from kd_keras.tasks.rows import Rows, has_label, is_gold, no_labels, text_hash, words_of
+from kd_keras.tasks.rows import Rows, has_label, is_gold, no_labels, text_hash, text_hashes, words_of
 from kd_keras.tasks.settings import TaskSettings, load_data, resolve
 from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.tagging_sources import custom_tagging
@@ -38,6 +38,7 @@ __all__ = [
     "register",
     "resolve",
     "text_hash",
+    "text_hashes",
     "words_of",
     "write_conll",
 ]

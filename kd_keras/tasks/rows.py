@@ -88,7 +88,7 @@ class Rows:
             return self._text_hashes
         if "_text_hashes" in self.__dict__:
             return self._text_hashes[part]
-        return _hashes(self.text[part], None if self.text_b is None else self.text_b[part])
+        return text_hashes(self.text[part], None if self.text_b is None else self.text_b[part])
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -97,7 +97,7 @@ class Rows:
 
     @cached_property
     def _text_hashes(self) -> np.ndarray:
-        return _hashes(self.text, self.text_b)
+        return text_hashes(self.text, self.text_b)
 
 
 def words_of(text: str) -> list[str]:
@@ -118,7 +118,8 @@ def text_hash(text: str, text_b: str | None = None) -> str:
     return _text_digest(text, text_b).hex()
 
 
-def _hashes(texts: Sequence[str], texts_b: Iterable[str | None] | None) -> np.ndarray:
+def text_hashes(texts: Sequence[str], texts_b: Iterable[str | None] | None = None) -> np.ndarray:
+    """uint64[n], read-only: :func:`text_hash` of each text, or pair, as a number."""
     hashes = (int.from_bytes(_text_digest(a, b)) for a, b in zip(texts, texts_b or repeat(None), strict=False))
     return _read_only(np.fromiter(hashes, np.uint64, len(texts)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kd_keras.augment import tagging, transfer
+from kd_keras.augment import augmentation, tagging, transfer
+from kd_keras.augment.augmentation import augmented
+from kd_keras.augment.parts import Processes
 from kd_keras.augment.settings import AugmentSettings
-from kd_keras.augment.transfer import augment, augmented
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
 
 ALL = AugmentSettings(augment="all", n_iter=6, augment_workers=1)
+
+
+@pytest.fixture
+def augment(tmp_path):
+    """What ``augmented`` gives, each time made anew."""
+    numbers = itertools.count()
+
+    def made(train: Rows, settings: AugmentSettings, crew=Processes(1)):  # noqa: B008
+        path = tmp_path / f"{next(numbers)}" / "all.parquet"
+        found = augmented(train, settings, path, crew=crew)
+        assert [p.name for p in path.parent.iterdir()] == [path.name]
+        return found
+
+    return made
 
 
 def pairs(count: int) -> Rows:
@@ -24,7 +40,7 @@ def pairs(count: int) -> Rows:
     return Rows([f"train-{i}" for i in range(count)], text, text_b, np.arange(count, dtype=np.int32) % 2)
 
 
-def test_every_new_row_names_its_source_and_rule(toy_rows):
+def test_every_new_row_names_its_source_and_rule(toy_rows, augment):
     train = toy_rows(40)
     made = augment(train, ALL)
     assert len(made) > 40 and len(set(made.rows.ids)) == len(made)
@@ -39,7 +55,7 @@ def test_every_new_row_names_its_source_and_rule(toy_rows):
     assert set(made.rule) >= {"mask", "pos", "ngram"}
 
 
-def test_no_text_comes_twice_and_none_is_a_training_text(toy_rows):
+def test_no_text_comes_twice_and_none_is_a_training_text(toy_rows, augment):
     train = toy_rows(60)
     made = augment(train, ALL)
     assert len(set(made.rows.text)) == len(made) and not set(made.rows.text) & set(train.text)
@@ -49,12 +65,12 @@ def test_no_text_comes_twice_and_none_is_a_training_text(toy_rows):
 
 
 @pytest.mark.parametrize("rule", ["mask", "pos", "ngram"])
-def test_one_rule_alone(toy_rows, rule):
+def test_one_rule_alone(toy_rows, augment, rule):
     made = augment(toy_rows(40), replace(ALL, augment=rule, n_iter=10))
     assert set(made.rule) == {rule}
 
 
-def test_other_seeds_other_rows_and_a_row_is_its_own_whatever_stands_beside_it(toy_rows):
+def test_other_seeds_other_rows_and_a_row_is_its_own_whatever_stands_beside_it(toy_rows, augment):
     train = toy_rows(40)
     masks = replace(ALL, augment="mask")
     whole = augment(train, masks)
@@ -63,15 +79,51 @@ def test_other_seeds_other_rows_and_a_row_is_its_own_whatever_stands_beside_it(t
     assert set(tail.rows.text) >= {t for t, s in zip(whole.rows.text, whole.source, strict=True) if s >= 20}
 
 
-def test_the_number_of_workers_changes_nothing(toy_rows, monkeypatch):
-    monkeypatch.setattr(transfer, "_CHUNK", 10)
+def test_who_makes_the_parts_changes_nothing(toy_rows, augment, monkeypatch):
+    monkeypatch.setattr(augmentation, "_LEAST", 10)
+    monkeypatch.setattr(augmentation, "_DRAWS", 1)
     train = toy_rows(60)
-    one, two = (augment(train, replace(ALL, augment_workers=n)) for n in (1, 2))
-    assert (one.rows.ids, one.rows.text) == (two.rows.ids, two.rows.text)
-    assert one.rule == two.rule and (one.source == two.source).all() and one.notes == two.notes
+
+    def last_first(opens, parts, jobs):
+        for job in reversed(list(jobs)):
+            parts.make(opens(), job)
+            yield len(job.items)
+
+    made = [augment(train, ALL, crew) for crew in (Processes(1), Processes(2), last_first)]
+    monkeypatch.setattr(augmentation, "_LEAST", 1000)  # one part
+    made.append(augment(train, ALL))
+    first, *others = [m.rows.text.path.read_bytes() for m in made]
+    assert len(made[0]) > 60 and all(other == first for other in others)
 
 
-def test_pairs_change_first_second_and_both_in_turn():
+def test_a_killed_command_goes_on(toy_rows, tmp_path, augment, monkeypatch):
+    monkeypatch.setattr(augmentation, "_LEAST", 10)
+    monkeypatch.setattr(augmentation, "_DRAWS", 1)
+    train, path, made = toy_rows(60), tmp_path / "all.parquet", []
+
+    class Killed(BaseException):
+        pass
+
+    def crew(opens, parts, jobs):
+        maker = opens()
+        for job in jobs:
+            if len(made) == 8:
+                raise Killed
+            parts.make(maker, job)
+            made.append((parts.folder.name, job.number))
+            yield len(job.items)
+
+    with pytest.raises(Killed):
+        augmented(train, ALL, path, crew=crew)
+    made.append(None)
+    again = augmented(train, ALL, path, crew=crew)
+    assert made == [*(("tags", n) for n in range(6)), *(("rows", n) for n in (0, 1)), None,
+                    *(("rows", n) for n in range(2, 6))]  # fmt: skip
+    assert path.read_bytes() == augment(train, ALL).rows.text.path.read_bytes()
+    assert len(again) and not path.with_suffix(".parts").exists()
+
+
+def test_pairs_change_first_second_and_both_in_turn(augment):
     train = pairs(30)
     made = augment(train, replace(ALL, n_iter=9, p_mask=0.5))
     assert made.rows.text_b is not None
@@ -84,7 +136,7 @@ def test_pairs_change_first_second_and_both_in_turn():
     assert {(0, (True, False)), (1, (False, True)), (2, (True, True))} <= seen
 
 
-def test_a_text_without_a_word_is_counted_and_left(toy_rows):
+def test_a_text_without_a_word_is_counted_and_left(toy_rows, augment):
     train = toy_rows(10)
     train.text[3] = " \t "
     made = augment(train, ALL)
@@ -92,12 +144,12 @@ def test_a_text_without_a_word_is_counted_and_left(toy_rows):
     assert made.notes[1] == "augmentation: 1 rows have no word to change"
 
 
-def test_rules_that_make_nothing_stop_the_run(toy_rows):
+def test_rules_that_make_nothing_stop_the_run(toy_rows, augment):
     with pytest.raises(UserError, match="--augment=mask: none of 24 draws made a text that train lacks"):
         augment(toy_rows(4), replace(ALL, augment="mask", p_mask=0.0))
 
 
-def test_regression_rows_have_nan_for_a_label():
+def test_regression_rows_have_nan_for_a_label(augment):
     train = pairs(6)
     train = replace(train, label=train.label.astype(np.float32))
     made = augment(train, replace(ALL, augment="mask"))
@@ -108,7 +160,7 @@ def test_regression_rows_have_nan_for_a_label():
 def test_what_is_on_disk_is_found_again_and_only_for_its_key(toy_rows, tmp_path, monkeypatch):
     train, path = toy_rows(30), tmp_path / "all.parquet"
     first = augmented(train, ALL, path)
-    monkeypatch.setattr(transfer, "augment", lambda *a: pytest.fail("made again"))
+    monkeypatch.setattr(augmentation, "_augment", lambda *a: pytest.fail("made again"))
     again = augmented(train, replace(ALL, augment_workers=3), path)
     elsewhere = augmented(train, ALL, tmp_path / "run" / "all.parquet", [tmp_path / "none", path])
     for other in (again, elsewhere):
@@ -163,7 +215,7 @@ def test_settings_that_cannot_be(change, message):
         AugmentSettings(**change)
 
 
-def test_a_tagger_that_is_not_installed_is_named(monkeypatch, toy_rows):
+def test_a_tagger_that_is_not_installed_is_named(monkeypatch, toy_rows, augment):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="--tagger=spacy: needs the packages spacy, en_core_web_sm"):
         augment(toy_rows(4), replace(ALL, tagger="spacy"))
@@ -201,6 +253,6 @@ def test_the_command_writes_rows_that_label_reads(run_python, tmp_path, toy_rows
 def test_a_folder_with_a_colon_is_no_address(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = Path("exp:1/a%20[b] #.parquet")
-    transfer.save(augment(pairs(4), replace(ALL, augment="mask")), path, {"n": 1})
-    got = transfer.load(path, {"n": 1}, np.zeros(0, np.int32))
+    augmented(pairs(4), replace(ALL, augment="mask"), path)
+    got = transfer.load(path, None, np.zeros(0, np.int32))
     assert list(got.rows.text) and all("[MASK]" in a + b for a, b in zip(got.rows.text, got.rows.text_b, strict=True))

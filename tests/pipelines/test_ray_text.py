@@ -21,7 +21,7 @@ pytestmark = [
 # The command, with parts of a few documents, and workers that take their time.
 COMMAND = """
 import runpy, sys
-from kd_keras.augment import unlabeled
+from kd_keras.augment import augmentation, unlabeled
 from kd_keras.pipelines import text
 
 class Slow(text.TextMaker):
@@ -31,6 +31,7 @@ class Slow(text.TextMaker):
         return super().do(job)
 
 unlabeled._DOCUMENTS, text._FEW, text.TextMaker = 20, 3, Slow
+augmentation._DRAWS, augmentation._LEAST = 1, 10
 sys.argv[0] = "transfer"
 runpy.run_module("kd_keras.transfer", run_name="__main__", alter_sys=True)
 """
@@ -122,3 +123,23 @@ def test_a_killed_command_goes_on(arguments, alone):
     _, said = again.communicate(timeout=400)
     assert again.returncode == 0, said
     assert output.read_bytes() == alone and not Path(f"{output}.parts").exists()
+
+
+def test_augmentation_has_the_same_bytes_though_a_worker_is_killed(tmp_path):
+    names = ("anna", "bert", "carl", "dora")
+    rows = [
+        f"the old {names[n % 4]} walks a big dog on day {n} and is {'' if n % 3 else 'not '}glad" for n in range(300)
+    ]
+    (tmp_path / "train.tsv").write_text("text\tlabel\n" + "".join(f"{t}\t{n % 3 % 2}\n" for n, t in enumerate(rows)))
+    more = ["--task=custom", f"--train_file={tmp_path}/train.tsv", "--augment=all", "--n_iter=4"]
+    alone, two = tmp_path / "alone.jsonl", tmp_path / "two.jsonl"
+    one = start(more, alone, "--augment_workers=1")
+    _, said = one.communicate(timeout=400)
+    assert one.returncode == 0, said
+    process = on_ray(more, two)
+    until(process, two, 12)
+    os.kill(below(process, "ray::Slow")[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0 and "a worker died; another takes its place" in said, said
+    assert two.read_bytes() == alone.read_bytes() and len(alone.read_text().splitlines()) > 600
+    assert not Path(f"{two}.parts").exists()

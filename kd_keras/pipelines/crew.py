@@ -14,6 +14,7 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain
 from typing import Any, Protocol
 
@@ -44,6 +45,12 @@ class Worker(Protocol):
         """One job."""
 
 
+@cache
+def _token() -> str:
+    """The token of every Ray that this process starts: Ray reads it once, and a second one could not be reached."""
+    return secrets.token_hex(32)
+
+
 @contextlib.contextmanager
 def connected(settings: ClusterSettings) -> Iterator[Any]:
     """Ray, connected to the cluster of ``settings``; one that is started here ends with the ``with`` block.
@@ -61,7 +68,7 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
         # Without this Ray takes another address of the machine for 127.0.0.1, and listens on all of them.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_AUTH_TOKEN"] = _token()
         how |= {"address": "local", "include_dashboard": False, "object_store_memory": _STORE_BYTES}
         # As many workers as are asked for, be there as many CPUs or not.
         count = settings.cluster_workers * settings.worker_cpus or cpus()

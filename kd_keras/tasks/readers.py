@@ -44,6 +44,7 @@ class Reading:
       flags: whether an error about a column names the flag that chooses another.
       form: the format, if the file's name does not say it.
       files: encoding, delimiter and quoting.
+      strings: makes the columns of ids and texts: list, or another class with ``append``.
     """
 
     empty_text: bool = False
@@ -52,6 +53,7 @@ class Reading:
     flags: bool = False
     form: str | None = None
     files: FileSettings = AS_NAMED
+    strings: type = list
 
 
 def read_table(
@@ -83,7 +85,8 @@ def read_table(
         elif name in columns.labels:
             flag = "--label_columns"
         check_column(path, name, names, flag if how.flags else "")
-    ids, text, text_b, label = [], [], [], []
+    ids, text, text_b = how.strings(), how.strings(), how.strings()
+    label = []
     for number, line, values in records:
         cells = []
         for name in texts:
@@ -105,14 +108,15 @@ def read_table(
             continue
         if labels is not None:
             labels.seen.update(written)
+            label.append(value)
         ids.append(f"{prefix}-{number}")
         text.append(a)
-        text_b.append(b)
-        label.append(value)
+        if columns.text_b:
+            text_b.append(b)
     if not ids:
         why = bad.first[:1] or (["no row has a gold label"] if bad.left_out else [])
         raise UserError(": ".join([f"{path}: no row can be used", *why]))
-    array = np.asarray(label, dtype=labels.dtype if labels else np.int32)
+    array = no_labels(np.zeros(0, np.int32), len(ids)) if labels is None else np.asarray(label, labels.dtype)
     return Rows(ids, text, text_b if columns.text_b else None, array)
 
 
@@ -206,18 +210,15 @@ def read_texts(
     own = task.columns if task else Columns()
     pair = bool(text_b_column or own.text_b)
     known = () if text_column else (*own.text, *TEXT_COLUMNS, *(a for a, _ in PAIR_COLUMNS))
-    form = format_of(path, files, known)
+    form, strings = format_of(path, files, known), StringsOnDisk if on_disk else list
     if form is None:
-        rows = _plain(path, pair, text_column, StringsOnDisk if on_disk else list, files.encoding)
+        rows = _plain(path, pair, text_column, strings, files.encoding)
     else:
         bad, columns = BadRows(), _text_columns(path, text_column, text_b_column, own, replace(files, format=form))
-        how = Reading(empty_text=True, flags=True, form=form, files=files)
+        how = Reading(empty_text=True, flags=True, form=form, files=files, strings=strings)
         rows = read_table(path, columns, None, bad, "row", how)
         for note in bad.notes():
             say(note)
-        if on_disk:
-            text_b = None if rows.text_b is None else StringsOnDisk(rows.text_b)
-            rows = replace(rows, ids=StringsOnDisk(rows.ids), text=StringsOnDisk(rows.text), text_b=text_b)
     return rows if task is None else replace(rows, label=task.no_labels(len(rows)))
 
 
@@ -254,7 +255,7 @@ def _is_header(names: list[str], columns: Columns) -> bool:
 
 
 def _plain(path: str, pair: bool, text_column: str | None, kind: type, encoding: str) -> Rows:
-    """``kind`` is the class of the columns: list, or another class with ``append``."""
+    """``kind`` is as :class:`Reading`'s ``strings``."""
     if text_column:
         raise UserError(f"--text_column={text_column}: {path} is plain text, which has no columns")
     ids, text, text_b = kind(), kind(), kind()

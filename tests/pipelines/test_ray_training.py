@@ -112,3 +112,24 @@ def test_workers_that_ray_starts_make_the_updates_of_those_here(arguments):
     ]
     np.testing.assert_allclose(*losses, atol=1e-6, rtol=0)
     assert len(losses[0]) > 3
+
+
+def test_a_run_on_ray_from_its_text_to_its_students(bert_folder, arguments):
+    """Several steps of one command start a Ray of their own."""
+    away, said = arguments
+    more = [
+        *(a for a in said if not a.startswith("--teacher_signals")), f"--teacher={bert_folder}", "--teacher_epochs=1",
+        "--teacher_max_length=16", "--teacher_start=random", "--allow_weak_teacher", "--augment=ngram", "--n_iter=2",
+        "--epochs=2", "--shard_rows=16",
+    ]  # fmt: skip
+    finished(start(away, more, "whole"))
+    made = finished(start(away, [*more, "--cluster=ray", "--cluster_workers=2", "--worker_cpus=1"], "whole-ray"))
+    assert "2 students on --cluster=ray" in made
+    one, other = (away / name / "run" for name in ("whole", "whole-ray"))
+    shards = sorted(p.relative_to(one) for p in one.glob("signals/*/*.parquet"))
+    assert len(shards) > 6 and {p.parent.name for p in shards} >= {"train", "dev", "ngram"}
+    for path in [*shards, Path("transfer/ngram.parquet")]:
+        assert (one / path).read_bytes() == (other / path).read_bytes(), path
+    for name, weights in students(one).items():
+        for a, b in zip(weights, students(other)[name], strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)

@@ -163,8 +163,8 @@ class LabelSettings(Checked):
     label_precision: str = setting(
         FLOAT32,
         "arithmetic of labeling; bfloat16 needs a processor that has it, or a GPU, and float16 a GPU. int8 is "
-        "for a CPU: LiteRT runs the teacher with int8 weights. A sample is labeled both ways first, and a "
-        "precision that moves labels is refused.",
+        "for a CPU: LiteRT runs the teacher with int8 weights, and a text between two labels is read in float32. A "
+        "sample is labeled both ways first, and a precision that moves labels is refused.",
         choices=(*PRECISIONS, INT8),
         late=True,
     )

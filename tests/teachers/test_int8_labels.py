@@ -10,6 +10,7 @@ from made_encoders import write_encoder
 
 from kd_keras.common import devices
 from kd_keras.common.errors import UserError
+from kd_keras.teachers import lowered
 from kd_keras.teachers.checkpoints import from_folder
 from kd_keras.teachers.heads import linear_of
 from kd_keras.teachers.labelling import label, label_shard
@@ -52,12 +53,37 @@ def test_vectors_come_from_the_same_states(teacher, hidden, layer):
     assert 0 < np.abs(found - whole).max() < 0.1 * np.ptp(whole)
 
 
-def test_labels_that_move_are_refused(make_teacher, toy_rows, tmp_path):
-    teacher, rows = make_teacher(hidden_size=64, intermediate_size=128), toy_rows(30)
+@pytest.fixture
+def undecided(make_teacher):
+    """Its two labels hardly differ."""
+    teacher = make_teacher(hidden_size=64, intermediate_size=128)
     linear = linear_of(teacher.bert)
     kernel = linear.kernel.numpy()
-    kernel[:, 1] = kernel[:, 0] + 1e-5 * np.random.default_rng(1).normal(size=64)  # two labels that hardly differ
+    kernel[:, 1] = kernel[:, 0] + 1e-5 * np.random.default_rng(1).normal(size=64)
     linear.kernel.assign(kernel)
+    return teacher
+
+
+@pytest.mark.parametrize("hidden", ["none", "mean", "cls"])
+def test_a_text_between_two_labels_is_read_in_float32(undecided, monkeypatch, hidden):
+    how = replace(INT8, hidden=hidden)
+    whole = label_shard(undecided, TEXTS, replace(how, label_precision="float32"))
+    for name, values in label_shard(undecided, TEXTS, how).items():
+        np.testing.assert_allclose(values, whole[name], atol=1e-3 if name == "hidden" else 1e-6)
+    monkeypatch.setattr(lowered, "NEAR", 0.0)
+    undecided._lowered.clear()
+    rounded = label_shard(undecided, TEXTS, how)["logits"]
+    assert np.abs(rounded - whole["logits"]).max() > 1e-4
+    margins = np.abs(np.diff(rounded))[:, 0]
+    monkeypatch.setattr(lowered, "NEAR", float(np.sort(margins)[1:3].mean()))  # two of four texts
+    some = label_shard(undecided, TEXTS, how)["logits"]
+    same = np.abs(some - whole["logits"]).max(1) < 1e-6
+    assert same.tolist() == (margins < np.sort(margins)[2]).tolist() and 2 <= same.sum() < 4
+
+
+def test_labels_that_move_are_refused(undecided, toy_rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(lowered, "NEAR", 0.0)
+    teacher, rows = undecided, toy_rows(30)
     with pytest.raises(UserError, match="--label_precision=int8: of 30 texts .* take --label_precision=float32"):
         label(teacher, rows, tmp_path / "s", INT8, "toy", "train")
     assert not (tmp_path / "s").exists()

@@ -18,6 +18,7 @@ from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli, files, packages
+from kd_keras.common.claims import claimed
 from kd_keras.common.config import define_flags, define_own, from_flags
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
@@ -69,26 +70,27 @@ def main(argv: list[str]) -> None:
     data = load_data(tasks, task)
     more = split_like(more, task, data.train)
     work, sets = Path(f"{FLAGS.output}.parts"), []
-    if settings.augment != "none":
-        crew = text_crew(cluster, settings.processes)
-        sets.append(augmented(data.train, settings, work / "augmented.parquet", crew=crew))
-    if more.wanted:
-        test = load_test(task, tasks.data_dir, tasks.on_bad_row)
-        known = [data.train, *([data.rest] if data.rest else [])]
-        held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
-        text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
-        path = work / "unlabeled.parquet"
-        sets.append(unlabeled(text, known, held_out, path, crew=text_crew(cluster)))
-    with files.atomic_path(FLAGS.output) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
-        for made in sets:
-            rows = made.rows
-            for row_id, text, text_b, source, rule in zip(
-                rows.ids, rows.text, rows.text_b or repeat(None), made.source, made.rule, strict=False
-            ):
-                row = {"id": row_id, "text": text} | ({} if text_b is None else {"text_b": text_b})
-                row |= {"source": data.train.ids[source] if source >= 0 else None, "rule": rule}
-                f.write(json.dumps(row, ensure_ascii=False) + "\n")
-    shutil.rmtree(work, ignore_errors=True)
+    with claimed(work / "command.claim", f"--output={FLAGS.output}"):
+        if settings.augment != "none":
+            crew = text_crew(cluster, settings.processes)
+            sets.append(augmented(data.train, settings, work / "augmented.parquet", crew=crew))
+        if more.wanted:
+            test = load_test(task, tasks.data_dir, tasks.on_bad_row)
+            known = [data.train, *([data.rest] if data.rest else [])]
+            held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
+            text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
+            path = work / "unlabeled.parquet"
+            sets.append(unlabeled(text, known, held_out, path, crew=text_crew(cluster)))
+        with files.atomic_path(FLAGS.output) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
+            for made in sets:
+                rows = made.rows
+                for row_id, text, text_b, source, rule in zip(
+                    rows.ids, rows.text, rows.text_b or repeat(None), made.source, made.rule, strict=False
+                ):
+                    row = {"id": row_id, "text": text} | ({} if text_b is None else {"text_b": text_b})
+                    row |= {"source": data.train.ids[source] if source >= 0 else None, "rule": rule}
+                    f.write(json.dumps(row, ensure_ascii=False) + "\n")
+        shutil.rmtree(work, ignore_errors=True)
     print(f"{sum(map(len, sets)):,} new rows beside the {len(data.train):,} of train in {FLAGS.output}")
 
 

@@ -20,7 +20,7 @@ from kd_keras.augment.parts import Crew, Made, Parts, alone
 from kd_keras.augment.rules import Chances, Lexicon, Split, vary
 from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
-from kd_keras.augment.transfer import SCHEMA, Transfer, found_or_made, write
+from kd_keras.augment.transfer import SCHEMA, Transfer, found_or_made, parts_of, write
 from kd_keras.common import files
 from kd_keras.common.columns import DigestSet
 from kd_keras.common.errors import UserError
@@ -28,7 +28,7 @@ from kd_keras.common.progress import progress
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows, text_hashes
 
-_DRAWS, _LEAST = 10_000, 100  # of a part: about so many draws, and at least so many training rows
+_ROWS, _DRAWS, _LETTERS = 500, 10_000, 4_000_000  # of a part: training rows, draws, and letters of all draws
 _KNOWN = 50_000  # training rows that are hashed at a time
 _SIDES = ((True, False), (False, True), (True, True))  # draws change a pair's first text, second text, or both, in turn
 _TAGS = pa.schema({"tags": pa.list_(pa.list_(pa.string()))})
@@ -56,9 +56,9 @@ def augmented(
 def _augment(train: Rows, settings: AugmentSettings, path: Path, key: dict, crew: Crew) -> None:
     if settings.chance("pos"):
         check_tagger(settings.tagger)
-    folder = path.with_suffix(".parts")
+    folder = parts_of(path)
     with files.disk_errors(path):
-        chunks = _Chunks(train, max(_LEAST, _DRAWS // settings.n_iter))
+        chunks = _Chunks(train, settings.n_iter)
         tags = Parts(folder / "tags") if settings.chance("pos") else None
         lexicon = None
         if tags:
@@ -120,14 +120,21 @@ class _Chunk:
 @dataclass(frozen=True)
 class _Chunks:
     train: Rows
-    size: int
+    n_iter: int
 
     def __iter__(self) -> Iterator[_Chunk]:
-        rows = self.train
-        for number, start in enumerate(range(0, len(rows), self.size)):
-            part = slice(start, start + self.size)
-            sides = [rows.text[part]] if rows.text_b is None else [rows.text[part], rows.text_b[part]]
-            yield _Chunk(number, start, rows.ids[part], list(zip(*sides, strict=True)))
+        sides = [self.train.text] if self.train.text_b is None else [self.train.text, self.train.text_b]
+        most, letters = max(1, min(_ROWS, _DRAWS // self.n_iter)), _LETTERS // self.n_iter
+        number = start = 0
+        ids, texts, size = [], [], 0
+        for n, (row_id, *row) in enumerate(zip(self.train.ids, *sides, strict=True), 1):
+            ids.append(row_id)
+            texts.append(tuple(row))
+            size += sum(map(len, row))
+            if len(ids) == most or size >= letters or n == len(self.train):
+                yield _Chunk(number, start, ids, texts)
+                number, start = number + 1, n
+                ids, texts, size = [], [], 0
 
 
 class _Tags:

@@ -7,12 +7,12 @@ read as they came.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,9 @@ import kd_keras
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.firsts import Firsts
-from kd_keras.common.processes import Pool
 
 # The rows of a draw are counted by so many first bits of their digests; those of equal bits are in memory together.
 _BITS = 16
-# Parts that this process makes alone: they take less time than other processes to begin.
-_FEW = 4
 _COUNTS = b"counts"
 # In the place of a row that is left out, and whose later repeats are left out with it.
 NO_ROW = -1
@@ -83,7 +80,7 @@ class Kept:
       of a larger.
     limit: no kept row has a higher digest.
     parts: how many there are.
-    marks: a byte for each digest of each part: 1 if its row is left.
+    firsts: the digests of each part, and which have no equal one before.
     """
 
     counts: Counter[str]
@@ -187,8 +184,8 @@ class Parts:
         firsts = Firsts()
         for number in range(count):
             firsts.add(self._load(number)[0].view(np.uint64))
-            with pa.OSFile(str(self._rows(number))) as file:
-                counts.update(json.loads(pq.read_schema(file).metadata[_COUNTS]))
+            with self._opened(number) as file:
+                counts.update(json.loads(file.schema_arrow.metadata[_COUNTS]))
         sizes = np.zeros(1 << _BITS, np.int64)  # how many are left, by the first bits of their digests
         for digests, row, new in self._each(count, firsts):
             there = row != NO_ROW
@@ -231,17 +228,33 @@ class Parts:
         Raises:
           UserError: the part is damaged.
         """
+        with self._opened(number) as file:
+            return file.read(columns)
+
+    @contextlib.contextmanager
+    def _opened(self, number: int) -> Iterator[pq.ParquetFile]:
         path = self._rows(number)
-        try:
-            with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, page_checksum_verification=True) as file:
-                return file.read(columns)
-        except (pa.ArrowException, OSError) as e:
-            said = files.tail(" ".join(str(e).split()), 90)
-            raise UserError(f"{path}: damaged ({said}); delete the folder and run the same command again") from None
+        with (
+            _damage(path),
+            pa.OSFile(str(path)) as opened,
+            pq.ParquetFile(opened, page_checksum_verification=True) as file,
+        ):
+            yield file
 
     def _load(self, number: int) -> np.ndarray:
         """int64[2, n]: digests as they lie in memory, and rows."""
-        return np.load(self._digests(number), mmap_mode="r")
+        with _damage(path := self._digests(number)):
+            return np.load(path, mmap_mode="r")
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """UserError if a part that is read inside is damaged."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as e:
+        said = files.tail(" ".join(str(e).split()), 90)
+        raise UserError(f"{path}: damaged ({said}); delete {path.parent} and run the same command again") from None
 
 
 def _first_bits(digests: np.ndarray) -> np.ndarray:
@@ -255,36 +268,3 @@ def alone(opens: Callable[[], Maker], parts: Parts, jobs: Iterator[Job]) -> Iter
         maker = maker or opens()
         parts.make(maker, job)
         yield len(job.items)
-
-
-@dataclass(frozen=True)
-class Processes:
-    """A :data:`Crew`: so many processes of this machine, or this one for a few parts."""
-
-    count: int
-
-    def __call__(self, opens: Callable[[], Maker], parts: Parts, jobs: Iterator[Job]) -> Iterator[int]:
-        first = list(islice(jobs, _FEW))
-        if self.count == 1 or len(first) < _FEW:
-            yield from alone(opens, parts, chain(first, jobs))
-            return
-        with Pool(self.count, _begin, (opens, parts)) as pool:
-            asked: deque = deque()
-            for job in chain(first, jobs):  # memory holds a few
-                asked.append(pool.submit(_do, job))
-                if len(asked) > 2 * self.count:
-                    yield asked.popleft().result()
-            for job in asked:
-                yield job.result()
-
-
-_STATE: dict = {}
-
-
-def _begin(opens: Callable[[], Maker], parts: Parts) -> None:
-    _STATE["maker"], _STATE["parts"] = opens(), parts
-
-
-def _do(job: Job) -> int:
-    _STATE["parts"].make(_STATE["maker"], job)
-    return len(job.items)

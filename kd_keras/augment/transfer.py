@@ -6,6 +6,7 @@ On disk it is one Parquet file (id, text, text_b, source, rule) whose metadata s
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kd_keras.common import files
-from kd_keras.common.artifacts import find_or_make
+from kd_keras.common.artifacts import claim_of, find_or_make
+from kd_keras.common.claims import claimed
 from kd_keras.common.columns import ParquetColumn
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
@@ -115,6 +117,19 @@ def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
     return Transfer(rows, source, ParquetColumn(path, "rule"), about["notes"])
 
 
+def parts_of(path: Path) -> Path:
+    """The folder of what is made before ``path`` is written, as every machine sees it."""
+    return path.with_suffix(".parts").resolve()
+
+
+def _tidy(path: Path) -> None:
+    """Removes what commands left that were killed, unless one is at work there."""
+    if (parts := parts_of(path)).exists():
+        with claimed(claim_of(path), "", wait=False) as mine:
+            if mine:
+                shutil.rmtree(parts, ignore_errors=True)
+
+
 def found_or_made(
     path: Path, key: dict, like: np.ndarray, make: Callable[[dict], None], known: Sequence[Path] = ()
 ) -> Transfer:
@@ -122,6 +137,7 @@ def found_or_made(
     key = json.loads(json.dumps({"format": 1, **key}))  # the result is the same as from the file
     what = f"transfer text ({path.stem})"
     found = find_or_make(what, path, lambda p: load(p, key, like), lambda: make(key), known, aloud=False)
+    _tidy(path)
     for note in found.notes:
         say(note)
     return found

@@ -23,7 +23,7 @@ from kd_keras.augment.overlap import LONGEST, SHORTEST, Overlaps, plain
 from kd_keras.augment.parts import NO_ROW, Crew, Kept, Made, Parts, alone
 from kd_keras.augment.sentences import sentences, sentences_of_words, spaced_sentences
 from kd_keras.augment.settings import UnlabeledSettings
-from kd_keras.augment.transfer import Transfer, found_or_made, write
+from kd_keras.augment.transfer import Transfer, found_or_made, parts_of, write
 from kd_keras.common import files
 from kd_keras.common.columns import DigestSet, batched, batched_texts
 from kd_keras.common.config import key_of
@@ -178,7 +178,7 @@ def read_unlabeled(
             seen.add(_digests(some, settings))
     texts = [list(rows.text) for rows in held_out]
     opens = partial(_Texts, settings, seen, texts, text.task.is_tagging)
-    parts = Parts(path.with_suffix(".parts"))
+    parts = Parts(parts_of(path))
     with files.disk_errors(path):
         parts.begin(key)
         with progress(None, _READING, "documents") as bar:

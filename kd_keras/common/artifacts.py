@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kd_keras.common import files
+from kd_keras.common.claims import claimed
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.common.team import current, is_chief
@@ -73,17 +74,24 @@ def find_or_make(
     aloud: bool = True,
 ) -> T:
     """Finds it as :func:`find` does, or makes it. ``make()`` writes to ``path`` and may resume what a killed run left
-    there. In a team the chief makes it."""
+    there. In a team the chief makes it. If another command makes it, this one waits for that."""
     found = find(what, path, read, known, parts, aloud)
     if found is None:
         if is_chief():
-            make()
+            with claimed(claim_of(path), what):
+                if not _reads(read, path):
+                    make()
         if (team := current()) is not None:
             team.wait()
         found = read(path)
     if found is None:
         raise AssertionError(f"{what}: {path} was made, but does not match its key; this is a bug")
     return found
+
+
+def claim_of(path: Path) -> Path:
+    """Whoever makes the artifact at ``path`` holds this claim."""
+    return path.with_name(f"{path.name}.claim")
 
 
 def _reads(read: Callable[[Path], T | None], place: Path) -> bool:

@@ -62,8 +62,9 @@ class ClusterSettings(Checked):
     group = "machines"
     cluster: str = setting(
         NONE,
-        "who labels, reads unlabeled text, and trains the students of a run: none (this machine), ray (a Ray that is "
-        "started here for the time of the command, or that of RAY_ADDRESS), or ray://HOST:10001 (one that is there). "
+        "who labels, augments, reads unlabeled text, and trains the students of a run: none (this machine), ray (a "
+        "Ray started here for the time of the command, or that of RAY_ADDRESS), or ray://HOST:10001 (one that is "
+        "there). "
         "Several students are trained at a time, each by one process; one alone is trained here. With --workers=N the "
         "cluster starts these workers and does nothing else. Needs pip install kd_keras[ray].",
         late=True,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 import kd_keras
-from kd_keras.augment.parts import Crew, Job, Maker, Parts, Processes, alone
+from kd_keras.augment.parts import Crew, Job, Maker, Parts, alone
+from kd_keras.augment.processes import Processes
 from kd_keras.pipelines.begin import check_version, unseen
 from kd_keras.pipelines.crew import work
 from kd_keras.pipelines.settings import ClusterSettings

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from kd_keras.augment import parts as module
-from kd_keras.augment.parts import NO_ROW, Job, Made, Parts, Processes, alone
+from kd_keras.augment.parts import NO_ROW, Job, Made, Parts, alone
 from kd_keras.common import firsts
 from kd_keras.common.errors import UserError
 
@@ -133,7 +131,7 @@ def test_a_damaged_part_is_named(tmp_path):
     raw = bytearray(path.read_bytes())
     raw[10] ^= 255
     path.write_bytes(raw)
-    with pytest.raises(UserError, match=r"part-000000\.parquet: damaged .*delete the folder"):
+    with pytest.raises(UserError, match=r"part-000000\.parquet: damaged .*delete .* and run"):
         list(parts.rows(kept))
 
 
@@ -147,30 +145,16 @@ def test_memory_has_the_digests_of_equal_first_bits(tmp_path, monkeypatch):
     assert len(sizes) == 1 and 0 < sizes[0] < 120
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_processes_make_the_same_parts(tmp_path, monkeypatch, count):
-    batches = [[(d % 7, f"text {d} of {n}") for d in range(n, n + 9)] for n in range(12)]
+def test_a_damaged_part_of_a_killed_command_is_named(tmp_path):
     parts = Parts(tmp_path)
     parts.begin({})
-    done = []
-    assert parts.fill(partial(opened, 0), iter(batches), Processes(count), done.append) == 12 and sum(done) == 108
-    kept = parts.sift(12)
-    made = [t for rows, _ in parts.rows(kept) for t in rows["text"].to_pylist()]
-    assert made == by_hand(batches, None)[0] and not multiprocessing.active_children()
-
-
-def test_what_a_process_raises_ends_the_others(tmp_path):
-    parts = Parts(tmp_path)
-    parts.begin({})
-    with pytest.raises(UserError, match="nothing to make of"):
-        parts.fill(partial(opened, 5), ([(n, "a")] for n in range(1000)), Processes(2), lambda n: None)
-    assert not multiprocessing.active_children() and not parts.has(999)
-
-
-def opened(refused):
-    def make(items):
-        if refused and items[0][0] == refused:
-            raise UserError("nothing to make of")
-        return maker(items)
-
-    return make
+    parts.fill(lambda: maker, [[(1, "one")], [(2, "two")]], alone, lambda n: None)
+    rows, digests = tmp_path / "part-000001.parquet", tmp_path / "part-000000.npy"
+    whole = rows.read_bytes()
+    rows.write_bytes(whole[:-1] + b"x")
+    with pytest.raises(UserError, match=r"part-000001\.parquet: damaged .*delete .* and run"):
+        parts.sift(2)
+    rows.write_bytes(whole)
+    digests.write_bytes(digests.read_bytes()[:-5])
+    with pytest.raises(UserError, match=r"part-000000\.npy: damaged"):
+        parts.sift(2)

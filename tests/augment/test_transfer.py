@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 
 from kd_keras.augment import augmentation, tagging, transfer
 from kd_keras.augment.augmentation import augmented
-from kd_keras.augment.parts import Processes
+from kd_keras.augment.parts import alone
+from kd_keras.augment.processes import Processes
 from kd_keras.augment.settings import AugmentSettings
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
@@ -80,8 +83,7 @@ def test_other_seeds_other_rows_and_a_row_is_its_own_whatever_stands_beside_it(t
 
 
 def test_who_makes_the_parts_changes_nothing(toy_rows, augment, monkeypatch):
-    monkeypatch.setattr(augmentation, "_LEAST", 10)
-    monkeypatch.setattr(augmentation, "_DRAWS", 1)
+    monkeypatch.setattr(augmentation, "_ROWS", 10)
     train = toy_rows(60)
 
     def last_first(opens, parts, jobs):
@@ -90,15 +92,15 @@ def test_who_makes_the_parts_changes_nothing(toy_rows, augment, monkeypatch):
             yield len(job.items)
 
     made = [augment(train, ALL, crew) for crew in (Processes(1), Processes(2), last_first)]
-    monkeypatch.setattr(augmentation, "_LEAST", 1000)  # one part
-    made.append(augment(train, ALL))
+    for name, most in (("_ROWS", 1000), ("_DRAWS", 12), ("_LETTERS", 1000)):  # one part, two rows, a few letters
+        monkeypatch.setattr(augmentation, name, most)
+        made.append(augment(train, ALL))
     first, *others = [m.rows.text.path.read_bytes() for m in made]
     assert len(made[0]) > 60 and all(other == first for other in others)
 
 
 def test_a_killed_command_goes_on(toy_rows, tmp_path, augment, monkeypatch):
-    monkeypatch.setattr(augmentation, "_LEAST", 10)
-    monkeypatch.setattr(augmentation, "_DRAWS", 1)
+    monkeypatch.setattr(augmentation, "_ROWS", 10)
     train, path, made = toy_rows(60), tmp_path / "all.parquet", []
 
     class Killed(BaseException):
@@ -121,6 +123,73 @@ def test_a_killed_command_goes_on(toy_rows, tmp_path, augment, monkeypatch):
                     *(("rows", n) for n in range(2, 6))]  # fmt: skip
     assert path.read_bytes() == augment(train, ALL).rows.text.path.read_bytes()
     assert len(again) and not path.with_suffix(".parts").exists()
+
+
+def test_parts_have_few_letters(toy_rows, monkeypatch):
+    rows = toy_rows(50)
+    monkeypatch.setattr(augmentation, "_LETTERS", 1000)
+    chunks = list(augmentation._Chunks(rows, 5))
+    assert [t for c in chunks for (t,) in c.texts] == rows.text and [c.number for c in chunks] == [*range(len(chunks))]
+    assert all(sum(len(t) for (t,) in c.texts[:-1]) < 200 for c in chunks) and len(chunks) > 5
+    assert [c.start for c in chunks] == np.cumsum([0, *map(len, chunks[:-1])]).tolist()
+
+
+def test_a_killed_command_of_other_settings_leaves_no_row(toy_rows, tmp_path, augment, monkeypatch):
+    monkeypatch.setattr(augmentation, "_ROWS", 10)
+    train, path = toy_rows(60), tmp_path / "all.parquet"
+
+    def crew(opens, parts, jobs):
+        for n, job in enumerate(jobs):
+            if parts.folder.name == "rows" and n == 3:
+                raise KeyboardInterrupt
+            parts.make(opens(), job)
+            yield len(job.items)
+
+    with pytest.raises(KeyboardInterrupt):
+        augmented(train, ALL, path, crew=crew)
+    other = replace(ALL, p_mask=0.9, p_pos=0.0)
+    assert augmented(train, other, path).rows.text == augment(train, other).rows.text
+
+
+def test_another_command_waits(toy_rows, tmp_path, augment, monkeypatch, capfd):
+    monkeypatch.setattr(augmentation, "_ROWS", 10)
+    train, path, half, go, found = toy_rows(60), tmp_path / "all.parquet", threading.Event(), threading.Event(), []
+
+    def slow(opens, parts, jobs):
+        for n, job in enumerate(jobs):
+            if parts.folder.name == "rows" and n == 2:
+                half.set()
+                assert go.wait(60)
+            parts.make(opens(), job)
+            yield len(job.items)
+
+    first = threading.Thread(target=lambda: found.append(augmented(train, ALL, path, crew=slow)))
+    first.start()
+    assert half.wait(60)
+    second = threading.Thread(target=lambda: found.append(augmented(train, ALL, path, crew=None)))  # it makes nothing
+    second.start()
+    said, end = "", time.monotonic() + 60
+    while "another command makes it" not in said and time.monotonic() < end:
+        said += capfd.readouterr().err
+    go.set()
+    first.join()
+    second.join()
+    assert "another command makes it" in said and len(found) == 2
+    assert all(made.rows.text == augment(train, ALL).rows.text for made in found)
+
+
+def test_parts_are_named_as_every_machine_sees_them(toy_rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def crew(opens, parts, jobs):
+        seen.append(parts.folder)
+        tags = getattr(opens, "args", ())[2:3]
+        seen.extend(t.folder for t in tags)
+        yield from alone(opens, parts, jobs)
+
+    augmented(toy_rows(20), ALL, Path("here/all.parquet"), crew=crew)
+    assert len(seen) == 3 and all(folder.is_absolute() for folder in seen)
 
 
 def test_pairs_change_first_second_and_both_in_turn(augment):
@@ -256,3 +325,13 @@ def test_a_folder_with_a_colon_is_no_address(tmp_path, monkeypatch):
     augmented(pairs(4), replace(ALL, augment="mask"), path)
     got = transfer.load(path, None, np.zeros(0, np.int32))
     assert list(got.rows.text) and all("[MASK]" in a + b for a, b in zip(got.rows.text, got.rows.text_b, strict=True))
+
+
+def test_what_a_killed_command_left_goes_when_the_rows_are_found(toy_rows, tmp_path):
+    train, path = toy_rows(20), tmp_path / "all.parquet"
+    augmented(train, ALL, path)
+    left = tmp_path / "all.parts" / "rows" / "part-000000.npy"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    augmented(train, ALL, path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -31,7 +31,7 @@ class Slow(text.TextMaker):
         return super().do(job)
 
 unlabeled._DOCUMENTS, text._FEW, text.TextMaker = 20, 3, Slow
-augmentation._DRAWS, augmentation._LEAST = 1, 10
+augmentation._ROWS = 10
 sys.argv[0] = "transfer"
 runpy.run_module("kd_keras.transfer", run_name="__main__", alter_sys=True)
 """

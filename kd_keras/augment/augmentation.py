@@ -22,7 +22,7 @@ from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
 from kd_keras.augment.transfer import SCHEMA, Transfer, found_or_made, parts_of, write
 from kd_keras.common import files
-from kd_keras.common.columns import DigestSet
+from kd_keras.common.columns import DigestSet, batched_texts
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.common.seeds import rng
@@ -125,16 +125,15 @@ class _Chunks:
     def __iter__(self) -> Iterator[_Chunk]:
         sides = [self.train.text] if self.train.text_b is None else [self.train.text, self.train.text_b]
         most, letters = max(1, min(_ROWS, _DRAWS // self.n_iter)), _LETTERS // self.n_iter
-        number = start = 0
-        ids, texts, size = [], [], 0
-        for n, (row_id, *row) in enumerate(zip(self.train.ids, *sides, strict=True), 1):
-            ids.append(row_id)
-            texts.append(tuple(row))
-            size += sum(map(len, row))
-            if len(ids) == most or size >= letters or n == len(self.train):
-                yield _Chunk(number, start, ids, texts)
-                number, start = number + 1, n
-                ids, texts, size = [], [], 0
+        rows = zip(self.train.ids, *sides, strict=True)
+        start = 0
+        for number, some in enumerate(batched_texts(rows, most, letters, _letters)):
+            yield _Chunk(number, start, [row_id for row_id, *_ in some], [tuple(texts) for _, *texts in some])
+            start += len(some)
+
+
+def _letters(row: tuple[str, ...]) -> int:
+    return sum(map(len, row[1:]))
 
 
 class _Tags:

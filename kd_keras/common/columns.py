@@ -10,14 +10,16 @@ import os
 import tempfile
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kd_keras.common.disk import temporary_disk_errors
+
+T = TypeVar("T")
 
 
 def batched(items: Iterable, size: int) -> Iterator[list]:
@@ -27,13 +29,13 @@ def batched(items: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
-def batched_texts(texts: Iterable[str], size: int, letters: int) -> Iterator[list[str]]:
-    """Lists of at most ``size`` texts with about ``letters`` characters at most."""
-    batch: list[str] = []
+def batched_texts(texts: Iterable[T], size: int, letters: int, length: Callable[[T], int] = len) -> Iterator[list[T]]:
+    """Lists of at most ``size`` texts with about ``letters`` characters at most. ``length`` gives those of one."""
+    batch: list[T] = []
     total = 0
     for text in texts:
         batch.append(text)
-        total += len(text)
+        total += length(text)
         if len(batch) == size or total >= letters:
             yield batch
             batch, total = [], 0

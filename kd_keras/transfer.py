@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -24,6 +26,9 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.places import check_output
 from kd_keras.pipelines.settings import ClusterSettings
 from kd_keras.tasks import TaskSettings, load_data, load_test, resolve
+
+if TYPE_CHECKING:
+    from kd_keras.augment.transfer import Transfer
 
 FLAGS = flags.FLAGS
 for _cls in (TaskSettings, AugmentSettings, UnlabeledSettings, ClusterSettings):
@@ -81,17 +86,21 @@ def main(argv: list[str]) -> None:
             text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
             path = work / "unlabeled.parquet"
             sets.append(unlabeled(text, known, held_out, path, crew=text_crew(cluster)))
-        with files.atomic_path(FLAGS.output) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
-            for made in sets:
-                rows = made.rows
-                for row_id, text, text_b, source, rule in zip(
-                    rows.ids, rows.text, rows.text_b or repeat(None), made.source, made.rule, strict=False
-                ):
-                    row = {"id": row_id, "text": text} | ({} if text_b is None else {"text_b": text_b})
-                    row |= {"source": data.train.ids[source] if source >= 0 else None, "rule": rule}
-                    f.write(json.dumps(row, ensure_ascii=False) + "\n")
+        _write(FLAGS.output, sets, data.train.ids)
         shutil.rmtree(work, ignore_errors=True)
     print(f"{sum(map(len, sets)):,} new rows beside the {len(data.train):,} of train in {FLAGS.output}")
+
+
+def _write(output: str, sets: list[Transfer], train_ids: Sequence[str]) -> None:
+    with files.atomic_path(output) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
+        for made in sets:
+            rows = made.rows
+            for row_id, text, text_b, source, rule in zip(
+                rows.ids, rows.text, rows.text_b or repeat(None), made.source, made.rule, strict=False
+            ):
+                row = {"id": row_id, "text": text} | ({} if text_b is None else {"text_b": text_b})
+                row |= {"source": train_ids[source] if source >= 0 else None, "rule": rule}
+                f.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from kd_keras.teachers.heads import encoder_of, specs, tensors
 from kd_keras.teachers.settings import INT8
 from kd_keras.teachers.tflite import to_tflite
 
-# Between the two largest logits of a text. int8 moves a logit by some 0.03.
+# Between the two largest logits of a text; where it may have several labels, half of it between a logit and 0. int8
+# moves a logit by some 0.03.
 NEAR = 0.25
 
 
@@ -64,6 +65,7 @@ class Int8:
 
         parts, inputs = _parts(teacher), teacher.tokenizer.inputs
         self._teacher, self._made = teacher, _made_before(teacher, parts)
+        self._many = teacher.bert.config.problem_type == "multi_label_classification"
 
         def answer(**given: tf.Tensor) -> dict[str, tf.Tensor]:
             with _instead(parts, {name: lambda *_, n=name, **__: given[n] for name in parts}):
@@ -85,17 +87,19 @@ class Int8:
         """All tokens' states in any case: a last layer for [CLS] alone would be another graph."""
         given = batch | {name: x.numpy() for name, x in self._made(tensors(batch)).items()}
         made = self._run(**{name: given[name] for name in self._inputs})
-        if "logits" in made and len(near := _near(made["logits"])):
+        if "logits" in made and len(near := _near(made["logits"], self._many)):
             whole = self._teacher.predict_batch({name: x[near] for name, x in batch.items()})
             for name, values in made.items():
                 values[near] = whole[name]
         return {name: tf.constant(values) for name, values in made.items()}
 
 
-def _near(logits: np.ndarray) -> np.ndarray:
-    """The rows whose two largest logits are near each other; none of words, or with one label."""
+def _near(logits: np.ndarray, many: bool) -> np.ndarray:
+    """The rows that int8 may decide otherwise; none of words, or with one number."""
     if logits.ndim != 2 or logits.shape[1] < 2:
         return np.zeros(0, int)
+    if many:
+        return np.flatnonzero(np.abs(logits).min(1) < NEAR / 2)  # one logit moves, not two
     second, first = np.sort(logits)[:, -2:].T
     return np.flatnonzero(first - second < NEAR)
 

@@ -81,6 +81,15 @@ def test_a_text_between_two_labels_is_read_in_float32(undecided, monkeypatch, hi
     assert same.tolist() == (margins < np.sort(margins)[2]).tolist() and 2 <= same.sum() < 4
 
 
+def test_where_a_text_has_several_labels_each_logit_decides(teacher, undecided):
+    logits = np.array([[3.0, -2.9], [2.0, 0.1], [-0.05, -3.0], [2.0, 2.1]], np.float32)
+    assert lowered._near(logits, many=True).tolist() == [1, 2]
+    assert lowered._near(logits, many=False).tolist() == [3]
+    assert not lowered.Int8(teacher, ["logits"])._many
+    undecided.bert.config.problem_type = "multi_label_classification"
+    assert lowered.Int8(undecided, ["logits"])._many
+
+
 def test_labels_that_move_are_refused(undecided, toy_rows, tmp_path, monkeypatch):
     monkeypatch.setattr(lowered, "NEAR", 0.0)
     teacher, rows = undecided, toy_rows(30)

@@ -14,7 +14,7 @@ from kd_keras.common.seeds import rng
 from kd_keras.distill.answered import where_answered
 from kd_keras.distill.objectives import BinaryLabels, HardLabels, HardScores
 from kd_keras.distill.recipes import Step, baseline, recipe
-from kd_keras.distill.settings import BASELINE, DISTILLED, RecipeSettings
+from kd_keras.distill.settings import BASELINE, DISTILLED, NEED_HIDDEN, RecipeSettings
 from kd_keras.distill.stages import TrainingSet
 from kd_keras.runs.given import answered
 from kd_keras.runs.inputs import Inputs
@@ -153,7 +153,7 @@ def distilled(
     if job.given is not None and not answered(data.y["teacher_logits"]).all():
         steps = partial(_where_answered, steps, job)
     return Plan(DISTILLED, name, _titled(title, sets), steps, data, training_set(job, inputs, []),
-                _about(job, inputs, sets, limit))  # fmt: skip
+                _about(job, inputs, sets, limit) | _signals_of(job, inputs, how.recipe))  # fmt: skip
 
 
 def _where_answered(steps: Callable[[], tuple[Step, ...]], job: Job) -> tuple[Step, ...]:
@@ -180,11 +180,15 @@ def _about(job: Job, inputs: Inputs, sets: Sequence[str], limit: int | None = No
         "limit": limit,
         "teacher": inputs.signals["train"].manifest["teacher"],
         "embeddings": inputs.matrix_key,
-        # For whole texts the signals are left out, so that students of earlier versions are found again.
-        **({"signals": _about_signals(inputs)} if job.task.is_tagging else {}),
     }
 
 
-def _about_signals(inputs: Inputs) -> dict:
+def _signals_of(job: Job, inputs: Inputs, recipe: str) -> dict:
+    """What of the signals the student learns beyond "teacher": which states, and in which precision they were made."""
     manifest = inputs.signals["train"].manifest
-    return {name: manifest.get(name) for name in ("hidden", "precision")}
+    if job.task.is_tagging:
+        return {"signals": {name: manifest.get(name) for name in ("hidden", "precision")}}
+    # A whole text's student that never reads them has no key for them: students of earlier versions are found again.
+    named = {"hidden": manifest["hidden"]} if recipe in NEED_HIDDEN else {}
+    named |= {"precision": manifest["precision"]} if "precision" in manifest else {}
+    return {"signals": named} if named else {}

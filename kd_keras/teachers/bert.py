@@ -20,7 +20,7 @@ from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint
 from kd_keras.teachers.encoded import Encoded, token_batches
 from kd_keras.teachers.heads import encoder_of, functional, pooled_of, pooling_of, set_pooling, specs, tensors
 from kd_keras.teachers.lean import lean
-from kd_keras.teachers.loading import load_model
+from kd_keras.teachers.loading import MANY_LABELS, REGRESSION, load_model
 from kd_keras.teachers.lowered import in_int8, rounded
 from kd_keras.teachers.settings import CLS, FLOAT32, INT8
 from kd_keras.teachers.tokenizer_files import BACKEND
@@ -132,6 +132,11 @@ class Teacher:
     def told(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors of texts as signals keep them. Here they do not change."""
         return vectors
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a text may have several labels, each decided by its own logit."""
+        return self.bert.config.problem_type == MANY_LABELS
 
     @property
     def num_labels(self) -> int:
@@ -251,7 +256,7 @@ class Teacher:
                 "weights_sha256": weights,
                 "fingerprint": self.fingerprint(),
                 "num_labels": self.num_labels,
-                "regression": self.bert.config.problem_type == "regression",
+                "regression": self.bert.config.problem_type == REGRESSION,
                 **({"tagging": True} if self.tagging else {}),
                 "labels": [str(label) for _, label in sorted(self.bert.config.id2label.items())],
             }

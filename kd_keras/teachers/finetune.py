@@ -20,6 +20,7 @@ from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.fine_tuner import FineTuner, start_from_probe
 from kd_keras.teachers.finished import finished, link_folder
 from kd_keras.teachers.heads import set_dropout
+from kd_keras.teachers.loading import MANY_LABELS, REGRESSION
 from kd_keras.teachers.losses import moved
 from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import EMBEDDINGS, PROBE, TeacherSettings
@@ -99,8 +100,8 @@ def fine_tune(
     )  # fmt: skip
     if settings.teacher_dropout != AUTO:
         set_dropout(teacher.bert, settings.teacher_dropout)
-    if task.is_multilabel:  # for programs that load the folder
-        teacher.bert.config.problem_type = "multi_label_classification"
+    # Not what the checkpoint had learned before; other programs that load the folder read it too.
+    teacher.bert.config.problem_type = REGRESSION if task.is_regression else MANY_LABELS if task.is_multilabel else None
     for note in [*checkpoint.notes, *label_order.settle(teacher.bert, checkpoint, task, settings)]:
         say(f"teacher: {note}")
     if not learns:

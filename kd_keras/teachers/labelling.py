@@ -127,10 +127,9 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     if settings.label_precision != FLOAT32:
         most = SAMPLE if teacher.tagging else 4 * SAMPLE
         some = rows.take(found.at(np.linspace(0, found.count - 1, min(most, found.count)).astype(int)))
-        sets = isinstance(rows.label, np.ndarray) and rows.label.ndim == 2
         if teacher.classifies:
             encoded = teacher.encode_texts(some.text, some.text_b)
-            checked_labels(teacher, _lowered(teacher, settings), encoded, settings, sets)
+            checked_labels(teacher, _lowered(teacher, settings), encoded, settings)
         else:
             with progress(2 * len(some), f"comparing {settings.label_precision} with float32", "texts") as bar:
                 checked_vectors(lambda how: label_shard(teacher, some.text, how, report=bar.update)[HIDDEN], settings)

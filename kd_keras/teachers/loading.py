@@ -11,6 +11,8 @@ from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.teachers.families import CLASSIFIER, ROWS
 from kd_keras.teachers.weight_files import canonical, one_line
 
+# transformers' names of what a classifier answers.
+REGRESSION, MANY_LABELS = "regression", "multi_label_classification"
 _TYPES, _WORDS = ROWS["type_vocab_size"], ROWS["vocab_size"]
 
 
@@ -40,7 +42,7 @@ def load_model(checkpoint: Checkpoint, num_labels: int, seed: int, tagging: bool
     try:
         config = AutoConfig.from_pretrained(
             str(checkpoint.path), num_labels=num_labels, local_files_only=True,
-            problem_type="regression" if num_labels == 1 else None,
+            **({"problem_type": REGRESSION} if num_labels == 1 else {}),
             **{key: len(arrays[name]) for key, name in family.rows.items()},
         )  # fmt: skip
         model = (TFAutoModelForTokenClassification if tagging else TFAutoModelForSequenceClassification).from_config(

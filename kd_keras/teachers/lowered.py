@@ -65,7 +65,7 @@ class Int8:
 
         parts, inputs = _parts(teacher), teacher.tokenizer.inputs
         self._teacher, self._made = teacher, _made_before(teacher, parts)
-        self._many = teacher.bert.config.problem_type == "multi_label_classification"
+        self._many = teacher.is_multilabel
 
         def answer(**given: tf.Tensor) -> dict[str, tf.Tensor]:
             with _instead(parts, {name: lambda *_, n=name, **__: given[n] for name in parts}):

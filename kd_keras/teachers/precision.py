@@ -22,12 +22,10 @@ AGREEMENT = 0.998  # part of the texts whose label stays
 DRIFT = 0.02  # mean absolute difference of a logit, in standard deviations of the logits
 
 
-def checked_labels(
-    teacher: Teacher, lowered: Teacher, encoded: Encoded, settings: LabelSettings, label_sets: bool = False
-) -> None:
+def checked_labels(teacher: Teacher, lowered: Teacher, encoded: Encoded, settings: LabelSettings) -> None:
     """Labels texts spread over all lengths both ways: by ``teacher``, and ``lowered`` as ``settings`` have it.
 
-    With ``label_sets`` a text may have several labels, and keeps all of them.
+    A text of several labels keeps all of them.
 
     Raises:
       UserError: less than 99.8 % of them keep their label, or logits move by more than 2 % of their spread.
@@ -45,7 +43,7 @@ def checked_labels(
         whole, rough = whole.flat(), rough.flat()
     moved = np.abs(rough - whole).mean()
     allowed = DRIFT * whole.std()
-    same = ((rough > 0) == (whole > 0)).all(-1) if label_sets else rough.argmax(-1) == whole.argmax(-1)
+    same = ((rough > 0) == (whole > 0)).all(-1) if teacher.is_multilabel else rough.argmax(-1) == whole.argmax(-1)
     same = same.mean()
     found = (
         f"of {len(whole):,} {'words' if of_words else 'texts'} {same:.2%} get float32's label, "

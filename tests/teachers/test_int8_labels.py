@@ -10,11 +10,14 @@ from made_encoders import write_encoder
 
 from kd_keras.common import devices
 from kd_keras.common.errors import UserError
-from kd_keras.teachers import lowered
+from kd_keras.tasks import Columns, Task, TaskData
+from kd_keras.teachers import lowered, precision
+from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import from_folder
+from kd_keras.teachers.finetune import fine_tune
 from kd_keras.teachers.heads import linear_of
 from kd_keras.teachers.labelling import label, label_shard
-from kd_keras.teachers.settings import LabelSettings
+from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
 LABELS = LabelSettings(shard_rows=8, label_batch_tokens=48)
 INT8 = replace(LABELS, label_precision="int8")
@@ -85,9 +88,33 @@ def test_where_a_text_has_several_labels_each_logit_decides(teacher, undecided):
     logits = np.array([[3.0, -2.9], [2.0, 0.1], [-0.05, -3.0], [2.0, 2.1]], np.float32)
     assert lowered._near(logits, many=True).tolist() == [1, 2]
     assert lowered._near(logits, many=False).tolist() == [3]
-    assert not lowered.Int8(teacher, ["logits"])._many
-    undecided.bert.config.problem_type = "multi_label_classification"
-    assert lowered.Int8(undecided, ["logits"])._many
+
+
+@pytest.fixture
+def of_several_labels(tmp_path, bert_folder, toy_rows):
+    """A teacher as the commands load it, fine-tuned for texts that may have several labels."""
+    task = Task(
+        "m", "multilabel", ("a", "b", "c"), "micro_f1", ("micro_f1",), columns=Columns(separator=","), max_length=16
+    )
+    rows = replace(toy_rows(24), label=np.random.default_rng(0).integers(0, 2, (24, 3)).astype(np.int32))
+    data = TaskData(task, rows, rows, "made up", [])
+    how = TeacherSettings(teacher=str(bert_folder), teacher_epochs=1, teacher_batch_size=8)
+    fine_tune(from_folder("b", bert_folder), data, how, tmp_path / "teacher")
+    return Teacher.load_finished(from_folder("t", tmp_path / "teacher"))
+
+
+def test_a_loaded_teacher_of_several_labels_decides_each_by_itself(of_several_labels, toy_rows, tmp_path, monkeypatch):
+    assert lowered.Int8(of_several_labels, ["logits"])._many
+    whole = np.array([[5.0, 0.001, -4.0]], np.float32)
+
+    def timed(asked, sample, _):  # the largest logit stays, and another label turns
+        rough = whole * [1, 1 if asked is of_several_labels else -1, 1]
+        return np.repeat(rough, len(sample), 0), 1.0
+
+    monkeypatch.setattr(precision, "_timed", timed)
+    texts = toy_rows(30)  # as `label` reads them: with no labels of this teacher's
+    with pytest.raises(UserError, match=" 0.00% get float32's label"):
+        label(of_several_labels, texts, tmp_path / "s", INT8, "label", "all")
 
 
 def test_labels_that_move_are_refused(undecided, toy_rows, tmp_path, monkeypatch):
@@ -100,8 +127,6 @@ def test_labels_that_move_are_refused(undecided, toy_rows, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("kind", ["distilbert", "electra", "roberta", "xlm-roberta", "mpnet", "albert"])
 def test_other_encoders_have_it_too(kind, tmp_path):
-    from kd_keras.teachers.bert import Teacher
-
     teacher = Teacher.load(from_folder("x", write_encoder(kind, tmp_path / "x")), 2, 24)
     want, found = teacher(TEXTS), teacher.lowered("int8")(TEXTS)
     assert 0 < np.abs(found - want).max() < 0.1 * max(np.ptp(want), np.abs(want).max())

@@ -18,7 +18,7 @@ _TEACHER = "teacher_logits"
 class Answered(Objective):
     """Limits an objective to the rows whose "teacher_logits" are numbers, or to those where they are NaN.
 
-    The mean is over all rows of the batch, so that rows of both kinds count the same.
+    The mean is over all rows of the batch, so that rows of both kinds count the same, whatever else is in it.
 
     Args:
       objective: what these rows learn.
@@ -53,7 +53,10 @@ class Answered(Objective):
         losses, weights = self.objective.rows(
             {**y, _TEACHER: ops.where(there[..., None], teacher, ops.zeros_like(teacher))}, outputs
         )
-        return losses * ops.cast(there if self.answered else ~there, losses.dtype), weights
+        losses = losses * ops.cast(there if self.answered else ~there, losses.dtype)
+        if self.answered or weights is None:
+            return losses, weights
+        return losses * weights, None  # text without a label would take its rows out of the mean
 
     def __repr__(self):
         return f"{self.objective!r} where {'the teacher answered' if self.answered else 'it did not'}"

@@ -41,8 +41,23 @@ def test_each_row_counts_the_same_in_one_part_or_the_other():
         o.weight * float(o(with_gaps(), {"logits": keras.ops.convert_to_tensor(STUDENT)})) for o in step.objectives
     )
     squares = ((TEACHER - STUDENT) ** 2).mean(1)[GIVEN].sum() / 6
-    gold, untaught = cross_entropy(np.arange(5)).mean(), cross_entropy(GAPS).sum() / 5
+    gold, untaught = cross_entropy(np.arange(5)).mean(), cross_entropy(GAPS).sum() / 6
     assert total == pytest.approx(0.25 * gold + 0.75 * squares + 0.75 * untaught, rel=1e-5)
+
+
+@pytest.mark.parametrize("others", [1, 31])
+def test_a_row_without_an_answer_counts_as_one_beside_any_others(others):
+    import tensorflow as tf
+
+    teacher = np.full((1 + others, 3), np.nan, np.float32)
+    teacher[1:] = TEACHER[0]
+    y = {"label": np.array([2] + [-1] * others, np.int32), "teacher_logits": teacher}  # others: text without a label
+    logits = tf.Variable(np.zeros((1 + others, 3), np.float32))
+    (step,) = where_answered([Step("distilled", mixture(0.0))], HardLabels)
+    with tf.GradientTape() as tape:
+        loss = sum(o.weight * o(y, {"logits": tf.convert_to_tensor(logits)}) for o in step.objectives)
+    gold = tape.gradient(loss, logits).numpy()[0] * (1 + others)
+    np.testing.assert_allclose(gold, [1 / 3, 1 / 3, -2 / 3], atol=1e-6)
 
 
 def test_without_gaps_it_is_the_objective_itself():

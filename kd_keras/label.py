@@ -96,7 +96,7 @@ def main(argv: list[str]) -> None:
     cli.import_tensorflow()
     tell()
     from kd_keras.pipelines.labelling import on_cluster
-    from kd_keras.teachers.given_files import write_answers
+    from kd_keras.teachers.given import write_answers
     from kd_keras.teachers.labelling import label, make
     from kd_keras.teachers.tagger import load_finished, opened
 

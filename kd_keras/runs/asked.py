@@ -36,14 +36,14 @@ def texts_for(
     Raises:
       UserError: it cannot be read, or lacks a column.
     """
-    run, own = run_of_teacher(teacher), Columns()
+    run, own, name = run_of_teacher(teacher), Columns(), "label"
     if run is not None:
-        how, own = run.files_like(path, how), run.task.columns
+        how, own, name = run.files_like(path, how), run.task.columns, run.task.name
     if made.get("tagging"):
-        task = tagging("label", [name.removeprefix("B-") for name in made["labels"][1::2]], (), "what the teacher tags")
+        task = tagging(name, [name.removeprefix("B-") for name in made["labels"][1::2]], (), "what the teacher tags")
         return read_texts(path, columns[0], task=replace(task, columns=own), files=how)
     texts = [*own.text, *([own.text_b] if own.text_b else [])]
     if columns == (None, None) and texts != ["text"]:
         say(f"a table's text is read from the run's own columns, if they are there: {', '.join(texts)}")
-    task = Task("label", "pair" if own.text_b else "single", (), columns=own)
+    task = Task(name, "pair" if own.text_b else "single", (), columns=own)
     return read_texts(path, *columns, task, on_disk=True, files=how)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +16,9 @@ from kd_keras.tasks.dialect import table_format
 from kd_keras.tasks.file_settings import AS_NAMED, OFFICIAL
 from kd_keras.tasks.label_readers import reader_for
 from kd_keras.tasks.readers import Reading, read_table
-from kd_keras.tasks.records import Task
+from kd_keras.tasks.records import Task, without_breaks
 from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows
-
-_BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
-
-
-def without_breaks(text: str) -> str:
-    """Replaces IMDB's ``<br />`` by a space."""
-    return _BREAKS.sub(" ", text)
 
 
 def _what_is_in(folder: Path) -> str:
@@ -111,7 +103,7 @@ class TableDir(DataDir):
                 header=None if self.official_header else False,
                 form=form,
                 files=OFFICIAL if form == "tsv" else AS_NAMED,
-                clean=without_breaks if task.name == "imdb" else None,
+                clean=task.clean,
             ),
         )
 

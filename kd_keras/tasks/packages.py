@@ -19,8 +19,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.files import package_folders, utf8_lines
 from kd_keras.common.seeds import rng
 from kd_keras.tasks.carve import SPLIT_SEED, normalised
-from kd_keras.tasks.official import without_breaks
-from kd_keras.tasks.records import Task
+from kd_keras.tasks.records import Task, without_breaks
 from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows
 

@@ -148,7 +148,7 @@ def read_labelled(
             say(note)
         return rows
     columns = _with_aliases(path, task.columns, files)
-    how = Reading(empty_text=True, files=files)
+    how = Reading(empty_text=True, files=files, clean=task.clean)
     rows = read_table(path, columns, reader_for(task, columns.label_base), bad, "row", how)
     for note in bad.notes():
         say(note)
@@ -207,15 +207,15 @@ def read_texts(
         path = STDIN
     else:
         require_file(path, flag)
-    own = task.columns if task else Columns()
+    own, clean = (task.columns, task.clean) if task else (Columns(), None)
     pair = bool(text_b_column or own.text_b)
     known = () if text_column else (*own.text, *TEXT_COLUMNS, *(a for a, _ in PAIR_COLUMNS))
     form, strings = format_of(path, files, known), StringsOnDisk if on_disk else list
     if form is None:
-        rows = _plain(path, pair, text_column, strings, files.encoding)
+        rows = _plain(path, pair, text_column, strings, files.encoding, clean)
     else:
         bad, columns = BadRows(), _text_columns(path, text_column, text_b_column, own, replace(files, format=form))
-        how = Reading(empty_text=True, flags=True, form=form, files=files, strings=strings)
+        how = Reading(empty_text=True, clean=clean, flags=True, form=form, files=files, strings=strings)
         rows = read_table(path, columns, None, bad, "row", how)
         for note in bad.notes():
             say(note)
@@ -254,13 +254,15 @@ def _is_header(names: list[str], columns: Columns) -> bool:
     return set(columns.text) <= set(names) or any(t in names for t in TEXT_COLUMNS)
 
 
-def _plain(path: str, pair: bool, text_column: str | None, kind: type, encoding: str) -> Rows:
+def _plain(
+    path: str, pair: bool, text_column: str | None, kind: type, encoding: str, clean: Callable[[str], str] | None
+) -> Rows:
     """``kind`` is as :class:`Reading`'s ``strings``."""
     if text_column:
         raise UserError(f"--text_column={text_column}: {path} is plain text, which has no columns")
     ids, text, text_b = kind(), kind(), kind()
     for number, line in enumerate(text_lines(path, encoding)):
-        line = line.rstrip("\r\n")
+        line = clean(line.rstrip("\r\n")) if clean else line.rstrip("\r\n")
         if pair:
             if line.count("\t") != 1:
                 raise UserError(

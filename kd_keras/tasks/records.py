@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -14,6 +15,14 @@ from kd_keras.common.ragged import Ragged
 from kd_keras.tasks.columns import Columns
 from kd_keras.tasks.label_names import label_fault
 from kd_keras.tasks.rows import Rows, no_tags
+
+_BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
+
+
+def without_breaks(text: str) -> str:
+    """Replaces IMDB's ``<br />`` by a space."""
+    return _BREAKS.sub(" ", text)
+
 
 KINDS = ("single", "pair", "regression", "multilabel", "tagging", "text")
 
@@ -100,6 +109,11 @@ class Task:
             raise ValueError(f"task {self.name!r}: kind 'text' alone has a vector_size and no labels")
         if self.is_tagging and self.labels != iob2(self.types):
             raise ValueError(f"task {self.name!r}: labels {self.labels}: expected O, then B- and I- of each type")
+
+    @property
+    def clean(self) -> Callable[[str], str] | None:
+        """Takes the data set's own markup out of a text, in whatever file it stands. None: there is none."""
+        return without_breaks if self.name == "imdb" else None
 
     @property
     def is_pair(self) -> bool:

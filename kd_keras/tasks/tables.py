@@ -175,7 +175,8 @@ def _checked(path: PathLike, names: list[str], first: Any, rest: Iterator, bad: 
         item = next(rest, None)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For ``json.loads``: the value of a key that occurs twice is REPEATED."""
     made = dict(pairs)
     if len(made) < len(pairs):
         count = Counter(name for name, _ in pairs)
@@ -196,7 +197,7 @@ def _jsonl(path: PathLike, bad: BadRows, how: FileSettings) -> tuple[list[str], 
                 number += 1
             blanks.clear()
             try:
-                value = json.loads(text, object_pairs_hook=_object)
+                value = json.loads(text, object_pairs_hook=json_object)
             except json.JSONDecodeError as e:
                 bad.report(f"{path}, line {line}, position {e.colno}: not JSON ({e.msg})")
             except (ValueError, RecursionError) as e:  # numbers with thousands of digits, or brackets thousands deep

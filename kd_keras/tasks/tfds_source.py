@@ -18,8 +18,7 @@ from kd_keras.common.devices import import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import tail
 from kd_keras.common.progress import say
-from kd_keras.tasks.official import without_breaks
-from kd_keras.tasks.records import Task
+from kd_keras.tasks.records import Task, without_breaks
 from kd_keras.tasks.rows import Rows
 from kd_keras.tasks.tables import BadRows
 

@@ -11,9 +11,8 @@ from typing import Any
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import sha256_file, utf8_lines
 from kd_keras.common.places import local
-from kd_keras.tasks.official import without_breaks
 from kd_keras.tasks.packages import imdb_reviews
-from kd_keras.tasks.records import Task
+from kd_keras.tasks.records import Task, without_breaks
 
 
 @dataclass(frozen=True)

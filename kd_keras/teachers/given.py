@@ -7,20 +7,31 @@ given.of(data.train)      # float32[rows, outputs], NaN where the files say noth
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kd_keras.common import files
 from kd_keras.common.columns import DigestSet, StringsOnDisk, batched
-from kd_keras.common.errors import UserError, did_you_mean
+from kd_keras.common.errors import UserError
 from kd_keras.tasks import FileSettings, Rows, Task, no_labels, text_hash
 from kd_keras.tasks.label_readers import LabelReader
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, rows_in_words
-from kd_keras.teachers.given_files import PROBABILITIES, read_answers, spread
+from kd_keras.teachers.given_files import (
+    LOGITS,
+    PROBABILITIES,
+    SCORE,
+    Fault,
+    by_name,
+    labelled,
+    number_of,
+    read_answers,
+)
 
 # The smallest probability that is kept. Smaller ones, 0 above all, count as this.
 LEAST = 1e-5
@@ -69,11 +80,13 @@ def logits_of(
         if len(label) != len(confidence):
             raise UserError(f"logits_of: {len(label):,} labels, but {len(confidence):,} confidences")
         read = LabelReader("single", tuple(labels), None)
-        which = [_class_of(read, name, n) for n, name in enumerate(label)]
-        probabilities = [spread(i, float(c), len(labels)) for i, c in zip(which, confidence, strict=True)]
-    elif len(probabilities) and isinstance(probabilities[0], Mapping):
+        probabilities = _each(
+            lambda row: labelled(row, read),
+            [{"label": name, "confidence": sure} for name, sure in zip(label, confidence, strict=True)],
+        )
+    elif not isinstance(probabilities, np.ndarray):
         read = LabelReader("single", tuple(labels), None)
-        probabilities = [_in_order(read, row, n) for n, row in enumerate(probabilities)]
+        probabilities = _each(lambda row: _row(row, read), probabilities)
     p = np.asarray(probabilities, np.float64) if len(probabilities) else np.zeros((0, len(labels)))
     if p.ndim != 2 or p.shape[1] != len(labels):
         raise UserError(f"logits_of: probabilities have the shape {p.shape}; expected (rows, {len(labels)})")
@@ -90,19 +103,26 @@ def logits_of(
     return (logits - logits.mean(1, keepdims=True)).astype(np.float32)
 
 
-def _class_of(read: LabelReader, name: str, row: int) -> int:
-    found = read.read(str(name))
-    if found is None:
-        raise UserError(f"logits_of: row {row}: no class {name!r}; expected {read.expected}."
-                        f"{did_you_mean(str(name), read.labels)}")  # fmt: skip
-    return int(found)
+def _each(read: Callable[[Any], list[float]], rows: Iterable[Any]) -> list[list[float]]:
+    out = []
+    for n, row in enumerate(rows):
+        try:
+            out.append(read(row))
+        except Fault as e:
+            raise UserError(f"logits_of: row {n}{e}") from None
+    return out
 
 
-def _in_order(read: LabelReader, row: Mapping[str, float], number: int) -> list[float]:
-    by_class = {_class_of(read, name, number): float(p) for name, p in row.items()}
-    if missing := [name for n, name in enumerate(read.labels) if n not in by_class]:
-        raise UserError(f"logits_of: row {number}: no probability of class {', '.join(map(repr, missing))}")
-    return [by_class[n] for n in range(len(read.labels))]
+def _row(row: Any, reader: LabelReader) -> list[float]:
+    if isinstance(row, Mapping):
+        return by_name(row, "", reader)
+    try:
+        numbers = [number_of(value, f", number {n}") for n, value in enumerate(row, 1)]
+    except TypeError:
+        raise Fault(f": expected {len(reader.labels)} probabilities, found {row!r}") from None
+    if len(numbers) != len(reader.labels):
+        raise Fault(f": expected {len(reader.labels)} probabilities, one for each class; found {len(numbers)}")
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -160,11 +180,15 @@ def read_given(
     bad, known, first = BadRows(on_bad_row, SKIP_HINT), DigestSet(), DigestSet()
     for rows in apart:
         known.add(rows.text_hashes())
-    hashes, logits, scaled = array("Q"), [np.zeros((0, task.num_outputs), np.float32)], 0
+    hashes, logits, scaled, empty = array("Q"), [np.zeros((0, task.num_outputs), np.float32)], 0, 0
     text, text_b = StringsOnDisk(), StringsOnDisk() if task.is_pair else None
     for path in paths:
         form, answers = read_answers(path, task, how, bad)
-        for chunk in batched(answers, _CHUNK):
+        for asked in batched(answers, _CHUNK):
+            chunk = [a for a in asked if a.text and a.text_b != ""]
+            empty += len(asked) - len(chunk)
+            if not chunk:
+                continue
             values = np.array([a.values for a in chunk], np.float64)
             if form == PROBABILITIES:
                 if not task.is_multilabel:
@@ -186,6 +210,8 @@ def read_given(
         notes.append(
             f"teacher (given): the probabilities of {rows_in_words(scaled)} did not add up to 1, and were scaled"
         )
+    if empty:
+        notes.append(f"teacher (given): {rows_in_words(empty)} without text left out")
     if differing:
         notes.append(
             f"teacher (given): texts with several signals that differ: {differing:,}; each gets the mean of its logits"
@@ -194,6 +220,24 @@ def read_given(
     others = Rows(ids, text, text_b, no_labels(task.no_labels(0), len(text)))
     digest = hashlib.sha256(distinct.tobytes() + means.tobytes()).hexdigest()[:16]
     return Given(tuple(Path(p).name for p in paths), len(distinct), digest, distinct, means, others, notes)
+
+
+def write_answers(path: str, rows: Rows, logits: np.ndarray, labels: Sequence[str] | None) -> None:
+    """Writes one JSON object a row: its text or texts, and the logit of each class, or a score. It can be given again.
+
+    Args:
+      logits: float32[rows, outputs]. Reading gives back the same float32.
+      labels: names of the outputs. None: they have none.
+    """
+    with files.atomic_path(path) as temp, open(temp, "w", encoding="utf-8") as out:
+        for n, text in enumerate(rows.text):
+            texts = {"text": text} if rows.text_b is None else {"text": text, "text_b": rows.text_b[n]}
+            numbers = [float(f"{v:.9g}") for v in logits[n].tolist()]
+            if len(numbers) == 1:
+                said: dict[str, Any] = {SCORE: numbers[0]}
+            else:
+                said = {LOGITS: numbers if labels is None else dict(zip(labels, numbers, strict=True))}
+            out.write(json.dumps(texts | said, ensure_ascii=False) + "\n")
 
 
 def _averaged(hashes: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:

@@ -50,6 +50,14 @@ def test_a_pair_has_both_its_texts(made):
     assert (list(rows.text), list(rows.text_b)) == (["who?"], ["1"])
 
 
+def test_the_data_sets_markup_is_taken_out(made, tmp_path):
+    teacher, _ = made(Task("imdb", "single", ("neg", "pos")))
+    for name, content in (("new.csv", "text\nDull.<br /><br />Bad film.\n"), ("new.txt", "Dull.<br>Bad film.<br />\n")):
+        (tmp_path / name).write_text(content)
+        rows = texts_for(teacher, {}, str(tmp_path / name), (None, None), HOW)
+        assert list(rows.text) == ["Dull. Bad film."], name
+
+
 def test_of_a_tagging_the_key_of_the_words(made, tmp_path):
     task = tagging("toy", ["LOC"], (), "made up")
     teacher, _ = made(Task(**{**vars(task), "columns": Columns(("tokens_of",), None, "tags_of")}))

@@ -18,7 +18,7 @@ from kd_keras.runs.check import check
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.given import check_given
 from kd_keras.tasks import Task
-from kd_keras.teachers.given_files import write_answers
+from kd_keras.teachers.given import write_answers
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 from kd_keras.teachers.signals import SignalStore
 

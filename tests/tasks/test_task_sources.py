@@ -117,6 +117,8 @@ def test_imdb_table(tmp_path):
     data = tasks.load(tasks.get("imdb"), str(tmp_path))
     assert len(data.dev) == 4 and data.train.text[0].endswith(" end")
     assert tasks.load_test(tasks.get("imdb"), str(tmp_path)) is None
+    rows = tasks.read_labelled(tmp_path / "train.tsv", tasks.get("imdb"))  # evaluate scores the same texts
+    assert rows.text[7] == "Review 7 end" and not any("<" in text for text in rows.text)
 
 
 def test_sentence_polarity_files_in_latin_1(tmp_path):

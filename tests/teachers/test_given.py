@@ -13,10 +13,9 @@ import pytest
 from scipy.special import expit, log_softmax
 
 from kd_keras.common.errors import UserError
-from kd_keras.tasks import Columns, Rows, Task
+from kd_keras.tasks import Columns, FileSettings, Rows, Task
 from kd_keras.teachers import given, given_files
-from kd_keras.teachers.given import LEAST, logits_of, read_given
-from kd_keras.teachers.given_files import write_answers
+from kd_keras.teachers.given import LEAST, logits_of, read_given, write_answers
 
 TASK = Task("toy", "single", ("bad", "so-so", "good"))
 TEXTS = ["a good film", "dull", "it is"]
@@ -151,6 +150,87 @@ def test_texts_that_no_split_has_are_told_once_and_in_order(tmp_path):
     assert found.others.label.tolist() == [-1, -1]
 
 
+def test_a_file_is_written_as_its_own_name_says(tmp_path):
+    """The flags are the training file's."""
+    texts = ["très bon", 'he said "hi", twice', "dull"]
+    answers = [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]]
+    jsonl = str(tmp_path / "a.jsonl")
+    write_answers(jsonl, rows_of(texts), np.array(answers, np.float32), list(TASK.labels))
+    header = ["text", *(f"logit_{name}" for name in TASK.labels)]
+    csv_file = table(tmp_path / "a.csv", header, [[t, *a] for t, a in zip(texts, answers, strict=True)])
+    for how in (FileSettings(encoding="cp1252"), FileSettings(quoting="none"), FileSettings(format="tsv"),
+                FileSettings(delimiter=";"), FileSettings(delimiter="tab", quoting="none", format="conll")):  # fmt: skip
+        for path in (jsonl, csv_file):
+            assert asked(path, texts=texts, how=how).tolist() == answers, (path, how)
+
+
+def test_flags_count_where_the_file_says_nothing(tmp_path):
+    (tmp_path / "a.csv").write_bytes('text;logits\ntrès bon;"[1, 2, 3]"\n'.encode("cp1252"))
+    how = FileSettings(encoding="cp1252", delimiter=";")
+    assert asked(str(tmp_path / "a.csv"), texts=["très bon"], how=how).tolist() == [[1.0, 2.0, 3.0]]
+    (tmp_path / "answers").write_text("text|logits\nit is|[1, 2, 3]\n")
+    assert asked(str(tmp_path / "answers"), how=FileSettings(format="csv", delimiter="pipe"))[2].tolist() == [1, 2, 3]
+
+
+def test_texts_are_cleaned_as_the_tasks_are(tmp_path):
+    task = Task("imdb", "single", ("neg", "pos"))
+    path = lines(tmp_path / "a.jsonl", [{"text": "Dull.<br /><br />Bad film. <br>", "logits": [2, 1]}])
+    found = read_given([path], task, [rows_of(["Dull. Bad film."], task)])
+    assert found.of(rows_of(["Dull. Bad film."], task)).tolist() == [[2, 1]] and not len(found.others)
+
+
+def test_rows_without_text_are_left_out_and_said(tmp_path):
+    path = lines(tmp_path / "a.jsonl", [{"text": t, "logits": [0, 1, 2]} for t in ("", "new", "  ")])
+    found = read_given([path], TASK)
+    assert list(found.others.text) == ["new"] and found.texts == 1
+    assert found.notes == ["teacher (given): 2 rows without text left out"]
+    with pytest.raises(UserError, match="no row can be used"):
+        read_given([lines(tmp_path / "b.jsonl", [{"text": "", "logits": [0, 1, 2]}])], TASK)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"label": "good", "confidence": 1, "p_id": 7},
+        {"probabilities": [0, 0, 1], "logit_scale": 3, "p_id": 1},
+        {"probabilities": {"good": 1, "bad": 0, "so-so": 0}, "p_value": "0.05"},
+    ],
+)
+def test_other_columns_with_such_a_beginning_mean_nothing(tmp_path, more):
+    np.testing.assert_allclose(
+        asked(lines(tmp_path / "a.jsonl", [{"text": "dull", **more}]))[1], logits_of(TASK.labels, [[0, 0, 1]])[0]
+    )
+
+
+def test_a_text_column_is_no_answer(tmp_path):
+    task = Task("toy", "single", TASK.labels, columns=Columns(("p_text",)))
+    path = table(tmp_path / "a.csv", ["p_text", "p_good", "p_bad", "p_so-so"], [["dull", 1, 0, 0]])
+    np.testing.assert_allclose(asked(path, task)[1], logits_of(TASK.labels, [[0, 0, 1]])[0])
+
+
+@pytest.mark.parametrize(
+    "header", ["text,logits,logits", "text,label,confidence,confidence", "text,label,label,confidence"]
+)
+def test_a_column_that_comes_twice_is_refused(tmp_path, header):
+    (tmp_path / "a.csv").write_text(f"{header}\n{','.join('a' for _ in header.split(','))}\n")
+    with pytest.raises(UserError, match=r"a.csv, line 1: two columns are called '\w+'; rename one"):
+        asked(str(tmp_path / "a.csv"))
+
+
+def test_a_map_in_parquet_is_numbers_by_class(tmp_path):
+    kind = pa.map_(pa.string(), pa.float32())
+
+    def file(*pairs):
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.table({"text": ["dull"], "probabilities": pa.array([pairs], kind)}), path)
+        return str(path)
+
+    found = asked(file(("good", 0.5), ("bad", 0.25), ("so-so", 0.25)))[1]
+    np.testing.assert_allclose(found, logits_of(TASK.labels, [[0.25, 0.25, 0.5]])[0])
+    with pytest.raises(UserError, match="a.parquet, row 1, column 'probabilities': the class 'good' appears twice"):
+        asked(file(("good", 0.5), ("good", 0.25), ("bad", 0.25)))
+
+
 GOOD = {"text": "a", "p_bad": 0.5, "p_so-so": 0.25, "p_good": 0.25}
 
 
@@ -167,6 +247,9 @@ GOOD = {"text": "a", "p_bad": 0.5, "p_so-so": 0.25, "p_good": 0.25}
         ([GOOD | {"p_bad": "much"}], r"line 1, column 'p_bad': expected a number, found 'much'"),
         ([GOOD | {"p_bad": None}], r"line 1, column 'p_bad': expected a number, found nothing"),
         ([GOOD | {"p_bad": 0, "p_good": 0, "p_so-so": 0}], r"line 1: every probability is 0"),
+        ([GOOD | {"p_bad": 10**400}], r"line 1, column 'p_bad': expected a number, found 1000"),
+        ([{"text": "a", "logits": "[" * 5000}], r"line 1, column 'logits': expected a list of 3 numbers"),
+        ([{"text": "a", "logits": '{"bad": 1, "good": 2, "good": 3, "so-so": 0}'}], r"the class 'good' appears twice"),
         ([GOOD, {"text": "b"}], r"line 2: no key 'p_bad'; the keys are: text"),
         ([{"p_bad": 1, "p_so-so": 0, "p_good": 0}], r"no column 'text'"),
         ([{"text": "a", "logits": [1, 2]}], r"line 1, column 'logits': expected 3 numbers, .* bad, so-so, good; found 2"),
@@ -206,13 +289,27 @@ def test_a_row_of_a_parquet_file_is_named(tmp_path):
     ("arguments", "said"),
     [
         ({}, "expected probabilities, or label and confidence"),
-        ({"probabilities": [[0.5, 0.5]]}, r"shape \(1, 2\); expected \(rows, 3\)"),
+        ({"probabilities": np.full((1, 2), 0.5)}, r"shape \(1, 2\); expected \(rows, 3\)"),
+        ({"probabilities": [[1, 0, 0], [0.5, 0.5]]}, r"row 1: expected 3 probabilities, one for each class; found 2"),
+        ({"probabilities": [["x", "y", "z"]]}, r"row 0, number 1: expected a number, found 'x'"),
+        ({"probabilities": [{"bad": 1, "good": 0, "so-so": 0}, 7]}, r"row 1: expected 3 probabilities, found 7"),
+        ({"probabilities": [{"bad": 0.9, "Bad": 0.1, "so-so": 0}]}, r"row 0: the class 'Bad' appears twice"),
         ({"probabilities": [[1, 0, 0], [0.5, -0.5, 1]]}, "row 1 has"),
-        ({"probabilities": [{"bad": 1, "good": 0}]}, "row 0: no probability of class 'so-so'"),
-        ({"label": ["gud"], "confidence": [1]}, "row 0: no class 'gud'; .* Did you mean good"),
+        ({"probabilities": [{"bad": 1, "good": 0}]}, "row 0: no number for class 'so-so'"),
+        (
+            {"label": ["gud"], "confidence": [1]},
+            "row 0, column 'label': the task has no class 'gud'; .* Did you mean good",
+        ),
+        ({"label": ["good"], "confidence": [97]}, "row 0, column 'confidence': expected .* to 1; found 97"),
+        ({"label": ["good"], "confidence": [0.1]}, r"from 0.3333 \(even chances of 3 classes\) to 1; found 0.1"),
         ({"label": ["good"], "confidence": [1, 1]}, "1 labels, but 2 confidences"),
     ],
 )
 def test_arrays_are_looked_at_too(arguments, said):
     with pytest.raises(UserError, match=said):
         logits_of(TASK.labels, **arguments)
+
+
+def test_a_single_class_has_no_confidence():
+    with pytest.raises(UserError, match="row 0: label and confidence need at least two classes"):
+        logits_of(["good"], label=["good"], confidence=[1])

@@ -130,7 +130,7 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
         *mixed,
         *about_confidence(job.recipe, job.recipes, job.task, (found.signals[name].logits for name in ("train", *sets))),
         *_about_windows(run, read),
-        *([] if job.given is not None else [_about_reader(found.first)]),
+        *([] if job.given is not None else [_about_reader(run, found.first)]),
         *_about_text(read.tokenizer, read.ids["dev"], job.source),
         read.note,
     ]
@@ -155,8 +155,12 @@ def _mix(job: Job, teacher: np.ndarray | Ragged, floor: np.ndarray | None) -> tu
     return mix(job.recipe, metric, label[rows], teacher[rows], floor if floor is None else floor[rows])
 
 
-def _about_reader(teacher: Teacher) -> str:
+def _about_reader(run: Run, teacher: Teacher) -> str:
     reader = teacher.tokenizer
+    if run.job.task.is_tagging:
+        long = {name: teacher.encode_texts(rows.text).windows.long_rows for name, rows in run.splits.items()}
+        counts = ", ".join(f"{name} {n:,} of {len(run.splits[name]):,}" for name, n in long.items())
+        return f"sentences that the teacher reads in several windows of {reader.max_length} pieces: {counts}"
     longer = of_longer(reader.max_length - 2, reader.truncation)
     return f"teacher's texts: at most {reader.max_length} pieces with [CLS] and [SEP]{longer}"
 

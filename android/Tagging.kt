@@ -1,18 +1,8 @@
 // From text to entities, with a tagger's file. Plain Kotlin, which does not need Android.
 package kdkeras
 
-data class Word(val start: Int, val end: Int)                                    // text.substring(start, end)
 data class Window(val first: Int, val last: Int, val decides: List<Int>)         // words first to last - 1
 data class Entity(val type: String, val start: Int, val end: Int, val score: Double)
-
-/** Letters and digits form words, with marks and inner apostrophes. All other characters are words of their own, and so
- *  are characters of scripts without spaces. An app can pass its own words instead. */
-fun words(text: String): List<Word> {
-    val alone = "[\\p{IsHan}\\p{IsHiragana}\\p{IsKatakana}\\p{IsThai}\\p{IsLao}\\p{IsKhmer}]\\p{M}*"
-    val letters = "(?:(?!$alone)[\\p{L}\\p{N}_]\\p{M}*)+"
-    return Regex("$alone|$letters(?:['\u2019.-]$letters)*|[^\\s\\p{Z}\\p{Cf}]\\p{M}*").findAll(text)
-        .map { Word(it.range.first, it.range.last + 1) }.toList()
-}
 
 /** The windows of words with so many pieces each. No window has more than `room` pieces. */
 fun windows(sizes: List<Int>, room: Int): List<Window> {

@@ -1,4 +1,4 @@
-"""The Kotlin of android/Tokenizers.kt and android/Tagging.kt once more, line for line in Python: what is tested of the one holds for the other."""
+"""The Kotlin of android/Tokenizers.kt and android/Tagging.kt once more, line for line in Python: what is tested of the one holds for the other. Words.kt has the rules of kd_keras/text/words.py."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ import math
 import unicodedata
 from collections.abc import Callable, Sequence
 
-import regex
+from kd_keras.text.words import split_words as words
 
-_ALONE = r"[\p{IsHan}\p{IsHiragana}\p{IsKatakana}\p{IsThai}\p{IsLao}\p{IsKhmer}]\p{M}*"
-_LETTERS = rf"(?:(?!{_ALONE})[\p{{L}}\p{{N}}_]\p{{M}}*)+"
 _CHINESE = (
     (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0xF900, 0xFAFF), (0x20000, 0x2A6DF), (0x2A700, 0x2B81F), (0x2B920, 0x2CEAF),
     (0x2F800, 0x2FA1F),
 )  # fmt: skip
-_WORD = regex.compile(rf"{_ALONE}|{_LETTERS}(?:['\u2019.-]{_LETTERS})*|[^\s\p{{Z}}\p{{Cf}}]\p{{M}}*")
-
-
-def words(text: str) -> list[tuple[int, int]]:
-    return [found.span() for found in _WORD.finditer(text)]
 
 
 class WordPiece:

@@ -17,9 +17,13 @@ fun main(given: Array<String>) {
     val made = HashMap<List<String>, Tokenizer>()
     for (job in File(given[0]).readLines().map { it.split("\t") }) {
         val (texts, place) = job
-        val used = made.getOrPut(job.drop(2)) { tokenizer(job.drop(2)) }
+        val ids: (String) -> List<Int> = if (job[2] == "split") {
+            { given -> words(given).flatMap { listOf(it.start, it.end) } }
+        } else {
+            made.getOrPut(job.drop(2)) { tokenizer(job.drop(2)) }::ids
+        }
         File(place).printWriter().use { out ->
-            File(texts).forEachLine { line -> out.println(used.ids(text(line)).joinToString(" ")) }
+            File(texts).forEachLine { line -> out.println(ids(text(line)).joinToString(" ")) }
         }
     }
 }

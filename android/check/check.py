@@ -1,4 +1,4 @@
-"""Compiles android/*.kt, and compares the ids of its tokenizers with the package's.
+"""Compiles android/*.kt, and compares the ids and words of its tokenizers with the package's.
 
 python android/check/check.py [--sst2=DIR] [--panx=DIR]
 
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import compiler
+import numpy as np
 import texts
 
 from kd_keras.common.errors import UserError
@@ -25,11 +26,12 @@ from kd_keras.common.layout import BundleLayout
 from kd_keras.deploy import bundle, encoder_card, tagger_card
 from kd_keras.tasks import TaskSettings, load_data
 from kd_keras.text.tokenizers import Tokenizer, WordPiece, Words, made_tokenizer, read_vocab, word_vocab
+from kd_keras.text.words import split_words
 
 ANDROID = Path(__file__).resolve().parents[1]
 SHIPPED = ANDROID.parent / "saved_models"
 SCRIPTS = ("ar", "el", "en", "he", "hi", "ja", "ka", "ko", "ru", "zh")
-CHARACTERS = "each character"
+CHARACTERS, WORDS = "each character", "a tagger's words"
 
 
 # The Kotlin of model cards, as functions.
@@ -64,6 +66,20 @@ def spelling(lowercase: bool, **splitting: bool) -> WordPiece:
     return WordPiece(vocab, 1 << 20, lowercase, **splitting)
 
 
+class Splitter:
+    """A tagger's words, as a tokenizer whose ids are the words' ends in UTF-16 units."""
+
+    kind = "split"
+
+    def encode(self, some: Sequence[str]) -> list[np.ndarray]:
+        return [np.array([units(t, at) for span in split_words(t) for at in span], int) for t in some]
+
+
+def units(text: str, at: int) -> int:
+    """UTF-16 units before character ``at``."""
+    return len(text[:at].encode("utf-16-le")) // 2
+
+
 def sources(sst2: str | None, panx: str | None) -> dict[str, list[str]]:
     """Name → texts."""
     found = {name: list(load_data(TaskSettings(task=name)).dev.text) for name in ("rotten_tomatoes", "conll2003")}
@@ -75,8 +91,10 @@ def sources(sst2: str | None, panx: str | None) -> dict[str, list[str]]:
     return found | {"odd strings": texts.odd(), CHARACTERS: [f"a{c}B" for c in texts.characters()]}
 
 
-def written(tokenizer: Tokenizer, vocab: Path) -> list[str]:
+def written(tokenizer: Tokenizer | Splitter, vocab: Path) -> list[str]:
     """The arguments of its Kotlin twin. The vocabulary goes to a file."""
+    if isinstance(tokenizer, Splitter):
+        return [tokenizer.kind]
     vocab.write_text("".join(f"{piece}\n" for piece in tokenizer.vocab), encoding="utf-8")
     said = [tokenizer.kind, str(vocab), str(tokenizer.max_length), str(tokenizer.lowercase), tokenizer.truncation]
     if isinstance(tokenizer, WordPiece):
@@ -85,7 +103,7 @@ def written(tokenizer: Tokenizer, vocab: Path) -> list[str]:
 
 
 def in_kotlin(
-    jar: Path, tokenizers: dict[str, Tokenizer], sets: dict[str, list[str]], jobs: Sequence[tuple[str, str]]
+    jar: Path, tokenizers: dict[str, Tokenizer | Splitter], sets: dict[str, list[str]], jobs: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], list[list[int]]]:
     """(tokenizer, set) → the ids of each text, by the app's code."""
     with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +119,7 @@ def in_kotlin(
         return {job: [[int(i) for i in ids.split()] for ids in a] for job, a in zip(jobs, answers, strict=True)}
 
 
-def differing(tokenizer: Tokenizer, some: list[str], theirs: list[list[int]]) -> list[str]:
+def differing(tokenizer: Tokenizer | Splitter, some: list[str], theirs: list[list[int]]) -> list[str]:
     ours = tokenizer.encode(some)
     assert len(theirs) == len(some)
     return [text for n, text in enumerate(some) if ours[n].tolist() != theirs[n]]
@@ -125,10 +143,11 @@ def compare(jar: Path, sst2: str | None, panx: str | None) -> int:
         "characters, Chinese not split": spelling(True, tokenize_chinese_chars=False),
         "words, lower case": word_vocab(sets["rotten_tomatoes"], 64, min_count=1),
         "words, cased, two ends": Words(["[PAD]", "[UNK]", "[MASK]", "a", "B"], 9, False, truncation="head_tail"),
+        WORDS: Splitter(),
     }  # fmt: skip
-    of_each = {name: list(tokenizers)[:2] for name in sets} | {"odd strings": list(tokenizers)}
-    of_each["rotten_tomatoes"] = [*list(tokenizers)[:2], "words, lower case"]
-    of_each[CHARACTERS] = ["characters, lower case", "characters, cased", "words, lower case"]
+    of_each = {name: [*list(tokenizers)[:2], WORDS] for name in sets} | {"odd strings": list(tokenizers)}
+    of_each["rotten_tomatoes"] = [*list(tokenizers)[:2], "words, lower case", WORDS]
+    of_each[CHARACTERS] = ["characters, lower case", "characters, cased", "words, lower case", WORDS]
     jobs = [(t, s) for s, used in of_each.items() for t in used]
     answers, unexplained = in_kotlin(jar, tokenizers, sets, jobs), 0
     # If a character alone differs, that explains the difference of a text with it.

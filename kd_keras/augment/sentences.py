@@ -14,7 +14,12 @@ from kd_keras.tasks.untagged import untagged
 from kd_keras.text.words import spaced
 
 # A sentence ends with . ! ? and closing marks, before a space and no small letter. "Mr." and "J." do not end one.
-_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^a-z\s])")
+# The full stops of Chinese and Japanese, Hindi, Urdu, Armenian, Burmese and Ethiopic, and Arabic's question mark, stand
+# for nothing else, and the first have no space behind them.
+_STOPS, _CLOSING = "。！？｡।॥۔؟։။።", "\"'”’)\\]」』）"
+_END = re.compile(
+    rf"(?<=[.!?])[\"'”’)\]]*\s+(?=[^a-z\s])|(?<=[{_STOPS}])(?![{_STOPS}])[{_CLOSING}]*\s*(?=[^\s{_CLOSING}])"
+)
 _NO_END = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|vs|jr|sr|prof|etc|e\.g|i\.e|[a-z]))\.$", re.IGNORECASE)
 
 

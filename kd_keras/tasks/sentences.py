@@ -13,7 +13,7 @@ from kd_keras.tasks.tables import BadRows
 # White space that would split a word in a row's text or in a file of columns.
 _BREAKS = re.compile("[ \t\n\r\v\f]")
 NO_BREAK = "\u00a0"
-_PREFIX = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*):")
+_PREFIX = re.compile(r"([a-z]{2,8}(?:-[a-z]+)*):")  # Wikipedia's codes: "simple", "be-x-old"
 _NEARLY_ALL = 0.99
 _LOOKED_AT = 1000  # sentences; if most of their words have no prefix, the others are not checked
 

@@ -35,7 +35,7 @@ _PANX_FILES = {
     "dev": ("dev.tsv", "dev.txt", "dev", "valid.tsv", "valid.txt", "valid"),
     "test": ("test.tsv", "test.txt", "test"),
 }
-_CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*")
+_CODE = re.compile(r"[a-z]{2,8}(?:-[a-z]+)*")  # Wikipedia's codes: "simple", "be-x-old"
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,15 @@ def test_languages_that_are_chosen(panx):
         resolve(TaskSettings(languages="en", task="sst2"))
 
 
-def test_panx_in_wikianns_layout(tmp_path):
-    (tmp_path / "wikiann" / "en").mkdir(parents=True)
+@pytest.mark.parametrize("code", ["en", "simple", "zh-min-nan", "be-x-old"])
+def test_panx_in_wikianns_layout(tmp_path, code):
+    (tmp_path / "wikiann" / code).mkdir(parents=True)
     for name in ("train", "dev", "test"):
-        (tmp_path / "wikiann" / "en" / name).write_text(f"en:{name}\tB-LOC\nen:is\tO\n", encoding="utf-8")
+        (tmp_path / "wikiann" / code / name).write_text(f"{code}:{name}\tB-LOC\n{code}:is\tO\n", encoding="utf-8")
     data = load_data(TaskSettings(task="panx", data_dir=str(tmp_path)))
-    assert data.train.text == ["train is"] and data.dev.text == ["dev is"] and data.train.group == ["en"]
-    assert data.notes[0] == "train: words begin with their language, which is removed (en)"
-    assert load_test(data.task, str(tmp_path)).ids == ["test-en-0"]
+    assert data.train.text == ["train is"] and data.dev.text == ["dev is"] and data.train.group == [code]
+    assert data.notes[0] == f"train: words begin with their language, which is removed ({code})"
+    assert load_test(data.task, str(tmp_path)).ids == [f"test-{code}-0"]
 
 
 def test_a_language_without_a_test_file_is_named(panx, capsys):

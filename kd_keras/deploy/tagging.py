@@ -31,12 +31,13 @@ class Asked:
 
     Attributes:
       rows: rows of words.
-      texts: the texts of the words, and the place of each word. None if the user gave words.
+      texts: the text of each row's words. None for a row that the user gave as words.
+      places: the place of each word in it; None for such a row.
     """
 
     rows: Rows
-    texts: list[str] | None = None
-    places: list[list[Place]] | None = None
+    texts: list[str | None]
+    places: list[list[Place] | None]
 
     @classmethod
     def of(cls, texts: Sequence[str], task: Task) -> Asked:
@@ -68,22 +69,27 @@ def answer_lines(runner: Runner, asked: Asked, columns: bool, ascii_only: bool =
 
     Args:
       columns: write a word, a tab and its tag on each line, and a blank line behind each row. Otherwise write one JSON
-        object a row: "text" and "entities", or "tokens" and "tags" if the user gave words.
+        object a row: "text" and "entities", or "tokens" and "tags" for a row that the user gave as words.
       ascii_only: escape all other characters of JSON.
     """
     logits = logits_of(runner, asked.rows)
     names = np.array(runner.task.labels, object)
     if columns:
         yield from conll_lines(asked.rows, tag_names(names, logits))
-    elif asked.texts is None:
-        for text, tags in zip(asked.rows.text, tag_names(names, logits), strict=True):
-            yield json.dumps({"tokens": words_of(text), "tags": tags}, ensure_ascii=ascii_only) + "\n"
     else:
-        for text, found in zip(
-            asked.texts, entities(asked.texts, asked.places, logits, runner.task.types), strict=True
-        ):
-            found = [e | {"score": round(e["score"], 6)} for e in found]
-            yield json.dumps({"text": text, "entities": found}, ensure_ascii=ascii_only) + "\n"
+        for said in _said(runner.task, asked, logits, tag_names(names, logits)):
+            yield json.dumps(said, ensure_ascii=ascii_only) + "\n"
+
+
+def _said(task: Task, asked: Asked, logits: Ragged, tags: Iterator[list[str]]) -> Iterator[dict[str, Any]]:
+    given = np.array([text is not None for text in asked.texts], bool)
+    texts, places = ([x for x in each if x is not None] for each in (asked.texts, asked.places))
+    found = iter(entities(texts, places, logits.take(np.flatnonzero(given)), task.types))
+    for words, text, named in zip(asked.rows.text, asked.texts, tags, strict=True):
+        if text is None:
+            yield {"tokens": words_of(words), "tags": named}
+        else:
+            yield {"text": text, "entities": [e | {"score": round(e["score"], 6)} for e in next(found)]}
 
 
 def tag_names(names: np.ndarray, logits: Ragged) -> Iterator[list[str]]:

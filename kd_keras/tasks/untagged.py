@@ -25,14 +25,14 @@ class Untagged:
 
     Attributes:
       rows: rows of words, without tags.
-      texts: the texts that were split into words, as the file has them; None if the file has words.
-      places: the places of the words in their texts, as (start, end); None if the file has words.
+      texts: the texts that were split into words, as the file has them; None for a row that the file has as words.
+      places: the places of the words in their texts, as (start, end); None for such a row.
       notes: notes on the file.
     """
 
     rows: Rows
-    texts: list[str] | None
-    places: list[list[tuple[int, int]]] | None
+    texts: list[str | None]
+    places: list[list[tuple[int, int]] | None]
     notes: list[str]
 
 
@@ -52,9 +52,7 @@ def read_words(path: PathLike, how: TaggedFile, bad: BadRows, column: str | None
     found = list(untagged(path, how, bad, column))
     rows, spaced = rows_of(found, "row", no_tags(len(found)))
     notes = prefix_notes(s.language for s in found) + spaced_notes(spaced)
-    if any(s.text is None for s in found):
-        return Untagged(rows, None, None, notes)
-    return Untagged(rows, [s.text or "" for s in found], [s.spans or [] for s in found], notes)
+    return Untagged(rows, [s.text for s in found], [None if s.text is None else s.spans or [] for s in found], notes)
 
 
 def untagged(

@@ -85,6 +85,8 @@ def said(run, tmp_path_factory, run_verb):
     rows = [{"tokens": ["New", "York", "Paris"]}, {"tokens": ["London"]}]
     (away / "tokens.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
     (away / "texts.jsonl").write_text(json.dumps({"id": 1, "review": "in Paris"}) + "\n", encoding="utf-8")
+    mixed = [{"tokens": ["in", "Paris"]}, {"text": "in  Paris"}, {"tokens": []}, {"text": ""}]
+    (away / "mixed.jsonl").write_text("".join(json.dumps(r) + "\n" for r in mixed), encoding="utf-8")
     asked = {
         # First, as TensorFlow stays where it was imported.
         "top_k": ["--top_k=2", "Paris"], "text_b": ["--text_b=x", "Paris"],
@@ -98,6 +100,7 @@ def said(run, tmp_path_factory, run_verb):
         "words": [f"--input={away / 'words.txt'}", "--format=conll", f"--output={away / 'out.txt'}"],
         "text to conll": [f"--input={away / 'lines.txt'}", f"--output={away / 'lines.conll'}"],
         "tokens": [f"--input={away / 'tokens.jsonl'}"],
+        "mixed": [f"--input={away / 'mixed.jsonl'}"],
         "jsonl of texts": [f"--input={away / 'texts.jsonl'}", "--text_column=review"],
     }  # fmt: skip
     cases = [(c[0] if isinstance(c, tuple) else c, c[1] if isinstance(c, tuple) else "") for c in asked.values()]
@@ -224,6 +227,14 @@ def test_a_model_that_has_diverged_is_refused():
         tagging.find_entities(Given(np.full((1, 5), np.nan)), ["Paris"])
 
 
+def test_each_row_is_answered_as_it_was_given(said):
+    words, text, none, empty = lines(said[1]["mixed"])
+    assert words == {"tokens": ["in", "Paris"], "tags": ["O", "B-LOC"]} and none == {"tokens": [], "tags": []}
+    (found,) = text["entities"]
+    assert (text["text"], found["start"], found["surface"]) == ("in  Paris", 4, "Paris")
+    assert empty == {"text": "", "entities": []}
+
+
 @pytest.mark.parametrize(
     ("output", "form", "columns"),
     [
@@ -242,7 +253,7 @@ def test_what_a_file_asks_for(tmp_path):
     assert asked.texts == ["  blood type O"] and asked.places == [[(2, 7), (8, 12), (13, 14)]]
     assert tagging.read(str(path), TASK, how=FileSettings(word_column=1)).rows.text == ["blood"]
     path.write_text("Ada\tO\n", encoding="utf-8")
-    assert tagging.read(str(path), TASK).texts is None
+    assert not any(tagging.read(str(path), TASK).texts)
     assert tagging.read(str(path), TASK, how=FileSettings(format="text")).texts == ["Ada\tO"]
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "  Ada left"}\n', encoding="utf-8")

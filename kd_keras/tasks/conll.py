@@ -1,8 +1,9 @@
 """Files of words and tags in columns, with a blank line after each sentence, as in CoNLL's shared tasks.
 
 Tabs or spaces separate the columns, whichever more lines have. The number of columns tells a comment ("# id = 7") from
-a row whose word is "#". A line of -DOCSTART- separates documents and is no sentence. CoNLL-U (.conllu) has its words in
-the second of ten columns. Its lines for several words ("3-4") or none ("3.1") are no words.
+a row whose word is "#". A line of -DOCSTART- separates documents and is no sentence. If the first column only counts
+the words of a sentence, as in CoNLL-U and GermEval, the words are in the second. CoNLL-U's lines for several words
+("3-4") or none ("3.1") are no words.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _CONLLU, _CONLLU_WIDTH = ".conllu", 10
 _NO_WORD = re.compile(r"\d+[-.]\d+")
 _LOOKED_AT = 2000
 _SHOWN = {None: "a space", "\t": "a tab"}
+COUNTED = "the first column counts the words of each sentence, so the words are in the second (--word_column=1: no)"
 ENDINGS = (".conll", _CONLLU, ".bio", ".iob", ".iob2", ".bioes", ".bilou")
 
 
@@ -40,14 +42,18 @@ class Layout:
       separator: between columns; None: spaces.
       width: the number of columns.
       word, tag: their columns, from 0. tag is None if there are no tags or none are asked for.
+      mark: the column whose content tells a row from a comment: the tags', even if none are asked for.
       conllu: whether the file is CoNLL-U.
+      counted: whether the first column was found to count the words, so that the second has them.
     """
 
     separator: str | None
     width: int
     word: int
     tag: int | None
+    mark: int | None = None
     conllu: bool = False
+    counted: bool = False
 
     def fields(self, line: str) -> list[str]:
         return _cut(line, self.separator)
@@ -59,7 +65,7 @@ class Layout:
         if len(fields) != self.width:
             return True
         # Spaces cut a comment too, so it may have as many columns as a row.
-        return first and self.separator is None and self.tag is not None and parse(fields[self.tag].strip()) is None
+        return first and self.separator is None and self.mark is not None and parse(fields[self.mark].strip()) is None
 
     def is_no_word(self, fields: Sequence[str]) -> bool:
         return self.conllu and bool(_NO_WORD.fullmatch(fields[0]))
@@ -99,14 +105,16 @@ def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> L
     Raises:
       UserError: the file is empty, or lacks a column.
     """
-    lines = [li for li in islice(text_lines(path, how.encoding), _LOOKED_AT) if li.strip()]
+    head = list(islice(text_lines(path, how.encoding), _LOOKED_AT))
+    lines = [li for li in head if li.strip()]
     if not lines:
         raise UserError(f"{path}: the file is empty")
     rows = list(filter(_is_row, lines)) or lines
     separator = _separator(rows, how)
     width = Counter(len(_cut(li, separator)) for li in rows).most_common(1)[0][0]
-    conllu = width == _CONLLU_WIDTH and ends(path, (_CONLLU,))
-    word = _place(path, "--word_column", how.word_column, width, int(conllu))
+    counted = how.word_column is None and width > 1 and _is_counted(head, separator)
+    conllu = ends(path, (_CONLLU,)) and (width == _CONLLU_WIDTH or counted)
+    word = _place(path, "--word_column", how.word_column, width, int(conllu or counted))
     tag = _place(path, "--tag_column", how.tag_column, width, width - 1)
     if tag == word and (tags or how.tag_column is not None):
         is_one = f"no tags but the words in column {word + 1}"
@@ -116,7 +124,23 @@ def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> L
             f"{path}: expected a word and its tag in each line, with a tab or a space between; found {is_one}"
             " (--word_column and --tag_column say where they are)"
         )
-    return Layout(separator, width, word, tag if tags else None, conllu)
+    told = tags or (tag != word and all(parse(f[tag].strip()) for f in (_cut(r, separator) for r in rows) if f[tag:]))
+    return Layout(separator, width, word, tag if tags else None, tag if told else None, conllu, counted)
+
+
+def _is_counted(lines: Sequence[str], separator: str | None) -> bool:
+    """Whether the first column of every row is its number in the sentence, from 1 on."""
+    at = most = 0
+    for line in lines:
+        if _is_row(line):
+            first = _cut(line, separator)[0].strip()
+            at += not _NO_WORD.fullmatch(first)
+            if first != str(at) and not _NO_WORD.fullmatch(first):
+                return False
+            most = max(most, at)
+        elif not _COMMENT.match(line):
+            at = 0
+    return most > 1
 
 
 def looks_tagged(path: PathLike, how: FileSettings) -> bool:

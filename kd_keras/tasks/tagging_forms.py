@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import PathLike
-from kd_keras.tasks.conll import ENDINGS, ends, layout, looks_tagged
+from kd_keras.tasks.conll import COUNTED, ENDINGS, ends, layout, looks_tagged
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import FileSettings
 
@@ -34,13 +34,15 @@ def form_of(path: PathLike, how: FileSettings, known: Collection[str] = (), gold
 
 
 def columns_note(path: PathLike, how: FileSettings, known: Collection[str] = (), gold: bool = False) -> str:
-    """How a file is read whose name does not say that it is columns, and the flags that read it otherwise; else "".
+    """How a file of columns is read if its name does not say so, and the flags that read it otherwise; else "".
 
     The arguments are those of :func:`form_of`.
     """
-    if how.format != "auto" or ends(path, (*ENDINGS, ".tsv")) or form_of(path, how, known, gold) != "columns":
+    if form_of(path, how, known, gold) != "columns":
         return ""
     found = layout(path, how, tags=gold)
+    if how.format != "auto" or ends(path, (*ENDINGS, ".tsv")):
+        return f"{path}: {COUNTED}" if found.counted and not gold else ""  # with gold tags, Found says it
     between = {None: "spaces", "\t": "tabs"}.get(found.separator, repr(found.separator))
     places = f"the word is in column {found.word + 1}" + (f", the tag in column {found.tag + 1}" if gold else "")
     flags = "--word_column and --tag_column name others" if gold else "--format=text reads it as plain text"

@@ -190,7 +190,44 @@ def test_no_word_is_dropped(tmp_path):
     with pytest.raises(UserError, match="line 2: expected O, or a tag.*found 'o'"):
         read(write(tmp_path / "c.txt", "Rome O\n# o\n"))
     assert read(write(tmp_path / "d.txt", "# comment\nRome O\n")).rows.text == ["Rome"]
-    assert read_texts(write(tmp_path / "e.conll", "# o\nRome O\n"), task=TASK).text == ["# Rome"]
+    # Of words alone nothing tells a comment from a row.
+    assert read_texts(write(tmp_path / "e.conll", "# o\nRome o\n"), task=TASK).text == ["# Rome"]
+
+
+@pytest.mark.parametrize("comment", ["# newdoc", "# doc-7", "#"])
+def test_a_comment_is_one_whether_tags_are_asked_for_or_not(tmp_path, comment):
+    for columns, name in (("{} {}", "a.conll"), ("{} NNP x {}", "b.conll")):
+        if "x" in columns:
+            comment = "# sent_id = 1"
+        lines = [comment, *(columns.format(w, t) for w, t in (("Paris", "B-LOC"), ("is", "O")))]
+        path = write(tmp_path / name, "\n".join([*lines, "", *lines, ""]))
+        assert read_texts(path, task=TASK).text == ["Paris is"] * 2 == read(path).rows.text
+
+
+COUNTED = "1\tAngela\tB-PER\n2\tMerkel\tI-PER\n\n1\tParis\tB-LOC\n"
+
+
+@pytest.mark.parametrize("name", ["a.conllu", "a.tsv", "a.conll", "a.txt"])
+def test_a_column_that_counts_is_no_word(tmp_path, name, capsys):
+    path = write(tmp_path / name, "# x\n" + COUNTED)
+    found = read(path)
+    assert found.rows.text == ["Angela Merkel", "Paris"] and found.types == ("LOC", "PER")
+    assert "first column counts" in " ".join(found.notes())
+    assert read_texts(path, task=TASK, files=FileSettings(format="conll")).text == ["Angela Merkel", "Paris"]
+    assert read_labelled(path, TASK).text == ["Angela Merkel", "Paris"]
+    said = capsys.readouterr().err
+    assert said.count("words are in the second") == 2
+    assert read(path, word_column=1).rows.text == ["1 2", "1"]
+
+
+def test_ranges_of_a_short_conllu_are_no_words(tmp_path):
+    lines = "# sent\n1-2\tzum\tO\n1\tzu\tO\n2\tdem\tO\n3\tRom\tB-LOC\n"
+    assert read(write(tmp_path / "a.conllu", lines)).rows.text == ["zu dem Rom"]
+
+
+@pytest.mark.parametrize("content", ["1\tO\n2\tO\n4\tO\n", "1\tO\n\n1\tO\n", "2\tO\n3\tO\n"])
+def test_numbers_that_do_not_count_are_words(tmp_path, content):
+    assert read(write(tmp_path / "a.tsv", content)).rows.text[0].split()[0] == content[0]
 
 
 TEXTS = [
@@ -208,8 +245,8 @@ def test_text_is_no_columns(tmp_path, content):
 
 @pytest.mark.parametrize("content", [PLAIN, "a O\nb B-LOC\n", "# x\na\tO\n", "a\tO\n\nb\tO\n"])
 def test_columns_without_a_name_that_says_so(tmp_path, content):
-    assert read_words(write(tmp_path / "a.txt", content), TaggedFile(), BadRows()).texts is None
-    assert read_words(tmp_path / "a.txt", TaggedFile(files=FileSettings(format="text")), BadRows()).texts is not None
+    assert read_words(write(tmp_path / "a.txt", content), TaggedFile(), BadRows()).texts[0] is None
+    assert read_words(tmp_path / "a.txt", TaggedFile(files=FileSettings(format="text")), BadRows()).texts[0] is not None
 
 
 def test_tables_of_text(tmp_path):
@@ -234,7 +271,7 @@ def test_tables_of_text(tmp_path):
 def test_keys_of_words(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"toks": ["a", "b"], "text": "no"}\n{"data": "It\'s"}\n')
     found = read_words(path, TaggedFile(Columns(("toks",))), BadRows())
-    assert found.rows.text == ["a b", "It 's"] and found.texts is None, "the run's own key, else a usual one"
+    assert found.rows.text == ["a b", "It 's"] and found.texts == [None, "It's"], "the run's own key, else a usual one"
     with pytest.raises(UserError, match="line 2: no key 'toks'; the keys are: data"):
         read_words(path, TaggedFile(), BadRows(), "toks")
 

@@ -77,17 +77,18 @@ def answer_lines(runner: Runner, asked: Asked, columns: bool, ascii_only: bool =
     if columns:
         yield from conll_lines(asked.rows, tag_names(names, logits))
     else:
-        for said in _said(runner.task, asked, logits, tag_names(names, logits)):
+        for said in _said(runner.task, asked, logits, names):
             yield json.dumps(said, ensure_ascii=ascii_only) + "\n"
 
 
-def _said(task: Task, asked: Asked, logits: Ragged, tags: Iterator[list[str]]) -> Iterator[dict[str, Any]]:
-    given = np.array([text is not None for text in asked.texts], bool)
+def _said(task: Task, asked: Asked, logits: Ragged, names: np.ndarray) -> Iterator[dict[str, Any]]:
+    of_text = np.array([text is not None for text in asked.texts], bool)
     texts, places = ([x for x in each if x is not None] for each in (asked.texts, asked.places))
-    found = iter(entities(texts, places, logits.take(np.flatnonzero(given)), task.types))
-    for words, text, named in zip(asked.rows.text, asked.texts, tags, strict=True):
+    found = iter(entities(texts, places, logits.take(np.flatnonzero(of_text)), task.types))
+    tags = tag_names(names, logits.take(np.flatnonzero(~of_text)))
+    for words, text in zip(asked.rows.text, asked.texts, strict=True):
         if text is None:
-            yield {"tokens": words_of(words), "tags": named}
+            yield {"tokens": words_of(words), "tags": next(tags)}
         else:
             yield {"text": text, "entities": [e | {"score": round(e["score"], 6)} for e in next(found)]}
 

@@ -38,11 +38,12 @@ def columns_note(path: PathLike, how: FileSettings, known: Collection[str] = (),
 
     The arguments are those of :func:`form_of`.
     """
-    if form_of(path, how, known, gold) != "columns":
+    told = how.format != "auto" or ends(path, (*ENDINGS, ".tsv"))
+    if (told and gold) or form_of(path, how, known, gold) != "columns":  # with gold tags, Found says what is counted
         return ""
     found = layout(path, how, tags=gold)
-    if how.format != "auto" or ends(path, (*ENDINGS, ".tsv")):
-        return f"{path}: {COUNTED}" if found.counted and not gold else ""  # with gold tags, Found says it
+    if told:
+        return f"{path}: {COUNTED}" if found.counted else ""
     between = {None: "spaces", "\t": "tabs"}.get(found.separator, repr(found.separator))
     places = f"the word is in column {found.word + 1}" + (f", the tag in column {found.tag + 1}" if gold else "")
     flags = "--word_column and --tag_column name others" if gold else "--format=text reads it as plain text"

@@ -158,8 +158,8 @@ def _mix(job: Job, teacher: np.ndarray | Ragged, floor: np.ndarray | None) -> tu
 def _about_reader(run: Run, teacher: Teacher) -> str:
     reader = teacher.tokenizer
     if run.job.task.is_tagging:
-        long = {name: teacher.encode_texts(rows.text).windows.long_rows for name, rows in run.splits.items()}
-        counts = ", ".join(f"{name} {n:,} of {len(run.splits[name]):,}" for name, n in long.items())
+        splits = run.splits.items()
+        counts = ", ".join(f"{name} {teacher.long_rows(rows.text):,} of {len(rows):,}" for name, rows in splits)
         return f"sentences that the teacher reads in several windows of {reader.max_length} pieces: {counts}"
     longer = of_longer(reader.max_length - 2, reader.truncation)
     return f"teacher's texts: at most {reader.max_length} pieces with [CLS] and [SEP]{longer}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kd_keras.common.columns import batched
 from kd_keras.common.progress import progress
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import words_of
@@ -54,6 +55,15 @@ class TaggingTeacher(Teacher):
     def encode_texts(self, texts: Sequence[str], texts_b: Sequence[str] | None = None) -> EncodedWords:
         windows = self.tokenizer.windows([words_of(text) for text in texts], for_bert=True)
         return EncodedWords(windows, self.tokenizer)
+
+    def long_rows(self, texts: Sequence[str]) -> int:
+        """How many of them it reads in several windows."""
+        count = 0
+        with progress(len(texts), "counting long sentences", "sentences", delay=5) as bar:
+            for some in batched(texts, 10_000):
+                count += self.encode_texts(some).windows.long_rows
+                bar.update(len(some))
+        return count
 
     def logits(self, encoded: EncodedWords, tokens_per_batch: int = 4096) -> Ragged:
         """Rows of float32[words, labels], in their order."""

@@ -77,6 +77,11 @@ def test_every_word_of_a_long_sentence_is_answered_in_its_window(teacher):
     np.testing.assert_allclose(said[0][:7], alone[:7], atol=1e-5)
 
 
+def test_long_sentences_are_counted(teacher):
+    short, long = "good film", " ".join(["film"] * 20)
+    assert teacher.long_rows([short, long, "", long]) == 2 and teacher.long_rows([]) == 0
+
+
 def test_only_first_pieces_have_a_loss():
     y = np.array([[-1, 1, -1, 0, -1, -1]], np.int32)
     logits = np.random.default_rng(0).normal(size=(1, 6, len(LABELS))).astype(np.float32)

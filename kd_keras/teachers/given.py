@@ -84,7 +84,7 @@ def logits_of(
             lambda row: labelled(row, read),
             [{"label": name, "confidence": sure} for name, sure in zip(label, confidence, strict=True)],
         )
-    elif not isinstance(probabilities, np.ndarray):
+    elif not hasattr(probabilities, "dtype"):  # arrays and tensors are read whole, not number by number
         read = LabelReader("single", tuple(labels), None)
         probabilities = _each(lambda row: _row(row, read), probabilities)
     p = np.asarray(probabilities, np.float64) if len(probabilities) else np.zeros((0, len(labels)))

@@ -310,6 +310,20 @@ def test_arrays_are_looked_at_too(arguments, said):
         logits_of(TASK.labels, **arguments)
 
 
+def test_a_tensor_is_an_array_and_a_data_frame_is_not():
+    import tensorflow as tf
+
+    class Frame(dict):
+        """As pandas' one: it iterates over its columns' names, and NumPy takes it for an array."""
+
+        def __array__(self, *_, **__):
+            return np.array([*self.values()]).T
+
+    assert np.array_equal(logits_of(TASK.labels, tf.constant(P)), logits_of(TASK.labels, P))
+    with pytest.raises(UserError, match="row 0, number 1: expected a number"):  # its columns may stand in any order
+        logits_of(TASK.labels, Frame(good=P[:, 2], bad=P[:, 0]))
+
+
 def test_a_single_class_has_no_confidence():
     with pytest.raises(UserError, match="row 0: label and confidence need at least two classes"):
         logits_of(["good"], label=["good"], confidence=[1])

@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kd_keras.common.firsts import Firsts
+from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
 
 _BLOCK = 50_000
 
 
 @dataclass(frozen=True)
+class Lent:
+    """What is known of some texts of a shard.
+
+    Attributes:
+      there: bool[texts]: whether a text is known.
+      columns: the signals of these texts, in their order.
+    """
+
+    there: np.ndarray
+    columns: Mapping[str, np.ndarray | Ragged]
+
+
+@dataclass(frozen=True)
 class ShardText:
-    """What a shard is made of: its number, and of each of its texts the id of the first row, uint64 hash, and text."""
+    """What a shard is made of: its number, and of each of its texts the id of the first row, uint64 hash, and text.
+
+    ``lent`` is what need not be asked again.
+    """
 
     number: int
     ids: Sequence[str]
     hashes: np.ndarray
     texts: Sequence[str]
     texts_b: Sequence[str] | None = None
+    lent: Lent | None = None
 
     @property
     def what(self) -> str:
         return f"shard {self.number}"
+
+    def asked(self) -> tuple[Sequence[str], Sequence[str] | None]:
+        """The texts, and second ones of pairs, that the teacher must read."""
+        if self.lent is None:
+            return self.texts, self.texts_b
+        new = np.flatnonzero(~self.lent.there).tolist()
+        return [self.texts[n] for n in new], None if self.texts_b is None else [self.texts_b[n] for n in new]
 
 
 class Distinct:

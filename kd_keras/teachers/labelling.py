@@ -21,6 +21,7 @@ from kd_keras.teachers import signal_columns
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.distinct import Distinct, ShardText
 from kd_keras.teachers.encoded import plan
+from kd_keras.teachers.lent import Lender, joined, lender
 from kd_keras.teachers.precision import SAMPLE, checked_labels, checked_vectors
 from kd_keras.teachers.settings import FLOAT32, WORD, LabelSettings
 from kd_keras.teachers.signal_columns import ROW, TOKEN, Column
@@ -104,7 +105,7 @@ def make(
     """Makes the signals of ``rows`` in ``store``, or what is missing of them. Memory does not grow with the rows.
 
     Args:
-      known: folders of other runs that may hold the very same signals.
+      known: folders of other runs that may hold the very same signals, or those of some texts.
 
     Returns:
       Their :func:`manifest`.
@@ -118,22 +119,29 @@ def make(
         find(what, store.folder, lambda place: SignalStore(place).verify(wanted), known, OWN_FILES, alone=True)
     store.check(wanted)
     if not store.is_complete:
-        _label(teacher, rows, store, wanted, settings, split)
+        found = Distinct(rows, settings.shard_rows)
+        _check_precision(teacher, rows, found, settings)
+        store.begin(wanted)  # last, so that what was refused leaves nothing behind
+        with lender(known, wanted, found, store, split) as lent:
+            _label(teacher, rows, found, store, settings, split, lent)
     return wanted
 
 
-def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, settings: LabelSettings, split: str) -> None:
-    found = Distinct(rows, settings.shard_rows)
-    if settings.label_precision != FLOAT32:
-        most = SAMPLE if teacher.tagging else 4 * SAMPLE
-        some = rows.take(found.at(np.linspace(0, found.count - 1, min(most, found.count)).astype(int)))
-        if teacher.classifies:
-            encoded = teacher.encode_texts(some.text, some.text_b)
-            checked_labels(teacher, _lowered(teacher, settings), encoded, settings)
-        else:
-            with progress(2 * len(some), f"comparing {settings.label_precision} with float32", "texts") as bar:
-                checked_vectors(lambda how: label_shard(teacher, some.text, how, report=bar.update)[HIDDEN], settings)
-    store.begin(wanted)  # last, so that what was refused leaves nothing behind
+def _check_precision(teacher: Teacher, rows: Rows, found: Distinct, settings: LabelSettings) -> None:
+    if settings.label_precision == FLOAT32:
+        return
+    most = SAMPLE if teacher.tagging else 4 * SAMPLE
+    some = rows.take(found.at(np.linspace(0, found.count - 1, min(most, found.count)).astype(int)))
+    if teacher.classifies:
+        checked_labels(teacher, _lowered(teacher, settings), teacher.encode_texts(some.text, some.text_b), settings)
+        return
+    with progress(2 * len(some), f"comparing {settings.label_precision} with float32", "texts") as bar:
+        checked_vectors(lambda how: label_shard(teacher, some.text, how, report=bar.update)[HIDDEN], settings)
+
+
+def _label(
+    teacher: Teacher, rows: Rows, found: Distinct, store: SignalStore, settings: LabelSettings, split: str, lent: Lender
+) -> None:
     there, done, skipped = store.finished_shards(), 0, 0
     for n, (_, hashes) in enumerate(found.hashes() if there else ()):
         if n in there:  # a damaged one, or one of another version's plan, must stop the run now, not at its end
@@ -142,7 +150,8 @@ def _label(teacher: Teacher, rows: Rows, store: SignalStore, wanted: dict, setti
     if done:
         say(f"signals ({split}): going on with shard {done + 1} of {found.shards}")
     with progress(found.count, f"labeling {split}", "texts", initial=skipped) as bar:
-        (teacher.crew or _make_here)(teacher, store, found.without(there), settings, bar.update)
+        shards = map(lent.lend, found.without(there))
+        (teacher.crew or _make_here)(teacher, store, shards, settings, bar.update)
     store.finish(found.shards)
     twice = len(rows) - found.count
     have = "row has" if twice == 1 else "rows have"
@@ -164,13 +173,15 @@ def make_shard(
     Raises:
       UserError: a number is too large for ``settings.label_precision``.
     """
-    made = label_shard(teacher, shard.texts, settings, shard.texts_b, report)
+    texts, texts_b = shard.asked()
+    report(len(shard.texts) - len(texts))
+    made = label_shard(teacher, texts, settings, texts_b, report) if texts or shard.lent is None else {}
     if settings.label_precision != FLOAT32 and not all(np.isfinite(flat(values)).all() for values in made.values()):
         raise UserError(
             f"--label_precision={settings.label_precision}: some numbers of shard {shard.number} are too large for it; "
             "take float32"
         )
-    store.write_shard(shard.number, shard.ids, shard.hashes, made)
+    store.write_shard(shard.number, shard.ids, shard.hashes, joined(shard, made))
 
 
 def _make_here(

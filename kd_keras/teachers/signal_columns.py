@@ -6,7 +6,7 @@ number (logits or states of each word). Both are float32 or float16.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from kd_keras.common.columns import MappedArray
 from kd_keras.common.npy import NpyWriter, put_rows
 from kd_keras.common.ragged import Ragged
 
+LOGITS = "logits"
 ROW, TOKEN = KINDS = ("row", "token")
 DTYPES = ("float32", "float16")
 
@@ -176,6 +177,46 @@ class OnDisk:
         """The column, once the file is at its place."""
         values = MappedArray(self._path)
         return values if self._writer is None else Ragged(values, self._starts, self._lengths)
+
+
+class NoSignal(Exception):
+    """``row`` has none: its number."""
+
+    def __init__(self, row: int):
+        super().__init__(row)
+        self.row = row
+
+
+def in_order(
+    parts: Iterable[tuple[np.ndarray, Mapping[str, np.ndarray | Ragged]]],
+    hashes: np.ndarray,
+    columns: Mapping[str, Column],
+    path: Callable[[str], Path],
+) -> dict[str, Any]:
+    """The values of each column for rows with ``hashes``, in their order. Memory holds the logits of a row.
+
+    Args:
+      parts: hashes of some texts, uint64[texts], and their values in each column.
+      hashes: uint64[rows].
+      path: the file of a column that stays on disk.
+
+    Raises:
+      NoSignal: no part has the text of a row. Then no file is left.
+    """
+    find, there = Places(hashes), np.zeros(len(hashes), bool)
+    with ExitStack() as stack:
+        made: dict[str, Any] = {
+            name: InMemory(len(hashes)) if (name, c.kind) == (LOGITS, ROW) else OnDisk(path(name), len(hashes), stack)
+            for name, c in columns.items()
+        }
+        for some, values in parts:
+            where, which = find(some)
+            there[where] = True
+            for name, column in made.items():
+                column.put(where, values[name], which)
+        if not there.all():
+            raise NoSignal(int(np.argmin(there)))
+    return {name: column.done() for name, column in made.items()}
 
 
 class Places:

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,11 +27,11 @@ from kd_keras.common.folders import Folder, folder_at
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks import Rows
 from kd_keras.teachers import signal_columns
-from kd_keras.teachers.signal_columns import ROW, Column, InMemory, OnDisk, Places, Signals, difference
+from kd_keras.teachers.signal_columns import LOGITS, ROW, Column, NoSignal, Signals, difference
 
 MANIFEST, COMPLETE = "manifest.json", "complete.json"
 FORMAT, READ = 2, (1, 2)  # what is written, and what is read
-ID, HASH, LOGITS, HIDDEN, STATES = "id", "text_hash", "logits", "hidden", "states"
+ID, HASH, HIDDEN, STATES = "id", "text_hash", "hidden", "states"
 _SHARD = re.compile(r"shard-(\d+)\.parquet")
 # What a store is made of, without what was made of it for reading.
 OWN_FILES = ("shard-*.parquet", MANIFEST, COMPLETE)
@@ -259,28 +257,21 @@ class SignalStore:
         Raises:
           UserError: as :meth:`verify`; or a row whose text has no signal.
         """
-        manifest, shards = self._finished(expected), self._hashes_of_shards()
+        manifest = self._finished(expected)
         columns = {name: c for name, c in self.columns().items() if with_hidden or name == LOGITS}
         if not self.place.is_here and any((name, c.kind) != (LOGITS, ROW) for name, c in columns.items()):
             return self.here().read(rows, expected, with_hidden)
-        find, there = Places(rows.text_hashes()), np.zeros(len(rows), bool)
-        with ExitStack() as stack:
-            made: dict[str, Any] = {
-                name: InMemory(len(rows))
-                if (name, c.kind) == (LOGITS, ROW)
-                else OnDisk(self.in_order(name), len(rows), stack)
-                for name, c in columns.items()
-            }
-            for n, (name, sha256) in enumerate(shards.items()):
-                table, _ = self._read(name, [HASH, *columns], sha256)
-                where, which = find(self._hashes(n, table))
-                there[where] = True
-                for column, c in columns.items():
-                    made[column].put(where, self._decoded(n, table, column, c), which)
-            if not there.all():
-                raise self._without_signal(rows.ids[int(np.argmin(there))], len(shards))
-        values = {name: part.done() for name, part in made.items()}
+        try:
+            values = signal_columns.in_order(self.parts(columns), rows.text_hashes(), columns, self.in_order)
+        except NoSignal as e:
+            raise self._without_signal(rows.ids[e.row]) from None
         return Signals(values.pop(LOGITS, None), values.pop(HIDDEN, None), manifest, values)
+
+    def parts(self, columns: Mapping[str, Column]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray | Ragged]]]:
+        """Of each shard of a complete store its texts' hashes, uint64[texts], and ``columns``. UserError if damaged."""
+        for n, (name, sha256) in enumerate(self._hashes_of_shards().items()):
+            table, _ = self._read(name, [HASH, *columns], sha256)
+            yield self._hashes(n, table), {name: self._decoded(n, table, name, c) for name, c in columns.items()}
 
     def _decoded(self, number: int, table: pa.Table, name: str, column: Column) -> np.ndarray | Ragged:
         try:
@@ -288,8 +279,8 @@ class SignalStore:
         except (KeyError, ValueError) as e:
             raise self._damaged(shard_name(number), f"column {name}: {e}") from None
 
-    def _without_signal(self, row: str, shards: int) -> UserError:
-        if any(row in self.read_shard(n, [ID])[ID].to_pylist() for n in range(shards)):
+    def _without_signal(self, row: str) -> UserError:
+        if any(row in self.read_shard(n, [ID])[ID].to_pylist() for n in self.finished_shards()):
             return UserError(
                 f"{self.place}: the signal of row {row!r} was made for another text; label this data again"
             )

@@ -79,6 +79,16 @@ def test_workers_make_the_files_that_one_process_makes(teacher, rows, trained_ru
     assert made == {p.name: p.read_bytes() for p in (tmp_path / "here").iterdir()} and len(made) == 6
 
 
+def test_what_another_run_has_is_sent_to_the_workers(teacher, rows, trained_run, tmp_path, in_this_process):
+    label(teacher, rows.take(np.arange(0, len(rows), 2)), tmp_path / "before", SETTINGS, "toy", "text")
+    here = label(teacher, rows, tmp_path / "here", SETTINGS, "toy", "text", [tmp_path / "before"])
+    away = opened(str(trained_run.folder / "teacher"))
+    cluster = ClusterSettings(cluster="ray", cluster_workers=2)
+    away.crew = on_ray.on_cluster(cluster, partial(opened, str(trained_run.folder / "teacher")))
+    there = label(away, rows, tmp_path / "there", SETTINGS, "toy", "text", [tmp_path / "before"])
+    assert (here.logits == there.logits).all() and len(in_this_process) == 2
+
+
 def test_a_shard_that_is_there_is_not_made_again(order, rows):
     worker = Labeller(order)
     worker.open()

@@ -6,7 +6,8 @@ teacher = find_or_make("teacher", folder, read=lambda place: load(place, key), m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,7 +79,7 @@ def find_or_make(
     found = find(what, path, read, known, parts, aloud)
     if found is None:
         if is_chief():
-            with claimed(claim_of(path), what):
+            with one_at_a_time(what, path):
                 if not _reads(read, path):
                     make()
         if (team := current()) is not None:
@@ -87,6 +88,13 @@ def find_or_make(
     if found is None:
         raise AssertionError(f"{what}: {path} was made, but does not match its key; this is a bug")
     return found
+
+
+@contextlib.contextmanager
+def one_at_a_time(what: str, path: Path) -> Iterator[None]:
+    """Inside, no other command makes the artifact at ``path``: first look whether one has. A team's chief asks."""
+    with claimed(claim_of(path), what) if is_chief() else contextlib.nullcontext():
+        yield
 
 
 def claim_of(path: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kd_keras.common.artifacts import one_at_a_time
 from kd_keras.common.errors import UserError
 from kd_keras.common.folders import folder_at
 from kd_keras.common.layout import RunLayout, signals_in
@@ -229,4 +230,5 @@ def _signals(run: Run, layout: RunLayout, teacher: Teacher, split: str, rows: Ro
         store.verify(manifest(teacher, run.task.name, rows, settings))
         known = [store.folder]
     title = split if number == 1 else f"{split}, teacher {number}"
-    return label(teacher, rows, folder, settings, run.task.name, title, known)
+    with one_at_a_time(f"signals ({title})", folder):
+        return label(teacher, rows, folder, settings, run.task.name, title, known)

@@ -15,6 +15,7 @@ import numpy as np
 
 from kd_keras.augment.unlabeled import unlabeled
 from kd_keras.common import files
+from kd_keras.common.artifacts import one_at_a_time
 from kd_keras.common.columns import JoinedArray
 from kd_keras.common.progress import say
 from kd_keras.distill.loop import DevSet, Training
@@ -107,7 +108,8 @@ def _taught(run: UniversalRun, rows: Rows) -> tuple[SentenceTeacher, Signals, li
         words = reduced_words(teacher, rows.text, job.universal.token_size, layout.word_projection, known)
         teacher.reduction = replace(teacher.reduction, words=words)
     known = [s.signals(SPLIT) for s in run.siblings]
-    signals = label(teacher, rows, layout.signals(SPLIT), job.label, job.task.name, SPLIT, known)
+    with one_at_a_time(f"signals ({SPLIT})", layout.signals(SPLIT)):
+        signals = label(teacher, rows, layout.signals(SPLIT), job.label, job.task.name, SPLIT, known)
     projection = teacher.reduction.projection
     kept = "" if projection is None else f", which have {projection.kept:.1%} of their variance"
     length = "of length 1" if job.target.unit else "as they are"

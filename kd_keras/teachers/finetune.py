@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_keras.common.artifacts import find
+from kd_keras.common.artifacts import find, one_at_a_time
 from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.progress import say
 from kd_keras.metrics import score
@@ -84,9 +84,22 @@ def fine_tune(
         return load_finished(checkpoint)
     settings = for_data(settings, checkpoint, data, 0 if soft is None else len(soft.texts))
     key = teacher_key(checkpoint, data, settings) | ({} if soft is None else {"soft_text": soft.key})
+    with one_at_a_time("teacher", folder):
+        if found := find("teacher", folder, lambda place: finished(place, key), known):
+            return load_finished(found)
+        return _made(checkpoint, data, settings, key, folder, start, soft)
 
-    if found := find("teacher", folder, lambda place: finished(place, key), known):
-        return load_finished(found)
+
+def _made(
+    checkpoint: Checkpoint,
+    data: TaskData,
+    settings: TeacherSettings,
+    key: dict,
+    folder: Path,
+    start: Linear | None,
+    soft: SoftText | None,
+) -> Teacher:
+    task = data.task
     if before := (checkpoint.manifest() or {}).get("key"):
         other = f"task {before['task']}" if before["task"] != task.name else "other data of this task"
         say(f"teacher: {checkpoint.path} was fine-tuned for {other}; fine-tuning continues from its weights")

@@ -74,9 +74,9 @@ def work(monkeypatch):
         done["tuned"].append(self.settings.teacher_seed)
         go(self)
 
-    def labelled(teacher, rows, store, wanted, settings, split):
+    def labelled(teacher, rows, found, store, settings, split, lent):
         done["labelled"].append((teacher.fingerprint()["weights"], split))
-        label(teacher, rows, store, wanted, settings, split)
+        label(teacher, rows, found, store, settings, split, lent)
 
     monkeypatch.setattr(fine_tuner.FineTuner, "go", tuned)
     monkeypatch.setattr(labelling, "_label", labelled)

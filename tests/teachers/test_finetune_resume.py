@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 from killing import Killed, kill_after
 
+from kd_keras.common.artifacts import claim_of
+from kd_keras.common.claims import claimed
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows, Task, TaskData, has_label
 from kd_keras.teachers import fine_tuner
@@ -49,6 +53,23 @@ def test_it_learns_what_can_be_learned(checkpoint, toy_data, tmp_path):
     assert [h["step"] for h in made["history"]] == [16, 32, 48, 64]
     assert losses[-1] < 0.2 < 0.4 < losses[0]
     assert leftovers(tmp_path) == [], "checkpoints are taken away at the end"
+
+
+def test_of_two_commands_one_waits_and_takes_what_the_other_made(checkpoint, toy_data, tmp_path, monkeypatch):
+    data, here, there = toy_data(), tmp_path / "here" / "teacher", tmp_path / "there" / "teacher"
+    made = fine_tune(checkpoint, data, SETTINGS, there)
+    said, waits = [], threading.Event()
+    monkeypatch.setattr("kd_keras.common.claims.say", lambda line: said.append(line) or waits.set())
+    monkeypatch.setattr(fine_tuner.FineTuner, "go", lambda self: pytest.fail("it is made twice"))
+    with ThreadPoolExecutor(1) as pool:
+        with claimed(claim_of(here), "teacher"):
+            second = pool.submit(fine_tune, checkpoint, data, SETTINGS, here)
+            assert waits.wait(60)
+            shutil.copytree(there, here)
+        found = second.result(60)
+    assert said == [f"teacher: another command makes it (its claim is {claim_of(here)}); waiting for that"]
+    assert all((a == b).all() for a, b in zip(weights(made), weights(found), strict=True))
+    assert leftovers(here.parent) == []
 
 
 def test_the_best_dev_weights_are_kept(checkpoint, toy_data, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from absl import flags
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import cli, packages
-from kd_keras.common.config import define_flags, define_own, flags_text, from_flags
+from kd_keras.common.config import AUTO, define_flags, define_own, flags_text, from_flags
 from kd_keras.common.devices import DeviceSettings, tell
 from kd_keras.common.screen import show
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
@@ -97,7 +97,7 @@ def print_recipe(
 ) -> None:
     """Prints the stages in their order, as far as the task alone decides them."""
     cli.import_tensorflow()
-    from kd_keras.distill.recipes import recipe, warmed
+    from kd_keras.distill.recipes import recipe, steadied, warmed
     from kd_keras.runs.auto import decided
 
     width = find_checkpoint(teacher.teacher).config["hidden_size"]
@@ -108,6 +108,8 @@ def print_recipe(
     steps = warmed(
         recipe(decided(settings, task, ablate, given), task.is_regression, width, **kind), warm, task.is_tagging
     )
+    if from_flags(TrainSettings).epochs == AUTO and not task.is_tagging:
+        steps = steadied(steps)
     print("\n".join(f"{n}. {step}" for n, step in enumerate(steps, 1)))
 
 

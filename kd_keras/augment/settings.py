@@ -14,8 +14,8 @@ WHOLE_TEXTS = ("ag_news", "dbpedia", "imdb")
 
 # The rows that --augment=auto makes in all.
 _ENOUGH = 12_000
-# The sentences of --unlabeled=auto. They take some minutes of labeling and learning.
-_GENERAL = 15_000
+# The sentences of --unlabeled=auto. They take a minute or two of labeling.
+_GENERAL = 60_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class UnlabeledSettings(Checked):
         AUTO,
         "adds unlabeled text: task is what the task knows of (sentences of the packaged IMDB reviews for "
         "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb), general is any English, "
-        "sentences of the packaged IMDB reviews; auto: 15,000 of general for labels of your own single "
+        "sentences of the packaged IMDB reviews; auto: 60,000 of general for labels of your own single "
         "texts if you name no text and the package is installed, else none.",
         choices=(AUTO, "none", "task", "general"),
     )

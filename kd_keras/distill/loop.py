@@ -22,11 +22,22 @@ from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import less, thresholds
+from kd_keras.metrics.spread import standard_error
 from kd_keras.students.inference import predict, predict_tags
+from kd_keras.tasks import is_gold
 from kd_keras.text.batches import padded, row_lengths, sorted_plan
 from kd_keras.text.token_ids import TokenIds
 from kd_keras.text.windows import PerPiece, Windows
 
+# What the best weights have. "loss" is for stages in which the head learns nothing. Few dev rows do not tell weights
+# apart, but the student's distance from its teacher on them does (STEADY).
+STEADY = "steady"
+SELECT = {
+    "metric": "best dev metric",
+    "loss": "best dev loss",
+    STEADY: "lowest dev loss within two standard errors of the best dev metric",
+}
+_NEAR = 2.0
 # A checkpoint has five copies of the weights. On a slow disk, saving one each round takes longer than the round.
 SAVE_SECONDS = 30.0
 
@@ -118,6 +129,8 @@ class Loop(keras.callbacks.Callback):
         self.state, self.done, self.key = training.folder / "state.npz", training.folder / "done.npz", training.key
         self.every, self.per_epoch = every, per_epoch
         self.info: dict = {"epochs": [], "best": start_score, "best_step": 0, "seconds": 0.0}
+        if select == STEADY:  # the best dev metric, its standard error, and the kept weights' loss
+            self.info |= {"top": start_score, "error": 0.0, "best_loss": math.inf}
         self.best: list[np.ndarray] = [] if start_score is None else _values(self._weights())
         self.finished = False
         self.bar = None
@@ -169,13 +182,13 @@ class Loop(keras.callbacks.Callback):
         raw = _values(self._weights())
         if self.settings.ema:
             self.distiller.optimizer.finalize_variable_values(self.distiller.trained_variables)
-        scores, chosen = self._agreed_scores()
+        scores, error = self._agreed_scores()
         entry = {"step": step, "epoch": step / self.per_epoch, **{k: float(v) for k, v in logs.items()}}
         entry |= {f"dev_{m}": v for m, v in scores.items()}
         logs.update({f"val_{m}": v for m, v in scores.items()})
         self.info["epochs"].append(entry)
-        if self.info["best"] is None or chosen > self.info["best"]:
-            self.info |= {"best": chosen, "best_step": step}
+        if self._is_best(scores, error):
+            self.info["best_step"] = step
             self.best = _values(self._weights())
         _assign(self._weights(), raw)
         if self.bar is not None:
@@ -187,28 +200,51 @@ class Loop(keras.callbacks.Callback):
         if self.should_stop:
             self.distiller.stop_training = True
 
+    def _is_best(self, scores: Mapping[str, float], error: float) -> bool:
+        """Whether these weights are better than those that are kept; then ``info`` has their score."""
+        mine, best = next(iter(scores.values())), self.info["best"]
+        if self.select == "loss":
+            mine = -mine
+        if self.select != STEADY:
+            better = best is None or mine > best
+        else:
+            if self.info["top"] is None or mine > self.info["top"]:
+                self.info |= {"top": mine, "error": error}
+            near = self.info["top"] - _NEAR * self.info["error"]
+            closer = scores["loss"] < self.info["best_loss"]
+            if better := best is None or (mine >= near and (closer or best < near)):
+                self.info["best_loss"] = scores["loss"]
+        if better:
+            self.info["best"] = mine
+        return better
+
     def _agreed_scores(self) -> tuple[dict[str, float], float]:
         """:meth:`_scores` of the chief, if several workers train."""
         team = self.distiller.team
         if team is None:
             return self._scores()
-        scores, chosen = self._scores() if team.chief else ({}, 0.0)
-        *values, chosen = team.of_chief([*scores.values(), chosen])
-        names = ["loss"] if self.select == "loss" else self.dev.metrics
-        return dict(zip(names, values, strict=True)), chosen
+        scores, error = self._scores() if team.chief else ({}, 0.0)
+        *values, error = team.of_chief([*scores.values(), error])
+        names = ["loss"] if self.select == "loss" else [*self.dev.metrics, *["loss"] * (self.select == STEADY)]
+        return dict(zip(names, values, strict=True)), error
 
     def _scores(self) -> tuple[dict[str, float], float]:
-        """The dev scores to log, and the number to choose by (higher is better)."""
+        """The dev scores. If they choose STEADY and are the best so far, also the standard error of the first."""
         if self.select == "loss":
-            loss = dev_loss(self.distiller, self.dev)
-            return {"loss": loss}, -loss
+            return {"loss": dev_loss(self.distiller, self.dev)}, 0.0
         if self.dev.windows is not None:
             logits = self.dev.windows.rows(predict_tags(self.distiller.student, self.dev.windows))
         else:
             logits = predict(self.distiller.student, self.dev.ids)
         over = thresholds(self.dev.labels, logits)
         scores = score(self.dev.metrics, self.dev.labels, less(logits, over))
-        return scores, scores[self.dev.metrics[0]]
+        if self.select != STEADY:
+            return scores, 0.0
+        first, top, error = self.dev.metrics[0], self.info["top"], 0.0
+        if top is None or scores[first] > top:
+            gold = is_gold(self.dev.labels)
+            error = standard_error(first, self.dev.labels[gold], less(logits, over)[gold])
+        return scores | {"loss": dev_loss(self.distiller, self.dev)}, error
 
     def _save(self) -> None:
         self._write(self.state, {f"v{n}": v for n, v in enumerate(_values(self._variables()))})

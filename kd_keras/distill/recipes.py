@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from kd_keras.common.config import AUTO
 from kd_keras.common.errors import UserError
+from kd_keras.distill.loop import SELECT, STEADY
 from kd_keras.distill.objectives import (
     BinaryLabels,
     BinaryTeacherLabels,
@@ -92,7 +93,7 @@ class Step:
         rate += "" if self.slow_rate == 1 else f", {self.slow_rate:g} of it in the encoder"
         return (
             f"{self.name}: {towards}; {self.share:.0%} of the updates, {self.rows} rows; {layers} learn; "
-            f"best dev {self.select}{rate}"
+            f"{SELECT[self.select]}{rate}"
         )
 
 
@@ -217,6 +218,11 @@ def warmed(steps: Sequence[Step], warm: WarmSettings, tagging: bool = False) -> 
         else:
             out.append(step)
     return tuple(out)
+
+
+def steadied(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of a distilled student, with what chooses well where dev has few rows: ``--epochs=auto``."""
+    return tuple(replace(step, select=STEADY) if step.select == "metric" else step for step in steps)
 
 
 def stages(

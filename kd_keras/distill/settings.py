@@ -20,8 +20,8 @@ class TrainSettings(Checked):
     group = "training"
     epochs: float | str = setting(
         AUTO,
-        "passes over the transfer set: the training text and what is made from it; auto: 15, but at least "
-        "1,200 updates and at most 2,500 (or one pass), with 12 dev scores and --patience=5.",
+        "passes over the transfer set: the training text and what is made from it; auto: 15, but 1,200 to "
+        "2,500 updates (or one pass), 12 dev scores, --patience=5, and the dev loss where scores are near.",
         low=0.01,
         high=10000.0,
         main=True,
@@ -43,7 +43,7 @@ class TrainSettings(Checked):
         low=0.0,
         high=0.99999,
     )
-    patience: int = setting(0, "stops after this many dev scores without a better one; 0: trains to the end.", low=0)
+    patience: int = setting(0, "stops after this many dev scores without better weights; 0: trains to the end.", low=0)
     evals_per_epoch: float = setting(
         1.0, "scores dev, and saves a checkpoint, this many times an epoch.", low=0.01, high=100.0
     )

@@ -31,7 +31,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say, say_above
 from kd_keras.common.team import current, is_chief
 from kd_keras.distill.distiller import Distiller
-from kd_keras.distill.loop import Loop, Training
+from kd_keras.distill.loop import STEADY, Loop, Training
 from kd_keras.distill.objectives import Objective
 from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.students import cudnn
@@ -79,8 +79,7 @@ class Stage:
       rounds: number of dev scores, evenly over the updates; None: ``evals_per_epoch`` for each pass over ``data``.
       slow: names of layers that learn at another rate, because they were trained before.
       slow_rate: their rate, as a factor of ``learning_rate``.
-      select: the best weights have the highest dev "metric", or the lowest dev "loss" while the head has learned
-        nothing.
+      select: what the best weights have; see :data:`kd_keras.distill.loop.SELECT`.
     """
 
     name: str
@@ -172,7 +171,7 @@ def _read(y: Mapping | None, objectives: Sequence[Objective]) -> Mapping | None:
 
 def _comparable(before: Stage, stage: Stage) -> bool:
     """Whether two stages choose the best weights by the same number."""
-    return before.select == stage.select and (stage.select == "metric" or before.objectives == stage.objectives)
+    return before.select == stage.select and (stage.select != "loss" or before.objectives == stage.objectives)
 
 
 def whole_rounds(steps: int, rounds: int) -> tuple[int, int]:
@@ -198,7 +197,7 @@ def run_stage(
       {"epochs": [{"step", "loss", "dev_<metric>" or "dev_loss", …}, …], "best": …, "best_step": …, "seconds": …};
       "best" is the metric, or the negative loss.
     """  # fmt: skip
-    if stage.select == "loss" and training.dev.y is None:
+    if stage.select in ("loss", STEADY) and training.dev.y is None:
         raise UserError(f"stage {stage.name}: chooses by its loss on dev, but dev has no teacher signals")
     settings, seed, title = training.settings, training.seed, training.title
     distiller = Distiller(student, stage.objectives)
@@ -261,8 +260,9 @@ def _stopped(loop: Loop, steps: int) -> str:
     """What to say of a stage that patience has ended."""
     last, best, by_loss = loop.info["epochs"][-1]["step"], loop.info["best"], loop.select == "loss"
     name = "loss" if by_loss else loop.dev.metrics[0]
+    what = "best" if loop.select != STEADY else "lowest loss near the best"
     when = f"at update {loop.info['best_step']:,}" if loop.info["best_step"] else "before the stage"
     return (
-        f"stopped early, at update {last:,} of {steps:,}: the best dev {name}, {-best if by_loss else best:.4f}, was "
-        f"{when} (--patience={loop.settings.patience})"
+        f"stopped early, at update {last:,} of {steps:,}: the {what} dev {name}, {-best if by_loss else best:.4f}, "
+        f"was {when} (--patience={loop.settings.patience})"
     )

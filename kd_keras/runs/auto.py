@@ -14,7 +14,7 @@ from kd_keras.common.config import AUTO
 from kd_keras.common.ragged import Ragged
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.metrics import score
-from kd_keras.runs.teacher_check import standard_error
+from kd_keras.metrics.spread import standard_error
 from kd_keras.tasks import Task, is_gold
 from kd_keras.text.batches import steps_per_epoch
 

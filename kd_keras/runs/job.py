@@ -108,6 +108,11 @@ class Job:
         """Whether the teacher's sentence vectors must be stored."""
         return any(r in NEED_HIDDEN for r in self.recipes)
 
+    @property
+    def steady(self) -> bool:
+        """Whether the dev loss chooses among a distilled student's weights if dev does not tell them apart."""
+        return self.train.epochs == AUTO and not self.task.is_tagging
+
     @cached_property
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that ``--teacher`` names."""

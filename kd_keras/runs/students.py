@@ -20,10 +20,11 @@ from kd_keras.common.progress import say_above
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.team import is_chief
 from kd_keras.distill.loop import DevSet
-from kd_keras.distill.recipes import stages, warmed
-from kd_keras.distill.settings import TrainSettings
+from kd_keras.distill.recipes import stages, steadied, warmed
+from kd_keras.distill.settings import DISTILLED, TrainSettings
 from kd_keras.distill.stages import Stage, Training, run_stages, whole_rounds
 from kd_keras.metrics.answers import sigmoid
+from kd_keras.runs.given import answered
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Run
 from kd_keras.runs.plans import Plan
@@ -106,6 +107,8 @@ class Trainer:
     def _stages(self, todo: Todo) -> tuple[Stage, ...]:
         plan = todo.plan
         steps = warmed(plan.recipe(), self.job.warm, self.job.task.is_tagging)
+        if plan.kind == DISTILLED and self.job.steady and answered(self.dev.y["teacher_logits"]).all():
+            steps = steadied(steps)
         return stages(steps, plan.data, plan.labelled, todo.updates, todo.rounds, self.settings.learning_rate)
 
     def _about(self, todo: Todo) -> list[dict]:

@@ -5,23 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from kd_keras.common.errors import UserError
-from kd_keras.common.seeds import rng
 from kd_keras.metrics import by_label, score
 from kd_keras.metrics.answers import answers, sureness
+from kd_keras.metrics.spread import standard_error
 from kd_keras.tasks import Task, is_gold
 
-_RESAMPLES = 500
 # Below this share of the way from even probabilities to certainty, logits teach little.
 _FLAT = 0.2
 _MADE = "Try --teacher_epochs=20, another --teacher_learning_rate or another --teacher"
 _GIVEN = "Check that the files' classes are the task's, in the same order"
-
-
-def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
-    """The standard error of a score on these rows, by the bootstrap (Efron & Tibshirani 1993, chapter 6)."""
-    draw, count = rng(0, "bootstrap"), len(label)
-    drawn = (draw.integers(count, size=count) for _ in range(_RESAMPLES))
-    return float(np.std([score([metric], label[rows], logits[rows])[metric] for rows in drawn]))
 
 
 def check_teacher(

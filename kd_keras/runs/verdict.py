@@ -10,11 +10,11 @@ from kd_keras.common.config import AUTO
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics.answers import only_answer
+from kd_keras.metrics.spread import standard_error
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
 from kd_keras.runs.next_steps import Step
 from kd_keras.runs.students import Arm
-from kd_keras.runs.teacher_check import standard_error
 from kd_keras.tasks import is_gold
 
 # Fewer updates than this teach a student too little.

@@ -12,7 +12,7 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.distill import loop, stages
-from kd_keras.distill.loop import DevSet, Training
+from kd_keras.distill.loop import STEADY, DevSet, Training
 from kd_keras.distill.objectives import HardLabels, LogitMSE, mixture
 from kd_keras.distill.optimizers import make_optimizer
 from kd_keras.distill.settings import TrainSettings
@@ -43,6 +43,7 @@ DEV_IDS, DEV_LABELS = token_rows(30, 1)
 TEACHER = (np.eye(2)[TRAIN_LABELS] * 4 - 2).astype(np.float32)
 TRAIN = TrainingSet({"ids": TRAIN_IDS}, {"label": TRAIN_LABELS, "teacher_logits": TEACHER})
 DEV = DevSet({"ids": DEV_IDS}, DEV_LABELS, ("accuracy", "f1"))
+TAUGHT_DEV = replace(DEV, y={"label": DEV_LABELS, "teacher_logits": (np.eye(2)[DEV_LABELS] * 4 - 2).astype(np.float32)})
 
 
 def student(seed=1, shape=SHAPE):
@@ -142,6 +143,34 @@ def test_the_best_weights_come_back(tmp_path, monkeypatch):
     assert (history["best"], history["best_step"]) == (0.8, 16)
 
 
+STEADILY = {
+    "the loss falls on": ([0.7, 0.9, 0.85, 0.85], [5, 4, 3, 2], 0.05, 3),
+    "the loss rises again": ([0.7, 0.9, 0.85, 0.85], [5, 4, 2, 3], 0.05, 2),
+    "too far below the best": ([0.7, 0.9, 0.75, 0.7], [5, 4, 2, 1], 0.05, 1),
+    "what was kept falls behind": ([0.7, 0.75, 0.9, 0.7], [3, 2, 4, 1], 0.05, 2),
+    "a better score that is not far": ([0.7, 0.75, 0.75, 0.7], [3, 2, 4, 2.5], 0.05, 1),
+    "no error, no room": ([0.7, 0.9, 0.89, 0.9], [5, 4, 1, 3], 0.0, 3),
+}
+
+
+@pytest.mark.parametrize(("scores", "losses", "error", "best"), STEADILY.values(), ids=STEADILY)
+def test_of_scores_that_dev_does_not_tell_apart_the_lowest_loss_wins(
+    tmp_path, monkeypatch, scores, losses, error, best
+):
+    seen, model, left = scored(monkeypatch, scores), student(), iter(losses)
+    monkeypatch.setattr(loop, "standard_error", lambda *_: error)
+    monkeypatch.setattr(loop, "dev_loss", lambda *_: float(next(left)))
+    history = run(model, tmp_path / "a", stage(steps=32, select=STEADY), dev=TAUGHT_DEV)
+    assert equal(variables(model), seen[best])
+    assert (history["best"], history["best_step"]) == (scores[best], 8 * (best + 1))
+    assert [e["dev_loss"] for e in history["epochs"]] == losses
+
+
+def test_a_steady_choice_needs_a_teacher_on_dev(tmp_path):
+    with pytest.raises(UserError, match="chooses by its loss on dev, but dev has no teacher signals"):
+        run(student(), tmp_path / "a", stage(select=STEADY))
+
+
 def test_averaged_weights_are_those_of_numpy(tmp_path, monkeypatch):
     """avg₁ = w₁, then avg = m·avg + (1 − m)·w; training itself goes on from the raw weights."""
     settings = replace(SETTINGS, ema=0.8, evals_per_epoch=0.5)
@@ -200,11 +229,14 @@ def test_what_stopped_early_was_chosen_by_its_loss_or_kept_what_it_began_with(tm
     )
 
 
-@pytest.mark.parametrize(("optimizer", "ema"), [("adam", 0.0), ("adamw", 0.9)])
-def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimizer, ema):
+@pytest.mark.parametrize(
+    ("optimizer", "ema", "select"), [("adam", 0.0, "metric"), ("adamw", 0.9, "metric"), ("adam", 0.0, STEADY)]
+)
+def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimizer, ema, select):
+    how = {"stage": stage(select=select), "dev": TAUGHT_DEV}
     settings = replace(SETTINGS, optimizer=optimizer, ema=ema, evals_per_epoch=2.0)
     whole = student()
-    unbroken = run(whole, tmp_path / "a", settings=settings)
+    unbroken = run(whole, tmp_path / "a", settings=settings, **how)
     assert whole.get_layer("embedding_dropout").rate > 0, "without dropout this would prove less"
 
     real = loop.Loop.on_epoch_end
@@ -218,11 +250,11 @@ def test_killed_twice_it_ends_with_the_same_bits(tmp_path, monkeypatch, optimize
         with monkeypatch.context() as patch:
             patch.setattr(loop.Loop, "on_epoch_end", die)
             with pytest.raises(KeyboardInterrupt):
-                run(student(), tmp_path / "b", settings=settings)
+                run(student(), tmp_path / "b", settings=settings, **how)
     steps = []
     monkeypatch.setattr(loop.Loop, "on_train_batch_end", lambda self, batch, logs=None: steps.append(1))
     again = student()
-    resumed = run(again, tmp_path / "b", settings=settings)
+    resumed = run(again, tmp_path / "b", settings=settings, **how)
     assert len(steps) == 8, "four of six rounds of four updates were done"
     assert equal(variables(whole), variables(again))
     assert resumed["best"] == unbroken["best"] and resumed["best_step"] == unbroken["best_step"]

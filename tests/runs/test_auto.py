@@ -75,7 +75,7 @@ def test_more_text_is_made_where_there_is_little():
 
 def test_general_text_comes_only_where_nothing_is_given():
     found = UnlabeledSettings().decided(True)
-    assert (found.unlabeled, found.max_unlabeled, found.wanted) == ("general", 15_000, True)
+    assert (found.unlabeled, found.max_unlabeled, found.wanted) == ("general", 60_000, True)
     assert not UnlabeledSettings().wanted and not UnlabeledSettings().decided(False).wanted
     mine = UnlabeledSettings(unlabeled_files="mine.txt").decided(True)
     assert mine.unlabeled == "none" and mine.wanted

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kd_keras.common.errors import UserError
-from kd_keras.runs.teacher_check import check_teacher, standard_error
+from kd_keras.metrics.spread import standard_error
+from kd_keras.runs.teacher_check import check_teacher
 from kd_keras.tasks import Task
 
 TASK = Task("four", "single", tuple(f"label-{n}" for n in range(4)))

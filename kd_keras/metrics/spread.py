@@ -1,0 +1,17 @@
+"""How far a score may be from that of other rows of the same kind."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kd_keras.common.seeds import rng
+from kd_keras.metrics.scores import score
+
+_RESAMPLES = 500
+
+
+def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
+    """The standard error of a score on these rows, by the bootstrap (Efron & Tibshirani 1993, chapter 6)."""
+    draw, count = rng(0, "bootstrap"), len(label)
+    drawn = (draw.integers(count, size=count) for _ in range(_RESAMPLES))
+    return float(np.std([score([metric], label[rows], logits[rows])[metric] for rows in drawn]))

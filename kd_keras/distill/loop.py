@@ -22,7 +22,7 @@ from kd_keras.distill.distiller import Distiller
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import less, thresholds
-from kd_keras.metrics.spread import standard_error
+from kd_keras.metrics.spread import NEAR, standard_error
 from kd_keras.students.inference import predict, predict_tags
 from kd_keras.tasks import is_gold
 from kd_keras.text.batches import padded, row_lengths, sorted_plan
@@ -37,7 +37,6 @@ SELECT = {
     "loss": "best dev loss",
     STEADY: "lowest dev loss within two standard errors of the best dev metric",
 }
-_NEAR = 2.0
 # A checkpoint has five copies of the weights. On a slow disk, saving one each round takes longer than the round.
 SAVE_SECONDS = 30.0
 
@@ -210,7 +209,7 @@ class Loop(keras.callbacks.Callback):
         else:
             if self.info["top"] is None or mine > self.info["top"]:
                 self.info |= {"top": mine, "error": error}
-            near = self.info["top"] - _NEAR * self.info["error"]
+            near = self.info["top"] - NEAR * self.info["error"]
             closer = scores["loss"] < self.info["best_loss"]
             if better := best is None or (mine >= near and (closer or best < near)):
                 self.info["best_loss"] = scores["loss"]

@@ -7,6 +7,8 @@ import numpy as np
 from kd_keras.common.seeds import rng
 from kd_keras.metrics.scores import score
 
+# Scores within so many standard errors of the best are not told apart by their rows.
+NEAR = 2.0
 _RESAMPLES = 500
 
 

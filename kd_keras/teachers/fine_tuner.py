@@ -20,7 +20,8 @@ from kd_keras.common.team import current, is_chief
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import less, sigmoid, thresholds
 from kd_keras.metrics.linear import Linear, probe
-from kd_keras.tasks import Rows, TaskData, has_label
+from kd_keras.metrics.spread import NEAR, standard_error
+from kd_keras.tasks import Rows, TaskData, has_label, is_gold
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.encoded import Encoded
 from kd_keras.teachers.finished import link_folder
@@ -29,7 +30,7 @@ from kd_keras.teachers.lean import lean
 from kd_keras.teachers.losses import loss_of, moved
 from kd_keras.teachers.optimizer import FusedAdamW, WarmupLinear
 from kd_keras.teachers.schedule import PROBE_C
-from kd_keras.teachers.settings import CLS, EMBEDDINGS, FLOAT16, PROBE, TeacherSettings
+from kd_keras.teachers.settings import CLS, EMBEDDINGS, FLOAT16, LAST, PROBE, TeacherSettings
 from kd_keras.teachers.targets import SoftText, Targets, targets_of
 from kd_keras.text.batches import steps_per_epoch, training_plan
 
@@ -105,7 +106,7 @@ class FineTuner:
 
     @staticmethod
     def _fresh() -> dict:
-        return {"step": 0, "best": None, "history": [], "seconds": 0.0}
+        return {"step": 0, "best": None, "top": None, "error": 0.0, "history": [], "seconds": 0.0}
 
     def go(self) -> None:
         with files.disk_errors(self.folder.parent), without_pattern(self.state_dir) as state_dir:
@@ -161,23 +162,29 @@ class FineTuner:
                     saved = time.monotonic()
         if is_chief():
             self._save_manifest(info)
-            say(f"teacher: best dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
+            kept = "best" if s.teacher_keep != LAST else "last that is near the best:"
+            say(f"teacher: {kept} dev {metric} {info['best']:.4f} after {info['seconds']:.0f} s")
             for path in self.state_dir, self._best:
                 shutil.rmtree(path, ignore_errors=True)
         if self.team is not None:
             self.team.wait()
 
     def _score(self, info: dict, dev: Encoded, step: int, loss: float | None) -> float:
-        """The dev score at ``step``. The best weights so far are saved."""
-        metric, over, found = self.data.task.metric, None, 0.0
+        """The dev score at ``step``. The weights are saved if they are the ones to keep so far."""
+        metric, over, found, error = self.data.task.metric, None, 0.0, 0.0
         if is_chief():
             gold, logits = self.data.dev.label, self.teacher.logits(dev)
             over = thresholds(gold, logits)
             found = score([metric], gold, less(logits, over))[metric]
+            if self.settings.teacher_keep == LAST and not self.teacher.tagging:
+                error = standard_error(metric, gold[is_gold(gold)], less(logits, over)[is_gold(gold)])
         if self.team is not None:
             (found,) = self.team.of_chief([found])
         info["history"].append({"step": step} | ({} if loss is None else {"loss": loss}) | {f"dev_{metric}": found})
-        if info["best"] is None or found > info["best"]:
+        if info["top"] is None or found > info["top"]:
+            info |= {"top": found, "error": error}
+        near = info["top"] - NEAR * info["error"]
+        if info["best"] is None or (found >= near if self.settings.teacher_keep == LAST else found > info["best"]):
             info["best"] = found
             if is_chief():
                 self._save(info, over)

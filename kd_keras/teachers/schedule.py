@@ -10,7 +10,7 @@ from dataclasses import replace
 from kd_keras.common.config import AUTO
 from kd_keras.tasks import TaskData, has_label
 from kd_keras.teachers.checkpoints import Checkpoint
-from kd_keras.teachers.settings import MEAN, PROBE, RANDOM, TeacherSettings
+from kd_keras.teachers.settings import BEST, LAST, MEAN, PROBE, RANDOM, TeacherSettings
 from kd_keras.text.batches import steps_per_epoch
 
 # Few rows need many passes: at least this many updates, more for each class, and this many passes over a large set.
@@ -36,13 +36,15 @@ def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outpu
     pooling = settings.teacher_pooling if settings.teacher_pooling != AUTO else checkpoint.pooling
     updates = _LEAST_UPDATES + _UPDATES_A_CLASS * outputs
     probe = pooling == MEAN and kind not in ("regression", "tagging")
+    words = kind == "tagging"
     chosen = {
         "teacher_epochs": round(max(_LEAST_EPOCHS, updates / max(1, per_epoch)), 3),
         "teacher_learning_rate": next(rate for width, rate in _RATES if checkpoint.width <= width),
         "teacher_pooling": pooling,
         "teacher_start": PROBE if probe else RANDOM,
         "teacher_evals": 0 if by_hand else _EVALS,
-        "teacher_patience": 0 if by_hand else _PATIENCE,
+        "teacher_patience": _PATIENCE if words and not by_hand else 0,
+        "teacher_keep": BEST if words or by_hand else LAST,
     }
     return replace(settings, **{name: v for name, v in chosen.items() if getattr(settings, name) == AUTO})
 

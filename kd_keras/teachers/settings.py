@@ -12,6 +12,7 @@ from kd_keras.text.truncation import TRUNCATIONS
 # What a classifier reads of a text: BERT's pooler over [CLS], or the mean of the tokens.
 CLS, MEAN = POOLINGS = ("cls", "mean")
 PROBE, RANDOM = STARTS = ("probe", "random")
+BEST, LAST = KEPT = ("best", "last")
 FLOAT32, BFLOAT16, FLOAT16 = PRECISIONS = ("float32", "bfloat16", "float16")
 INT8 = "int8"  # of labeling alone
 WORD = "word"
@@ -64,11 +65,19 @@ class TeacherSettings(Checked):
     )
     teacher_patience: float | str = setting(
         AUTO,
-        "stops after this many dev scores without a better one; 0: never; auto: 4, or 0 if --teacher_epochs is given.",
+        "stops after this many dev scores without a better one; 0: never; auto: 4 for a teacher of words, else 0.",
         low=0,
         high=1000,
         late=True,
         before=0,
+    )
+    teacher_keep: str = setting(
+        AUTO,
+        "the weights that are kept: those of the best dev score, or the last ones whose dev score is within two "
+        "standard errors of the best; auto: last, but best for words or if --teacher_epochs is given.",
+        choices=(AUTO, *KEPT),
+        late=True,
+        before=BEST,
     )
     teacher_batch_size: int = setting(32, "rows in an update of the teacher.", low=1)
     teacher_warmup: float = setting(0.06, "share of the updates in which the teacher's rate rises.", low=0.0, high=1.0)

@@ -72,9 +72,19 @@ def test_of_two_commands_one_waits_and_takes_what_the_other_made(checkpoint, toy
     assert leftovers(here.parent) == []
 
 
-def test_the_best_dev_weights_are_kept(checkpoint, toy_data, tmp_path, monkeypatch):
-    scores = iter([0.5, 0.9, 0.9, 0.7])
-    seen = []
+KEPT = {
+    "the first of the best": ("best", 0.0, [0.5, 0.9, 0.9, 0.7], 1),
+    "the last that is near": ("last", 0.05, [0.5, 0.9, 0.82, 0.7], 2),
+    "the last of equals": ("last", 0.0, [0.5, 0.9, 0.9, 0.7], 2),
+    "the last of all": ("last", 0.3, [0.5, 0.9, 0.9, 0.7], 3),
+    "what was near falls behind": ("last", 0.05, [0.85, 0.9, 0.7, 1.0], 3),
+}
+
+
+@pytest.mark.parametrize(("keep", "error", "scores", "kept"), KEPT.values(), ids=KEPT)
+def test_the_weights_that_dev_chooses_are_kept(checkpoint, toy_data, tmp_path, monkeypatch, keep, error, scores, kept):
+    left, seen = iter(scores), []
+    monkeypatch.setattr(fine_tuner, "standard_error", lambda *_: error)
     real = Teacher.logits
 
     def remember(self, encoded, *args):
@@ -82,13 +92,13 @@ def test_the_best_dev_weights_are_kept(checkpoint, toy_data, tmp_path, monkeypat
         return real(self, encoded, *args)
 
     monkeypatch.setattr(Teacher, "logits", remember)
-    monkeypatch.setattr(fine_tuner, "score", lambda names, *args: {names[0]: next(scores)})
-    teacher = fine_tune(checkpoint, toy_data(), replace(SETTINGS, teacher_epochs=4), tmp_path / "teacher")
+    monkeypatch.setattr(fine_tuner, "score", lambda names, *args: {names[0]: next(left)})
+    settings = replace(SETTINGS, teacher_epochs=4, teacher_keep=keep)
+    teacher = fine_tune(checkpoint, toy_data(), settings, tmp_path / "teacher")
     assert len(seen) == 4
-    for got, second, last in zip(weights(teacher), seen[1], seen[3], strict=True):
-        assert (got == second).all()
-    assert any((a != b).any() for a, b in zip(seen[1], seen[3], strict=True))
-    assert json.loads((tmp_path / "teacher" / "teacher.json").read_text())["dev"] == {"accuracy": 0.9}
+    assert all((got == want).all() for got, want in zip(weights(teacher), seen[kept], strict=True))
+    assert all(any((a != b).any() for a, b in zip(seen[kept], seen[n], strict=True)) for n in range(4) if n != kept)
+    assert json.loads((tmp_path / "teacher" / "teacher.json").read_text())["dev"] == {"accuracy": scores[kept]}
 
 
 def test_it_is_found_again_and_taken_from_another_run(checkpoint, toy_data, tmp_path, monkeypatch):

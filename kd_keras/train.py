@@ -8,6 +8,7 @@ python -m kd_keras.train --flagfile=FILE [--output_dir=DIR]
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from absl import flags
 
@@ -21,6 +22,7 @@ from kd_keras.pipelines.settings import ClusterSettings, TeamSettings
 from kd_keras.runs.settings import JobSettings
 from kd_keras.students.settings import StudentSettings, WarmSettings
 from kd_keras.tasks import Task, TaskSettings, load_data, load_test, resolve
+from kd_keras.tasks.overlaps import in_train
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
 
@@ -65,7 +67,11 @@ def main(argv: list[str]) -> None:
     if not flags.FLAGS.teacher_signals:
         find_checkpoint(flags.FLAGS.teacher)  # an unknown teacher is refused before data are read
     data = load_data(tasks, task)
-    test = load_test(task, tasks.data_dir, tasks.on_bad_row)
+    notes: list[str] = []
+    test = load_test(task, tasks.data_dir, tasks.on_bad_row, notes)
+    if test is not None and task.name == "custom":
+        notes += in_train(data.train, test, "test")
+    data = replace(data, notes=[*data.notes, *notes])
     said = flags_text(flags.FLAGS, _SETTINGS)
     job = Job(
         data,

@@ -22,7 +22,7 @@ def width(text: str) -> int:
 
 def markdown_table(head: list[str], lines: list[list[str]]) -> str:
     """Aligned columns, the first to the left and numbers to the right."""
-    widths = [max(width(r[i]) for r in [head, *lines]) for i in range(len(head))]
+    widths = [max(2, *(width(r[i]) for r in [head, *lines])) for i in range(len(head))]  # a rule of ":" is none
     rule = ["-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
 
     def line(cells: list[str]) -> str:

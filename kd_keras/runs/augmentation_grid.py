@@ -137,4 +137,4 @@ distillation is better than plain training on the same text.
 
 {notes}
 
-{report.ending(result["seconds"])}"""
+{report.ending(job, result["seconds"])}"""

@@ -11,6 +11,7 @@ from kd_keras.common.markdown import markdown_table
 from kd_keras.runs.drawn_names import numbered, shortened
 from kd_keras.runs.error_plots import BARS, WORST, bars
 from kd_keras.runs.plots import BLUE
+from kd_keras.runs.wrong_texts import cell
 
 # The table has at most this many rows; metrics.json has all.
 _MOST = 40
@@ -24,7 +25,7 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
         shown = sorted(found, key=lambda name: found[name]["f1"])[:_MOST]
     numbers = {name: str(n) for n, name in enumerate(found, 1)} if numbered(list(found)) else {}
     lines = [
-        [" ".join(name.split()).replace("|", "\\|"), *([numbers[name]] if numbers else []), f"{each['rows']:,}",
+        [cell(name, 300), *([numbers[name]] if numbers else []), f"{each['rows']:,}",
          f"{each['given']:,}", *(f"{100 * each[part]:.2f}" for part in ("precision", "recall", "f1"))]
         for name, each in ((name, found[name]) for name in shown)
     ]  # fmt: skip

@@ -147,6 +147,7 @@ class Job:
         return {
             "task": self.task.name,
             "data": self.data.fingerprint,
+            **self.task.learned_by(),
             **rest,
             "teacher": teacher,
             "augment": self.augment.key(),

@@ -152,4 +152,4 @@ learns the gold labels of the {result["rows"]["train"]:,} training rows. The oth
 
 {notes}
 
-{report.ending(result["seconds"])}"""
+{report.ending(job, result["seconds"])}"""

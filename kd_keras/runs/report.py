@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kd_keras.common import files
+from kd_keras.common.cli import command
 from kd_keras.common.figures import Figure, as_drawn, can_draw
+from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import cpus
 from kd_keras.common.ragged import flat
 from kd_keras.metrics import confusion_matrix, score
@@ -105,7 +107,7 @@ def seeds_in_words(seeds: list[int]) -> str:
     return f"means over seeds {', '.join(map(str, seeds))} ± standard deviation"
 
 
-def ending(seconds: dict[str, float]) -> str:
+def ending(job: Job, seconds: dict[str, float]) -> str:
     """The last part of a report: wall times, and the command that repeats the run."""
     took = "\n".join(f"| {name} | {s:,.0f} |" for name, s in seconds.items())
     return f"""## Wall time, seconds ({cpus()} CPUs)
@@ -118,8 +120,10 @@ A step took no time if its result was found, here or in another run's folder.
 
 ## Make it again
 
+From the folder where `train` was called:
+
 ```
-python -m kd_keras.train --flagfile=flags.txt
+{command("train", flagfile=RunLayout(job.folder()).flags)}
 ```
 """
 
@@ -254,7 +258,7 @@ So dev scores are a little high in every row{test}.
 ![errors by class, or by score](plots/errors.png)
 {_by_label(metrics)}{_by_type(metrics)}{wrong}
 
-{_scatter(teacher)}{ending(metrics["seconds"])}
+{_scatter(teacher)}{ending(job, metrics["seconds"])}
 Peak memory of the last run of the command: {metrics["machine"]["peak_memory_mb"]:,} MB.
 The kept student's LSTM ran in {metrics["machine"]["lstm"]}.
 kd_keras {metrics["version"]}, {metrics["machine"]["system"]}, Python {metrics["machine"]["python"]}.

@@ -12,7 +12,7 @@ from kd_keras.tasks import Task, is_gold
 
 # Below this share of the way from even probabilities to certainty, logits teach little.
 _FLAT = 0.2
-_MADE = "Try --teacher_epochs=20, another --teacher_learning_rate or another --teacher"
+_MADE = "Try more --teacher_epochs, another --teacher_learning_rate or another --teacher"
 _GIVEN = "Check that the files' classes are the task's, in the same order"
 
 

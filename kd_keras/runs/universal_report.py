@@ -38,6 +38,7 @@ def write_report(run: UniversalRun, made: Pretrained) -> dict[str, Any]:
         TEACHER: made.teacher.about(),
         "updates": made.history["epochs"][-1]["step"],
         "tasks": worth,
+        "tasks_data": _of_data(run),
         "kept": {"arm": f"{ARM}-seed{run.job.universal.seed}", "why": ""},
         "seconds": run.timings.seconds,
         "cpus": cpus(),
@@ -64,13 +65,18 @@ def _worth(run: UniversalRun, made: Pretrained) -> dict[str, dict[str, Any]]:
     if not run.tried:
         return {}
     done = files.read_json(run.layout.metrics) if run.layout.metrics.is_file() else {}
-    if done.get("tasks", {}).keys() == run.tried.keys() and done.get("updates") == made.history["epochs"][-1]["step"]:
+    if done.get("tasks_data") == _of_data(run) and done.get("updates") == made.history["epochs"][-1]["step"]:
         return done["tasks"]
     encoders = {
         STUDENT: lambda texts: predict(made.student, {"ids": made.tokenizer.encode(list(texts))}),
         TEACHER: lambda texts: label_shard(made.teacher, list(texts), run.job.label)[HIDDEN].astype(np.float32),
     }
     return probing.worth(encoders, run.tried)
+
+
+def _of_data(run: UniversalRun) -> dict[str, list[str]]:
+    """What the scores of ``--tasks`` depend on, beside the student."""
+    return {name: [data.fingerprint, data.task.metric] for name, data in run.tried.items()}
 
 
 def _learning(epochs: list[dict]) -> Figure:

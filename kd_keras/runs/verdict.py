@@ -16,6 +16,7 @@ from kd_keras.runs.job import Job
 from kd_keras.runs.next_steps import Step
 from kd_keras.runs.students import Arm
 from kd_keras.tasks import is_gold
+from kd_keras.teachers.schedule import for_data
 
 # Fewer updates than this teach a student too little.
 _FEW_UPDATES = 200
@@ -75,7 +76,8 @@ def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
     if floor is not None and mine < floor:
         out.append(
             f"A linear model (TF-IDF) is better than the kept student: dev {task.metric} {100 * floor:.2f} against "
-            f"{100 * mine:.2f}. Give the student more text (--unlabeled_files), a better teacher or more --epochs."
+            f"{100 * mine:.2f}. Give the student more text ({'--augment' if task.is_pair else '--unlabeled_files'}), a "
+            "better teacher or more --epochs."
         )
     return out
 
@@ -97,6 +99,9 @@ def _cause(
     teacher = metrics["teacher"].get("dev", {}).get(metric, 1.0)  # given signals may lack dev
     longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
     text = ["--augment=all"] if not more and not job.task.is_tagging else ["--unlabeled_files=FILE"]
+    if more and job.task.is_pair:  # no unlabeled text is of pairs
+        text = [f"--n_iter={2 * float(job.augment.n_iter):g}"]
+    mixed = ["--alpha=0.5"] if job.recipe.chosen or job.recipe.recipe == "soft" else ["--recipe=soft", "--alpha=0.5"]
     if job.given is not None:
         text = ["--teacher_signals=FILE,MORE"]
     rows = max(len(a.plan.data) for a in arms)
@@ -106,7 +111,7 @@ def _cause(
     behind = without - metrics["student"]["dev"][metric]
     if behind and teacher <= without:
         cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
-        return cause, [["--alpha=0.5"] if job.given is not None else ["--teacher_epochs=20"], text]
+        return cause, [mixed if job.given is not None else _better_teacher(job), text]
     if behind <= noise:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
@@ -115,7 +120,15 @@ def _cause(
         return "too few updates, because the distilled student was best at its end", [longer, text]
     if more < _LITTLE_TEXT:
         return f"little text: {more:,} rows beyond the training rows", [text, longer]
-    return "none that can be seen; a mix with the gold labels may be better", [["--alpha=0.5"], longer]
+    return "none that can be seen; a mix with the gold labels may be better", [mixed, longer]
+
+
+def _better_teacher(job: Job) -> list[str]:
+    """Twice the epochs that the teacher had. A finished one is not trained again, so it must be another."""
+    if job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
+        return ["--teacher=ANOTHER"]
+    epochs = for_data(job.teacher, job.checkpoint, job.data).teacher_epochs
+    return [f"--teacher_epochs={math.ceil(2 * float(epochs))}"]
 
 
 def _again(job: Job, flags: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
+from kd_keras.tasks.overlaps import contradictions, in_train
 from kd_keras.tasks.records import Task, TaskData
 from kd_keras.tasks.rows import Rows, has_label
 from kd_keras.tasks.tagged import entity_counts
@@ -16,6 +17,8 @@ from kd_keras.tasks.tagged import entity_counts
 UNEVEN = 0.7
 # A smaller dev split cannot compare models.
 FEW_ROWS = 10
+# Standard deviations of scores that a model reaches with the usual learning rates.
+_LEAST, _MOST = 0.05, 20.0
 
 
 def label_counts(train: Rows, classes: int) -> np.ndarray:
@@ -136,8 +139,9 @@ def lacking(data: TaskData) -> list[str]:
     rows = len(dev) if task.is_tagging else int(has_label(dev).sum())
     few = f"dev: only {rows} row{'s' * (rows != 1)}, so dev scores say little; give --dev_file=FILE with more"
     notes = [few] if rows < FEW_ROWS else []
+    notes += in_train(data.train, dev, "dev") + contradictions(data.train)
     if task.is_regression:
-        return notes
+        return notes + _scores(data)
     if task.is_tagging:
         return [*notes, *_types_lacking(data)]
     if not notes and rows < len(task.labels):
@@ -150,6 +154,25 @@ def lacking(data: TaskData) -> list[str]:
         if missing:
             some = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             notes.append(f"{split}: has no row of {len(missing)} of {len(task.labels)} labels ({some})")
+    return notes
+
+
+def _scores(data: TaskData) -> list[str]:
+    """Notes on scores that no model learns well. UserError if train has only one."""
+    train, dev = (rows.label[has_label(rows)] for rows in (data.train, data.dev))
+    if len(train) and train.min() == train.max():
+        raise UserError(f"{data.source}: all training rows have the score {train[0]:g}; there is nothing to learn")
+    notes = []
+    if len(dev) and dev.min() == dev.max():
+        notes.append(
+            f"dev: all rows have the score {dev[0]:g}, so no correlation can be measured; give --dev_file=FILE"
+        )
+    mean, spread = float(train.mean()), float(train.std())
+    if not _LEAST <= spread <= _MOST or abs(mean) > 10 * _MOST:
+        notes.append(
+            f"train: scores have mean {mean:g} and standard deviation {spread:g}. Models learn scores well that spread "
+            "by about 1: subtract that mean and divide by that standard deviation"
+        )
     return notes
 
 

@@ -173,6 +173,6 @@ def _labels_of(path: str, columns: Columns, how: FileSettings) -> tuple[str, ...
             f"({tail(', '.join(sorted(found)[:3]))}): is that the label column?{hint}"
         )
     try:
-        return tuple(sorted(found, key=int))
+        return tuple(sorted(found, key=lambda name: (int(name), name)))
     except ValueError:
         return tuple(sorted(found))

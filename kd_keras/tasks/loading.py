@@ -69,7 +69,11 @@ def load(
     notes = source.notes(task)
     if dev is None:
         train, dev = carve(train, task.dev_fraction, task.name)
-        notes.append(f"dev: {task.dev_fraction:.0%} of train, drawn with a fixed seed")
+        share = len(dev) / (len(train) + len(dev))
+        many = (
+            "" if share < 1.5 * task.dev_fraction else ", so that each label has a text; --dev_file=FILE may have fewer"
+        )
+        notes.append(f"dev: {share:.0%} of train, drawn with a fixed seed{many}")
     notes += [f"{split}: not in this source" for split, rows in extra.items() if rows is None]
     there = {split: rows for split, rows in extra.items() if rows is not None}
     data = TaskData(task, train, dev, sentence, notes + bad.notes(), there)
@@ -80,11 +84,16 @@ def load(
     return replace(data, task=task, notes=[*lacking(data), *by_metric, *by_weight, *data.notes])
 
 
-def load_test(task: Task, data_dir: str | None = None, on_bad_row: str = "stop") -> Rows | None:
-    """The test split if the task has one with gold labels, else None. Training code never calls this."""
+def load_test(
+    task: Task, data_dir: str | None = None, on_bad_row: str = "stop", notes: list[str] | None = None
+) -> Rows | None:
+    """The test split if the task has one with gold labels, else None. Training code never calls this.
+
+    What was left out of it is added to ``notes``, or said if there are none.
+    """
     data_dir = data_dir and local(data_dir, "--data_dir")
     bad = BadRows(on_bad_row, SKIP_HINT)
     rows = choose(task, data_dir)[0].load(task, "test", data_dir, bad)
     for note in bad.notes():
-        say(f"test: {note}")
+        (say if notes is None else notes.append)(f"test: {note}")
     return rows

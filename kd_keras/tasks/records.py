@@ -239,5 +239,12 @@ class TaskData:
 
     @property
     def fingerprint(self) -> str:
-        """A fingerprint of the rows that are learned from and selected by. Extra splits and ``rest`` do not count."""
-        return hash_of(self.train.fingerprint(), self.dev.fingerprint())
+        """A fingerprint of the rows that are learned from and selected by. Extra splits and ``rest`` do not count.
+
+        Labels after the last one that a row has count too: a model has an output for each.
+        """
+        more: list[int] = []
+        if self.task.labels and not self.task.is_tagging and not self.task.is_multilabel:
+            last = max((int(rows.label.max()) for rows in (self.train, self.dev) if len(rows)), default=-1)
+            more = [len(self.task.labels)] * (last + 1 < len(self.task.labels))
+        return hash_of(self.train.fingerprint(), self.dev.fingerprint(), *more)

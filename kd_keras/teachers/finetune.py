@@ -27,6 +27,8 @@ from kd_keras.teachers.settings import EMBEDDINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tagger import TaggingTeacher, load_finished
 from kd_keras.teachers.targets import SoftText
 
+# Rows whose pieces are counted; with a larger share of unknown ones, a teacher does not read their script.
+_LOOKED_AT, _UNREAD = 1_000, 0.2
 # Settings that change nothing, or that the key has under another name.
 _NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds", "teacher_rounds")
 
@@ -115,7 +117,8 @@ def _made(
         set_dropout(teacher.bert, settings.teacher_dropout)
     # Not what the checkpoint had learned before; other programs that load the folder read it too.
     teacher.bert.config.problem_type = REGRESSION if task.is_regression else MANY_LABELS if task.is_multilabel else None
-    for note in [*checkpoint.notes, *label_order.settle(teacher.bert, checkpoint, task, settings)]:
+    notes = [*checkpoint.notes, *label_order.settle(teacher.bert, checkpoint, task, settings), *_unread(teacher, data)]
+    for note in notes:
         say(f"teacher: {note}")
     if not learns:
         if probes:
@@ -128,6 +131,18 @@ def _made(
         return teacher
     FineTuner(teacher, data, settings, key, folder, start, soft).go()
     return load_finished(from_folder(str(folder), folder))
+
+
+def _unread(teacher: Teacher, data: TaskData) -> list[str]:
+    """A note if the teacher does not know the letters of the training text."""
+    pieces = teacher.tokenizer.encode(data.train.text[:_LOOKED_AT]).values
+    unknown = float(np.mean(pieces == teacher.tokenizer.unk_id)) if len(pieces) else 0.0
+    if unknown < _UNREAD:
+        return []
+    return [
+        f"{unknown:.0%} of the pieces of the training text are unknown to {teacher.name}, which may not read this "
+        "script; --teacher=me5-small reads 47 languages"
+    ]
 
 
 def _texts(data: TaskData) -> Iterator[str]:

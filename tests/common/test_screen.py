@@ -142,3 +142,8 @@ def test_say_folds_on_a_terminal_alone(terminal, capsys):
     read = terminal(60)
     bars.say(text)
     assert all(len(line.rstrip("\r")) <= 60 for line in read().split("\n"))
+
+
+def test_a_narrow_column_has_a_rule_that_is_one():
+    lines = markdown_table(["a", "#"], [["正", "1"]]).splitlines()
+    assert lines[1] == "| -- | -: |"

@@ -66,3 +66,15 @@ def test_a_student_depends_on_the_precision_of_its_labels():
 def test_a_student_that_reads_no_states_does_not_depend_on_them():
     assert about("soft", None, CLS) == about("soft", None, MEAN) == about("soft", None, None)
     assert about("joint", None, CLS) != about("joint", None, MEAN)
+
+
+def test_class_weights_and_metric_are_settings_of_the_run(toy_data, tmp_path, bert_folder):
+    data = toy_data()
+    teacher = TeacherSettings(teacher=str(bert_folder), teacher_epochs=1)
+
+    def key(task) -> dict:
+        return job_of(replace(data, task=task), tmp_path / "run", teacher=teacher).key()
+
+    weighted = [key(replace(data.task, class_weights=weights)) for weights in ((0.5, 1.5), (1.5, 0.5))]
+    keys = [key(data.task), *weighted, key(data.task.selected_by("macro_f1"))]
+    assert keys[0] == key(replace(data.task)) and all(a != b for n, a in enumerate(keys) for b in keys[:n])

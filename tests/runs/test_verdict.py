@@ -14,10 +14,14 @@ from kd_keras.runs import next_steps
 from kd_keras.runs.verdict import _cause, dev_error, kept, verdict
 
 JOB = SimpleNamespace(
-    task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False, labels=()),
-    data=SimpleNamespace(dev=range(114)),
+    task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False, is_pair=False, labels=()),
+    data=SimpleNamespace(dev=range(114), fingerprint="f"),
     train=SimpleNamespace(batch_size=100),
     given=None,
+    recipe=SimpleNamespace(chosen=True, recipe="joint"),
+    augment=SimpleNamespace(n_iter=20),
+    teacher=None,
+    checkpoint=SimpleNamespace(fine_tuned_for=lambda *data: False),
     job=SimpleNamespace(output_dir="my runs/one"),
     folder=lambda: Path("my runs/one"),
 )
@@ -34,19 +38,36 @@ def arm(best_step: int = 500):
     ("distilled", "teacher", "best_step", "more", "cause", "first"),
     [
         (0.90, 0.95, 500, 0, "dev, of 114 rows, does not tell the two apart", "--dev_file=FILE"),
-        (0.80, 0.85, 500, 0, "the teacher is no better than the student without it (85.00", "--teacher_epochs=20"),
+        (0.80, 0.85, 500, 0, "the teacher is no better than the student without it (85.00", "--teacher_epochs=41"),
         (0.80, 0.95, 990, 0, "too few updates", "--epochs=40"),
         (0.80, 0.95, 500, 0, "little text: 0 rows", "--augment=all"),
         (0.80, 0.95, 500, 9, "little text: 9 rows", "--unlabeled_files=FILE"),
         (0.80, 0.95, 500, 50_000, "none that can be seen", "--alpha=0.5"),
     ],
 )
-def test_the_likeliest_cause_comes_with_two_sets_of_flags(distilled, teacher, best_step, more, cause, first):
+def test_the_likeliest_cause_comes_with_two_sets_of_flags(
+    distilled, teacher, best_step, more, cause, first, monkeypatch
+):
+    monkeypatch.setattr("kd_keras.runs.verdict.for_data", lambda *_: SimpleNamespace(teacher_epochs=20.4))
     inputs = SimpleNamespace(transfer={"unlabeled": range(more)})
     metrics = {"teacher": {"dev": {"accuracy": teacher}}, "student": {"dev": {"accuracy": distilled}}}
     said, tries = _cause(JOB, inputs, [arm(best_step)], metrics, 0.90)
     assert said.startswith(cause)
     assert len(tries) == 2 and tries[0] == [first] and tries[0] != tries[1]
+
+
+def test_advice_is_what_the_program_takes():
+    """No unlabeled text is of pairs, joint has no --alpha, and a finished teacher is not trained again."""
+    metrics = {"teacher": {"dev": {"accuracy": 0.95}}, "student": {"dev": {"accuracy": 0.8}}}
+    by_hand = SimpleNamespace(**vars(JOB) | {"recipe": SimpleNamespace(chosen=False, recipe="joint")})
+    many = SimpleNamespace(transfer={"all": range(50_000)})
+    assert _cause(by_hand, many, [arm()], metrics, 0.9)[1][0] == ["--recipe=soft", "--alpha=0.5"]
+    pairs = SimpleNamespace(**vars(JOB) | {"task": SimpleNamespace(**vars(JOB.task) | {"is_pair": True})})
+    some = SimpleNamespace(transfer={"all": range(9)})
+    assert _cause(pairs, some, [arm()], metrics, 0.9)[1][0] == ["--n_iter=40"]
+    finished = SimpleNamespace(**vars(JOB) | {"checkpoint": SimpleNamespace(fine_tuned_for=lambda *data: True)})
+    metrics["teacher"]["dev"]["accuracy"] = 0.8
+    assert _cause(finished, many, [arm()], metrics, 0.9)[1][0] == ["--teacher=ANOTHER"]
 
 
 def test_less_than_dev_can_tell_is_no_difference():

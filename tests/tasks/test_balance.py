@@ -13,9 +13,9 @@ from kd_keras.tasks.balance import balanced, lacking, metric_for
 METRICS = ("accuracy", "macro_f1")
 
 
-def rows_of(labels) -> Rows:
+def rows_of(labels, split: str = "train") -> Rows:
     n = len(labels)
-    return Rows([f"r-{i}" for i in range(n)], ["x"] * n, None, np.asarray(labels, np.int32))
+    return Rows([f"r-{i}" for i in range(n)], [f"{split} {i}" for i in range(n)], None, np.asarray(labels, np.int32))
 
 
 def task_of(*labels: str, name: str = "custom") -> Task:
@@ -65,10 +65,10 @@ def test_a_metric_that_does_not_fit_is_refused():
 
 def test_a_dev_split_that_lacks_a_class_or_is_smaller_than_the_labels_is_said():
     task = task_of("a", "b", "c")
-    found = lacking(TaskData(task, rows_of([0, 1, 1]), rows_of([0, 2]), "", []))
+    found = lacking(TaskData(task, rows_of([0, 1, 1]), rows_of([0, 2], "dev"), "", []))
     assert found == [
         "dev: only 2 rows, so dev scores say little; give --dev_file=FILE with more",
         "train: has no row of 1 of 3 labels (c)",
         "dev: has no row of 1 of 3 labels (b)",
     ]
-    assert lacking(TaskData(task, rows_of([0, 1, 2]), rows_of([0, 1, 2] * 4), "", [])) == []
+    assert lacking(TaskData(task, rows_of([0, 1, 2]), rows_of([0, 1, 2] * 4, "dev"), "", [])) == []

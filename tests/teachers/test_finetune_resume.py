@@ -72,6 +72,19 @@ def test_of_two_commands_one_waits_and_takes_what_the_other_made(checkpoint, toy
     assert leftovers(here.parent) == []
 
 
+def test_a_script_that_the_teacher_does_not_know_is_said_before_training(checkpoint, toy_data, tmp_path, capsys):
+    data = toy_data()
+    fine_tune(checkpoint, data, replace(SETTINGS, teacher_epochs=1), tmp_path / "known")
+    assert "unknown to" not in capsys.readouterr().err
+    train = Rows(data.train.ids, ["ጥሩ ፊልም ነው", *data.train.text[1:10], *["ፊልም"] * 38], None, data.train.label)
+    fine_tune(checkpoint, replace(data, train=train), replace(SETTINGS, teacher_epochs=1), tmp_path / "teacher")
+    said = capsys.readouterr().err
+    assert (
+        "of the pieces of the training text are unknown to" in said and "--teacher=me5-small reads 47 languages" in said
+    )
+    assert said.index("unknown to") < said.index("fine-tuning")
+
+
 KEPT = {
     "the first of the best": ("best", 0.0, [0.5, 0.9, 0.9, 0.7], 1),
     "the last that is near": ("last", 0.05, [0.5, 0.9, 0.82, 0.7], 2),

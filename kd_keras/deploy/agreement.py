@@ -49,6 +49,7 @@ class Verification:
       keras_metrics: Keras' scores on the whole texts.
       pieces_differ: rows that a SavedModel's own tokenizer splits differently. They are not compared.
       words: a tagger's number of words. Its "agreement" and "clear" count words, and tags instead of labels.
+      scale: a regression's range of scores. Its tolerance grows with it.
       cosine: the mean cosine with Keras' vectors, if the student gives vectors.
     """
 
@@ -64,13 +65,14 @@ class Verification:
     pieces_differ: int = 0
     words: int | None = None
     cosine: float | None = None
+    scale: float | None = None
 
     @property
     def compared(self) -> str:
         return f"{self.rows:,} texts" if self.words is None else f"{self.words:,} words"
 
     def to_json(self) -> dict:
-        late = ("words", "cosine")
+        late = ("words", "cosine", "scale")
         return {name: value for name, value in asdict(self).items() if value is not None or name not in late}
 
 
@@ -117,6 +119,7 @@ def compare(
             f"expected {want.shape} and none"
         )
     difference = np.abs(got - want)
+    scale = max(1.0, float(np.ptp(want))) if task.is_regression else None
     logits, clear, cosine = None, np.ones(want.shape if task.is_multilabel else len(want), bool), None
     if task.is_text:
         each = cosines(want, got)
@@ -150,15 +153,18 @@ def compare(
         pieces_differ=pieces_differ,
         words=words,
         cosine=cosine,
+        scale=scale,
     )
 
 
 def require_agreement(fmt: Format, name: str, found: Verification) -> None:
     """Raises UserError if ``found`` is beyond the format's tolerance."""
-    if fmt.tolerance is not None and not found.max_score_difference <= fmt.tolerance:
+    most = None if fmt.tolerance is None else fmt.tolerance * (found.scale or 1.0)
+    same = "label" if found.scale is None else "score"
+    if most is not None and not found.max_score_difference <= most:
         raise UserError(
-            f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score; at most {fmt.tolerance:g} is "
-            f"allowed (same label on {found.agreement:.1%} of {found.compared}); the file was removed"
+            f"{name}: differs from Keras by {found.max_score_difference:.2g} in a score; at most {most:g} is "
+            f"allowed (same {same} on {found.agreement:.1%} of {found.compared}); the file was removed"
         )
     allowed = fmt.allowed()
     if any(getattr(found, which) < allowed[which] for which in ("clear_agreement", "agreement")):
@@ -185,7 +191,7 @@ def table(results: Mapping[str, tuple[int, Verification]], metric: str) -> str:
         head = ["file", "bytes", "max diff", "mean cosine", f"≥ {SAME_VECTOR}", "cut"]
         rows = [[n, b, d, f"{v.cosine:.5f}", f"{v.agreement:.2%}", f"{v.cut:,}"] for n, (b, d, v) in files.items()]
         return markdown_table(head, rows)
-    head = ["file", "bytes", "max diff", "same label", metric, "cut"]
+    head = ["file", "bytes", "max diff", "same label" if first.scale is None else "same score", metric, "cut"]
     lines = [["Keras", "", "", "", f"{first.keras_metrics[metric]:.4f}", ""]] if first.keras_metrics else []
     for name, (size, difference, v) in files.items():
         value = f"{v.metrics[metric]:.4f}" if v.metrics else "-"

@@ -25,7 +25,7 @@ def answer_lines(
     """
     for i, row in enumerate(scores):
         read = {"text": rows.text[i]} | ({"text_b": rows.text_b[i]} if rows.text_b is not None else {})
-        answer = {"score": round(float(row[0]), 4)} if task.is_regression else _named(task, row, top_k)
+        answer = {"score": float(f"{row[0]:.6g}")} if task.is_regression else _named(task, row, top_k)
         yield json.dumps(read | answer, ensure_ascii=ascii_only) + "\n"
 
 

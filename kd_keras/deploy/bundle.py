@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import BundleLayout
+from kd_keras.formats.format import FORMATS
 from kd_keras.tasks import Task
 from kd_keras.text.tokenizers import Tokenizer, made_tokenizer, read_vocab
 from kd_keras.text.truncation import HEAD
@@ -45,12 +47,17 @@ def describe(task: Task, tokenizer: Tokenizer, student: str, arm: str | None = N
             **tokenizer.extra_config(),
         },
         "vocab_size": len(tokenizer),
+        "vocab_sha256": _sha256(tokenizer.vocab),
         "ids": f"a line's number in vocab.txt, from 0; what is not in the vocabulary is {tokenizer.unk_id} ([UNK])"
         + _long_text(tokenizer),
         "scores": _scores(task),
         "student": student,
         "arm": arm,
     }
+
+
+def _sha256(vocab: Sequence[str]) -> str:
+    return hashlib.sha256("".join(p + "\n" for p in vocab).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _scores(task: Task) -> str:
@@ -108,7 +115,8 @@ def models_of(folder: Path, student: str) -> dict[str, dict]:
     kept = {}
     for name, entry in about["models"].items():
         path = folder / name
-        if about.get("student") == student and path.is_file() and files.sha256_file(path) == entry["sha256"]:
+        sha256 = entry.get("sha256") if isinstance(entry, dict) else None
+        if about.get("student") == student and path.is_file() and files.sha256_file(path) == sha256:
             kept[name] = entry
         else:
             path.unlink(missing_ok=True)
@@ -128,10 +136,27 @@ def open_model(path: Path) -> tuple[Task, Tokenizer, dict]:
     if entry is None:
         known = ", ".join(about["models"]) or "none"
         raise UserError(f"{path}: {layout.metadata.name} does not list this file; it lists: {known}")
-    if files.sha256_file(path) != entry["sha256"]:
+    if not isinstance(entry, dict) or entry.get("format") not in FORMATS:
+        raise UserError(f"{layout.metadata}: what it says of {path.name} names no format; export again")
+    if files.sha256_file(path) != entry.get("sha256"):
         raise UserError(f"{path}: is not the file that {layout.metadata.name} describes (sha256 differs); export again")
     vocab = read_vocab(files.require_file(layout.vocab, "vocabulary"))
-    if len(vocab) != about["vocab_size"]:
-        raise UserError(f"{layout.vocab}: has {len(vocab):,} lines, expected {about['vocab_size']:,}; export again")
-    tokenizer = made_tokenizer(vocab, about.get("tokenizer"), layout.metadata)
-    return Task.from_json(about["task"]), tokenizer, entry
+    if len(vocab) != (size := about.get("vocab_size")):
+        raise UserError(f"{layout.vocab}: has {len(vocab):,} lines, expected {size!r}; export again")
+    if about.get("vocab_sha256", sha256 := _sha256(vocab)) != sha256:  # earlier versions did not write it
+        raise UserError(f"{layout.vocab}: is not the vocabulary of this student (sha256 differs); export again")
+    try:
+        task = Task.from_json(about.get("task"))
+    except UserError:
+        raise UserError(f"{layout.metadata}: its task is damaged; export again") from None
+    try:
+        tokenizer = made_tokenizer(vocab, about.get("tokenizer"), layout.metadata)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as e:
+        raise UserError(
+            f"{layout.metadata}: its tokenizer is damaged ({type(e).__name__}: {e}); export again"
+        ) from None
+    if layout.labels.is_file() and not task.is_text:
+        count = len(layout.labels.read_text(encoding="utf-8").splitlines())
+        if count != len(task.labels):
+            raise UserError(f"{layout.labels}: has {count:,} lines, expected {len(task.labels):,}; export again")
+    return task, tokenizer, entry

@@ -13,12 +13,19 @@ from kd_keras.tasks import Task
 _PATH = re.compile(r"(?<![\w.~:/)-])~?/[^\s,;:'\"()]+")
 
 
-def made_by(task: Task, models: Mapping[str, dict], flags: str, arm: str | None) -> str:
-    """The commands that make the files again. ``arm`` is given if it is not the kept one."""
+def made_by(task: Task, models: Mapping[str, dict], flags: str, arm: str | None, usual: int) -> str:
+    """The commands that make the files again.
+
+    Args:
+      arm: if it is not the kept one.
+      usual: tokens that an unrolled file reads without ``--tflite_length``.
+    """
     formats = ",".join(entry["format"] for entry in models.values())
     calibration = " --calibration_file=TEXTS" if any(e["precision"] == "int8" for e in models.values()) else ""
+    lengths = {entry["length"] for entry in models.values() if entry.get("length")}
+    length = f" --tflite_length={max(lengths)}" if lengths and max(lengths) != usual else ""
     of = f" {shlex.quote(f'--arm={arm}')}" if arm else ""
-    export = f"python -m kd_keras.export --model_dir=RUN{of} --formats={formats}{calibration}"
+    export = f"python -m kd_keras.export --model_dir=RUN{of} --formats={formats}{length}{calibration}"
     given = [line for line in flags.splitlines() if line.startswith("--")]
     if not flags:
         return export

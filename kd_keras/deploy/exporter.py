@@ -90,11 +90,9 @@ class _Job:
         """Writes one file and its entry in metadata.json."""
         runner, path = self.runner, self.layout.tflite / fmt.file
         name = path.relative_to(self.run.layout.root).as_posix()
-        # If this file fails, no one may take an older one for it.
-        self.models.pop(fmt.file, None)
-        bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
+        self._write()
         length = min(self.length, runner.tokenizer.max_length) if fmt.form == "unrolled" else None
-        with _older_gone_on_failure(path), files.atomic_path(path) as temp:
+        with self._older_gone_if_refused(path), files.atomic_path(path) as temp:
             calibration = self.calibration and calibration_ids(runner, self.calibration, length)
             no_mediapipe = mediapipe.why_not(runner.task, runner.tokenizer, fmt)
             bert = no_mediapipe is None and runner.tokenizer.kind == "wordpiece"
@@ -123,14 +121,14 @@ class _Job:
             "checked_on": self.source,
             "verification": _verification(self._bounds(fmt), found),
         }
-        bundle.write(self.layout.tflite, runner.task, runner.tokenizer, self.about, self.models)
+        self._write()
         return name, len(content), found
 
     def saved_model(self) -> tuple[str, int, Verification]:
         """Writes the folder with its metadata."""
         runner, folder = self.runner, self.layout.saved_model
         name = folder.relative_to(self.run.layout.root).as_posix()
-        with _older_gone_on_failure(folder), files.atomic_dir(folder) as temp:
+        with self._older_gone_if_refused(folder), files.atomic_dir(folder) as temp:
             write_saved_model(runner.student, runner.tokenizer, runner.task, temp)
             found = self.keras.saved_model(LoadedModel(temp), name)
             fmt = self._bounds(SAVED_MODEL)
@@ -141,24 +139,28 @@ class _Job:
             size = sum(p.stat().st_size for p in temp.rglob("*") if p.is_file())
         return name, size, found
 
+    def _write(self) -> None:
+        bundle.write(self.layout.tflite, self.runner.task, self.runner.tokenizer, self.about, self.models)
+
+    @contextlib.contextmanager
+    def _older_gone_if_refused(self, path: Path) -> Iterator[None]:
+        """If the new file or folder is refused, nobody may take an older one for it. One that is stopped leaves it."""
+        try:
+            yield
+        except UserError:
+            older = linked(path)
+            if older.is_dir():
+                shutil.rmtree(older, ignore_errors=True)
+            elif older.is_file():
+                older.unlink()
+            if self.models.pop(path.name, None):
+                self._write()
+            raise
+
     def _bounds(self, fmt: Format) -> Format:
         if self.runner.task.is_text:
             return fmt.of_vectors()
         return fmt.of_words() if self.runner.task.is_tagging else fmt
-
-
-@contextlib.contextmanager
-def _older_gone_on_failure(path: Path) -> Iterator[None]:
-    """Removes an older file or folder if the new one fails."""
-    try:
-        yield
-    except BaseException:
-        older = linked(path)
-        if older.is_dir():
-            shutil.rmtree(older, ignore_errors=True)
-        elif older.is_file():
-            older.unlink()
-        raise
 
 
 def _verification(fmt: Format, found: Verification) -> dict:

@@ -19,6 +19,7 @@ from kd_keras.common.layout import BundleLayout
 from kd_keras.common.markdown import markdown_table
 from kd_keras.deploy import encoder_card, tagger_card
 from kd_keras.deploy.card_commands import checkpoint_name, made_by, public
+from kd_keras.deploy.settings import ExportSettings
 from kd_keras.formats.mediapipe import server
 from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.given import is_given
@@ -27,6 +28,7 @@ from kd_keras.runs.score_table import GIVEN, titles
 from kd_keras.tasks import Task
 
 _TEMPLATE = Path(__file__).with_name("model_card_template.md")
+_USUAL = ExportSettings().tflite_length
 
 
 def write(run: FinishedRun, about: Mapping[str, Any], models: Mapping[str, dict]) -> None:
@@ -58,7 +60,7 @@ def page(about: Mapping[str, Any], models: Mapping[str, dict], metrics: dict, fl
         data=_data(metrics, arm),
         **_use(task, models, about["tokenizer"]["max_length"]),
         limits=_limits(task, about, models),
-        made=made_by(task, models, flags, arm if arm != kept else None),
+        made=made_by(task, models, flags, arm if arm != kept else None, min(_USUAL, about["tokenizer"]["max_length"])),
     )
     return re.sub(r"\n{3,}", "\n\n", text)  # empty parts leave empty lines
 

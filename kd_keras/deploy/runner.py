@@ -13,7 +13,7 @@ from kd_keras.common import files, packages
 from kd_keras.common.cli import command, import_tensorflow
 from kd_keras.common.errors import UserError
 from kd_keras.common.places import local
-from kd_keras.common.ragged import Ragged
+from kd_keras.common.ragged import Ragged, flat
 from kd_keras.deploy import bundle
 from kd_keras.deploy.words import word_windows
 from kd_keras.formats.format import FORMATS, KERAS, SAVED_MODEL, Format
@@ -125,6 +125,9 @@ class Runner:
             return scores_of(self.task, self.tag_logits([words_of(text) for text in rows.text]))
         if not len(rows):
             return np.zeros((0, self.task.num_outputs), np.float32)
+        return finite(self._scores(rows))
+
+    def _scores(self, rows: Rows) -> np.ndarray:
         if self.format == KERAS:
             return scores_of(self.task, self.logits(rows))
         if self.format == SAVED_MODEL:
@@ -141,6 +144,15 @@ class Runner:
             return 0
         lengths = [t.lengths for t in student_ids(self.tokenizer, rows).values()]
         return int((np.max(lengths, axis=0) > length).sum())
+
+
+def finite(values: Any) -> Any:
+    """``values``, an array or :class:`Ragged`. Raises UserError if a number is not finite."""
+    if not np.isfinite(flat(values)).all():
+        raise UserError(
+            "the model's outputs are not finite numbers, so it has diverged; train it with a lower learning rate"
+        )
+    return values
 
 
 def require_export(run: FinishedRun, fmt: Format) -> None:
@@ -163,7 +175,7 @@ def require_export(run: FinishedRun, fmt: Format) -> None:
 
 
 # With fewer texts, one label for all may be chance.
-_MANY = 20
+MANY = 20
 
 
 def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
@@ -171,7 +183,7 @@ def only_label(task: Task, rows: Rows, scores: np.ndarray) -> str | None:
     if task.is_regression or task.is_tagging or task.is_text:
         return None
     gold = has_label(rows)
-    if gold.sum() < _MANY or len(np.unique(rows.label[gold], axis=0)) < 2:
+    if gold.sum() < MANY or len(np.unique(rows.label[gold], axis=0)) < 2:
         return None
     return only_answer(task, as_logits(task, scores[gold]))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.ragged import Ragged
-from kd_keras.deploy.runner import Runner
+from kd_keras.deploy.runner import MANY, Runner, finite
 from kd_keras.metrics.answers import the_only
 from kd_keras.metrics.decoding import decoded
 from kd_keras.metrics.entities import Place, entities
@@ -122,24 +122,17 @@ def evaluate(runner: Runner, rows: Rows) -> dict[str, Any]:
     0.81
     """
     windows = runner.windows([words_of(text) for text in rows.text])
-    tags = decoded(_finite(runner.window_logits(windows)))
+    tags = decoded(finite(runner.window_logits(windows)))
     out: dict[str, Any] = {"long_rows": windows.long_rows}
-    if rows.label.flat().any() and (always := the_only(runner.task, tags)) is not None:
+    gold = rows.label.flat()
+    if gold.any() and len(gold) >= MANY and (always := the_only(runner.task, tags)) is not None:
         out["always"] = always
     return out | tagging_scores(runner.task, rows, tags)
 
 
 def logits_of(runner: Runner, rows: Rows) -> Ragged:
     """Ragged float[rows][words, tags] of rows of words. Raises UserError if a number is not finite."""
-    return _finite(runner.tag_logits([words_of(text) for text in rows.text]))
-
-
-def _finite(logits: Ragged) -> Ragged:
-    if not np.isfinite(logits.flat()).all():
-        raise UserError(
-            "the model's outputs are not finite numbers, so it has diverged; train it with a lower learning rate"
-        )
-    return logits
+    return finite(runner.tag_logits([words_of(text) for text in rows.text]))
 
 
 def tables(found: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from kd_keras.common.progress import say
 from kd_keras.common.reading import STDIN, text_lines
 from kd_keras.tasks.cells import read_cell
 from kd_keras.tasks.columns import Columns
+from kd_keras.tasks.conll import ENDINGS, ends
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_readers import LabelReader, reader_for
@@ -207,6 +208,8 @@ def read_texts(
         path = STDIN
     else:
         require_file(path, flag)
+    if ends(path, ENDINGS) and files.format == "auto":
+        raise UserError(f"{flag}={path}: has columns of words for a tagger; --format=text reads each line as a text")
     own, clean = (task.columns, task.clean) if task else (Columns(), None)
     pair = bool(text_b_column or own.text_b)
     known = () if text_column else (*own.text, *TEXT_COLUMNS, *(a for a, _ in PAIR_COLUMNS))

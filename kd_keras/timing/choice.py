@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from kd_keras.runs.next_steps import Step
-from kd_keras.timing.numbers import is_ratio_of, latency_of, length_text, longest_of, ratio_text, score_text, threads_of
+from kd_keras.timing.numbers import (
+    is_ratio_of,
+    latency_of,
+    length_text,
+    longest_of,
+    ratio_text,
+    rows_of,
+    score_text,
+    threads_of,
+)
 
 # A score at most this much below the best counts as equal to it.
 NEAR = 0.01
@@ -15,11 +24,12 @@ def verdict(report: dict) -> str:
     if found is None:
         return ""
     metric, last, threads = report["metric"], longest_of(report), threads_of(report)[0]
+    score = f"{rows_of(report)} {metric}"
     beside = [r for r in report["ratios"] if is_ratio_of(r, found["name"], last, threads)]
     times = f", {ratio_text(beside[0])}× as fast as {beside[0]['slow']}" if beside else ""
     return (
-        f"Take {found['name']}, the fastest file within a point of the best dev {metric}: it answers a text of "
-        f"{length_text(last)} in {latency_of(found, last, threads)['p50']:.2f} ms{times}, has dev {metric} "
+        f"Take {found['name']}, the fastest file within a point of the best {score}: it answers a text of "
+        f"{length_text(last)} in {latency_of(found, last, threads)['p50']:.2f} ms{times}, has {score} "
         f"{score_text(metric, found['metrics'][metric])} and {found['bytes'] / 1e6:.2f} MB."
     )
 

@@ -10,6 +10,12 @@ def lengths_of(report: dict) -> list[int | None]:
     return [t["length"] for t in report["text"]["timed"]]
 
 
+def rows_of(report: dict) -> str:
+    """What the scores are of: "dev", or the name of the file that --data_file gave."""
+    source = report["text"]["source"]
+    return "dev" if source in ("dev split", "the run's dev text") else source
+
+
 def longest_of(report: dict) -> int:
     """The largest number of tokens that was timed."""
     return max(n for n in lengths_of(report) if n)

@@ -23,6 +23,7 @@ from kd_keras.timing.numbers import (
     longest_of,
     named,
     ratio_text,
+    rows_of,
     score_text,
     texts_text,
     threads_of,
@@ -51,7 +52,14 @@ def summary(report: dict) -> str:
     """The table: one line a model, with median milliseconds for the smallest number of threads."""
     lengths, threads, metric = lengths_of(report), threads_of(report)[0], report["metric"]
     last = longest_of(report)
-    head = ["model", "MB", f"dev {metric}", "load ms", "memory MB", *(f"{length_text(n)} ms" for n in lengths)]
+    head = [
+        "model",
+        "MB",
+        f"{rows_of(report)} {metric}",
+        "load ms",
+        "memory MB",
+        *(f"{length_text(n)} ms" for n in lengths),
+    ]
     lines = []
     for m in report["models"]:
         size, found = f"{m['bytes'] / 1e6:.2f}", score_text(metric, m["metrics"][metric])
@@ -104,7 +112,7 @@ def page(report: dict, command: str, drawn: bool = True) -> str:
     )
     notes = "\n\n".join(note for note in (noise(report), *warnings(report).splitlines()) if note)
     begin = "".join(f"{part}\n\n" for part in (verdict(report), for_report(next_steps(report))) if part)
-    percent = " in percent" if metrics.get(metric).percent else ""
+    percent, score = " in percent" if metrics.get(metric).percent else "", f"{rows_of(report)} {metric}"
     return f"""# {report["task"]}: size, accuracy and latency
 
 {begin}## Results
@@ -113,7 +121,7 @@ def page(report: dict, command: str, drawn: bool = True) -> str:
 
 {summary(report)}
 
-Milliseconds are medians for one text (batch 1, {threads_text(threads)}). Scores are dev {metric}{percent}. MB are
+Milliseconds are medians for one text (batch 1, {threads_text(threads)}). Scores are {score}{percent}. MB are
 millions of bytes.
 {notes}
 
@@ -136,7 +144,7 @@ millions of bytes.
 - load ms is the time from file to allocated tensors: the median of 5, with the file in the system's cache.
 - memory MB is how much the resident memory of a fresh process grew, from before loading to its peak while answering.
   It includes mapped pages of the file, but not Python and libraries (`peak_mb` in {JSON} includes all).
-- dev {metric} is the exported file's, on all rows. What is longer than the file reads is cut. A tagger reads it in
+- {score} is the exported file's, on all rows. What is longer than the file reads is cut. A tagger reads it in
   windows.
 {_of_batches(report)}
 ## Percentiles, ms
@@ -248,4 +256,4 @@ def _figure(report: dict) -> Figure | None:
     if len(points) < 2:
         return None
     latency = f"median ms of a text ({length_text(last)}, {threads_text(threads)}, batch 1)"
-    return pareto(points, latency, f"dev {metric}" + (", %" if percent else ""), 100 if percent else 1)
+    return pareto(points, latency, f"{rows_of(report)} {metric}" + (", %" if percent else ""), 100 if percent else 1)

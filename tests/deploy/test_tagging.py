@@ -200,7 +200,10 @@ def test_the_same_in_a_notebook(runner):
     assert found["mean_over_languages"]["entity_f1"] == 1 / 2
     shown = " ".join(tagging.tables(found).split())
     assert "| LOC | 1 | 2 | 50.00 | 100.00 | 66.67 |" in shown and "| mean | | 50.00 | 50.00 | 50.00 | 50.00 |" in shown
-    nothing = Rows(["a"], ["in said"], None, Ragged.cut(np.array([B_LOC, OUT], np.int32), np.array([2])))
+    few = Rows(["a"], ["in said"], None, Ragged.cut(np.array([B_LOC, OUT], np.int32), np.array([2])))
+    assert "always" not in tagging.evaluate(runner, few), "two words may be chance"
+    tags = Ragged.cut(np.array([B_LOC, OUT] * 10, np.int32), np.full(10, 2))
+    nothing = Rows([f"r{n}" for n in range(10)], ["in said"] * 10, None, tags)
     assert tagging.evaluate(runner, nothing)["always"] == "O"
 
 

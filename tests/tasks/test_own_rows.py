@@ -11,7 +11,9 @@ import pytest
 from kd_keras.common.errors import UserError
 from kd_keras.tasks import Columns, Rows, custom, load, load_test
 from kd_keras.tasks.balance import lacking
+from kd_keras.tasks.file_settings import FileSettings
 from kd_keras.tasks.overlaps import contradictions, in_train
+from kd_keras.tasks.readers import read_texts
 
 
 def rows_of(texts: list[str], labels=0, second: list[str] | None = None) -> Rows:
@@ -118,3 +120,13 @@ def test_skipped_test_rows_can_be_kept_for_the_report(tmp_path, capsys):
     assert len(notes) == 1 and notes[0].startswith("test: 1 row skipped") and capsys.readouterr().err == ""
     load_test(task, None, "skip")
     assert "test: 1 row skipped" in capsys.readouterr().err
+
+
+def test_columns_of_words_are_no_texts_of_a_classifier(tmp_path):
+    path = tmp_path / "words.conll"
+    path.write_text("Ada B-PER\nlives O\n")
+    with pytest.raises(
+        UserError, match=r"words\.conll: has columns of words for a tagger; --format=text reads each line"
+    ):
+        read_texts(str(path))
+    assert read_texts(str(path), files=FileSettings(format="text")).text == ["Ada B-PER", "lives O"]

@@ -113,6 +113,15 @@ def test_the_file_to_take_comes_first(report):
     assert pages.screen(report).startswith("| model ")
 
 
+def test_another_files_scores_are_not_called_dev(report, tmp_path):
+    report["text"]["source"] = "test.csv"
+    assert "within a point of the best test.csv accuracy" in pages.verdict(report)
+    assert cells(pages.summary(report), "model")[2] == "test.csv accuracy"
+    pages.write(report, tmp_path, "COMMAND")
+    page = (tmp_path / "benchmark.md").read_text()
+    assert "Scores are test.csv accuracy in percent" in page and "dev accuracy" not in page
+
+
 def test_ratios_name_unit_and_setting(report):
     assert pages.speedups(report) == (
         "tflite_dynamic: 21.3× as fast as teacher_dynamic (20.0 to 22.0 in 10 rounds; p50 of a text, 32 tokens, batch 1, "

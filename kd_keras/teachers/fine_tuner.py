@@ -123,7 +123,7 @@ class FineTuner:
             self.team.wait()  # the chief's files are written, and nobody writes before all have read them
         if self.manager.latest_checkpoint:
             self.checkpoint.restore(self.manager.latest_checkpoint).expect_partial()
-            info = json.loads(self.state.numpy())
+            info |= json.loads(self.state.numpy())  # earlier versions wrote fewer entries
             say(f"teacher: going on at update {info['step']:,} of {self.steps:,}")
         elif s.teacher_start == PROBE:
             start_from_probe(self.teacher, self.data, self.start)
@@ -176,7 +176,8 @@ class FineTuner:
             gold, logits = self.data.dev.label, self.teacher.logits(dev)
             over = thresholds(gold, logits)
             found = score([metric], gold, less(logits, over))[metric]
-            if self.settings.teacher_keep == LAST and not self.teacher.tagging:
+            better = info["top"] is None or found > info["top"]
+            if better and self.settings.teacher_keep == LAST and not self.teacher.tagging:
                 error = standard_error(metric, gold[is_gold(gold)], less(logits, over)[is_gold(gold)])
         if self.team is not None:
             (found,) = self.team.of_chief([found])

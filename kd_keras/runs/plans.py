@@ -21,6 +21,7 @@ from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
 from kd_keras.students.inputs import join_ids, word_targets
 from kd_keras.tasks import is_gold
+from kd_keras.tasks.scale import standard
 from kd_keras.text.windows import PerPiece
 
 
@@ -61,9 +62,10 @@ def training_set(
         return _words(job, inputs, names, limit)
     made = [inputs.transfer[name] for name in sets]
     label = [s.source_labels(train) if source_labels else s.rows.label for s in made]
+    labels = np.concatenate([train.label, *label]).astype(np.float32 if job.task.is_regression else np.int32)
     y = {
-        "label": np.concatenate([train.label, *label]).astype(np.float32 if job.task.is_regression else np.int32),
-        "teacher_logits": np.concatenate([inputs.signals[n].logits for n in names]),
+        "label": standard(job.task, labels),
+        "teacher_logits": standard(job.task, np.concatenate([inputs.signals[n].logits for n in names])),
     }
     if job.needs_hidden:
         y["teacher_hidden"] = JoinedArray([inputs.signals[n].hidden for n in names])

@@ -32,6 +32,7 @@ from kd_keras.students.bilstm import build_student, parameters
 from kd_keras.students.inference import load_student, predict, predict_tags
 from kd_keras.students.thresholds import move_thresholds
 from kd_keras.students.warm_start import warm_start
+from kd_keras.tasks.scale import unscaled
 
 # The files of an arm's folder that another run may use.
 _PARTS = ("student.keras", "history.json")
@@ -165,7 +166,7 @@ class Trainer:
         )
         if job.source is not None:
             warm_start(student, job.source.student())
-        if job.task.is_regression:  # otherwise the first updates only find the scores' level
+        if job.task.is_regression and job.task.scale is None:  # otherwise the first updates only find the level
             student.get_layer("logits").bias.assign([float(np.nanmean(todo.plan.data.y["label"]))])
         board = self.run.layout.tensorboard / folder.name if job.job.tensorboard else None
         key = self._key(todo)
@@ -173,6 +174,9 @@ class Trainer:
         history = run_stages(student, self._stages(todo), training)
         if job.task.is_multilabel:
             history["thresholds"] = sigmoid(move_thresholds(student, self.dev.labels, self.dev.ids)).tolist()
+        if task.scale is not None:
+            head = student.get_layer("logits")
+            head.set_weights(unscaled(task, *head.get_weights()))
         return student, keep(student, folder, history | {"key": key, "recipe": self._about(todo)})
 
     def arm(self, todo: Todo) -> Arm:

@@ -17,6 +17,7 @@ from kd_keras.runs.on_cluster import train_on_cluster
 from kd_keras.runs.parallel import train_side_by_side
 from kd_keras.runs.plans import Plan, word_targets_of
 from kd_keras.runs.students import Arm, Todo, Trainer
+from kd_keras.tasks.scale import standard
 from kd_keras.text.batches import steps_per_epoch
 
 
@@ -30,7 +31,7 @@ def train_arms(run: Run, inputs: Inputs, plans: Sequence[Plan]) -> list[Arm]:
     if job.task.is_tagging:
         y = word_targets_of(inputs, "dev", job.data.dev.label)
     else:
-        y = {"label": job.data.dev.label, "teacher_logits": signals.logits}
+        y = {"label": standard(job.task, job.data.dev.label), "teacher_logits": standard(job.task, signals.logits)}
         if signals.hidden is not None:
             y["teacher_hidden"] = np.asarray(signals.hidden)
     dev = DevSet(inputs.ids["dev"], job.data.dev.label, job.task.metrics, y, inputs.windows.get("dev"))

@@ -17,8 +17,6 @@ from kd_keras.tasks.tagged import entity_counts
 UNEVEN = 0.7
 # A smaller dev split cannot compare models.
 FEW_ROWS = 10
-# Standard deviations of scores that a model reaches with the usual learning rates.
-_LEAST, _MOST = 0.05, 20.0
 
 
 def label_counts(train: Rows, classes: int) -> np.ndarray:
@@ -158,7 +156,7 @@ def lacking(data: TaskData) -> list[str]:
 
 
 def _scores(data: TaskData) -> list[str]:
-    """Notes on scores that no model learns well. UserError if train has only one."""
+    """Notes on scores that tell nothing. UserError if train has only one."""
     train, dev = (rows.label[has_label(rows)] for rows in (data.train, data.dev))
     if len(train) and train.min() == train.max():
         raise UserError(f"{data.source}: all training rows have the score {train[0]:g}; there is nothing to learn")
@@ -166,12 +164,6 @@ def _scores(data: TaskData) -> list[str]:
     if len(dev) and dev.min() == dev.max():
         notes.append(
             f"dev: all rows have the score {dev[0]:g}, so no correlation can be measured; give --dev_file=FILE"
-        )
-    mean, spread = float(train.mean()), float(train.std())
-    if not _LEAST <= spread <= _MOST or abs(mean) > 10 * _MOST:
-        notes.append(
-            f"train: scores have mean {mean:g} and standard deviation {spread:g}. Models learn scores well that spread "
-            "by about 1: subtract that mean and divide by that standard deviation"
         )
     return notes
 

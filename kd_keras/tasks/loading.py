@@ -12,6 +12,7 @@ from kd_keras.tasks.carve import carve
 from kd_keras.tasks.few_labels import check_few_labels, few_labels
 from kd_keras.tasks.records import Source, Task, TaskData
 from kd_keras.tasks.rows import Rows
+from kd_keras.tasks.scale import scaled
 from kd_keras.tasks.tables import SKIP_HINT, BadRows
 
 
@@ -81,6 +82,7 @@ def load(
         data = few_labels(data, labels_per_class, labels_seed)
     task, by_metric = metric_for(task, data.train, metric)
     task, by_weight = balanced(task, data.train, class_weights)
+    task = scaled(task, data.train)
     return replace(data, task=task, notes=[*lacking(data), *by_metric, *by_weight, *data.notes])
 
 

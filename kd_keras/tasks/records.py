@@ -75,6 +75,8 @@ class Task:
         text, the weight of a row that has the label; a row without it has 1. None: all weights are 1.
       chosen_metric: whether ``metric`` is not the task's own, because the user chose it or classes are uneven.
       vector_size: for kind "text", the size of the vectors.
+      scale: mean and standard deviation of a regression's scores, on which models learn (``kd_keras.tasks.scale``).
+        None: they learn the scores as they are.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Task:
     class_weights: tuple[float, ...] | None = None
     chosen_metric: bool = False
     vector_size: int = 0
+    scale: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -159,9 +162,12 @@ class Task:
         return Rows(ids, list(texts), None if texts_b is None else list(texts_b), self.no_labels(len(ids)))
 
     def learned_by(self) -> dict[str, Any]:
-        """For keys: the metric that selects and the class weights, if they are not the task's own."""
-        metric = {"metric": self.metric} if self.chosen_metric else {}
-        return metric | ({"class_weights": list(self.class_weights)} if self.class_weights else {})
+        """For keys: the metric that selects, class weights and scale, if they are not the task's own."""
+        return {
+            **({"metric": self.metric} if self.chosen_metric else {}),
+            **({"class_weights": list(self.class_weights)} if self.class_weights else {}),
+            **({"scale": list(self.scale)} if self.scale else {}),
+        }
 
     def selected_by(self, metric: str) -> Task:
         """The same task with another dev metric."""

@@ -205,7 +205,7 @@ class FineTuner:
         made = {"dev": {self.data.task.metric: info["best"]}}
         if self.data.task.is_multilabel:
             made["thresholds"] = sigmoid(over).tolist()
-        with moved(self.teacher, over):
+        with moved(self.teacher, over, self.data.task):
             self.teacher.save(self._best, name=self.teacher.name, **made)
 
     def _save_manifest(self, info: dict) -> None:

@@ -21,7 +21,7 @@ from kd_keras.teachers.fine_tuner import FineTuner, start_from_probe
 from kd_keras.teachers.finished import finished, link_folder
 from kd_keras.teachers.heads import set_dropout
 from kd_keras.teachers.loading import MANY_LABELS, REGRESSION
-from kd_keras.teachers.losses import moved
+from kd_keras.teachers.losses import level, moved
 from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import EMBEDDINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tagger import TaggingTeacher, load_finished
@@ -29,6 +29,8 @@ from kd_keras.teachers.targets import SoftText
 
 # Rows whose pieces are counted; with a larger share of unknown ones, a teacher does not read their script.
 _LOOKED_AT, _UNREAD = 1_000, 0.2
+# Rows that show the scale of another regression's classifier.
+_LEVELED = 256
 # Settings that change nothing, or that the key has under another name.
 _NOT_IN_KEY = ("teacher", "teacher_max_length", "checkpoint_seconds", "teacher_seeds", "teacher_rounds")
 
@@ -129,6 +131,8 @@ def _made(
         with moved(teacher, over):
             teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
         return teacher
+    if task.scale is not None and checkpoint.outputs(False) == task.num_outputs:
+        level(teacher, teacher.encode(data.train.take(np.arange(min(_LEVELED, len(data.train))))))
     FineTuner(teacher, data, settings, key, folder, start, soft).go()
     return load_finished(from_folder(str(folder), folder))
 

@@ -9,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from kd_keras.tasks import Task
+from kd_keras.tasks.scale import unscaled
 from kd_keras.teachers.bert import Teacher
+from kd_keras.teachers.encoded import Encoded
 from kd_keras.teachers.heads import linear_of
 
 
@@ -50,12 +52,25 @@ def loss_of(task: Task, soft: bool = False) -> Callable[[tf.Tensor, tf.Tensor], 
 
 
 @contextmanager
-def moved(teacher: Teacher, over: np.ndarray) -> Iterator[None]:
-    """In this context ``over`` is subtracted from the teacher's logits, so that 0 is each label's threshold."""
-    bias = linear_of(teacher.bert).bias
-    own = bias.numpy()
-    bias.assign(own - over.astype(own.dtype))
+def moved(teacher: Teacher, over: np.ndarray, task: Task | None = None) -> Iterator[None]:
+    """In this context ``over`` is subtracted from the teacher's logits, so that 0 is each label's threshold.
+
+    A teacher that learned the standard scores of a regression ``task`` gives the file's own scores.
+    """
+    linear = linear_of(teacher.bert)
+    own = linear.get_weights()
+    kernel, bias = own if task is None else unscaled(task, *own)
+    linear.set_weights([kernel, bias - over.astype(bias.dtype)])
     try:
         yield
     finally:
-        bias.assign(own)
+        linear.set_weights(own)
+
+
+def level(teacher: Teacher, texts: Encoded) -> None:
+    """Sets a classifier that gives scores of another regression so that it gives ``texts`` standard ones."""
+    linear = linear_of(teacher.bert)
+    given = teacher.logits(texts)
+    spread = max(float(given.std()), 1e-6)
+    kernel, bias = linear.get_weights()
+    linear.set_weights([kernel / spread, (bias - given.mean()) / spread])

@@ -12,6 +12,7 @@ from kd_keras.common.ragged import Ragged
 from kd_keras.metrics.answers import sigmoid
 from kd_keras.metrics.scores import softmax
 from kd_keras.tasks import Rows, Task
+from kd_keras.tasks.scale import standard
 from kd_keras.teachers.encoded import Encoded
 from kd_keras.text.windows import PerPiece
 
@@ -59,7 +60,7 @@ def targets_of(task: Task, rows: Rows, encoded: Encoded, soft: SoftText | None =
     if isinstance(rows.label, Ragged):
         tags = encoded.windows.of_words(rows.label.flat().astype(np.int32), -1)
         return Targets(tags, tf.TensorSpec((None, None), tf.int32))
-    label = rows.label.astype(np.float32 if task.is_regression else np.int32)
+    label = standard(task, rows.label.astype(np.float32)) if task.is_regression else rows.label.astype(np.int32)
     if soft is not None:
         label = np.concatenate([_as_soft(task, label), _softly(task, soft.logits)]).astype(np.float32)
     return Targets(label, tf.TensorSpec((None, *label.shape[1:]), label.dtype))
@@ -76,10 +77,10 @@ def _as_soft(task: Task, label: np.ndarray) -> np.ndarray:
 
 
 def _softly(task: Task, logits: np.ndarray) -> np.ndarray:
-    """A score, float[rows]; the probabilities of classes, float[rows, labels]; or of labels that each is there and that
-    it is not, float[rows, 2 × labels]."""
+    """A score as it is learned, float[rows]; the probabilities of classes, float[rows, labels]; or of labels that each
+    is there and that it is not, float[rows, 2 × labels]."""
     if task.is_regression:
-        return logits[:, 0]
+        return standard(task, logits[:, 0])
     if task.is_multilabel:
         return np.concatenate([sigmoid(logits), sigmoid(-logits)], 1)
     return softmax(logits)

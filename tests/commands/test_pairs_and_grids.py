@@ -27,7 +27,7 @@ def rows_of(path):
 
 @pytest.fixture(scope="module")
 def files(toy_sentences, tmp_path_factory, write_csv):
-    """pairs-train.csv …: a, b, whether they agree in label, and a score; single-train.csv …; more.txt."""
+    """pairs-train.csv …: a, b, whether they agree in label, a score and a price; single-train.csv …; more.txt."""
     away = tmp_path_factory.mktemp("text")
     for split, count, seed in (("train", 64, 0), ("dev", 24, 5)):
         a, la = toy_sentences(count, seed)
@@ -35,10 +35,11 @@ def files(toy_sentences, tmp_path_factory, write_csv):
         order = np.random.default_rng(seed).permutation(count)
         with open(away / f"pairs-{split}.csv", "w", newline="") as f:
             out = csv.writer(f)
-            out.writerow(["a", "b", "same", "score"])
+            out.writerow(["a", "b", "same", "score", "price"])
             for i, j in enumerate(order):
                 same = bool(la[i] == lb[j])
-                out.writerow([a[i], b[j], "yes" if same else "no", 4 * same + (i % 10) / 10])
+                score = 4 * same + (i % 10) / 10
+                out.writerow([a[i], b[j], "yes" if same else "no", score, 50_000 + 1000 * score])
         write_csv(away / f"single-{split}.csv", a, la)
     known = rows_of(away / "single-dev.csv")[0]["text"]
     more = toy_sentences(40, 9)[0]
@@ -48,7 +49,7 @@ def files(toy_sentences, tmp_path_factory, write_csv):
 
 @pytest.fixture(scope="module")
 def runs(files, bert_folder, run_verb):
-    """Runs of train in one process: pairs with augmentation, scores, the grids, stages, unlabeled text."""
+    """Runs of train in one process: pairs with augmentation, scores, prices, the grids, stages, unlabeled text."""
     pairs = [f"--train_file={files}/pairs-train.csv", f"--dev_file={files}/pairs-dev.csv"]
     pairs += ["--text_column=a", "--text_b_column=b"]
     single = [f"--train_file={files}/single-train.csv", f"--dev_file={files}/single-dev.csv"]
@@ -56,6 +57,7 @@ def runs(files, bert_folder, run_verb):
     cases = {
         "pairs": [*pairs, "--label_column=same", "--augment=all", "--n_iter=3"],
         "scores": [*pairs, "--label_column=score", "--regression", "--alpha=0.3"],
+        "prices": [*pairs, "--label_column=price", "--regression", "--alpha=0.3"],
         "grid": [*single, "--ablate=augmentation", "--n_iter=2", "--seeds=2", "--recipe=joint"],
         "recipes": [
             *single,
@@ -125,6 +127,19 @@ def test_a_regression_reports_correlations(files, runs, run_verb):
     parts = [(o["objective"], o["weight"]) for o in stages["distilled-seed1"]["recipe"][0]["objectives"]]
     assert parts == [("score", 0.3), ("mse", 0.7)]
     assert "accuracy" not in stages["distilled-seed1"]["epochs"][0]
+
+
+def test_the_scale_of_scores_changes_nothing_but_the_scale(files, runs, run_verb):
+    asked = (([f"--model_dir={files / name}", f"--input={files / 'pairs-dev.csv'}"]) for name in ("scores", "prices"))
+    scores, prices = (
+        np.array([json.loads(line)["score"] for line in answer["out"].splitlines()])
+        for answer in run_verb("predict", *asked)
+    )
+    assert scores.std() > 0.01
+    np.testing.assert_allclose(prices, 50_000 + 1000 * scores, atol=1000 * 0.02 * scores.std(), rtol=1e-6)
+    one, other = (metrics(files / name) for name in ("scores", "prices"))
+    for row in ("teacher", "baseline", "student"):
+        assert one[row]["dev"]["pearson"] == pytest.approx(other[row]["dev"]["pearson"], abs=2e-3)
 
 
 def test_the_grid_has_every_arm_at_the_same_cost(files, runs):

@@ -78,15 +78,13 @@ def scores(tmp_path, train: list[float], dev: list[float]):
     return load(custom(str(tmp_path / "train.csv"), **files)).notes
 
 
-def test_scores_that_teach_nothing_or_are_far_from_one_are_told(tmp_path):
+def test_scores_that_teach_nothing_are_told(tmp_path):
     fine = [n / 4 for n in range(20)]
     assert not any("score" in n for n in scores(tmp_path, fine, fine))
     with pytest.raises(UserError, match="all training rows have the score 3.5; there is nothing to learn"):
         scores(tmp_path, [3.5] * 20, fine)
     (said,) = [n for n in scores(tmp_path, fine, [2.0] * 20) if "score" in n]
     assert said == "dev: all rows have the score 2, so no correlation can be measured; give --dev_file=FILE"
-    (said,) = [n for n in scores(tmp_path, [20_000.0, 25_000.0] * 10, [20_000.0, 25_000.0] * 10) if "score" in n]
-    assert said.startswith("train: scores have mean 22500 and standard deviation 2500. Models learn scores well")
 
 
 def test_labels_that_no_row_has_count_in_the_datas_key(tmp_path):

@@ -26,6 +26,8 @@ from kd_keras.text.batches import training_batches
 from kd_keras.text.token_ids import TokenIds
 
 Weights = dict[str, list[np.ndarray]]
+# The library refuses fewer clusters. A kernel with fewer values has nothing to share.
+_FEWEST = 3
 # Finding the smallest of a million values takes a second, so masks are computed only this many times.
 _MASKS = 10
 
@@ -129,9 +131,14 @@ def _wrapped(student: keras.Model, step: str, settings: CompressSettings, ends: 
         return model, tfmot.sparsity.keras.strip_pruning, [tfmot.sparsity.keras.UpdatePruningStep()]
 
     def cluster(layer):
+        # The library cannot draw more centroids than a kernel has values. A zero that is kept is one more.
+        kernels = [w for w in layer.get_weights() if w.ndim > 1]
+        most = min(int(np.count_nonzero(w)) + 1 if step == "cluster_sparse" else w.size for w in kernels)
+        if most < _FEWEST:
+            return layer
         return tfmot.clustering.keras.cluster_weights(
             layer,
-            settings.clusters,
+            min(settings.clusters, most),
             tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
             preserve_sparsity=step == "cluster_sparse",
         )

@@ -96,6 +96,19 @@ def test_pruned_then_clustered_keeps_the_zeros_and_shares_the_rest(compressed, m
     assert np.abs(predict(start, ids) - predict(student, ids)).max() > 0.1
 
 
+@pytest.mark.parametrize(
+    ("steps", "sparsity"), [(["cluster"], 0.5), (["prune", "cluster_sparse"], 0.5), (["prune", "cluster_sparse"], 0.99)]
+)
+def test_more_clusters_than_a_kernel_has_values(compressed, steps, sparsity):
+    from kd_keras.compression.report import kernels
+
+    student, done, _ = compressed(SMALL, *steps, settings=replace(SHORT, clusters=256, sparsity=sparsity))
+    assert [h["step"] for h in done] == steps
+    smallest = min(kernels(student).values(), key=np.size)
+    assert smallest.size < 256 and len(np.unique(smallest)) <= smallest.size
+    assert all(len(np.unique(values)) <= 256 for values in kernels(student).values())
+
+
 def test_the_nearest_centroid_is_the_librarys_own():
     import tensorflow as tf
 

@@ -14,6 +14,15 @@ _RESAMPLES = 500
 
 def standard_error(metric: str, label: np.ndarray, logits: np.ndarray) -> float:
     """The standard error of a score on these rows, by the bootstrap (Efron & Tibshirani 1993, chapter 6)."""
+    return float(np.std(_resampled(metric, label, logits)))
+
+
+def error_of_difference(metric: str, label: np.ndarray, logits: np.ndarray, other: np.ndarray) -> float:
+    """The standard error of the difference of two models' scores. Both are drawn the same rows."""
+    return float(np.std(_resampled(metric, label, logits) - _resampled(metric, label, other)))
+
+
+def _resampled(metric: str, label: np.ndarray, logits: np.ndarray) -> np.ndarray:
     draw, count = rng(0, "bootstrap"), len(label)
     drawn = (draw.integers(count, size=count) for _ in range(_RESAMPLES))
-    return float(np.std([score([metric], label[rows], logits[rows])[metric] for rows in drawn]))
+    return np.array([score([metric], label[rows], logits[rows])[metric] for rows in drawn])

@@ -12,7 +12,7 @@ from kd_keras.common.machine import cpus, memory_mb
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import by_label, mean_and_spread, pearson, score
 from kd_keras.metrics.answers import answers, same_answers
-from kd_keras.runs import tagging, verdict
+from kd_keras.runs import choice, tagging, verdict
 from kd_keras.runs.given import answered
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job, Run
@@ -34,7 +34,7 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
     job, layout = run.job, run.layout
     task = job.task
     scored = scored_splits(inputs)
-    kept = verdict.kept(job, arms, chosen)
+    kept = choice.kept(job, arms, chosen)
     metrics = {
         "version": __version__,
         "task": task.name,

@@ -9,13 +9,14 @@ from kd_keras.common import files
 from kd_keras.common.progress import say
 from kd_keras.common.team import is_chief
 from kd_keras.runs.augmentation_grid import run_augmentation_grid
+from kd_keras.runs.choice import choose
 from kd_keras.runs.given import given_set
 from kd_keras.runs.inputs import prepare, rest_set, transfer_sets, unlabeled_set
 from kd_keras.runs.job import Run, begin
 from kd_keras.runs.plans import main_arms
 from kd_keras.runs.recipe_grid import run_recipe_grid
 from kd_keras.runs.report import write_report
-from kd_keras.runs.train import choose, train_arms
+from kd_keras.runs.train import train_arms
 from kd_keras.tasks.custom import keep_pipes
 
 
@@ -41,7 +42,7 @@ def distil(run: Run) -> dict:
     arms = train_arms(run, inputs, main_arms(job, inputs))
     if not is_chief():  # another worker writes the report
         return {}
-    chosen = choose(arms)
+    chosen = choose(job, inputs.how or job.recipe, arms)
     files.link_or_copy(chosen.folder / "student.keras", layout.student)
     files.write_json(layout.history, {arm.name: arm.history for arm in arms})
     return write_report(run, inputs, arms, chosen)

@@ -1,4 +1,4 @@
-"""Trains the students of a run, one after another or side by side, and chooses the one to keep."""
+"""Trains the students of a run, one after another or side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from kd_keras.common.machine import cpus
 from kd_keras.common.team import current
 from kd_keras.distill.loop import DevSet
-from kd_keras.distill.settings import DISTILLED
 from kd_keras.runs import auto
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Run
@@ -59,8 +58,3 @@ def _beforehand(trainer: Trainer, todo: Sequence[Todo]) -> None:
         train_on_cluster(trainer, missing)
     elif (workers := min(job.job.parallel_students, cpus(), len(missing))) > 1:
         train_side_by_side(trainer, missing, workers)
-
-
-def choose(arms: Sequence[Arm]) -> Arm:
-    """The student with the best dev score, with or without distillation. It becomes ``student.keras``."""
-    return max(arms, key=lambda a: (a.history["best"], a.kind == DISTILLED, -a.seed))

@@ -1,4 +1,4 @@
-"""What a run concludes: which student is kept and why, and whether distillation helped."""
+"""What a run concludes: whether distillation helped, and what to try next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kd_keras.common.cli import command
 from kd_keras.common.config import AUTO
 from kd_keras.common.layout import RunLayout
-from kd_keras.distill.settings import BASELINE, DISTILLED
+from kd_keras.distill.settings import DISTILLED
 from kd_keras.metrics.answers import only_answer
 from kd_keras.metrics.spread import standard_error
 from kd_keras.runs.inputs import Inputs
@@ -22,17 +22,6 @@ from kd_keras.teachers.schedule import for_data
 _FEW_UPDATES = 200
 # With fewer rows than this beyond the training rows, there is little text to distill on.
 _LITTLE_TEXT = 20_000
-
-
-def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str]:
-    """metrics.json's "kept": the arm that was chosen, as a folder's name and in words."""
-    metric = job.task.metric
-    other = [a.history["best"] for a in arms if a.kind != chosen.kind]
-    without = "with" if chosen.kind == BASELINE else "without"
-    beside = f" The best student {without} distillation has {100 * max(other):.2f}." if other else ""
-    count = f", the best of the {len(arms)} students trained" if len(arms) > 1 else ""
-    why = f"Its dev {metric} is {100 * chosen.history['best']:.2f}{count}.{beside}"
-    return {"arm": chosen.name, "kind": chosen.kind, "why": why}
 
 
 def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tuple[str, list[Step]]:
@@ -49,13 +38,15 @@ def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tup
         seeds = [metrics[kind]["spread"]["dev"][metric] for kind in ("student", "baseline")]
         clearly = ", but by less than seeds differ" if score - without < max(seeds) else ""
         return f"Distillation helped{clearly}: {found}", []
-    error = dev_error(job, next(a for a in arms if a.kind == DISTILLED))
+    unsure = metrics.get("kept", {}).get("unsure", False)
+    error = math.inf if unsure else dev_error(job, next(a for a in arms if a.kind == DISTILLED))
     cause, tries = _cause(job, inputs, arms, metrics, without, error)
     steps = [
         (what, _again(job, flags))
         for what, flags in zip(("this is most likely to help", "or this"), tries, strict=True)
     ]
-    return f"Distillation did not help: {found} Likely cause: {cause}.", steps
+    helped = "Dev does not tell whether distillation helped" if unsure else "Distillation did not help"
+    return f"{helped}: {found} Likely cause: {cause}.", steps
 
 
 def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
@@ -108,14 +99,13 @@ def _cause(
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
     if (updates := arms[0].most_updates) < _FEW_UPDATES and teacher > without and job.train.epochs != AUTO:
         return f"only {updates:,} updates, by --epochs={job.train.epochs:g}", [["--epochs=auto"], text]
-    behind = without - metrics["student"]["dev"][metric]
-    if behind and teacher <= without:
-        cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
-        return cause, [mixed if job.given is not None else _better_teacher(job), text]
-    if behind <= noise:
+    if without - metrics["student"]["dev"][metric] <= noise:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
         return cause, [larger, text]
+    if teacher <= without:
+        cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
+        return cause, [mixed if job.given is not None else _better_teacher(job), text]
     if longest > 0.95:
         return "too few updates, because the distilled student was best at its end", [longer, text]
     if more < _LITTLE_TEXT:

@@ -11,7 +11,7 @@ import pytest
 
 from kd_keras.common import screen
 from kd_keras.runs import next_steps
-from kd_keras.runs.verdict import _cause, dev_error, kept, verdict
+from kd_keras.runs.verdict import _cause, dev_error, verdict
 
 JOB = SimpleNamespace(
     task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False, is_pair=False, labels=()),
@@ -94,22 +94,6 @@ def test_few_updates_by_hand_are_the_cause():
     assert said == "only 10 updates, by --epochs=10" and tries[0] == ["--epochs=auto"]
 
 
-def trained(kind: str, best: float) -> SimpleNamespace:
-    return SimpleNamespace(kind=kind, name=f"{kind}-seed1", history={"best": best})
-
-
-def test_the_kept_student_comes_with_its_score_and_the_other_kinds_best():
-    arms = [trained("baseline", 0.81), trained("distilled", 0.9)]
-    assert kept(JOB, arms, arms[1]) == {
-        "arm": "distilled-seed1",
-        "kind": "distilled",
-        "why": "Its dev accuracy is 90.00, the best of the 2 students trained. "
-        "The best student without distillation has 81.00.",
-    }
-    assert kept(JOB, arms, arms[0])["why"].endswith("The best student with distillation has 90.00.")
-    assert kept(JOB, arms[1:], arms[1])["why"] == "Its dev accuracy is 90.00."
-
-
 def scores(student: float, baseline: float | None = None, teacher: float | None = None, spread: float = 0.0) -> dict:
     def of(value: float) -> dict:
         return {"dev": {"accuracy": value}, "spread": {"dev": {"accuracy": spread}}}
@@ -157,3 +141,13 @@ def test_commands_are_never_folded():
     report = next_steps.for_report(steps).splitlines()
     assert report[:3] == ["## Next", "", "```"] and report[4:-1:2] == [command for _, command in steps]
     assert next_steps.for_report([]) == next_steps.for_screen([]) == ""
+
+
+def test_few_dev_rows_do_not_tell_whether_it_helped():
+    metrics = scores(0.7, 0.9, 0.6) | {"kept": {"unsure": True}}
+    line, steps = verdict(JOB, SimpleNamespace(transfer={}), [arm()], metrics)
+    assert line == (
+        "Dev does not tell whether distillation helped: dev accuracy 70.00 with it, 90.00 without it; the teacher has "
+        "60.00. Likely cause: dev, of 114 rows, does not tell the two apart."
+    )
+    assert "--dev_file=FILE" in steps[0][1]

@@ -55,10 +55,8 @@ def main(argv: list[str]) -> None:
             f"--teacher_seeds={settings.teacher_seeds}: finetune makes one teacher; run it for each --teacher_seed, "
             "or give the flag to train"
         )
-    if settings.teacher_rounds > 1:
-        raise UserError(
-            f"--teacher_rounds={settings.teacher_rounds}: finetune labels no text to learn from; give the flag to train"
-        )
+    if settings.teacher_rounds == 2:
+        raise UserError("--teacher_rounds=2: finetune labels no text to learn from; give the flag to train")
     task, checkpoint = resolve(tasks), find_checkpoint(settings.teacher)
     check_truncation("teacher_truncation", settings.teacher_truncation, task.name, task.is_pair)
     data = load_data(tasks, task)

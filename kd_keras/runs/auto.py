@@ -16,8 +16,11 @@ from kd_keras.distill.settings import RecipeSettings, TrainSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.spread import standard_error
 from kd_keras.tasks import Task, is_gold
+from kd_keras.teachers.settings import TeacherSettings
 from kd_keras.text.batches import steps_per_epoch
 
+# Up to so many labeled rows a second teacher learns from what the first one says of other text.
+_FEW_ROWS = 10_000
 _RATES = {"adam": 3e-3, "adamw": 3e-3, "adadelta": 1.0}
 # A student makes this many passes over its text, within these limits of updates.
 _PASSES, _FEWEST, _MOST, _EVALS, _PATIENCE = 15.0, 1200, 2500, 12, 5
@@ -45,6 +48,19 @@ def decided(settings: RecipeSettings, task: Task, ablate: str = "none", given: b
         representation_weight=(5.0 if joint else 1.0) if weight == AUTO else weight,
         chosen=not by_hand and not mixed and ablate == "none" and not task.is_regression,
     )
+
+
+def rounds(teacher: TeacherSettings, task: Task, rows: int, own_text: bool) -> int:
+    """How many rounds of teachers there are.
+
+    Args:
+      rows: the number of training rows. Many of them leave nothing to learn from an earlier teacher.
+      own_text: whether there is text without labels of the task's own kind. Other text teaches a teacher nothing.
+    """
+    if teacher.teacher_rounds != AUTO:
+        return int(teacher.teacher_rounds)
+    suits = own_text and rows <= _FEW_ROWS and task.name == "custom" and task.kind == "single"
+    return 2 if suits and teacher.teacher_epochs == AUTO else 1
 
 
 def mix(

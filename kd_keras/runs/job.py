@@ -16,7 +16,7 @@ from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import NEED_HIDDEN, RECIPES, RecipeSettings, TrainSettings
 from kd_keras.pipelines.settings import ClusterSettings
-from kd_keras.runs.auto import decided
+from kd_keras.runs.auto import decided, rounds
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.settings import NOT_IN_KEY, JobSettings
 from kd_keras.students.settings import LAST, StudentSettings, WarmSettings, shape_of
@@ -75,6 +75,11 @@ class Job:
             student = replace(student, vocab_size=_GENERAL_VOCAB)
         augment = self.augment.decided(len(self.data.train), automatic)
         found = {"recipe": recipe, "unlabeled": unlabeled, "student": student, "augment": augment}
+        own_text = (bool(unlabeled.unlabeled_files) or self.data.rest is not None) and not given
+        count = rounds(self.teacher, self.task, len(self.data.train), own_text and self.job.ablate == "none")
+        if count == 2 and self.teacher.teacher_rounds == AUTO:  # what is finished learns no more
+            count -= self.checkpoint.fine_tuned_for(self.task.name, self.data.fingerprint)
+        found["teacher"] = replace(self.teacher, teacher_rounds=count)
         for name, value in found.items():
             object.__setattr__(self, name, value)
         if given:  # its files have no states; check refuses settings that need them

@@ -29,6 +29,7 @@ from kd_keras.teachers.settings import PROBE
 
 FORMAT = 1
 TITLES = {"constant": "always the most frequent", "linear": "linear (TF-IDF)", "probe": "linear probe of the teacher"}
+_ON_DISK = TITLES | {"text": "linear probe of the teacher, of text without labels"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,15 @@ def references(run: Run) -> References:
     say("to beat: " + ", ".join(f"{TITLES[name]} {100 * s['dev'][metric]:.2f}" for name, s in each.items())
         + f" (dev {metric}, {len(job.data.dev):,} rows)")  # fmt: skip
     return made
+
+
+def probe_of(run: Run, rows: Rows) -> np.ndarray | None:
+    """float[rows, classes]: the logits that the probe gives of other rows. None if the run has no probe."""
+    job, probed = run.job, _probes(run.job)
+    if probed is None or job.task.is_multilabel or not job.task.labels or not packages.installed("sklearn"):
+        return None
+    key = {**_about_text(job, {"text": rows}), "probe": probed}
+    return _kept(run, "text", key, lambda: _probe(job, {"text": rows}))["probe"]["text"]
 
 
 def _about_text(job: Job, splits: Mapping[str, Rows]) -> dict:
@@ -134,7 +144,7 @@ def _kept(run: Run, name: str, key: dict, make: Callable[[], dict]) -> dict:
             np.savez(temp, key=wanted, names=json.dumps(list(flat)), **arrays)
 
     known = [s.reference(name) for s in run.siblings]
-    return find_or_make(TITLES[name], path, lambda place: _read(place, wanted), write, known, aloud=False)
+    return find_or_make(_ON_DISK[name], path, lambda place: _read(place, wanted), write, known, aloud=False)
 
 
 def _read(path: Path, wanted: str) -> dict | None:

@@ -8,6 +8,7 @@ students). Each round has a folder of its own, so a killed run finds what it mad
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,9 @@ import numpy as np
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
+from kd_keras.common.seeds import rng
 from kd_keras.common.team import current, is_chief
+from kd_keras.metrics.scores import softmax
 from kd_keras.runs.job import Job
 from kd_keras.tasks import Rows, has_label
 from kd_keras.teachers.finished import link_folder
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 def check_rounds(job: Job) -> None:
     """UserError where there can be no second round, before anything is trained."""
-    count = job.teacher.teacher_rounds
+    count = job.teacher.teacher_rounds  # decided by the job
     if count == 1:
         return
     flag, task, data = f"--teacher_rounds={count}", job.task.name, job.data
@@ -45,13 +48,26 @@ def check_rounds(job: Job) -> None:
         )
 
 
-def soft_text(train: Rows, sets: Mapping[str, Rows], signals: Mapping[str, Signals]) -> SoftText:
-    """The training rows without a label and the rows of ``sets``, with what ``signals`` say of them."""
+def soft_text(
+    train: Rows, sets: Mapping[str, Rows], signals: Mapping[str, Signals], most: int | None = None
+) -> SoftText:
+    """The training rows without a label and the rows of ``sets``, with what ``signals`` say of them.
+
+    Args:
+      most: at most so many of them, drawn at random; None: all.
+    """
     from kd_keras.teachers.targets import SoftText
 
     bare = np.flatnonzero(~has_label(train))
     parts = [(train.take(bare), signals["train"].logits[bare])] if len(bare) else []
     parts += [(rows, signals[name].logits) for name, rows in sets.items()]
+    count = sum(len(rows) for rows, _ in parts)
+    if most is not None and count > most:
+        drawn = np.zeros(count, bool)
+        drawn[rng(0, "second round").permutation(count)[:most]] = True
+        ends = np.cumsum([len(rows) for rows, _ in parts])[:-1]
+        each = [np.flatnonzero(some) for some in np.split(drawn, ends)]
+        parts = [(rows.take(some), logits[some]) for (rows, logits), some in zip(parts, each, strict=True)]
     teachers = [[name, signals[name].manifest["teacher"]] for name in ("train", *sets)]
     precision = signals["train"].manifest.get("precision")
     return SoftText(
@@ -60,6 +76,15 @@ def soft_text(train: Rows, sets: Mapping[str, Rows], signals: Mapping[str, Signa
         np.concatenate([logits for _, logits in parts]),
         files.hash_of([rows.fingerprint() for rows, _ in parts], teachers, precision),
     )
+
+
+def beside(soft: SoftText, probe: np.ndarray | None) -> SoftText:
+    """``soft`` with the mean of what it says and what the linear ``probe`` says, float[texts, classes], as log
+    probabilities. The probe errs in other rows than the teacher, from which alone a second one learns nothing new."""
+    if probe is None:
+        return soft
+    both = (np.log(softmax(soft.logits)) + np.log(softmax(probe))) / 2
+    return replace(soft, logits=both.astype(np.float32), key=files.hash_of(soft.key, "probe"))
 
 
 def adopt(kept: RunLayout, layout: RunLayout, names: Iterable[str]) -> None:

@@ -11,23 +11,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kd_keras.common.artifacts import one_at_a_time
+from kd_keras.common.config import AUTO
 from kd_keras.common.errors import UserError
 from kd_keras.common.folders import folder_at
 from kd_keras.common.layout import RunLayout, signals_in
+from kd_keras.common.progress import say
 from kd_keras.common.team import is_chief
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import sureness
+from kd_keras.metrics.spread import standard_error
 from kd_keras.runs import rounds
 from kd_keras.runs.given import about_given, answered, given_signals
 from kd_keras.runs.job import Run
-from kd_keras.runs.references import References
+from kd_keras.runs.references import References, probe_of
+from kd_keras.runs.rounds import beside
 from kd_keras.runs.teacher_check import check_teacher
-from kd_keras.tasks import Rows, Task
+from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.teachers import ensemble
 from kd_keras.teachers.checkpoints import from_folder
 from kd_keras.teachers.settings import WORD, TeacherSettings
 from kd_keras.teachers.signals import Signals, SignalStore
+
+# If the teacher's epochs are for us to choose, its second round learns at most this many texts without labels.
+_SOFT_TEXTS = 20_000
 
 # A run with given signals has no teacher and may lack its packages. They are imported when a teacher is needed.
 if TYPE_CHECKING:
@@ -68,19 +75,28 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
     if run.job.teacher.teacher_rounds == 1:
         return _round(run, run.layout, rows, to_beat)
     first = _round(run, run.layout.round(1), rows, to_beat)
-    soft = rounds.soft_text(run.job.data.train, sets, first.signals)
+    most = _SOFT_TEXTS if run.job.teacher.teacher_epochs == AUTO else None
+    soft = rounds.soft_text(run.job.data.train, sets, first.signals, most)
+    with run.timings.step("linear models"):
+        soft = beside(soft, probe_of(run, run.task.rows(soft.texts, soft.texts_b)))
+    say(f"teacher, round 2: learns the labels, and what round 1 says of {len(soft.texts):,} texts without one")
     second = _round(run, run.layout.round(2), rows, to_beat, soft)
     return _better(run, first, second)
 
 
 def _better(run: Run, *each: Taught) -> Taught:
-    """The round that is best on dev, of equal ones the last; the run folder gets its teachers and signals."""
-    metric, gold = run.task.metric, run.job.data.dev.label
-    dev = [score([metric], gold, one.signals["dev"].logits)[metric] for one in each]
-    number = max(range(len(each)), key=lambda n: (dev[n], n)) + 1
+    """The last round, unless its dev score is under the best one by more than that one's standard error. The run
+    folder gets its teachers and signals."""
+    metric, dev = run.task.metric, run.job.data.dev
+    labeled = has_label(dev)
+    gold, logits = dev.label[labeled], [one.signals["dev"].logits[labeled] for one in each]
+    found = [score([metric], gold, some)[metric] for some in logits]
+    best = max(range(len(each)), key=lambda n: (found[n], n))
+    near = found[-1] >= found[best] - standard_error(metric, gold, logits[best])
+    number = len(each) if near else best + 1
     kept = each[number - 1]
     rounds.adopt(run.layout.round(number), run.layout, kept.signals)
-    said = ", ".join(f"round {n} {100 * found:.2f}" for n, found in enumerate(dev, 1))
+    said = ", ".join(f"round {n} {100 * one:.2f}" for n, one in enumerate(found, 1))
     note = f"teachers by rounds: dev {metric} {said}; the student learns from round {number}"
     logits = [{split: one.signals[split].logits for split in run.splits} for one in each]
     return replace(kept, about=kept.about | {"round": number}, notes=[*kept.notes, note], rounds=logits)

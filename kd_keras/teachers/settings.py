@@ -127,19 +127,23 @@ class TeacherSettings(Checked):
         late=True,
     )
 
-    teacher_rounds: int = setting(
-        1,
+    teacher_rounds: float | str = setting(
+        AUTO,
         "2: what the teachers say of the transfer text, and the training rows, teach one more teacher from "
-        "--teacher's weights (Furlanello et al. 2018). The students learn from it, unless it is worse on dev.",
+        "--teacher's weights (Furlanello et al. 2018). The students learn from it, unless dev shows it to be worse; "
+        "auto: 2 for classes of your own file with at most 10,000 rows and --unlabeled_files, else 1.",
         low=1,
         high=2,
         late=True,
+        before=1,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.teacher_rounds > 1 and self.teacher_epochs == 0:
-            raise UserError(f"--teacher_rounds={self.teacher_rounds}: --teacher_epochs=0 trains nothing; leave one out")
+        if self.teacher_rounds not in (AUTO, 1, 2):
+            raise UserError(f"--teacher_rounds={self.teacher_rounds:g}: expected 1, 2 or {AUTO}")
+        if self.teacher_rounds == 2 and self.teacher_epochs == 0:
+            raise UserError("--teacher_rounds=2: --teacher_epochs=0 trains nothing; leave one out")
         if self.teacher_seeds > 1 and self.teacher_epochs == 0:
             raise UserError(
                 f"--teacher_seeds={self.teacher_seeds}: --teacher_epochs=0 trains nothing, so all would be the same"

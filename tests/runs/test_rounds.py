@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from killing import Killed, kill_after
+from scipy.special import log_softmax
 
 from kd_keras.augment.transfer import Transfer
 from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import RecipeSettings, TrainSettings
+from kd_keras.metrics import linear
 from kd_keras.runs import taught
+from kd_keras.runs.auto import rounds
 from kd_keras.runs.inputs import prepare
 from kd_keras.runs.job import Job, Run
 from kd_keras.runs.results import teacher_scores
-from kd_keras.runs.rounds import check_rounds
+from kd_keras.runs.rounds import beside, check_rounds, soft_text
 from kd_keras.runs.score_table import summary
 from kd_keras.runs.settings import JobSettings
 from kd_keras.students.settings import StudentSettings
@@ -29,6 +32,7 @@ from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import find_checkpoint
 from kd_keras.teachers.losses import loss_of
 from kd_keras.teachers.settings import LabelSettings, TeacherSettings
+from kd_keras.teachers.signals import Signals
 from kd_keras.teachers.targets import SoftText, targets_of
 
 TEXTS = ["good film", "a very dull plot", "lovely", "the awful film is bad ."]
@@ -140,6 +144,61 @@ def test_a_worse_round_is_not_used_and_the_table_has_both(make_job, more, tmp_pa
     cells = [[cell.strip() for cell in line.strip("|").split("|")][:2] for line in table.splitlines()]
     assert ["teacher of round 2, not used", f"{100 * want[1]:.2f}"] in cells
     assert ["teacher, round 1", f"{100 * want[0]:.2f}"] in cells
+
+
+def test_a_round_that_is_worse_by_less_than_chance_is_used(make_job, more, tmp_path, monkeypatch):
+    job, found = make_job(tmp_path / "run"), iter([0.75, 0.7])
+    monkeypatch.setattr(taught, "score", lambda *_: {job.task.metric: next(found)})
+    assert run(job, more).teacher["round"] == 2
+
+
+def test_auto_makes_a_second_round_for_few_rows_with_text_of_their_own():
+    task, auto = Task("custom", "single", ("a", "b")), TeacherSettings()
+    assert rounds(auto, task, 10_000, own_text=True) == 2
+    assert rounds(auto, task, 10_001, own_text=True) == rounds(auto, task, 100, own_text=False) == 1
+    for name, kind in (("sst2", "single"), ("custom", "multilabel")):
+        assert rounds(auto, replace(task, name=name, kind=kind), 100, own_text=True) == 1
+    assert rounds(replace(auto, teacher_epochs=3), task, 100, own_text=True) == 1
+    assert rounds(replace(auto, teacher_rounds=1), task, 100, own_text=True) == 1
+    assert rounds(replace(auto, teacher_rounds=2), task, 10_001, own_text=False) == 2
+    with pytest.raises(UserError, match=r"--teacher_rounds=1.5: expected 1, 2 or auto"):
+        TeacherSettings(teacher_rounds=1.5)
+
+
+def test_a_second_round_draws_from_much_text(toy_rows):
+    train, sets = toy_rows(8), {name: replace(toy_rows(n), label=np.full(n, -1)) for name, n in (("a", 30), ("b", 20))}
+    logits = {
+        "a": np.arange(60, dtype=np.float32).reshape(30, 2),
+        "b": 100 + np.arange(40, dtype=np.float32).reshape(20, 2),
+    }
+    signals = {name: Signals(some, None, {"teacher": name}) for name, some in logits.items()}
+    signals["train"] = Signals(np.zeros((8, 2), np.float32), None, {"teacher": "t"})
+    whole, part, again = (soft_text(train, sets, signals, most) for most in (None, 12, 12))
+    assert len(whole.texts) == len(soft_text(train, sets, signals, 50).texts) == 50
+    assert len(part.texts) == 12 and part.texts == again.texts and part.key == again.key != whole.key
+    said = {float(row[0]): text for row, text in zip(whole.logits, whole.texts, strict=True)}
+    assert [said[float(row[0])] for row in part.logits] == part.texts, "each text has its own answer"
+
+
+def test_the_probe_speaks_beside_the_teachers(make_job, more, tmp_path, monkeypatch):
+    soft = SoftText(["a", "b"], None, np.array([[2.0, 0.0], [0.0, 3.0]], np.float32), "key")
+    probe = np.array([[0.0, 1.0], [5.0, 1.0]], np.float32)
+    both = beside(soft, probe)
+    np.testing.assert_allclose(both.logits, (log_softmax(soft.logits, -1) + log_softmax(probe, -1)) / 2, rtol=1e-5)
+    assert both.key != soft.key and beside(soft, None) is soft
+    asked = []
+    monkeypatch.setattr(taught, "beside", lambda soft, probe: asked.append(probe) or soft)
+    run(make_job(tmp_path / "cls"), more)
+    assert asked == [None], "a teacher that starts at random has no probe"
+    job = make_job(tmp_path / "mean", teacher_pooling="mean", teacher_start="probe")
+    run(job, more)
+    made = Teacher.load(find_checkpoint(job.teacher.teacher), 2, job.task.max_length, pooling="mean")
+    vectors, label = made.vectors(made.encode(job.data.train)), job.data.train.label
+    want = linear.probe(vectors, label, 2).logits(made.vectors(made.encode(more["unlabeled"].rows)))
+    np.testing.assert_allclose(asked[1], want, atol=1e-3)
+    monkeypatch.setattr(linear, "_logistic", None)
+    run(job, more)
+    np.testing.assert_array_equal(asked[2], asked[1], "it is kept")
 
 
 def test_other_text_is_another_teacher(make_job, more, tmp_path, tuned):

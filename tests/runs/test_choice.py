@@ -74,7 +74,7 @@ def test_the_kept_student_comes_with_its_score_and_the_other_kinds_best():
     error = 100 * dev_difference(job, *arms)
     assert said == (
         "Its dev accuracy is 70.00. The best student without distillation has 80.00, but 30 dev rows say little: the "
-        f"standard error of the difference is {error:.1f}. On other files distillation gained 7 ± 5. A larger "
+        f"standard error of the difference is {error:.1f}. On other files distillation gained 6 ± 5. A larger "
         "--dev_file=FILE would decide."
     )
 

@@ -85,7 +85,7 @@ def dev_error(job: Job, arm: Arm) -> float:
 def _cause(
     job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict, without: float, noise: float = 0.0
 ) -> tuple[str, list[list[str]]]:
-    """The likeliest cause, and two sets of flags to try, the likelier first."""
+    """The likeliest cause, and two sets of flags to try, the likelier first. Infinite ``noise``: dev tells nothing."""
     metric, more = job.task.metric, sum(len(s) for s in inputs.transfer.values())
     teacher = metrics["teacher"].get("dev", {}).get(metric, 1.0)  # given signals may lack dev
     longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
@@ -99,13 +99,14 @@ def _cause(
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
     if (updates := arms[0].most_updates) < _FEW_UPDATES and teacher > without and job.train.epochs != AUTO:
         return f"only {updates:,} updates, by --epochs={job.train.epochs:g}", [["--epochs=auto"], text]
-    if without - metrics["student"]["dev"][metric] <= noise:
+    behind = without - metrics["student"]["dev"][metric]
+    if behind and teacher <= without and math.isfinite(noise):
+        cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
+        return cause, [mixed if job.given is not None else _better_teacher(job), text]
+    if behind <= noise:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
         return cause, [larger, text]
-    if teacher <= without:
-        cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
-        return cause, [mixed if job.given is not None else _better_teacher(job), text]
     if longest > 0.95:
         return "too few updates, because the distilled student was best at its end", [longer, text]
     if more < _LITTLE_TEXT:

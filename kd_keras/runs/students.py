@@ -166,7 +166,7 @@ class Trainer:
         )
         if job.source is not None:
             warm_start(student, job.source.student())
-        if job.task.is_regression and job.task.scale is None:  # otherwise the first updates only find the level
+        if job.task.is_regression:  # otherwise the first updates only find the scores' level
             student.get_layer("logits").bias.assign([float(np.nanmean(todo.plan.data.y["label"]))])
         board = self.run.layout.tensorboard / folder.name if job.job.tensorboard else None
         key = self._key(todo)

@@ -25,7 +25,6 @@ from kd_keras.runs import rounds
 from kd_keras.runs.given import about_given, answered, given_signals
 from kd_keras.runs.job import Run
 from kd_keras.runs.references import References, probe_of
-from kd_keras.runs.rounds import beside
 from kd_keras.runs.teacher_check import check_teacher
 from kd_keras.tasks import Rows, Task, has_label
 from kd_keras.teachers import ensemble
@@ -78,7 +77,7 @@ def taught(run: Run, sets: Mapping[str, Rows], to_beat: References) -> Taught:
     most = _SOFT_TEXTS if run.job.teacher.teacher_epochs == AUTO else None
     soft = rounds.soft_text(run.job.data.train, sets, first.signals, most)
     with run.timings.step("linear models"):
-        soft = beside(soft, probe_of(run, run.task.rows(soft.texts, soft.texts_b)))
+        soft = rounds.beside(soft, probe_of(run, run.task.rows(soft.texts, soft.texts_b)))
     say(f"teacher, round 2: learns the labels, and what round 1 says of {len(soft.texts):,} texts without one")
     second = _round(run, run.layout.round(2), rows, to_beat, soft)
     return _better(run, first, second)

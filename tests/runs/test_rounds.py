@@ -187,7 +187,7 @@ def test_the_probe_speaks_beside_the_teachers(make_job, more, tmp_path, monkeypa
     np.testing.assert_allclose(both.logits, (log_softmax(soft.logits, -1) + log_softmax(probe, -1)) / 2, rtol=1e-5)
     assert both.key != soft.key and beside(soft, None) is soft
     asked = []
-    monkeypatch.setattr(taught, "beside", lambda soft, probe: asked.append(probe) or soft)
+    monkeypatch.setattr(taught.rounds, "beside", lambda soft, probe: asked.append(probe) or soft)
     run(make_job(tmp_path / "cls"), more)
     assert asked == [None], "a teacher that starts at random has no probe"
     job = make_job(tmp_path / "mean", teacher_pooling="mean", teacher_start="probe")

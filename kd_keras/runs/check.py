@@ -133,7 +133,6 @@ def _check_text(job: Job) -> None:
     if ablate == "augmentation" or job.augment.chance("pos"):
         check_tagger(job.augment.tagger)
     check_unlabeled(job.unlabeled_text)
-    check_rounds(job)
 
 
 def _check_models(job: Job) -> None:
@@ -149,6 +148,7 @@ def _check_models(job: Job) -> None:
         always_kept(checkpoint.text.pieces, job.student.vocab_size, job.student.vocab_characters)
     if job.given is not None:
         return
+    check_rounds(job)
     if checkpoint.fine_tuned_for(task, data):
         checkpoint.check_reading(job.teacher)
     teachers = ensemble.checkpoints(checkpoint, task, data, job.teacher.teacher_seeds)

@@ -75,15 +75,15 @@ class Job:
             student = replace(student, vocab_size=_GENERAL_VOCAB)
         augment = self.augment.decided(len(self.data.train), automatic)
         found = {"recipe": recipe, "unlabeled": unlabeled, "student": student, "augment": augment}
-        own_text = (bool(unlabeled.unlabeled_files) or self.data.rest is not None) and not given
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
+        if given:  # there is no teacher to set; check refuses settings that are about one
+            return
+        own_text = bool(unlabeled.unlabeled_files) or self.data.rest is not None
         count = rounds(self.teacher, self.task, len(self.data.train), own_text and self.job.ablate == "none")
         if count == 2 and self.teacher.teacher_rounds == AUTO:  # what is finished learns no more
             count -= self.checkpoint.fine_tuned_for(self.task.name, self.data.fingerprint)
-        found["teacher"] = replace(self.teacher, teacher_rounds=count)
-        for name, value in found.items():
-            object.__setattr__(self, name, value)
-        if given:  # its files have no states; check refuses settings that need them
-            return
+        object.__setattr__(self, "teacher", replace(self.teacher, teacher_rounds=count))
         if self.needs_hidden and self.label.hidden == "none" and self.task.is_tagging:
             object.__setattr__(self, "label", replace(self.label, hidden=WORD))
         elif self.needs_hidden and self.label.hidden == "none":  # then what the teacher's own classifier reads

@@ -22,6 +22,7 @@ from kd_keras.common.markdown import markdown_table
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Columns, Rows, custom, load
 from kd_keras.tasks.carve import normalised
+from kd_keras.tasks.file_settings import FileSettings
 
 HEAD = ["data", "rows", "classes", "metric", "linear", "linear probe", "teacher", "no distillation", "distilled",
         "kept", "standard error", "minutes"]  # fmt: skip
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--file", action="append", required=True, help="NAME=FILE, a labeled .csv, .tsv or .jsonl")
     parser.add_argument("--text_column", default="text")
     parser.add_argument("--label_column", default="label")
+    parser.add_argument("--encoding", default="auto", help="of the labeled files, such as cp1252")
     parser.add_argument("--unlabeled", action="append", default=[], help="NAME=FILE, more text of that file's domain")
     parser.add_argument("--sizes", default="300,1000,10000")
     parser.add_argument("--output_dir", type=Path, required=True)
@@ -43,7 +45,7 @@ def main() -> None:
     unlabeled = dict(u.split("=", 1) for u in args.unlabeled)
     lines = []
     for name, path in (f.split("=", 1) for f in args.file):
-        rest, test, labels = parts(path, args.text_column, args.label_column)
+        rest, test, labels = parts(path, Columns((args.text_column,), label=args.label_column), args.encoding)
         for size in (int(s) for s in args.sizes.split(",")):
             folder = args.output_dir / name / str(size)
             write(folder / "train.csv", rest.take(np.arange(min(size, len(rest)))), labels)
@@ -60,9 +62,9 @@ def main() -> None:
     print(markdown_table(HEAD, lines))
 
 
-def parts(path: str, text: str, label: str) -> tuple[Rows, Rows, tuple[str, ...]]:
+def parts(path: str, columns: Columns, encoding: str) -> tuple[Rows, Rows, tuple[str, ...]]:
     """The rows in random order, the test rows, and the labels. Each text appears once."""
-    task = custom(path, columns=Columns((text,), label=label))
+    task = custom(path, columns=columns, files=FileSettings(encoding=encoding))
     data = load(task, on_bad_row="skip")
     both = (data.train, data.dev)
     texts, labels = [t for r in both for t in r.text], np.concatenate([r.label for r in both])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kd_keras.distill.settings import BASELINE, DISTILLED, RecipeSettings
-from kd_keras.metrics.spread import error_of_difference
+from kd_keras.metrics.spread import error_of_difference, standard_error
 from kd_keras.runs.job import Job
 from kd_keras.runs.students import Arm
 from kd_keras.tasks import is_gold
@@ -31,7 +31,7 @@ def choose(job: Job, how: RecipeSettings, arms: Sequence[Arm]) -> Arm:
         return best
     other = _best(distilled)
     behind = best.history["best"] - other.history["best"]
-    return other if behind < GAIN * (dev_difference(job, best, other) / SPREAD) ** 2 else best
+    return other if behind < GAIN * (dev_error(job, best, other) / SPREAD) ** 2 else best
 
 
 def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str | bool]:
@@ -47,19 +47,19 @@ def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str | bool]:
         why += f" The best student {without} distillation has {100 * _best(others).history['best']:.2f}"
         why += "." if not unsure else (
             f", but {len(job.data.dev):,} dev rows say little: the standard error of the difference is "
-            f"{100 * dev_difference(job, chosen, _best(others)):.1f}. On other files distillation gained "
+            f"{100 * dev_error(job, chosen, _best(others)):.1f}. On other files distillation gained "
             f"{100 * GAIN:.0f} ± {100 * SPREAD:.0f}. A larger --dev_file=FILE would decide."
         )  # fmt: skip
     return {"arm": chosen.name, "kind": chosen.kind, "why": why, **({"unsure": True} if unsure else {})}
 
 
-def dev_difference(job: Job, one: Arm, other: Arm) -> float:
-    """Standard error of the difference of two students' dev scores. 0 for regressions and taggings."""
+def dev_error(job: Job, arm: Arm, other: Arm | None = None) -> float:
+    """Standard error of a student's dev score, or of its difference to another's. 0 for regressions and taggings."""
     if job.task.is_tagging or not job.task.labels:
         return 0.0
-    label = job.data.dev.label
-    gold = is_gold(label)
-    return error_of_difference(job.task.metric, label[gold], *(a.logits["dev"][gold] for a in (one, other)))
+    gold = is_gold(job.data.dev.label)
+    label, *logits = (a[gold] for a in (job.data.dev.label, *(a.logits["dev"] for a in (arm, other) if a)))
+    return (error_of_difference if other else standard_error)(job.task.metric, label, *logits)
 
 
 def _best(arms: Sequence[Arm]) -> Arm:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from kd_keras.common.cli import command
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import BASELINE
+from kd_keras.runs.choice import dev_error
 from kd_keras.runs.job import Job
 from kd_keras.runs.next_steps import Step
 from kd_keras.runs.students import Arm
-from kd_keras.runs.verdict import dev_error
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from kd_keras.common.cli import command
 from kd_keras.common.config import AUTO
 from kd_keras.common.layout import RunLayout
-from kd_keras.distill.settings import DISTILLED
+from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics.answers import only_answer
-from kd_keras.metrics.spread import standard_error
+from kd_keras.runs.choice import dev_error
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
 from kd_keras.runs.next_steps import Step
 from kd_keras.runs.students import Arm
-from kd_keras.tasks import is_gold
 from kd_keras.teachers.schedule import for_data
 
 # Fewer updates than this teach a student too little.
@@ -39,7 +38,8 @@ def verdict(job: Job, inputs: Inputs, arms: Sequence[Arm], metrics: dict) -> tup
         clearly = ", but by less than seeds differ" if score - without < max(seeds) else ""
         return f"Distillation helped{clearly}: {found}", []
     unsure = metrics.get("kept", {}).get("unsure", False)
-    error = math.inf if unsure else dev_error(job, next(a for a in arms if a.kind == DISTILLED))
+    first = [next(a for a in arms if a.kind == kind) for kind in (DISTILLED, BASELINE)]
+    error = math.inf if unsure else dev_error(job, *first)
     cause, tries = _cause(job, inputs, arms, metrics, without, error)
     steps = [
         (what, _again(job, flags))
@@ -71,15 +71,6 @@ def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
             "better teacher or more --epochs."
         )
     return out
-
-
-def dev_error(job: Job, arm: Arm) -> float:
-    """Standard error of a student's dev score. 0 for regressions and taggings."""
-    if job.task.is_tagging or not job.task.labels:
-        return 0.0
-    label = job.data.dev.label
-    gold = is_gold(label)
-    return standard_error(job.task.metric, label[gold], arm.logits["dev"][gold])
 
 
 def _cause(

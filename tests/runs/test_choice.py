@@ -10,7 +10,7 @@ import pytest
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.metrics.spread import error_of_difference, standard_error
 from kd_keras.runs.auto import decided
-from kd_keras.runs.choice import choose, dev_difference, kept
+from kd_keras.runs.choice import choose, dev_error, kept
 from kd_keras.tasks import Task
 
 TASK = Task("custom", "single", ("a", "b"))
@@ -56,7 +56,7 @@ def test_the_student_that_is_kept(rows, baseline, distilled, how, wins):
 
 def test_a_task_whose_scores_have_no_error_goes_by_dev():
     job, arms = made(30, 0.833, 0.733, Task("custom", "regression", (), "pearson", ("pearson",)))
-    assert dev_difference(job, *arms) == 0 and choose(job, AUTO, arms).kind == "baseline"
+    assert dev_error(job, *arms) == 0 and choose(job, AUTO, arms).kind == "baseline"
 
 
 def test_the_kept_student_comes_with_its_score_and_the_other_kinds_best():
@@ -71,7 +71,7 @@ def test_the_kept_student_comes_with_its_score_and_the_other_kinds_best():
     assert kept(job, arms[1:], arms[1])["why"] == "Its dev accuracy is 90.00."
     job, arms = made(30, 0.8, 0.7)
     said = kept(job, arms, arms[1])["why"]
-    error = 100 * dev_difference(job, *arms)
+    error = 100 * dev_error(job, *arms)
     assert said == (
         "Its dev accuracy is 70.00. The best student without distillation has 80.00, but 30 dev rows say little: the "
         f"standard error of the difference is {error:.1f}. On other files distillation gained 6 ± 5. A larger "

@@ -11,7 +11,8 @@ import pytest
 
 from kd_keras.common import screen
 from kd_keras.runs import next_steps
-from kd_keras.runs.verdict import _cause, dev_error, verdict
+from kd_keras.runs.choice import dev_error
+from kd_keras.runs.verdict import _cause, verdict
 
 JOB = SimpleNamespace(
     task=SimpleNamespace(name="custom", metric="accuracy", is_tagging=False, is_pair=False, labels=()),
@@ -27,11 +28,14 @@ JOB = SimpleNamespace(
 )
 
 
-def arm(best_step: int = 500):
+def arm(best_step: int = 500, kind: str = "distilled"):
     return SimpleNamespace(
-        kind="distilled", updates=1000, most_updates=1000, history={"best_step": best_step},
+        kind=kind, updates=1000, most_updates=1000, history={"best_step": best_step},
         plan=SimpleNamespace(data=range(5000)),
     )  # fmt: skip
+
+
+BOTH = [arm(), arm(kind="baseline")]
 
 
 @pytest.mark.parametrize(
@@ -113,11 +117,11 @@ def scores(student: float, baseline: float | None = None, teacher: float | None 
     ],
 )  # fmt: skip
 def test_one_line_says_how_the_student_did(metrics, line):
-    assert verdict(JOB, SimpleNamespace(transfer={}), [arm()], metrics) == (line, [])
+    assert verdict(JOB, SimpleNamespace(transfer={}), BOTH, metrics) == (line, [])
 
 
 def test_what_may_help_is_the_same_command_with_one_flag_more():
-    line, steps = verdict(JOB, SimpleNamespace(transfer={}), [arm()], scores(0.8, 0.9, 0.95))
+    line, steps = verdict(JOB, SimpleNamespace(transfer={}), BOTH, scores(0.8, 0.9, 0.95))
     assert line == (
         "Distillation did not help: dev accuracy 80.00 with it, 90.00 without it; the teacher has 95.00. Likely cause: "
         "little text: 0 rows beyond the training rows."
@@ -127,7 +131,7 @@ def test_what_may_help_is_the_same_command_with_one_flag_more():
         ["--flagfile=my runs/one/flags.txt", "--epochs=40", "--output_dir=my runs/one-epochs"],
     ]
     there = SimpleNamespace(**vars(JOB) | {"job": SimpleNamespace(output_dir=None)})
-    _, steps = verdict(there, SimpleNamespace(transfer={}), [arm()], scores(0.8, 0.9, 0.95))
+    _, steps = verdict(there, SimpleNamespace(transfer={}), BOTH, scores(0.8, 0.9, 0.95))
     assert not any("output_dir" in command for _, command in steps), "a run names its own folder"
 
 
@@ -145,7 +149,7 @@ def test_commands_are_never_folded():
 
 def test_few_dev_rows_do_not_tell_whether_it_helped():
     metrics = scores(0.7, 0.9, 0.6) | {"kept": {"unsure": True}}
-    line, steps = verdict(JOB, SimpleNamespace(transfer={}), [arm()], metrics)
+    line, steps = verdict(JOB, SimpleNamespace(transfer={}), BOTH, metrics)
     assert line == (
         "Dev does not tell whether distillation helped: dev accuracy 70.00 with it, 90.00 without it; the teacher has "
         "60.00. Likely cause: dev, of 114 rows, does not tell the two apart."

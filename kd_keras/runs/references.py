@@ -1,8 +1,8 @@
 """What a run is compared with: linear models on the same rows, which take seconds and come first.
 
-"constant" always gives the most frequent label, if classes are uneven. "linear" is TF-IDF with logistic regression.
-"probe" is logistic regression on the vectors of the teacher's encoder before fine-tuning. All are found again by
-their data.
+"constant" always gives the most frequent label, if classes are uneven. "linear" is TF-IDF with logistic regression,
+or with ridge regression for scores. "probe" is logistic regression on the vectors of the teacher's encoder before
+fine-tuning. All are found again by their data.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class References:
 
 
 def references(run: Run) -> References:
-    """Finds the models in this run or another of the task, or makes them. A regression has none.
+    """Finds the models in this run or another of the task, or makes them. A tagging has none.
 
     Without scikit-learn there are none either. With several labels a text, dev chooses each label's threshold, as for
     every model.
     """
     job = run.job
-    if job.task.is_regression or job.task.is_tagging:
+    if job.task.is_tagging:
         return References()
     if packages.say_left_out("linear models", "teacher", "sklearn"):
         return References()
@@ -111,7 +111,7 @@ def _probes(job: Job) -> dict | None:
 def _linear(job: Job, splits: Mapping[str, Rows]) -> dict[str, dict[str, np.ndarray]]:
     classes, train = len(job.task.labels), job.data.train
     made = {}
-    if not job.task.is_multilabel and is_uneven(label_counts(train, classes)):
+    if job.task.labels and not job.task.is_multilabel and is_uneven(label_counts(train, classes)):
         made["constant"] = {split: constant(train, len(rows), classes) for split, rows in splits.items()}
     return made | {"linear": tfidf(train, splits, classes)}
 

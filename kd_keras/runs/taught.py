@@ -167,7 +167,7 @@ def _projected(run: Run, teacher: TaggingTeacher) -> list[str]:
 
 def _about_teacher(run: Run, dev: Signals, to_beat: References, rows: np.ndarray | slice = slice(None)) -> list[str]:
     """Notes on the ``rows`` of dev that it answered. UserError if it is worse than the linear model."""
-    if run.task.is_regression or run.task.is_tagging:
+    if run.task.is_tagging:
         return []
     floor, given = to_beat.logits.get("linear", {}).get("dev"), run.job.given is not None
     floor = None if floor is None else floor[rows]

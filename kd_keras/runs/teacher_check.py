@@ -19,13 +19,13 @@ _GIVEN = "Check that the files' classes are the task's, in the same order"
 def check_teacher(
     task: Task, label: np.ndarray, logits: np.ndarray, floor: np.ndarray | None, allowed: bool, given: bool = False
 ) -> list[str]:
-    """Notes on a teacher of classes, by its dev logits.
+    """Notes on a teacher of texts, by its dev logits.
 
     Args:
-      task: a task with labels.
-      label: int[rows] or int[rows, labels], gold; −1 if there is none.
-      logits: float[rows, classes], the teacher's.
-      floor: float[rows, classes], the linear model's. None if there is none.
+      task: a task of labels or scores.
+      label: int[rows] or int[rows, labels], gold; −1 if there is none. Of scores float[rows].
+      logits: float[rows, outputs], the teacher's.
+      floor: float[rows, outputs], the linear model's. None if there is none.
       allowed: go on with a teacher that is below the floor.
       given: the teacher is another model, so no flag can train it better.
 
@@ -51,6 +51,8 @@ def check_teacher(
         if mine < least:
             advice = "" if allowed else ", within its standard error"
             notes.append(f"{under}{advice}: a larger --dev_file{longer} would tell more")
+    if task.is_regression:
+        return notes
     found = by_label(label, answers(task, logits), len(labels))
     missed = [name for name, each in zip(labels, found, strict=True) if each["rows"] and not each["given"]]
     if missed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kd_keras.common.config import AUTO
+from kd_keras.common.errors import UserError
 from kd_keras.tasks import TaskData, has_label
 from kd_keras.teachers.checkpoints import Checkpoint
 from kd_keras.teachers.settings import BEST, LAST, MEAN, PROBE, RANDOM, TeacherSettings
@@ -30,12 +31,21 @@ def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outpu
       rows: how many labeled rows there are to learn from.
       outputs: of the classifier.
       kind: the task's. A regression or a tagging does not start from a probe.
+
+    Raises:
+      UserError: it is asked to.
     """
     by_hand = settings.teacher_epochs != AUTO
     per_epoch = steps_per_epoch(rows, settings.teacher_batch_size)
     pooling = settings.teacher_pooling if settings.teacher_pooling != AUTO else checkpoint.pooling
     updates = _LEAST_UPDATES + _UPDATES_A_CLASS * outputs
     probe = pooling == MEAN and kind not in ("regression", "tagging")
+    if settings.teacher_start == PROBE and kind in ("regression", "tagging"):
+        what = "a regression learns a number" if kind == "regression" else "a tagging reads words"
+        raise UserError(
+            f"--teacher_start={PROBE}: is a logistic regression on whole texts, but {what}; "
+            f"use --teacher_start={RANDOM}"
+        )
     words = kind == "tagging"
     chosen = {
         "teacher_epochs": round(max(_LEAST_EPOCHS, updates / max(1, per_epoch)), 3),

@@ -114,6 +114,7 @@ def test_a_pair_run_has_a_siamese_student_and_its_transfer_set(files, runs, run_
 
 def test_a_regression_reports_correlations(files, runs, run_verb):
     found = metrics(files / "scores")
+    assert set(found["references"]) == {"linear"} and found["references"]["linear"]["dev"]["pearson"] > 0
     (answers, evaluated) = (
         run_verb(verb, [f"--model_dir={files / 'scores'}", f"{flag}={files / 'pairs-dev.csv'}"])[0]
         for verb, flag in (("predict", "--input"), ("evaluate", "--data_file"))

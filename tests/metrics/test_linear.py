@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -48,6 +50,17 @@ def test_tfidf_learns_words_pairs_and_signs():
     labels = [int(a == b) for a, b in pairs]
     data = rows_of([a for a, _ in pairs], labels, [b for _, b in pairs])
     assert (tfidf(data, {"dev": data}, 2)["dev"].argmax(1) == labels).all()
+
+
+def test_scores_are_learned_by_ridge_regression_in_their_own_scale():
+    texts = [f"{a} {b}" for a in ("bad", "fair", "good") for b in ("film", "book", "play", "song")] * 5
+    score = np.array([("bad", "fair", "good").index(t.split()[0]) for t in texts], np.float32)
+    missing = np.where(np.arange(60) % 7 == 0, np.nan, score)
+    train, dev = (Rows([f"r-{n}" for n in range(60)], texts, None, y.astype(np.float32)) for y in (missing, score))
+    (plain,) = tfidf(train, {"dev": dev}, 0).values()
+    assert plain.shape == (60, 1) and np.abs(plain[:, 0] - score).max() < 0.3
+    (price,) = tfidf(replace(train, label=50_000 + 1000 * train.label), {"dev": dev}, 0).values()
+    np.testing.assert_allclose(price, 50_000 + 1000 * plain, atol=5)
 
 
 def test_constant_is_the_most_frequent_label():

@@ -45,6 +45,18 @@ def test_within_the_standard_error_it_is_a_note_and_over_it_nothing(gold):
     assert check_teacher(TASK, gold, logits_of(gold), None, False) == []
 
 
+def test_a_teacher_of_scores_has_the_floor_too():
+    """So far a teacher that learned nothing of its prices passed in silence."""
+    task = Task("prices", "regression", (), "pearson", ("pearson",))
+    label = 50_000 + 1000 * np.linspace(0, 5, 200)
+    noise = np.random.default_rng(0).normal(size=(2, 200, 1))
+    weak, floor = noise[0], label[:, None] + 1000 * noise[1]
+    with pytest.raises(UserError, match=r"the teacher has dev pearson -?\d\.\d\d, below the 8\d\.\d\d of a linear"):
+        check_teacher(task, label, weak, floor, False)
+    assert len(check_teacher(task, label, weak, floor, True)) == 1
+    assert check_teacher(task, label, floor, weak, False) == check_teacher(task, label, floor, None, False) == []
+
+
 def test_rows_without_gold_do_not_count(gold):
     label = np.where(np.arange(400) < 200, gold, -1)
     assert check_teacher(TASK, label, logits_of(right(gold, 0.5)), logits_of(gold), False) == []

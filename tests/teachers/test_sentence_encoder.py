@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from kd_keras.common.errors import UserError
 from kd_keras.tasks import Rows
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import find_checkpoint
@@ -107,6 +108,11 @@ def test_auto_follows_rows_classes_and_width(encoder, toy_data):
     assert by_hand.teacher_keep == "best"
     of_words = resolved(TeacherSettings(), encoder, 48, 5, "tagging")
     assert (of_words.teacher_patience, of_words.teacher_keep) == (4, "best")
+    for kind in ("tagging", "regression"):
+        with pytest.raises(
+            UserError, match="--teacher_start=probe: is a logistic regression .* --teacher_start=random"
+        ):
+            resolved(TeacherSettings(teacher_start="probe"), encoder, 48, 5, kind)
     keys = [teacher_key(encoder, toy_data(), s) for s in (TeacherSettings(), for_data(TeacherSettings(), encoder, toy_data()))]  # fmt: skip
     assert keys[0] == keys[1], "auto is the numbers that it comes to"
 

@@ -106,7 +106,7 @@ def print_recipe(
     from kd_keras.distill.recipes import recipe, steadied, warmed
     from kd_keras.runs.auto import decided
 
-    width = find_checkpoint(teacher.teacher).config["hidden_size"]
+    width = find_checkpoint(teacher.teacher).width
     if task.is_tagging:
         width = min(width, from_flags(LabelSettings).hidden_width)
     kind = {"multilabel": task.is_multilabel, "tagging": task.is_tagging}

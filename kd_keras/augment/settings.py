@@ -152,6 +152,6 @@ class UnlabeledSettings(Checked):
             self,
             unlabeled="general",
             max_unlabeled=self.max_unlabeled or _GENERAL,
-            max_words=self.max_words or 20,
-            split_sentences=True,
+            max_words=self.max_words or max(20, 2 * self.min_words),
+            split_sentences=self.split_sentences is not False,
         )

@@ -1,4 +1,7 @@
-"""Writes a run folder with a pruned or clustered student, from another run's student and its teacher's signals."""
+"""Writes a run folder with a pruned or clustered student, from another run's student and its teacher's signals.
+
+A student that was kept because its teacher was no better follows itself.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from kd_keras.common.progress import say
 from kd_keras.compression.report import measured, page
 from kd_keras.compression.settings import CompressSettings
 from kd_keras.metrics import score
-from kd_keras.runs.finished import FinishedRun
+from kd_keras.runs.finished import FinishedRun, is_baseline
 from kd_keras.runs.next_steps import with_student
 from kd_keras.students.inputs import join_ids, student_ids
 from kd_keras.tasks import Rows, has_label
@@ -33,7 +36,7 @@ class Plan:
       out: the run folder to write.
       key: all that the result depends on.
       rows: the rows that the run's teacher labeled. The student learns from them.
-      logits: float32[rows, outputs], the teacher's, over all ``rows``.
+      logits: float32[rows, outputs], the teacher's, over all ``rows``; None: what the student itself says.
       dev: the rows that choose the best weights.
       done: whether an earlier run of the same command has finished.
     """
@@ -43,7 +46,7 @@ class Plan:
     settings: CompressSettings
     key: dict
     rows: Sequence[Rows]
-    logits: np.ndarray
+    logits: np.ndarray | None
     dev: Rows
     done: bool = False
 
@@ -86,7 +89,8 @@ def check(model_dir: str | Path, output_dir: str | Path, settings: CompressSetti
         there = np.isfinite(some).all(1)
         if not there.all():  # given signals may lack some rows
             rows[n], logits[n] = rows[n].take(np.flatnonzero(there)), some[there]
-    return Plan(run, out, settings, key, rows, np.concatenate(logits), data.dev, done)
+    follows = None if is_baseline(run.kept_arm) else np.concatenate(logits)
+    return Plan(run, out, settings, key, rows, follows, data.dev, done)
 
 
 def run(plan: Plan) -> dict:
@@ -111,13 +115,13 @@ def run(plan: Plan) -> dict:
     def dev_scores(logits: np.ndarray) -> dict[str, float]:
         return score(task.metrics, plan.dev.label[gold], logits[gold])
 
-    say(f"{len(plan.logits):,} labeled texts of {source.root}; dev: {len(plan.dev):,}")
+    logits = predict(student, ids) if plan.logits is None else plan.logits
+    told = "kept without distillation, so it follows itself" if plan.logits is None else "labeled"
+    say(f"{len(logits):,} texts of {source.root}, {told}; dev: {len(plan.dev):,}")
     methods.require_same_logits(student, methods.twin(student), dev_ids)
     before = measured(student, source.student) | {"dev": dev_scores(predict(student, dev_ids))}
     history = [
-        methods.fine_tune(
-            student, step, plan.settings, ids, plan.logits, dev_ids, lambda logits: dev_scores(logits)[metric]
-        )
+        methods.fine_tune(student, step, plan.settings, ids, logits, dev_ids, lambda found: dev_scores(found)[metric])
         for step in plan.settings.steps()
     ]
     if task.is_multilabel:
@@ -132,6 +136,7 @@ def run(plan: Plan) -> dict:
         results = {
             "key": plan.key,
             "from": str(source.root),
+            "arm": plan.run.kept_arm,
             "metric": metric,
             "before": before,
             "after": after,

@@ -19,7 +19,7 @@ from kd_keras.common.progress import say
 from kd_keras.common.ragged import Ragged
 from kd_keras.common.team import is_chief
 from kd_keras.distill.distiller import Distiller
-from kd_keras.distill.settings import TrainSettings
+from kd_keras.distill.settings import STEADY, TrainSettings
 from kd_keras.metrics import score
 from kd_keras.metrics.answers import less, thresholds
 from kd_keras.metrics.spread import NEAR, standard_error
@@ -31,7 +31,6 @@ from kd_keras.text.windows import PerPiece, Windows
 
 # What the best weights have. "loss" is for stages in which the head learns nothing. Few dev rows do not tell weights
 # apart, but the student's distance from its teacher on them does (STEADY).
-STEADY = "steady"
 SELECT = {
     "metric": "best dev metric",
     "loss": "best dev loss",

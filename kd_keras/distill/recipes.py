@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from kd_keras.common.config import AUTO
 from kd_keras.common.errors import UserError
-from kd_keras.distill.loop import SELECT, STEADY
+from kd_keras.distill.loop import SELECT
 from kd_keras.distill.objectives import (
     BinaryLabels,
     BinaryTeacherLabels,
@@ -29,7 +29,7 @@ from kd_keras.distill.objectives import (
     mixture,
 )
 from kd_keras.distill.representation import HIDDEN, SENTENCE
-from kd_keras.distill.settings import RecipeSettings
+from kd_keras.distill.settings import STEADY, RecipeSettings
 from kd_keras.distill.stages import Stage, TrainingSet
 from kd_keras.students.settings import ENCODER as ALL_OF_ENCODER
 from kd_keras.students.settings import WarmSettings

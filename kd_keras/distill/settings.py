@@ -9,6 +9,8 @@ from kd_keras.common.config import AUTO, Checked, setting
 BASELINE, DISTILLED = "baseline", "distilled"
 # How the student follows the teacher; recipes.py has the stages.
 RECIPES = ("soft", "hard", "joint", "two_stage", "two_stage_unfreeze", "staged", "staged_unfreeze")
+# The best weights have the lowest dev loss among those near the best dev metric (loop.py).
+STEADY = "steady"
 NEED_HIDDEN = ("joint", "two_stage", "two_stage_unfreeze", "staged", "staged_unfreeze")
 DISTANCES = ("mse", "cosine", "kl")
 

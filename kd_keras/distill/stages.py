@@ -31,9 +31,10 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress, say, say_above
 from kd_keras.common.team import current, is_chief
 from kd_keras.distill.distiller import Distiller
-from kd_keras.distill.loop import STEADY, Loop, Training
+from kd_keras.distill.loop import Loop, Training
 from kd_keras.distill.objectives import Objective
 from kd_keras.distill.optimizers import make_optimizer
+from kd_keras.distill.settings import STEADY
 from kd_keras.students import cudnn
 from kd_keras.students.settings import VECTOR
 from kd_keras.text.batches import steps_per_epoch, training_batches

@@ -175,6 +175,13 @@ def _check_signals(job: Job, folder: Folder, teachers: list[Checkpoint]) -> None
             raise UserError(f"--signals={folder}: {split} has signals from another teacher ({said})")
         if manifest["data"] != rows.fingerprint():
             raise UserError(f"--signals={folder}: {split} has signals of other data than this run's")
+        vectors, wanted = (manifest.get("hidden") or {}).get("pooling", "none"), job.label.hidden
+        if vectors != wanted:
+            ways = [f"--hidden={vectors}"] if vectors != "none" and not job.needs_hidden else ["--recipe=soft"]
+            raise UserError(
+                f"--signals={folder}: {split} has the teacher's vectors {vectors!r}, but this run needs {wanted!r} "
+                f"(recipe {job.recipe.recipe}); add {ways[0]}, or leave --signals out"
+            )
 
 
 def check_folder(layout: RunLayout, name: str, key: dict, command: str = "train") -> None:

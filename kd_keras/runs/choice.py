@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kd_keras.distill.settings import BASELINE, DISTILLED, RecipeSettings
-from kd_keras.metrics.spread import error_of_difference, standard_error
+from kd_keras.metrics.spread import error_of_difference, standard_error, weighed
 from kd_keras.runs.job import Job
 from kd_keras.runs.students import Arm
 from kd_keras.tasks import is_gold
@@ -18,8 +18,7 @@ def choose(job: Job, how: RecipeSettings, arms: Sequence[Arm]) -> Arm:
     """The student with the best dev score, with or without distillation. It becomes ``student.keras``.
 
     The score is the best of many, so with few dev rows luck decides. A distilled student that is behind is kept if the
-    gain of other files outweighs what dev says: both are taken for normal distributions and weighed by their precision
-    (Gelman et al. 2013, section 2.5).
+    gain of other files outweighs what dev says.
 
     Args:
       how: the recipe of the distilled students. The gain of other files is that of auto, with a teacher that is better
@@ -30,8 +29,8 @@ def choose(job: Job, how: RecipeSettings, arms: Sequence[Arm]) -> Arm:
     if best.kind == DISTILLED or not distilled or not (how.chosen and how.alpha == 0):
         return best
     other = _best(distilled)
-    behind = best.history["best"] - other.history["best"]
-    return other if behind < GAIN * (dev_error(job, best, other) / SPREAD) ** 2 else best
+    gain = other.history["best"] - best.history["best"]
+    return other if weighed(gain, dev_error(job, best, other), GAIN, SPREAD)[0] > 0 else best
 
 
 def kept(job: Job, arms: Sequence[Arm], chosen: Arm) -> dict[str, str | bool]:

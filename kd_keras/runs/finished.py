@@ -119,6 +119,8 @@ class FinishedRun:
         """The arm that RUN/student.keras is. None if it is unknown."""
         if said := self.metrics.get("kept", {}).get("arm"):
             return said
+        if self.layout.compression.is_file():
+            return files.read_json(self.layout.compression).get("arm")
         if "chosen_seed" in self.metrics:  # an older run, which always kept a distilled student
             return self.layout.arm(DISTILLED, self.metrics["chosen_seed"]).name
         return None

@@ -150,7 +150,7 @@ def _mix(job: Job, teacher: np.ndarray | Ragged, floor: np.ndarray | None) -> tu
         return mix(job.recipe, metric, label, teacher, floor)
     rows = answered(teacher) & is_gold(label)
     if not rows.any():
-        return job.recipe, []
+        return replace(job.recipe, chosen=False), []
     rows = slice(None) if rows.all() else rows
     return mix(job.recipe, metric, label[rows], teacher[rows], floor if floor is None else floor[rows])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.augment.unlabeled import UnlabeledText, split_like
-from kd_keras.common import files
+from kd_keras.common import files, packages
 from kd_keras.common.config import AUTO, key_of
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import NEED_HIDDEN, RECIPES, RecipeSettings, TrainSettings
@@ -27,6 +27,7 @@ from kd_keras.teachers.checkpoints import Checkpoint, find_checkpoint
 from kd_keras.teachers.given import Given, read_given
 from kd_keras.teachers.schedule import for_data
 from kd_keras.teachers.settings import WORD, LabelSettings, TeacherSettings
+from kd_keras.text.tokenizers import always_kept
 
 # General text has many words that a task never sees. A phone's file does not need them.
 _GENERAL_VOCAB = 8_000
@@ -59,8 +60,9 @@ class Job:
         more = self.unlabeled.wanted or self.data.rest is not None or given
         recipe = decided(self.recipe, self.task, self.job.ablate, given)
         single = not self.task.is_pair and not self.task.is_tagging
-        automatic = recipe.chosen and single and self.task.name == "custom" and not more
-        unlabeled = self.unlabeled.decided(automatic and self.augment.augment == AUTO and has_imdb_reviews())
+        automatic = single and self.task.name == "custom" and not more and self.job.ablate == "none"
+        automatic &= self.augment.augment == AUTO and not self.task.is_regression
+        unlabeled = self.unlabeled.decided(automatic and has_imdb_reviews())
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student
         if self.source is not None:
@@ -71,8 +73,11 @@ class Job:
             if self.task.is_tagging:  # a tagger has no pooling
                 other |= {"pooling": LAST, "sentence_size": 0}
             student = shape_of(student, other, self.warm.student_from)
-        if unlabeled.unlabeled == "general" and student.vocab_size is None and student.tokenizer == "wordpiece":
+        lent = self.lends and student.vocab_size is None and not given
+        if unlabeled.unlabeled == "general" and lent and self._can_cut:
             student = replace(student, vocab_size=_GENERAL_VOCAB)
+        if automatic and self.augment.tagger == "hanta":
+            automatic = not packages.say_left_out("augmentation", "augment", "HanTa")
         augment = self.augment.decided(len(self.data.train), automatic)
         found = {"recipe": recipe, "unlabeled": unlabeled, "student": student, "augment": augment}
         for name, value in found.items():
@@ -136,6 +141,13 @@ class Job:
     def lends(self) -> bool:
         """Whether the student takes its pieces or its first embeddings from ``checkpoint``."""
         return self.source is None and self.student.tokenizer == "wordpiece"
+
+    @property
+    def _can_cut(self) -> bool:
+        """Whether the teacher's characters leave place for words in the vocabulary that general text gets."""
+        text = self.checkpoint.text
+        least = always_kept(text.pieces, None, self.student.vocab_characters) if text.is_wordpiece else []
+        return len(least) < _GENERAL_VOCAB // 2
 
     @property
     def unlabeled_text(self) -> UnlabeledText:

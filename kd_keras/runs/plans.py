@@ -151,7 +151,9 @@ def distilled(
     if drawn is None:
         data = training_set(job, inputs, sets)
     else:
-        data, limit, title = drawn.data, drawn.limit, f"{how.recipe}, {drawn.limit:,} rows more"
+        data, title = drawn.data, f"{how.recipe}, {drawn.limit:,} rows more"
+        # All of them are no limit, so that a run of its own finds the student again.
+        limit = drawn.limit if drawn.limit < sum(len(inputs.transfer[s]) for s in sets) else None
     if job.given is not None and not answered(data.y["teacher_logits"]).all():
         steps = partial(_where_answered, steps, job)
     return Plan(DISTILLED, name, _titled(title, sets), steps, data, training_set(job, inputs, []),

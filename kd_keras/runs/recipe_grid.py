@@ -59,7 +59,9 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
     cells = {key: [a for a in arms if a.plan is p] for key, p in plans.items()}
     scored = scored_splits(inputs)
     scores = {key: arm_scores(job, scored, each) for key, each in cells.items()}
-    verdict, following = grid_verdict(job, [Cell(each, scores[key], _alone(key, whole)) for key, each in cells.items()])
+    verdict, following = grid_verdict(
+        job, [Cell(each, scores[key], _alone(job, key, whole)) for key, each in cells.items()]
+    )
     result = {
         "task": job.task.name,
         "source": job.data.source,
@@ -92,10 +94,14 @@ def run_recipe_grid(run: Run, inputs: Inputs) -> dict:
     return result | {"screen": "\n\n".join([verdict, for_screen(following), tables])}
 
 
-def _alone(key: tuple[str, int], whole: int) -> dict[str, object] | None:
-    """The flags of an arm as a run of its own; there are none for a part of the transfer rows."""
+def _alone(job: Job, key: tuple[str, int], whole: int) -> dict[str, object] | None:
+    """The flags of an arm as a run of its own; there are none for a part of the transfer rows. What auto decides
+    differs there."""
     recipe, size = key
-    return {"recipe": recipe} if recipe != BASELINE and size == whole else None
+    if recipe == BASELINE or size < whole:
+        return None
+    weight = {"representation_weight": job.recipe.representation_weight} if recipe == "joint" else {}
+    return {"recipe": recipe, **weight, "teacher_rounds": job.teacher.teacher_rounds}
 
 
 def _table(job: Job, scores: dict, sizes: list[int], recipes: list[str], split: str) -> str:

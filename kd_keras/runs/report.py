@@ -11,6 +11,7 @@ from kd_keras.common.figures import Figure, as_drawn, can_draw
 from kd_keras.common.layout import RunLayout
 from kd_keras.common.machine import cpus
 from kd_keras.common.ragged import flat
+from kd_keras.distill.settings import STEADY
 from kd_keras.metrics import confusion_matrix, score
 from kd_keras.runs import by_label, error_plots, plots, references, tagging
 from kd_keras.runs.given import answered, is_given
@@ -201,7 +202,7 @@ def _markdown(job: Job, metrics: dict, wrong: str) -> str:
         for kind in ("baseline", "student") if kind in metrics
     )  # fmt: skip
     near = ""
-    if job.steady:
+    if STEADY in student.get("selected_by", ()):
         near = "\nOf a distilled student's weights within two standard errors of the best, the dev loss chose."
     config = job.student
     agrees = _AGREES.get(job.task.kind, " gives the teacher's label on")

@@ -35,6 +35,7 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
     task = job.task
     scored = scored_splits(inputs)
     kept = choice.kept(job, arms, chosen)
+    stages = next((a for a in arms if a.kind == DISTILLED), chosen).history["recipe"]
     metrics = {
         "version": __version__,
         "task": task.name,
@@ -46,7 +47,7 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         "chosen_seed": chosen.seed,
         "kept": kept,
         "references": inputs.references.scores(job, scored),
-        "most_updates": chosen.most_updates,
+        "most_updates": max(a.most_updates for a in arms),
         "teacher": {
             **teacher_scores(job, inputs),
             **inputs.teacher,
@@ -72,7 +73,8 @@ def results(run: Run, inputs: Inputs, arms: list[Arm], chosen: Arm) -> dict:
         ),
         "embedding_size": inputs.matrix.shape[1],
         "recipe": (inputs.how or job.recipe).recipe,
-        "stages": [stage["name"] for stage in chosen.history["recipe"]],
+        "stages": [stage["name"] for stage in stages],
+        "selected_by": [stage.get("select", "metric") for stage in stages],
     }
     if task.is_tagging:
         metrics["tagging"] = tagging.scores(job, inputs, scored, arms, chosen)

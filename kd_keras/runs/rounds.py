@@ -42,6 +42,7 @@ def check_rounds(job: Job) -> None:
             "(what is finished is found again)"
         )
     more = job.augment.augment != "none" or job.unlabeled.wanted or data.rest is not None
+    more |= job.job.ablate == "augmentation"
     if not more and has_label(data.train).all():
         raise UserError(
             f"{flag}: there is no text without labels to learn from; add --unlabeled=task, --augment=all, …"

@@ -49,7 +49,7 @@ class UniversalJob:
         """Sets what follows from the checkpoint."""
         if self.label.hidden == AUTO:
             object.__setattr__(self, "label", replace(self.label, hidden=self.checkpoint.pooling))
-        object.__setattr__(self, "target", self.target.of_teacher(self.checkpoint.config["hidden_size"]))
+        object.__setattr__(self, "target", self.target.of_teacher(self.checkpoint.width))
         text = self.unlabeled
         if text.unlabeled == AUTO:
             text = replace(text, unlabeled="none" if text.unlabeled_files else "general")

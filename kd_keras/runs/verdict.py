@@ -82,18 +82,21 @@ def _cause(
     longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
     text = ["--augment=all"] if not more and not job.task.is_tagging else ["--unlabeled_files=FILE"]
     if more and job.task.is_pair:  # no unlabeled text is of pairs
-        text = [f"--n_iter={2 * float(job.augment.n_iter):g}"]
-    mixed = ["--alpha=0.5"] if job.recipe.chosen or job.recipe.recipe == "soft" else ["--recipe=soft", "--alpha=0.5"]
+        made = job.augment.augment != "none"
+        text = [f"--n_iter={2 * float(job.augment.n_iter):g}"] if made else ["--augment=all"]
     if job.given is not None:
         text = ["--teacher_signals=FILE,MORE"]
     rows = max(len(a.plan.data) for a in arms)
     longer = [f"--epochs={math.ceil(2 * arms[0].most_updates * job.train.batch_size / rows)}"]
+    mixed = ["--alpha=0.5"] if job.recipe.chosen or job.recipe.recipe == "soft" else ["--recipe=soft", "--alpha=0.5"]
+    mixes = (inputs.how or job.recipe).alpha > 0
     if (updates := arms[0].most_updates) < _FEW_UPDATES and teacher > without and job.train.epochs != AUTO:
         return f"only {updates:,} updates, by --epochs={job.train.epochs:g}", [["--epochs=auto"], text]
     behind = without - metrics["student"]["dev"][metric]
     if behind and teacher <= without and math.isfinite(noise):
         cause = f"the teacher is no better than the student without it ({100 * teacher:.2f} on dev)"
-        return cause, [mixed if job.given is not None else _better_teacher(job), text]
+        better = _better_teacher(job) if job.given is None else longer if mixes else mixed
+        return cause, [better, text]
     if behind <= noise:
         cause = f"dev, of {len(job.data.dev):,} rows, does not tell the two apart"
         larger = {"custom": ["--dev_file=FILE"], "panx": ["--dev_per_language=0"]}.get(job.task.name, longer)
@@ -102,15 +105,19 @@ def _cause(
         return "too few updates, because the distilled student was best at its end", [longer, text]
     if more < _LITTLE_TEXT:
         return f"little text: {more:,} rows beyond the training rows", [text, longer]
+    if mixes:
+        return "none that can be seen", [text, longer]
     return "none that can be seen; a mix with the gold labels may be better", [mixed, longer]
 
 
 def _better_teacher(job: Job) -> list[str]:
-    """Twice the epochs that the teacher had. A finished one is not trained again, so it must be another."""
+    """Twice the epochs that the teacher had, and as many rounds. A finished one is not trained again, so it must be
+    another."""
     if job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
         return ["--teacher=ANOTHER"]
     epochs = for_data(job.teacher, job.checkpoint, job.data).teacher_epochs
-    return [f"--teacher_epochs={math.ceil(2 * float(epochs))}"]
+    rounds = ["--teacher_rounds=2"] if job.teacher.teacher_rounds == 2 else []
+    return [f"--teacher_epochs={math.ceil(2 * float(epochs))}", *rounds]
 
 
 def _again(job: Job, flags: Sequence[str]) -> str:

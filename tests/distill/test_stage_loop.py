@@ -12,10 +12,10 @@ import pytest
 
 from kd_keras.common.errors import UserError
 from kd_keras.distill import loop, stages
-from kd_keras.distill.loop import STEADY, DevSet, Training
+from kd_keras.distill.loop import DevSet, Training
 from kd_keras.distill.objectives import HardLabels, LogitMSE, mixture
 from kd_keras.distill.optimizers import make_optimizer
-from kd_keras.distill.settings import TrainSettings
+from kd_keras.distill.settings import STEADY, TrainSettings
 from kd_keras.distill.stages import Stage, TrainingSet, run_stage, run_stages
 from kd_keras.students.bilstm import build_student
 from kd_keras.students.inference import predict

@@ -44,10 +44,26 @@ def test_a_teacher_barely_over_the_floor_is_mixed_with_gold_labels():
     assert (how.recipe, how.alpha) == ("soft", 0.5) and "81.00" in said and "80.00" in said
     how, (said,) = mix(auto, "accuracy", GOLD, logits_of(0.95), logits_of(0.80))
     assert (how.recipe, how.alpha) == ("joint", 0.0) and "joint" in said
+    assert how.chosen and "is better than the linear model" in said
+    how, (said,) = mix(auto, "accuracy", GOLD, logits_of(0.95), None)
+    assert how.recipe == "joint" and not how.chosen and "linear" not in said, "nothing says how good it is"
     how, _ = mix(auto, "accuracy", GOLD, logits_of(0.95, sure=0.1), logits_of(0.80))
     assert (how.soft, how.temperature) == ("kl", 1.0), "squared errors of flat logits teach little"
     by_hand = decided(RecipeSettings(recipe="soft"), SINGLE)
     assert mix(by_hand, "accuracy", GOLD, logits_of(0.5), logits_of(0.80)) == (by_hand, [])
+
+
+@pytest.mark.parametrize(
+    ("teacher", "floor", "recipe"),
+    [(26, 25, "joint"), (23, 25, "soft")],
+    ids=["a row better", "two rows worse"],
+)
+def test_thirty_rows_do_not_show_a_teacher_weak_that_is_usually_strong(teacher, floor, recipe):
+    few, auto = np.r_[:30], decided(RecipeSettings(), SINGLE)
+    mine, least = (4.0 * np.eye(2)[np.where(few < right, GOLD[few], 1 - GOLD[few])] for right in (teacher, floor))
+    how, (said,) = mix(auto, "accuracy", GOLD[few], mine, least)
+    assert how.recipe == recipe and "30 rows" in said
+    assert ("is likely better" in said) == (recipe == "joint")
 
 
 @pytest.mark.parametrize(("rows", "updates"), [(100, 1200), (15_000, 1770), (100_000, 2500), (1_000_000, 7813)])

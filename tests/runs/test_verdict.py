@@ -19,9 +19,9 @@ JOB = SimpleNamespace(
     data=SimpleNamespace(dev=range(114), fingerprint="f"),
     train=SimpleNamespace(batch_size=100),
     given=None,
-    recipe=SimpleNamespace(chosen=True, recipe="joint"),
-    augment=SimpleNamespace(n_iter=20),
-    teacher=None,
+    recipe=SimpleNamespace(chosen=True, recipe="joint", alpha=0.0),
+    augment=SimpleNamespace(n_iter=20, augment="all"),
+    teacher=SimpleNamespace(teacher_rounds=1),
     checkpoint=SimpleNamespace(fine_tuned_for=lambda *data: False),
     job=SimpleNamespace(output_dir="my runs/one"),
     folder=lambda: Path("my runs/one"),
@@ -53,7 +53,7 @@ def test_the_likeliest_cause_comes_with_two_sets_of_flags(
     distilled, teacher, best_step, more, cause, first, monkeypatch
 ):
     monkeypatch.setattr("kd_keras.runs.verdict.for_data", lambda *_: SimpleNamespace(teacher_epochs=20.4))
-    inputs = SimpleNamespace(transfer={"unlabeled": range(more)})
+    inputs = SimpleNamespace(transfer={"unlabeled": range(more)}, how=None)
     metrics = {"teacher": {"dev": {"accuracy": teacher}}, "student": {"dev": {"accuracy": distilled}}}
     said, tries = _cause(JOB, inputs, [arm(best_step)], metrics, 0.90)
     assert said.startswith(cause)
@@ -63,15 +63,39 @@ def test_the_likeliest_cause_comes_with_two_sets_of_flags(
 def test_advice_is_what_the_program_takes():
     """No unlabeled text is of pairs, joint has no --alpha, and a finished teacher is not trained again."""
     metrics = {"teacher": {"dev": {"accuracy": 0.95}}, "student": {"dev": {"accuracy": 0.8}}}
-    by_hand = SimpleNamespace(**vars(JOB) | {"recipe": SimpleNamespace(chosen=False, recipe="joint")})
-    many = SimpleNamespace(transfer={"all": range(50_000)})
+    by_hand = SimpleNamespace(**vars(JOB) | {"recipe": SimpleNamespace(chosen=False, recipe="joint", alpha=0.0)})
+    many = SimpleNamespace(transfer={"all": range(50_000)}, how=None)
     assert _cause(by_hand, many, [arm()], metrics, 0.9)[1][0] == ["--recipe=soft", "--alpha=0.5"]
     pairs = SimpleNamespace(**vars(JOB) | {"task": SimpleNamespace(**vars(JOB.task) | {"is_pair": True})})
-    some = SimpleNamespace(transfer={"all": range(9)})
+    some = SimpleNamespace(transfer={"all": range(9)}, how=None)
     assert _cause(pairs, some, [arm()], metrics, 0.9)[1][0] == ["--n_iter=40"]
     finished = SimpleNamespace(**vars(JOB) | {"checkpoint": SimpleNamespace(fine_tuned_for=lambda *data: True)})
     metrics["teacher"]["dev"]["accuracy"] = 0.8
     assert _cause(finished, many, [arm()], metrics, 0.9)[1][0] == ["--teacher=ANOTHER"]
+
+
+def test_advice_does_not_repeat_what_was_done():
+    metrics = {"teacher": {"dev": {"accuracy": 0.95}}, "student": {"dev": {"accuracy": 0.8}}}
+    many = SimpleNamespace(
+        transfer={"all": range(50_000)}, how=SimpleNamespace(alpha=0.5)
+    )  # as auto chose for a teacher
+    said, tries = _cause(JOB, many, [arm()], metrics, 0.9)
+    assert said == "none that can be seen" and tries[0] == ["--unlabeled_files=FILE"]
+    rest = SimpleNamespace(**vars(JOB) | {
+        "task": SimpleNamespace(**vars(JOB.task) | {"is_pair": True}),
+        "augment": SimpleNamespace(n_iter=20, augment="none"),
+    })  # fmt: skip
+    some = SimpleNamespace(transfer={"rest": range(9)}, how=None)
+    assert _cause(rest, some, [arm()], metrics, 0.9)[1][0] == ["--augment=all"]
+
+
+def test_a_longer_teacher_keeps_its_rounds(monkeypatch):
+    """More epochs by hand would end --teacher_rounds=auto."""
+    monkeypatch.setattr("kd_keras.runs.verdict.for_data", lambda *_: SimpleNamespace(teacher_epochs=20.4))
+    metrics = {"teacher": {"dev": {"accuracy": 0.8}}, "student": {"dev": {"accuracy": 0.8}}}
+    job = SimpleNamespace(**vars(JOB) | {"teacher": SimpleNamespace(teacher_rounds=2)})
+    tries = _cause(job, SimpleNamespace(transfer={}, how=None), [arm()], metrics, 0.9)[1]
+    assert tries[0] == ["--teacher_epochs=41", "--teacher_rounds=2"]
 
 
 def test_less_than_dev_can_tell_is_no_difference():
@@ -85,7 +109,7 @@ def test_less_than_dev_can_tell_is_no_difference():
     right = float((logits.argmax(-1) == label).mean())
     assert dev_error(job, one) == pytest.approx((right * (1 - right) / 100) ** 0.5, rel=0.1)
     metrics = {"teacher": {"dev": {"accuracy": 0.99}}, "student": {"dev": {"accuracy": 0.9}}}
-    inputs = SimpleNamespace(transfer={"unlabeled": range(50_000)})
+    inputs = SimpleNamespace(transfer={"unlabeled": range(50_000)}, how=None)
     assert _cause(JOB, inputs, [one], metrics, 0.92, 0.03)[0].startswith("dev, of 114 rows, does not tell")
     assert _cause(JOB, inputs, [one], metrics, 0.94, 0.03)[0].startswith("none that can be seen")
 
@@ -94,7 +118,7 @@ def test_few_updates_by_hand_are_the_cause():
     few = SimpleNamespace(**{**vars(arm()), "most_updates": 10})
     job = SimpleNamespace(**{**vars(JOB), "train": SimpleNamespace(batch_size=100, epochs=10.0)})
     metrics = {"teacher": {"dev": {"accuracy": 0.7}}, "student": {"dev": {"accuracy": 0.0}}}
-    said, tries = _cause(job, SimpleNamespace(transfer={}), [few], metrics, 0.0)
+    said, tries = _cause(job, SimpleNamespace(transfer={}, how=None), [few], metrics, 0.0)
     assert said == "only 10 updates, by --epochs=10" and tries[0] == ["--epochs=auto"]
 
 
@@ -117,11 +141,11 @@ def scores(student: float, baseline: float | None = None, teacher: float | None 
     ],
 )  # fmt: skip
 def test_one_line_says_how_the_student_did(metrics, line):
-    assert verdict(JOB, SimpleNamespace(transfer={}), BOTH, metrics) == (line, [])
+    assert verdict(JOB, SimpleNamespace(transfer={}, how=None), BOTH, metrics) == (line, [])
 
 
 def test_what_may_help_is_the_same_command_with_one_flag_more():
-    line, steps = verdict(JOB, SimpleNamespace(transfer={}), BOTH, scores(0.8, 0.9, 0.95))
+    line, steps = verdict(JOB, SimpleNamespace(transfer={}, how=None), BOTH, scores(0.8, 0.9, 0.95))
     assert line == (
         "Distillation did not help: dev accuracy 80.00 with it, 90.00 without it; the teacher has 95.00. Likely cause: "
         "little text: 0 rows beyond the training rows."
@@ -131,7 +155,7 @@ def test_what_may_help_is_the_same_command_with_one_flag_more():
         ["--flagfile=my runs/one/flags.txt", "--epochs=40", "--output_dir=my runs/one-epochs"],
     ]
     there = SimpleNamespace(**vars(JOB) | {"job": SimpleNamespace(output_dir=None)})
-    _, steps = verdict(there, SimpleNamespace(transfer={}), BOTH, scores(0.8, 0.9, 0.95))
+    _, steps = verdict(there, SimpleNamespace(transfer={}, how=None), BOTH, scores(0.8, 0.9, 0.95))
     assert not any("output_dir" in command for _, command in steps), "a run names its own folder"
 
 
@@ -149,7 +173,7 @@ def test_commands_are_never_folded():
 
 def test_few_dev_rows_do_not_tell_whether_it_helped():
     metrics = scores(0.7, 0.9, 0.6) | {"kept": {"unsure": True}}
-    line, steps = verdict(JOB, SimpleNamespace(transfer={}), BOTH, metrics)
+    line, steps = verdict(JOB, SimpleNamespace(transfer={}, how=None), BOTH, metrics)
     assert line == (
         "Dev does not tell whether distillation helped: dev accuracy 70.00 with it, 90.00 without it; the teacher has "
         "60.00. Likely cause: dev, of 114 rows, does not tell the two apart."

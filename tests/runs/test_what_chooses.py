@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from kd_keras.common.config import AUTO
-from kd_keras.distill.loop import STEADY, DevSet
+from kd_keras.distill.loop import DevSet
 from kd_keras.distill.recipes import baseline, recipe
-from kd_keras.distill.settings import BASELINE, DISTILLED, RecipeSettings, TrainSettings
+from kd_keras.distill.settings import BASELINE, DISTILLED, STEADY, RecipeSettings, TrainSettings
 from kd_keras.runs.job import Job
 from kd_keras.runs.students import Todo, Trainer
 from kd_keras.students.settings import WarmSettings

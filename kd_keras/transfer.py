@@ -9,9 +9,10 @@ A killed command goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,14 +74,14 @@ def main(argv: list[str]) -> None:
     how = tasks.file_settings()
     check_unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how))
     data = load_data(tasks, task)
+    test = load_test(task, tasks.data_dir, tasks.on_bad_row) if more.wanted else None
     more = split_like(more, task, data.train)
     work, sets = Path(f"{FLAGS.output}.parts"), []
-    with claimed(work / "command.claim", f"--output={FLAGS.output}"):
+    with _gone_if_empty(work), claimed(work / "command.claim", f"--output={FLAGS.output}"):
         if settings.augment != "none":
             crew = text_crew(cluster, settings.processes)
             sets.append(augmented(data.train, settings, work / "augmented.parquet", crew=crew))
         if more.wanted:
-            test = load_test(task, tasks.data_dir, tasks.on_bad_row)
             known = [data.train, *([data.rest] if data.rest else [])]
             held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
             text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
@@ -89,6 +90,15 @@ def main(argv: list[str]) -> None:
         _write(FLAGS.output, sets, data.train.ids)
         shutil.rmtree(work, ignore_errors=True)
     print(f"{sum(map(len, sets)):,} new rows beside the {len(data.train):,} of train in {FLAGS.output}")
+
+
+@contextlib.contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it is not empty, or gone
+            folder.rmdir()
 
 
 def _write(output: str, sets: list[Transfer], train_ids: Sequence[str]) -> None:

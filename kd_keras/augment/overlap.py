@@ -17,7 +17,7 @@ from kd_keras.common.columns import DigestSet, batched_texts
 SHORTEST, LONGEST = 8, 13
 _WORD = re.compile(r"\w+")
 # The same sentence, tokenized ("does n't", "it 's") or not.
-_SPLIT_OFF = re.compile(r"\s+(?=(?:n't|'(?:s|m|d|re|ve|ll))\b)")
+_SPLIT_OFF = re.compile(r"(?<!\s)\s+(?=(?:n't|'(?:s|m|d|re|ve|ll))\b)")
 _QUOTES = str.maketrans("‘’‚‛“”„–—", "''''\"\"\"--")
 
 

@@ -117,6 +117,15 @@ def load(path: Path, key: dict | None, like: np.ndarray) -> Transfer | None:
     return Transfer(rows, source, ParquetColumn(path, "rule"), about["notes"])
 
 
+def key_at(path: Path) -> dict | None:
+    """What made the rows at ``path``. None if nothing is there that can be read."""
+    try:
+        with pa.OSFile(str(path)) as opened:
+            return json.loads((pq.read_schema(opened).metadata or {})[_KEY])["key"]
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return None
+
+
 def parts_of(path: Path) -> Path:
     """The folder of what is made before ``path`` is written, as every machine sees it."""
     return path.with_suffix(".parts").resolve()

@@ -38,6 +38,7 @@ from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, check_column, open_table
 from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
+from kd_keras.text.words import split_words
 
 _DOCUMENTS, _LETTERS = 20_000, 2_000_000  # of a part
 # Training rows that are checked for being whole texts.
@@ -240,7 +241,10 @@ class _Texts:
         for document in documents:
             for text in sentences(document) if s.split_sentences and not self._tagging else (document,):
                 counts["texts"] += 1
-                if s.min_words <= len(text.split()) <= s.max_words:
+                count = len(text.split())
+                if count < s.min_words and not text.isascii():  # Chinese, Japanese or Thai has no spaces
+                    count = len(split_words(text))
+                if s.min_words <= count <= s.max_words:
                     numbers.append(counts["texts"])
                     texts.append(text)
                 else:

@@ -17,7 +17,7 @@ def claimed(path: Path, what: str, wait: bool = True) -> Iterator[bool]:
     Machines that share a folder hear of each other's claims if its file system has locks, as NFS 4 has.
 
     Args:
-      path: of the claim, an empty file. It goes when the block ends without an exception.
+      path: of the claim, an empty file. It goes when the block ends.
       what: is made, for people.
       wait: until nobody else makes it.
 
@@ -37,8 +37,8 @@ def claimed(path: Path, what: str, wait: bool = True) -> Iterator[bool]:
                 lock.acquire()
     try:
         yield lock.is_locked
+    finally:
         if lock.is_locked:
             with contextlib.suppress(OSError):  # on Windows an open file stays
                 path.unlink(missing_ok=True)
-    finally:
         lock.release()

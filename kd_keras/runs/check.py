@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+from kd_keras.augment import transfer
+from kd_keras.augment.settings import UnlabeledSettings
 from kd_keras.augment.tagging import check_tagger
-from kd_keras.augment.unlabeled import check_unlabeled
+from kd_keras.augment.unlabeled import check_unlabeled, unlabeled_files
 from kd_keras.common import files, packages
 from kd_keras.common.errors import UserError
 from kd_keras.common.folders import Folder, folder_at
@@ -39,6 +41,7 @@ def check(job: Job) -> Run:
     _check_text(job)
     _check_models(job)
     check_folder(run.layout, job.task.name, job.key())
+    check_same_text(run.layout, job.unlabeled)
     if job.given is not None:
         check_answered(job)
     elif not job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
@@ -184,6 +187,23 @@ def _check_signals(job: Job, folder: Folder, teachers: list[Checkpoint]) -> None
             )
 
 
+def check_same_text(layout: RunLayout, settings: UnlabeledSettings) -> None:
+    """Refuses other content of --unlabeled_files, before it takes the place of what the signals were made of."""
+    if any(each.every_signals("unlabeled") for each in layout.with_rounds()):
+        key = transfer.key_at(layout.augmented("unlabeled"))
+        if key is not None and key["files"] != [files.sha256_file(p) for p in unlabeled_files(settings)]:
+            raise UserError(
+                f"--unlabeled_files={settings.unlabeled_files}: the text is another than the run in {layout.root} has "
+                "read; choose another --output_dir"
+            )
+
+
+def _only_begun(layout: RunLayout) -> bool:
+    """Whether a run ended before it had made anything, as over text of which no row could be used."""
+    begun = {layout.run, layout.task, layout.labels, layout.flags, layout.timings}
+    return all(p in begun or layout.piped in p.parents for p in layout.root.rglob("*") if p.is_file())
+
+
 def check_folder(layout: RunLayout, name: str, key: dict, command: str = "train") -> None:
     """Refuses a folder unless a run of ``command`` with this task and these settings may write there."""
     check_output_dir(layout.root)
@@ -191,10 +211,10 @@ def check_folder(layout: RunLayout, name: str, key: dict, command: str = "train"
         other = files.read_json(layout.task).get("name")
         if other != name:
             raise UserError(f"--output_dir={layout.root}: holds a run of task {other!r}, not {name!r}; choose another")
-    if layout.run.is_file():
+    if layout.run.is_file() and not _only_begun(layout):
         # JSON turns tuples into lists, so the key is compared after the same change.
         files.refuse_other(layout.root, "run", files.read_json(layout.run), json.loads(json.dumps(key)))
-    elif layout.root.is_dir() and any(layout.root.iterdir()):
+    elif not layout.run.is_file() and layout.root.is_dir() and any(layout.root.iterdir()):
         raise UserError(
             f"--output_dir={layout.root}: is not empty and holds no run of {command}; choose another folder"
         )

@@ -15,7 +15,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.layout import RunLayout
 from kd_keras.distill.settings import TrainSettings
 from kd_keras.pipelines.settings import ClusterSettings
-from kd_keras.runs.check import check_folder
+from kd_keras.runs.check import check_folder, check_same_text
 from kd_keras.runs.job import Timings
 from kd_keras.runs.universal_settings import NOT_IN_KEY, TOKENS, UniversalSettings
 from kd_keras.students.settings import LAST, StudentSettings
@@ -177,6 +177,7 @@ def check(job: UniversalJob) -> UniversalRun:
     check_unlabeled(job.text)
     layout = RunLayout(job.folder())
     check_folder(layout, NAME, job.key(), "pretrain")
+    check_same_text(layout, job.unlabeled)
     tried = {name: load(task, folders[name], job.on_bad_row) for name, task in tasks.items()}
     tests = [load_test(task, folders[name], job.on_bad_row) for name, task in tasks.items()]
     return UniversalRun(job, layout, Timings(layout.timings), tried, _held_out(job, tried.values(), tests))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -43,6 +44,15 @@ def read_labels(path: PathLike, line: int, values: dict[str, Any], columns: Colu
     if not _there(path, line, values, name, bad):
         return None
     cell = values[name]
+    if isinstance(cell, str) and cell.lstrip().startswith("["):  # a table has no lists of its own
+        try:
+            cell = json.loads(cell)
+        except (ValueError, RecursionError):
+            bad.report(
+                f'{path}, line {line}, column {name!r}: expected a JSON list, such as ["a", "b"], or names with '
+                f"{columns.separator or ','!r} between; found {tail(repr(cell))}"
+            )
+            return None
     parts = cell if isinstance(cell, list) else [] if cell is None else [cell]
     written = [as_text(part, label=True) for part in parts]
     if any(part is None for part in written):

@@ -141,7 +141,9 @@ def _labels_of(path: str, columns: Columns, how: FileSettings) -> tuple[str, ...
     column, most = columns.label, 0
     bad = BadRows("skip")  # bad rows are reported when the rows are read, unless they hide a label
     names, records = open_table(path, bad, how=how)
-    check_column(path, column, names, "--label_column")
+    own_keys = format_of(path, how) == "jsonl"  # each line has its own, and the first may be a bad row
+    if not own_keys:
+        check_column(path, column, names, "--label_column")
     found: set[str] = set()
     rows = 0
     for _, line, values in records:
@@ -153,6 +155,8 @@ def _labels_of(path: str, columns: Columns, how: FileSettings) -> tuple[str, ...
         labels = {label.strip() for label in written} - {""}
         most = max(most, len(labels))
         found |= labels
+    if own_keys and not found:
+        check_column(path, column, names, "--label_column")
     if len(found) < 2 and bad.count:  # the bad row is the problem, not the number of labels
         others = f"the other rows have only the label {next(iter(found))!r}" if found else "no other row has a label"
         raise UserError(f"{bad.first[0]} ({others})")

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from functools import cache
 
 from kd_keras.common.errors import UserError
+from kd_keras.common.progress import say
 from kd_keras.common.reading import PACKED, PathLike, is_stream, text_lines
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 
@@ -55,6 +56,9 @@ def format_of(path: PathLike, how: FileSettings, columns: Collection[str] = ()) 
         fields = [field.strip().strip('"') for field in first.split(separator)]
         if len(fields) > 1 and not set(columns).isdisjoint(fields):
             return form
+    if first.strip().strip('"') in columns:
+        say(f"{path}: its first line is the name of a column, so it is read as a table; --format=text reads it as text")
+        return "csv"
     return None
 
 

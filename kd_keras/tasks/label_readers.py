@@ -78,7 +78,7 @@ class LabelReader:
         value = self.read(name)
         if value is None:
             found = repr(tail(name)) if name else "nothing"
-            hint = did_you_mean(name, self.labels)
+            hint = did_you_mean(name, self.labels) if bad.shows else ""  # it takes milliseconds
             where = f"{path}, line {line}, column {column!r}"
             bad.report(f"{where}: expected {self.expected}; found {found}" + (f".{hint}" if hint else ""))
         return value

@@ -79,7 +79,14 @@ def read_table(
     wanted = texts + (list(columns.gold()) if labels is not None else [])
     is_header = (lambda names: False) if how.header is False else (lambda names: set(wanted) <= set(names))
     names, records = open_table(path, bad, columns.headerless, is_header, how.form, how.files)
-    for name in wanted:
+    if how.empty_text and names == list(columns.headerless or ()):
+        bad.remark(
+            f"{path}: line 1 names no text column, so it is read as a text, in the order {', '.join(names)}; "
+            "--text_column names a column of your own"
+        )
+    # Each JSON line has its own keys; the first may be one of those to skip.
+    loose = bad.policy == "skip" and (how.form or format_of(path, how.files)) == "jsonl"
+    for name in () if loose else wanted:
         flag = "--text_column" if name in columns.text else "--label_column"
         if name == columns.text_b:
             flag = "--text_b_column"

@@ -42,6 +42,11 @@ class BadRows:
         if self.policy not in ("stop", "skip"):
             raise UserError(f"--on_bad_row={self.policy}: expected one of stop, skip")
 
+    @property
+    def shows(self) -> bool:
+        """Whether the next bad row is told, and not only counted."""
+        return self.policy == "stop" or len(self.first) < 5
+
     def report(self, message: str) -> None:
         if self.policy == "stop":
             raise UserError(message + self.hint)
@@ -68,6 +73,10 @@ class BadRows:
         return notes
 
 
+# In place of a row of which BadRows has been told.
+_TOLD = ["it cannot be read"] * 2
+
+
 def rows_in_words(count: int) -> str:
     """For messages: "1 row", "1,234 rows"."""
     return "1 row" if count == 1 else f"{count:,} rows"
@@ -78,7 +87,7 @@ def _split(lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str
         yield line, text.rstrip("\r\n").split(separator)
 
 
-def _unquoted(path: PathLike, lines: Iterator[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+def _unquoted(path: PathLike, lines: Iterator[str], separator: str, bad: BadRows) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(lines, delimiter=separator, strict=True)  # strict: an unclosed quote is an error
     while True:
         line = reader.line_num + 1
@@ -92,10 +101,12 @@ def _unquoted(path: PathLike, lines: Iterator[str], separator: str) -> Iterator[
                     f"{path}, line {line}: a quote is opened and never closed (the file ends inside it); "
                     "--quoting=none reads quotes as text"
                 ) from None
-            raise UserError(
-                f"{path}, line {line}: not CSV ({e}; a quote inside a field is doubled); --quoting=none reads quotes "
-                "as text"
-            ) from None
+            said = f"{path}, line {line}: not CSV ({e}; a quote inside a field is doubled)"
+            said += "; --quoting=none reads quotes as text"
+            if line == 1:  # it may be the header
+                raise UserError(said) from None
+            bad.report(said)
+            cells = _TOLD  # the reader goes on with the next line
         yield line, cells
 
 
@@ -145,7 +156,7 @@ def open_table(
     enclose, said = quoted(path, how, form)
     bad.remark(said)
     lines, separator = text_lines(path, how.encoding, header=headerless is None), how.separator(form)
-    cells = _trimmed(_unquoted(path, lines, separator) if enclose else _split(lines, separator))
+    cells = _trimmed(_unquoted(path, lines, separator, bad) if enclose else _split(lines, separator))
     first = next(cells, None)
     if first is None:
         raise UserError(f"{path}: the file is empty")
@@ -164,7 +175,9 @@ def _checked(path: PathLike, names: list[str], first: Any, rest: Iterator, bad: 
     item = first
     while item is not None:
         line, cells = item
-        if len(cells) == len(names):
+        if cells is _TOLD:
+            pass
+        elif len(cells) == len(names):
             yield number, line, dict(zip(names, cells, strict=True))
         else:
             found = "an empty line" if cells == [""] else f"{len(cells)} in {tail(' | '.join(cells))!r}"

@@ -77,7 +77,7 @@ class PanxDir(DataDir):
         strays: dict[str, int] = {}
         lacking, prefixes = [], set()
         spaced = 0
-        for language, folder in self._chosen(data_dir or "").items():
+        for language, folder in self._chosen(data_dir or "", bad).items():
             path = _file(folder, split)
             if path is None and split == "train":
                 raise UserError(f"{folder}: has no {' or '.join(_PANX_FILES['train'])}; found {_listed(folder)}")
@@ -104,8 +104,8 @@ class PanxDir(DataDir):
             bad.remark(f"{split}: {note}")
         return joined(parts) if parts else None
 
-    def _chosen(self, data_dir: str) -> dict[str, Path]:
-        """The folder of each language, in the order of the codes."""
+    def _chosen(self, data_dir: str, bad: BadRows) -> dict[str, Path]:
+        """The folder of each language, in the order of the codes. ``bad`` gets a note on folders that are none."""
         root = Path(data_dir)
         if not root.is_dir():
             raise UserError(f"--data_dir={data_dir}: no such folder")
@@ -114,9 +114,15 @@ class PanxDir(DataDir):
             there = {p.name: p for p in sorted(place.iterdir()) if _is_language(p)} if place.is_dir() else {}
             if there:
                 break
+        strange = [p.name for p in sorted(place.iterdir()) if p.is_dir() and p.name not in there] if there else []
         if not there:
             raise UserError(f"--data_dir={data_dir}: expected {self.expected} ({self.layout}), found {_listed(root)}")
         if self.languages.strip() == "all":
+            if strange:
+                bad.remark(
+                    f"{place}: left out, as a language is a folder named by its code in small letters, with files "
+                    f"{', '.join(names[0] for names in _PANX_FILES.values())}: {tail(' '.join(strange), 200)}"
+                )
             return there
         wanted = [code.strip() for code in self.languages.split(",") if code.strip()]
         for code in wanted:

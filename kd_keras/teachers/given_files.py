@@ -34,6 +34,7 @@ from kd_keras.tasks.dialect import table_format
 from kd_keras.tasks.label_readers import LabelReader
 from kd_keras.tasks.readers import found_in
 from kd_keras.tasks.tables import REPEATED, BadRows, check_column, json_object, open_table
+from kd_keras.teachers import given_parquet
 
 LOGITS, PROBABILITIES, SCORE = "logits", "probabilities", "score"
 _PREFIXES = {LOGITS: "logit_", PROBABILITIES: "p_"}
@@ -61,7 +62,10 @@ def read_answers(path: str, task: Task, how: FileSettings, bad: BadRows) -> tupl
     """
     files.require_file(path, "--teacher_signals")
     if str(path).lower().endswith(".parquet"):
-        names, records, unit = *_parquet(path), "row"
+        names, unit = given_parquet.columns_of(path), "row"
+        # Other columns may hold what Python has no value for.
+        known = {*_texts(found_in(names, task.columns)), *_PREFIXES, SCORE, "label", "confidence"}
+        records = given_parquet.rows_of(path, [n for n in names if n in known or n.startswith((*_PREFIXES.values(),))])
     else:
         names, rows = open_table(path, bad, how=_as_written(path, task, how))
         records, unit = ((line, values) for _, line, values in rows), "line"
@@ -105,29 +109,6 @@ def _answers(
 
 def _texts(columns: Columns) -> tuple[str, ...]:
     return (*columns.text, columns.text_b) if columns.text_b else columns.text
-
-
-def _parquet(path: str) -> tuple[list[str], Iterator[tuple[int, dict]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def rows() -> Iterator[tuple[int, dict]]:
-        number = 0
-        try:
-            with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened) as file:
-                for batch in file.iter_batches(batch_size=4096):
-                    for values in batch.to_pylist():
-                        number += 1
-                        yield number, values
-        except (pa.ArrowException, OSError) as e:
-            raise UserError(f"{path}, row {number + 1}: cannot be read ({files.tail(str(e), 90)})") from None
-
-    try:
-        with pa.OSFile(str(path)) as opened:
-            names = pq.read_schema(opened).names
-    except (pa.ArrowException, OSError) as e:
-        raise UserError(f"{path}: cannot be read as a Parquet file ({files.tail(str(e), 90)})") from None
-    return names, rows()
 
 
 def _form(path: str, names: list[str], texts: Sequence[str], task: Task) -> tuple[str, Callable]:

@@ -50,6 +50,10 @@ def test_examples(held_out, text, overlap):
     assert Overlaps([[held_out]])([text]).tolist() == [overlap]
 
 
+def test_a_megabyte_of_white_space_takes_no_longer_than_other_text():
+    assert words("it's" + " " * 1_000_000 + "x does  n't") == ["its", "x", "doesnt"]
+
+
 def test_nothing_held_out_and_no_text():
     assert Overlaps([])(["a b c d e f g h"]).tolist() == [False]
     assert Overlaps([["a b c d e f g h"]])([]).shape == (0,)

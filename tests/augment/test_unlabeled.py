@@ -213,6 +213,12 @@ def test_words_are_what_any_space_parts(tmp_path):
     assert read(UnlabeledSettings(unlabeled_files=f"{tmp_path}/a.txt")).rows.text == ["one\ttwo\u00a0three"]
 
 
+def test_scripts_without_spaces_have_words_too(tmp_path):
+    (tmp_path / "t.txt").write_text("我喜欢这部电影。\n好。\nto be\nここは東京です。\n", encoding="utf-8")
+    found = read(UnlabeledSettings(unlabeled_files=str(tmp_path / "t.txt")))
+    assert list(found.rows.text) == ["我喜欢这部电影。", "ここは東京です。"]
+
+
 def test_tasks_of_whole_texts_get_whole_texts(tmp_path):
     document = "This is one. " * 30
     (tmp_path / "a.txt").write_text(document + "\n")

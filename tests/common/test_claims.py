@@ -73,6 +73,7 @@ def test_a_block_that_fails_gives_its_claim_back(tmp_path):
     path = tmp_path / "one.claim"
     with pytest.raises(ZeroDivisionError), claimed(path, "it"):
         1 / 0  # noqa: B018
+    assert not path.exists()
     with claimed(path, "it", wait=False) as mine:
         assert mine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -52,6 +53,17 @@ def test_lists_separators_and_columns_say_the_same(tmp_path):
     of_columns = found[2]  # its dev is drawn from train
     order = np.argsort([int(i.split("-")[1]) for i in (*of_columns.train.ids, *of_columns.dev.ids)])
     assert np.concatenate([of_columns.train.label, of_columns.dev.label])[order].tolist() == WANTED.tolist()
+
+
+def test_a_table_may_have_json_lists(tmp_path):
+    path = tmp_path / "t.csv"
+    with open(path, "w", newline="") as f:
+        csv.writer(f).writerows([["text", "label"], *([f"text {n}", json.dumps(s)] for n, s in enumerate(SETS))])
+    data = loaded(path)
+    assert data.task.labels == NAMES and data.train.label.tolist() == WANTED.tolist()
+    path.write_text(path.read_text().replace('"[""sad""]"', "['sad']"))
+    with pytest.raises(UserError, match=r"t.csv, line 9, column 'label': expected a JSON list, .* found .*'sad'"):
+        loaded(path)
 
 
 def test_a_cell_without_a_label_is_a_text_without_any(tmp_path):

@@ -488,6 +488,9 @@ def test_a_file_is_read_in_the_encoding_of_its_run(tmp_path, capsys, content, gi
         ("body;n\none;1\n", {"text_column": "body", "files": FileSettings(delimiter=";", format="csv")}, ["one"]),
         ("text,n\none,1\n", {"files": FileSettings(format="text")}, ["text,n", "one,1"]),
         ("one\ttwo\n", {"text_b_column": "b"}, ["one"]),
+        ('text\n"one"\n"two,\nand more"\n', {}, ["one", "two,\nand more"]),
+        ('"text"\none\n', {}, ["one"]),
+        ("text\none\n", {"files": FileSettings(format="text")}, ["text", "one"]),
     ],
 )
 def test_input_may_be_a_pipe_told_by_its_first_line(pipe, monkeypatch, content, columns, text):

@@ -58,6 +58,18 @@ def test_panx_has_all_rows_of_all_languages(panx):
     assert again.metrics == METRICS
 
 
+def test_folders_that_are_no_language_are_named(panx):
+    """Else a language is missing from a model for all of them, and nobody sees it."""
+    for name in ("zh-Hans", "pt_BR", "fr"):
+        (panx / name).mkdir()
+    (panx / "zh-Hans" / "train.tsv").write_text(sentences("zh", 3))
+    (panx / "fr" / "train.conll").write_text(sentences("fr", 3))
+    notes = load_data(TaskSettings(task="panx", data_dir=str(panx))).notes
+    (note,) = (n for n in notes if "left out" in n)
+    assert note.endswith("with files train.tsv, dev.tsv, test.tsv: fr pt_BR zh-Hans")
+    assert not any("left out" in n for n in load_data(TaskSettings("panx", str(panx), languages="en")).notes)
+
+
 def test_languages_that_are_chosen(panx):
     data = load_data(TaskSettings(task="panx", data_dir=str(panx), languages="zh, en"))
     assert languages(data.train) == {"en": 20, "zh": 10}

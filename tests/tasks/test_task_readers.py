@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,6 +114,43 @@ def test_skip_counts_and_lists_and_keeps_the_ids(tmp_path):
     (note,) = bad.notes()
     assert note.startswith("7 rows skipped: ") and "line 3: expected 2 fields" in note
     assert note.count("line ") == 5 and note.endswith("…")
+
+
+def test_a_row_that_is_no_csv_is_skipped_as_any_other(tmp_path):
+    path = tmp_path / "a.csv"
+    write(path, 'text,label\ngood,pos\n"he" said,pos\nbad\rword,neg\ndull,neg\n')
+    with pytest.raises(UserError, match=r"a.csv, line 3: not CSV \(.*--quoting=none"):
+        read(path)
+    bad = BadRows("skip")
+    rows = read(path, bad)
+    assert (list(rows.text), bad.count) == (["good", "dull"], 2) and "line 3: not CSV" in bad.notes()[-1]
+    assert [i.split("-")[-1] for i in rows.ids] == ["0", "3"], "a skipped row keeps its number"
+    write(path, '"te" xt,label\ngood,pos\n')
+    with pytest.raises(UserError, match="a.csv, line 1: not CSV"):
+        read(path, BadRows("skip"))
+
+
+def test_the_first_json_line_may_be_a_bad_one_too(tmp_path):
+    path = tmp_path / "a.jsonl"
+    write(path, '{"text": "x"}\n{"text": "good", "label": "pos"}\n{"text": "bad", "label": "neg"}\n')
+    settings = tasks.TaskSettings(task="custom", train_file=str(path), dev_file=str(path), on_bad_row="skip")
+    data = tasks.load_data(settings)
+    assert list(data.train.text) == ["good", "bad"] and any("line 1: no key 'label'" in n for n in data.notes)
+    with pytest.raises(UserError, match="no column 'label'"):
+        tasks.load_data(replace(settings, on_bad_row="stop"))
+    with pytest.raises(UserError, match="no column 'lable'"):
+        tasks.load_data(replace(settings, label_column="lable"))
+
+
+def test_no_hint_is_looked_for_that_is_not_told(tmp_path, monkeypatch):
+    """It takes milliseconds: minutes for a file of another task."""
+    asked = []
+    monkeypatch.setattr("kd_keras.tasks.label_readers.did_you_mean", lambda *names: asked.append(names) or "")
+    path = tmp_path / "a.tsv"
+    write(path, "text\tlabel\n" + "x\tpoz\n" * 50 + "y\tpos\n")
+    bad = BadRows("skip")
+    read(path, bad)
+    assert bad.count == 50 and len(asked) == 5
 
 
 def test_skipping_every_row_is_an_error(tmp_path):

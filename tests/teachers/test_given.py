@@ -231,6 +231,23 @@ def test_a_map_in_parquet_is_numbers_by_class(tmp_path):
         asked(file(("good", 0.5), ("good", 0.25), ("bad", 0.25)))
 
 
+def test_columns_that_nobody_needs_are_not_read_from_parquet(tmp_path):
+    far = pa.array([2**62] * 3, pa.timestamp("ns"))
+    other = pa.array([b"\xff"] * 3, pa.binary()).view(pa.string())
+    table = {
+        "text": TEXTS,
+        "probabilities": P.tolist(),
+        "when": far,
+        "who": other,
+        "large": pa.array([2**60] * 3, pa.duration("s")),
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    np.testing.assert_allclose(asked(str(tmp_path / "a.parquet")), centred(P), atol=1e-6)
+    pq.write_table(pa.table({"text": other, "probabilities": P.tolist()}), tmp_path / "b.parquet")
+    with pytest.raises(UserError, match="b.parquet, row 1 or later: cannot be read"):
+        asked(str(tmp_path / "b.parquet"))
+
+
 GOOD = {"text": "a", "p_bad": 0.5, "p_so-so": 0.25, "p_good": 0.25}
 
 

@@ -204,6 +204,7 @@ def _markdown(job: Job, metrics: dict, wrong: str) -> str:
     near = ""
     if STEADY in student.get("selected_by", ()):
         near = "\nOf a distilled student's weights within two standard errors of the best, the dev loss chose."
+    also = ", and with the usual gain of distillation" if metrics["kept"].get("unsure") else " and"
     config = job.student
     agrees = _AGREES.get(job.task.kind, " gives the teacher's label on")
     kind, bare = student_name(config, job.task.is_pair, job.task.is_tagging), "parameters_without_embeddings"
@@ -230,7 +231,7 @@ def _markdown(job: Job, metrics: dict, wrong: str) -> str:
 Scores are in percent, {seeds_in_words(seeds)}. {taught}
 {same} {learns} on {text}.
 Updates, at most {metrics["most_updates"]:,} (--patience ends each student by itself): {made}.
-Dev {job.task.metric} chose the best weights and the kept student ({metrics["kept"]["arm"]}).{near}
+Dev {job.task.metric} chose the best weights{also} the kept student ({metrics["kept"]["arm"]}).{near}
 So dev scores are a little high in every row{test}.
 
 ## Data

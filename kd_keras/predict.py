@@ -20,6 +20,7 @@ needs no TensorFlow. With more than 10 labels, "scores" lists the best 5;
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from pathlib import Path
 
 from absl import flags
@@ -30,6 +31,7 @@ from kd_keras.common.devices import DeviceSettings
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import say
 from kd_keras.deploy.answer_lines import ALL, BEST, answer_lines
+from kd_keras.deploy.in_parts import in_parts
 from kd_keras.tasks import FileSettings, Rows, Task, read_texts
 
 FLAGS = flags.FLAGS
@@ -95,18 +97,20 @@ def main(argv: list[str]) -> None:
         lines = tagging.answer_lines(Runner.of(opened), asked, columns, plain)
     else:
         rows = _rows(texts, task, how)
-        lines = answer_lines(task, rows, Runner.of(opened).scores(rows), FLAGS.top_k, plain)
-    text = "".join(lines)
+        runner = Runner.of(opened)
+        each = (answer_lines(task, p, runner.scores(p), FLAGS.top_k, plain) for p in in_parts(rows, "predicting"))
+        lines = chain.from_iterable(each)
     if FLAGS.output == "-":
-        sys.stdout.write(text)
+        sys.stdout.writelines(lines)
     else:
-        files.write_text(FLAGS.output, text)
+        with files.atomic_path(FLAGS.output) as temp, open(temp, "w", encoding="utf-8", newline="\n") as f:
+            f.writelines(lines)
         say(f"{len(rows):,} predictions in {FLAGS.output}")
 
 
 def _rows(texts: list[str], task: Task, how: FileSettings) -> Rows:
     if not texts:
-        return read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task, files=how)
+        return read_texts(FLAGS.input, FLAGS.text_column, FLAGS.text_b_column, task, on_disk=True, files=how)
     return task.rows(texts, [FLAGS.text_b] if task.is_pair else None)
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import numpy as np
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
 from kd_keras.common.npy import NpyWriter
-from kd_keras.common.progress import progress
+from kd_keras.deploy.in_parts import in_parts
 from kd_keras.deploy.runner import Runner
 from kd_keras.metrics import score
 from kd_keras.metrics.vectors import cosines
 from kd_keras.tasks import Columns, Rows, Task, read_labelled
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 
-# How many texts are in memory at a time.
-_ROWS = 8192
 _DIGITS = 6
 
 
@@ -52,28 +50,18 @@ def write(runner: Runner, rows: Rows, output: str, ascii_only: bool = False) -> 
         if output.endswith(".npy"):
             temp = stack.enter_context(files.atomic_path(output))
             file = stack.enter_context(NpyWriter(temp, np.float32, runner.task.vector_size))
-            for _, some in _parts(runner, rows):
-                file.add(some)
+            for part in in_parts(rows, "embedding"):
+                file.add(embed(runner, part.text))
             return
         if output == "-":
             sink = sys.stdout
         else:
             temp = stack.enter_context(files.atomic_path(output))
             sink = stack.enter_context(open(temp, "w", encoding="utf-8", newline="\n"))
-        for texts, some in _parts(runner, rows):
-            for text, vector in zip(texts, some, strict=True):
+        for part in in_parts(rows, "embedding"):
+            for text, vector in zip(part.text, embed(runner, part.text), strict=True):
                 line = {"text": text, "vector": [round(x, _DIGITS) for x in vector.tolist()]}
                 sink.write(json.dumps(line, ensure_ascii=ascii_only) + "\n")
-
-
-def _parts(runner: Runner, rows: Rows) -> Iterator[tuple[Sequence[str], np.ndarray]]:
-    long = len(rows) > _ROWS
-    with progress(len(rows), "embedding", "texts") if long else nullcontext() as bar:
-        for start in range(0, len(rows), _ROWS):
-            texts = rows.text[start : start + _ROWS]
-            yield texts, embed(runner, texts)
-            if bar is not None:
-                bar.update(len(texts))
 
 
 def read_pairs(

@@ -18,7 +18,8 @@ def choose(job: Job, how: RecipeSettings, arms: Sequence[Arm]) -> Arm:
     """The student with the best dev score, with or without distillation. It becomes ``student.keras``.
 
     The score is the best of many, so with few dev rows luck decides. A distilled student that is behind is kept if the
-    gain of other files outweighs what dev says.
+    gain of other files outweighs what dev says. Both then count by their best round: a distilled student keeps the
+    weights of another one (STEADY), and so lacks the luck of the other.
 
     Args:
       how: the recipe of the distilled students. The gain of other files is that of auto, with a teacher that is better
@@ -29,7 +30,7 @@ def choose(job: Job, how: RecipeSettings, arms: Sequence[Arm]) -> Arm:
     if best.kind == DISTILLED or not distilled or not (how.chosen and how.alpha == 0):
         return best
     other = _best(distilled)
-    gain = other.history["best"] - best.history["best"]
+    gain = _top(other, job.task.metric) - _top(best, job.task.metric)
     return other if weighed(gain, dev_error(job, best, other), GAIN, SPREAD)[0] > 0 else best
 
 
@@ -59,6 +60,12 @@ def dev_error(job: Job, arm: Arm, other: Arm | None = None) -> float:
     gold = is_gold(job.data.dev.label)
     label, *logits = (a[gold] for a in (job.data.dev.label, *(a.logits["dev"] for a in (arm, other) if a)))
     return (error_of_difference if other else standard_error)(job.task.metric, label, *logits)
+
+
+def _top(arm: Arm, metric: str) -> float:
+    """The best dev score of all rounds."""
+    rounds = (entry.get(f"dev_{metric}", 0.0) for entry in arm.history.get("epochs", ()))
+    return max([arm.history["best"], *rounds])
 
 
 def _best(arms: Sequence[Arm]) -> Arm:

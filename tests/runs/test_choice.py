@@ -54,6 +54,14 @@ def test_the_student_that_is_kept(rows, baseline, distilled, how, wins):
     assert said.get("unsure", False) == (wins == "distilled" and distilled < baseline)
 
 
+def test_the_best_round_of_one_is_not_held_against_another_round_of_the_other():
+    """STEADY keeps weights near the best score; without a teacher the best of many rounds is kept."""
+    job, arms = made(30, 0.933, 0.767)
+    assert choose(job, AUTO, arms).kind == "baseline"
+    arms[1].history["epochs"] = [{"dev_accuracy": 0.9, "dev_f1": 1.0}, {"dev_accuracy": 0.767}]
+    assert choose(job, AUTO, arms).kind == "distilled"
+
+
 def test_a_task_whose_scores_have_no_error_goes_by_dev():
     job, arms = made(30, 0.833, 0.733, Task("custom", "regression", (), "pearson", ("pearson",)))
     assert dev_error(job, *arms) == 0 and choose(job, AUTO, arms).kind == "baseline"

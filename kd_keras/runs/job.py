@@ -60,8 +60,8 @@ class Job:
         more = self.unlabeled.wanted or self.data.rest is not None or given
         recipe = decided(self.recipe, self.task, self.job.ablate, given)
         single = not self.task.is_pair and not self.task.is_tagging
-        automatic = single and self.task.name == "custom" and not more and self.job.ablate == "none"
-        automatic &= self.augment.augment == AUTO and not self.task.is_regression
+        automatic = recipe.chosen and single and self.task.name == "custom" and not more
+        automatic &= self.augment.augment == AUTO
         unlabeled = self.unlabeled.decided(automatic and has_imdb_reviews())
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student

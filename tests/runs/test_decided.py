@@ -30,15 +30,6 @@ def own(bert_folder, toy_data, tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize(
-    "recipe", [{}, {"alpha": 0.5}, {"recipe": "joint"}, {"recipe": "soft", "alpha": 0.5}, {"temperature": 2.0}]
-)
-def test_a_recipe_by_hand_has_the_text_that_auto_has(own, recipe):
-    """Else the advice to try another recipe would compare it with less text."""
-    job = own(RecipeSettings(**recipe))
-    assert (job.unlabeled.unlabeled, job.augment.augment) == ("general", "all")
-
-
 def test_a_grid_and_text_by_hand_have_none_by_themselves(own):
     job = own(job={"ablate": "augmentation"})
     assert (job.unlabeled.unlabeled, job.augment.augment) == ("none", "none")

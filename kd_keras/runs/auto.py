@@ -80,10 +80,11 @@ def mix(
     """
     if not settings.chosen or isinstance(label, Ragged):
         return settings, []
+    settings = replace(settings, chosen=floor is not None)
     gold = is_gold(label)
     label, teacher = label[gold], teacher[gold]
     mine = score([metric], label, teacher)[metric]
-    good = ""
+    why = "the teacher has"
     if floor is not None:
         least = score([metric], label, floor[gold])[metric]
         both = f"dev {metric} {100 * mine:.2f} against {100 * least:.2f}, {len(label):,} rows"
@@ -95,7 +96,7 @@ def mix(
             )
             return replace(settings, recipe="soft", alpha=0.5), [said]
         sure = "is" if mine - least > deviation else "is likely"
-        good = f"the teacher {sure} better than the linear model ({both}) and "
+        why = f"the teacher {sure} better than the linear model ({both}), and has"
     # With one label a text, a row's classes are compared; with several, a label's rows.
     spread = float((teacher - teacher.mean(0 if label.ndim == 2 else -1, keepdims=True)).std())
     if spread < 0.5:
@@ -104,8 +105,7 @@ def mix(
             f"{spread:.2f}: their squared errors would teach little"
         )
         return replace(settings, soft="kl", temperature=1.0), [said]
-    said = f"recipe: {settings.recipe}, because {good or 'the teacher '}has logits that spread by {spread:.2f}"
-    return replace(settings, chosen=floor is not None), [said.replace(" and has", ", and has")]
+    return settings, [f"recipe: {settings.recipe}, because {why} logits that spread by {spread:.2f}"]
 
 
 def training(settings: TrainSettings, rows: int) -> TrainSettings:

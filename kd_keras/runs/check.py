@@ -211,10 +211,11 @@ def check_folder(layout: RunLayout, name: str, key: dict, command: str = "train"
         other = files.read_json(layout.task).get("name")
         if other != name:
             raise UserError(f"--output_dir={layout.root}: holds a run of task {other!r}, not {name!r}; choose another")
-    if layout.run.is_file() and not _only_begun(layout):
+    if not layout.run.is_file():
+        if layout.root.is_dir() and any(layout.root.iterdir()):
+            raise UserError(
+                f"--output_dir={layout.root}: is not empty and holds no run of {command}; choose another folder"
+            )
+    elif not _only_begun(layout):
         # JSON turns tuples into lists, so the key is compared after the same change.
         files.refuse_other(layout.root, "run", files.read_json(layout.run), json.loads(json.dumps(key)))
-    elif not layout.run.is_file() and layout.root.is_dir() and any(layout.root.iterdir()):
-        raise UserError(
-            f"--output_dir={layout.root}: is not empty and holds no run of {command}; choose another folder"
-        )

@@ -114,11 +114,10 @@ class PanxDir(DataDir):
             there = {p.name: p for p in sorted(place.iterdir()) if _is_language(p)} if place.is_dir() else {}
             if there:
                 break
-        strange = [p.name for p in sorted(place.iterdir()) if p.is_dir() and p.name not in there] if there else []
         if not there:
             raise UserError(f"--data_dir={data_dir}: expected {self.expected} ({self.layout}), found {_listed(root)}")
         if self.languages.strip() == "all":
-            if strange:
+            if strange := [p.name for p in sorted(place.iterdir()) if p.is_dir() and p.name not in there]:
                 bad.remark(
                     f"{place}: left out, as a language is a folder named by its code in small letters, with files "
                     f"{', '.join(names[0] for names in _PANX_FILES.values())}: {tail(' '.join(strange), 200)}"

@@ -39,8 +39,8 @@ def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outpu
     per_epoch = steps_per_epoch(rows, settings.teacher_batch_size)
     pooling = settings.teacher_pooling if settings.teacher_pooling != AUTO else checkpoint.pooling
     updates = _LEAST_UPDATES + _UPDATES_A_CLASS * outputs
-    probe = pooling == MEAN and kind not in ("regression", "tagging")
-    if settings.teacher_start == PROBE and kind in ("regression", "tagging"):
+    can_probe = kind not in ("regression", "tagging")
+    if settings.teacher_start == PROBE and not can_probe:
         what = "a regression learns a number" if kind == "regression" else "a tagging reads words"
         raise UserError(
             f"--teacher_start={PROBE}: is a logistic regression on whole texts, but {what}; "
@@ -51,7 +51,7 @@ def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outpu
         "teacher_epochs": round(max(_LEAST_EPOCHS, updates / max(1, per_epoch)), 3),
         "teacher_learning_rate": next(rate for width, rate in _RATES if checkpoint.width <= width),
         "teacher_pooling": pooling,
-        "teacher_start": PROBE if probe else RANDOM,
+        "teacher_start": PROBE if can_probe and pooling == MEAN else RANDOM,
         "teacher_evals": 0 if by_hand else _EVALS,
         "teacher_patience": _PATIENCE if words and not by_hand else 0,
         "teacher_keep": BEST if words or by_hand else LAST,

@@ -47,6 +47,8 @@ def test_a_teacher_barely_over_the_floor_is_mixed_with_gold_labels():
     assert how.chosen and "is better than the linear model" in said
     how, (said,) = mix(auto, "accuracy", GOLD, logits_of(0.95), None)
     assert how.recipe == "joint" and not how.chosen and "linear" not in said, "nothing says how good it is"
+    how, _ = mix(auto, "accuracy", GOLD, logits_of(0.95, sure=0.1), None)
+    assert how.soft == "kl" and not how.chosen
     how, _ = mix(auto, "accuracy", GOLD, logits_of(0.95, sure=0.1), logits_of(0.80))
     assert (how.soft, how.temperature) == ("kl", 1.0), "squared errors of flat logits teach little"
     by_hand = decided(RecipeSettings(recipe="soft"), SINGLE)

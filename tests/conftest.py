@@ -234,6 +234,7 @@ def _train(away: Path, bert_folder: Path, write_csv, run_python) -> dict:
         f"--teacher={bert_folder}", "--teacher_epochs=6", "--teacher_batch_size=8", "--teacher_learning_rate=1e-2",
         "--teacher_max_length=16", "--student_max_length=12", "--shard_rows=16", "--label_batch_tokens=64", "--epochs=2", "--batch_size=8",
         "--learning_rate=0.02", "--embedding_size=8", "--hidden_size=6", "--dense_size=8", "--alpha=0.25", "--seeds=2",
+        "--augment=none", "--unlabeled=none",
     ]  # fmt: skip
     folder = away / "runs" / "one"
     done = run_python("-m", "kd_keras.train", *arguments, f"--output_dir={folder}", cwd=away)

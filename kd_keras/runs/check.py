@@ -126,6 +126,11 @@ def _check_text(job: Job) -> None:
                 "--labels_per_class with --ablate=augmentation: half of its students learn only from labels, which "
                 "the other training rows do not have; leave one of the two out"
             )
+    if job.recipe.alpha == 1 and (job.unlabeled.wanted or job.data.rest is not None):
+        raise UserError(
+            "--alpha=1: students learn from labels alone, and unlabeled text has none; use a smaller --alpha, or "
+            "--unlabeled=none without --unlabeled_files and --labels_per_class"
+        )
     if ablate == "transfer_sizes" and not more:
         raise UserError("--ablate=transfer_sizes: there is no transfer text; add --unlabeled=task, --augment=all, …")
     if any(job.job.sizes()) and not more:

@@ -60,9 +60,9 @@ class Job:
         more = self.unlabeled.wanted or self.data.rest is not None or given
         recipe = decided(self.recipe, self.task, self.job.ablate, given)
         single = not self.task.is_pair and not self.task.is_tagging
-        automatic = recipe.chosen and single and self.task.name == "custom" and not more
-        automatic &= self.augment.augment == AUTO
-        unlabeled = self.unlabeled.decided(automatic and has_imdb_reviews())
+        automatic = single and self.task.name == "custom" and not self.task.is_regression
+        automatic &= not more and self.job.ablate == "none" and self.augment.augment == AUTO
+        unlabeled = self.unlabeled.decided(automatic and recipe.alpha < 1 and has_imdb_reviews())
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student
         if self.source is not None:

@@ -9,8 +9,10 @@ from jobs import STUDENT, job_of
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
 from kd_keras.common import packages
+from kd_keras.common.errors import UserError
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.runs import job as of_job
+from kd_keras.runs.check import check
 from kd_keras.runs.rounds import check_rounds
 from kd_keras.students.settings import StudentSettings
 from kd_keras.teachers.bert import Teacher
@@ -28,6 +30,25 @@ def own(bert_folder, toy_data, tmp_path, monkeypatch):
         return job_of(data, tmp_path / "run", None, teacher, recipe, **more)
 
     return make
+
+
+@pytest.mark.parametrize(
+    "recipe", [{}, {"alpha": 0.5}, {"recipe": "joint"}, {"recipe": "soft", "alpha": 0.5}, {"temperature": 2.0}]
+)
+def test_a_recipe_by_hand_has_the_text_that_auto_has(own, recipe):
+    """Else the advice to try another recipe would compare it with less text."""
+    job = own(RecipeSettings(**recipe))
+    assert (job.unlabeled.unlabeled, job.augment.augment) == ("general", "all")
+
+
+def test_labels_alone_have_no_unlabeled_text(own, tmp_path):
+    labels = RecipeSettings(alpha=1.0)
+    assert own(labels).unlabeled.unlabeled == "none" and own(labels).augment.augment == "all"
+    with pytest.raises(UserError, match="--alpha=1: students learn from labels alone"):
+        check(own(labels, unlabeled=UnlabeledSettings(unlabeled="general")))
+    (tmp_path / "more.txt").write_text("a film is good\n")
+    with pytest.raises(UserError, match="--alpha=1: students learn from labels alone"):
+        check(own(labels, unlabeled=UnlabeledSettings(unlabeled_files=str(tmp_path / "more.txt"))))
 
 
 def test_a_grid_and_text_by_hand_have_none_by_themselves(own):

@@ -94,7 +94,8 @@ def _opened(how: FileSettings) -> tuple[str, Task, Callable[[], Any], FileSettin
             cli.import_tensorflow()
         return (Runner.load(run, fmt.name) for fmt in formats)
 
-    return FLAGS.model_dir, run.task, runners, run.files_like(FLAGS.data_file or FLAGS.similarity, how)
+    how = run.files_like(FLAGS.data_file or FLAGS.similarity, how, run.task.is_tagging)
+    return FLAGS.model_dir, run.task, runners, how
 
 
 def _similarity(where: str, task: Task, runners: Callable[[], Any], how: FileSettings) -> None:

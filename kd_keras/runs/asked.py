@@ -42,7 +42,9 @@ def texts_for(
     if made.get("tagging"):
         task = tagging(name, [name.removeprefix("B-") for name in made["labels"][1::2]], (), "what the teacher tags")
         return read_texts(path, columns[0], task=replace(task, columns=own), files=how)
-    texts = [*own.text, *([own.text_b] if own.text_b else [])]
+    if run is None and (pair := made.get("pair")):
+        own = Columns(tuple(pair[:-1]), pair[-1])
+    texts = own.pair() or list(own.text)
     if columns == (None, None) and texts != ["text"]:
         say(f"a table's text is read from the run's own columns, if they are there: {', '.join(texts)}")
     task = Task(name, "pair" if own.text_b else "single", (), columns=own)

@@ -183,7 +183,8 @@ def _check_signals(job: Job, folder: Folder, teachers: list[Checkpoint]) -> None
             raise UserError(f"--signals={folder}: {split} has signals from another teacher ({said})")
         if manifest["data"] != rows.fingerprint():
             raise UserError(f"--signals={folder}: {split} has signals of other data than this run's")
-        vectors, wanted = (manifest.get("hidden") or {}).get("pooling", "none"), job.label.hidden
+        wanted = ensemble.label_settings(job.label, number).hidden
+        vectors = (manifest.get("hidden") or {}).get("pooling", "none")
         if vectors != wanted:
             ways = [f"--hidden={vectors}"] if vectors != "none" and not job.needs_hidden else ["--recipe=soft"]
             raise UserError(

@@ -25,7 +25,9 @@ from kd_keras.common.reading import STDIN, says_encoding
 from kd_keras.common.seeds import rng
 from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.tasks import Rows, Task, TaskData, TaskSettings, has_label, load_data, read_labelled
+from kd_keras.tasks.conll import layout
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
+from kd_keras.tasks.tagging_forms import form_of
 from kd_keras.text.tokenizers import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -130,17 +132,26 @@ class FinishedRun:
         """flags.txt. Empty if it is missing."""
         return self.layout.flags.read_text(encoding="utf-8") if self.layout.flags.is_file() else ""
 
-    def files_like(self, path: str, how: FileSettings) -> FileSettings:
+    def files_like(self, path: str, how: FileSettings, gold: bool = False) -> FileSettings:
         """How to read the file ``path``: as ``how`` says, and in the run's own --encoding if ``how`` names none.
 
-        A file whose bytes tell that they are UTF-8, or UTF-16, stays so. A line says what was taken from the run.
+        A file whose bytes tell that they are UTF-8, or UTF-16, stays so. A tagging's words and tags (``gold``) are in
+        the run's own columns, if the file has as many. A line says what was taken from the run.
         """
-        own = from_flagfile(FileSettings, self.flags).encoding
+        own = from_flagfile(FileSettings, self.flags)
         file = STDIN if path == "-" else path
-        if how.encoding != "auto" or own == "auto" or says_encoding(file):
+        if how.encoding == "auto" and own.encoding != "auto" and not says_encoding(file):
+            say(f"{file}: read as {own.encoding}, as the run's own files were; --encoding=NAME names another encoding")
+            how = dataclasses.replace(how, encoding=own.encoding)
+        places = {"word_column": own.word_column, "tag_column": own.tag_column}
+        last = max((n for n in places.values() if n), default=0)
+        if not last or how.word_column or how.tag_column or not self.task.is_tagging or not Path(file).is_file():
             return how
-        say(f"{file}: read as {own}, as the run's own files were; --encoding=NAME names another encoding")
-        return dataclasses.replace(how, encoding=own)
+        if form_of(file, how, gold=gold) != "columns" or layout(file, how, tags=False).width < last:
+            return how
+        said = " ".join(f"--{name}={n}" for name, n in places.items() if n)
+        say(f"{file}: read with the run's own {said}; the same flags name other columns")
+        return dataclasses.replace(how, **places)
 
     def data(self, data_dir: str | None = None, advice: str = _ADVICE) -> TaskData:
         """The rows that the run was trained on, found by its own flags.
@@ -189,7 +200,7 @@ class FinishedRun:
                 raise UserError(f"--data_file={data_file}: a universal student is measured on its run's own text")
             return "the run's dev text", self._dev_text()
         if data_file:
-            how = self.files_like(data_file, how)
+            how = self.files_like(data_file, how, gold=self.task.is_tagging)
             source, rows = Path(data_file).name, read_labelled(data_file, self.task, files=how)
         else:
             source, rows = "dev split", self.data(data_dir, f"{_ADVICE}, {_FILE}").dev

@@ -36,6 +36,10 @@ class Columns:
     def needed(self) -> tuple[str, ...]:
         return (*self.text, *([self.text_b] if self.text_b else []), *self.gold())
 
+    def pair(self) -> list[str]:
+        """The columns of the text, and of the second one. Empty if there is none."""
+        return [*self.text, self.text_b] if self.text_b else []
+
     def gold(self) -> tuple[str, ...]:
         """The columns with the gold label."""
         return self.labels or (self.label,)

@@ -3,7 +3,7 @@
 Tabs or spaces separate the columns, whichever more lines have. The number of columns tells a comment ("# id = 7") from
 a row whose word is "#". A line of -DOCSTART- separates documents and is no sentence. If the first column only counts
 the words of a sentence, as in CoNLL-U and GermEval, the words are in the second. CoNLL-U's lines for several words
-("3-4") or none ("3.1") are no words.
+("3-4") or none ("3.1") are no words. Of several columns with tags of the same types the first has the tags.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Layout:
       mark: the column whose content tells a row from a comment: the tags', even if none are asked for.
       conllu: whether the file is CoNLL-U.
       counted: whether the first column was found to count the words, so that the second has them.
+      layered: whether the column after the tags was found to have tags of the same types.
     """
 
     separator: str | None
@@ -54,6 +55,16 @@ class Layout:
     mark: int | None = None
     conllu: bool = False
     counted: bool = False
+    layered: bool = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found without being asked for."""
+        if not self.layered or self.tag is None:
+            return [COUNTED] * self.counted
+        tag = self.tag + 1
+        after = f"column {tag + 1} has tags of the same types, so the tags are read from column {tag}"
+        return [COUNTED] * self.counted + [f"{after} (--tag_column={self.width}: the last)"]
 
     def fields(self, line: str) -> list[str]:
         return _cut(line, self.separator)
@@ -115,7 +126,8 @@ def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> L
     counted = how.word_column is None and width > 1 and _is_counted(head, separator)
     conllu = ends(path, (_CONLLU,)) and (width == _CONLLU_WIDTH or counted)
     word = _place(path, "--word_column", how.word_column, width, int(conllu or counted))
-    tag = _place(path, "--tag_column", how.tag_column, width, width - 1)
+    first = _first_tags([_cut(row, separator) for row in rows], width, word)
+    tag = _place(path, "--tag_column", how.tag_column, width, first)
     if tag == word and (tags or how.tag_column is not None):
         is_one = f"no tags but the words in column {word + 1}"
         if width == 1:
@@ -125,7 +137,23 @@ def layout(path: PathLike, how: FileSettings = AS_NAMED, tags: bool = True) -> L
             " (--word_column and --tag_column say where they are)"
         )
     told = tags or (tag != word and all(parse(f[tag].strip()) for f in (_cut(r, separator) for r in rows) if f[tag:]))
-    return Layout(separator, width, word, tag if tags else None, tag if told else None, conllu, counted)
+    layered = how.tag_column is None and first < width - 1
+    return Layout(separator, width, word, tag if tags else None, tag if told else None, conllu, counted, layered)
+
+
+def _first_tags(rows: Sequence[Sequence[str]], width: int, word: int) -> int:
+    """The last column, or the first of several at the end with tags of the same types: outer entities stand before
+    nested ones (GermEval), and gold tags before a model's."""
+    at = width - 1
+    while at - 1 > word and not _types(rows, at).isdisjoint(_types(rows, at - 1)):
+        at -= 1
+    return at
+
+
+def _types(rows: Sequence[Sequence[str]], column: int) -> set[str]:
+    """The types of the tags in a column. Empty if some of it is no tag."""
+    tags = [parse(fields[column].strip()) for fields in rows if len(fields) > column]
+    return set() if None in tags else {name for _, name in tags} - {""}
 
 
 def _is_counted(lines: Sequence[str], separator: str | None) -> bool:

@@ -11,7 +11,7 @@ from kd_keras.common.errors import UserError
 from kd_keras.common.files import PathLike, tail
 from kd_keras.common.ragged import Ragged
 from kd_keras.tasks.columns import Columns
-from kd_keras.tasks.conll import COUNTED, layout, sentences
+from kd_keras.tasks.conll import layout, sentences
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_names import label_fault
 from kd_keras.tasks.records import iob2
@@ -51,7 +51,7 @@ class Found:
       scheme: the scheme of the tags.
       strays: number of stray I- tags, which now begin an entity.
       spaced: number of words that had white space inside or were empty; it is no-break space now.
-      counted: whether the first column counts the words.
+      found: what was found of the file's columns without being asked for.
     """
 
     rows: Rows
@@ -59,7 +59,7 @@ class Found:
     scheme: str
     strays: int = 0
     spaced: int = 0
-    counted: bool = False
+    found: Sequence[str] = ()
 
     def notes(self) -> list[str]:
         said = [f"tags are {self.scheme}" + ("" if self.scheme == "IOB2" else ", kept as IOB2")]
@@ -67,7 +67,7 @@ class Found:
             said = ["no entity"]
         if self.strays:
             said.append(f"{self.strays:,} I- without an entity before them begin one")
-        return said + [COUNTED] * self.counted + prefix_notes(self.rows.group or ()) + spaced_notes(self.spaced)
+        return [*said, *self.found, *prefix_notes(self.rows.group or ()), *spaced_notes(self.spaced)]
 
 
 def spaced_notes(count: int) -> list[str]:
@@ -85,13 +85,14 @@ def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> F
     Raises:
       UserError: the file cannot be read, or no sentence can be used.
     """
-    labels, counted = iob2(how.types or ()), False
+    labels: tuple[str, ...] = iob2(how.types or ())
+    notes: list[str] = []
     if form_of(path, how.files, gold=True) == "jsonl":
         keys = source_keys(how.columns), answer_keys(how.columns)
         found = list(json_sentences(path, *keys, labels if how.types else (), how.files, bad))
     else:
         laid = layout(path, how.files)
-        found, counted = list(sentences(path, laid, how.files, bad)), laid.counted
+        found, notes = list(sentences(path, laid, how.files, bad)), laid.notes
     if are_prefixed(found):
         found = [s for s in found if unprefixed(path, s, bad)]
     kept, parsed = _parsed(path, found, bad)
@@ -109,7 +110,7 @@ def read_tagged(path: PathLike, how: TaggedFile, bad: BadRows, prefix: str) -> F
     tags = [codes[pair] for row in parsed for pair in zip((OUTSIDE, *row), row, strict=False)]
     lengths = np.fromiter(map(len, parsed), np.int64, len(parsed))
     rows, spaced = rows_of(kept, prefix, Ragged.cut(np.asarray(tags, np.int32), lengths))
-    return Found(rows, types, scheme.name, strays, spaced, counted)
+    return Found(rows, types, scheme.name, strays, spaced, notes)
 
 
 class _Codes(dict):

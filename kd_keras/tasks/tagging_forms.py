@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from kd_keras.common.errors import UserError
 from kd_keras.common.files import PathLike
-from kd_keras.tasks.conll import COUNTED, ENDINGS, ends, layout, looks_tagged
+from kd_keras.tasks.conll import ENDINGS, ends, layout, looks_tagged
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import FileSettings
 
@@ -43,7 +43,7 @@ def columns_note(path: PathLike, how: FileSettings, known: Collection[str] = (),
         return ""
     found = layout(path, how, tags=gold)
     if told:
-        return f"{path}: {COUNTED}" if found.counted else ""
+        return f"{path}: {'; '.join(found.notes)}" if found.notes else ""
     between = {None: "spaces", "\t": "tabs"}.get(found.separator, repr(found.separator))
     places = f"the word is in column {found.word + 1}" + (f", the tag in column {found.tag + 1}" if gold else "")
     flags = "--word_column and --tag_column name others" if gold else "--format=text reads it as plain text"

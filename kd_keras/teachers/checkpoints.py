@@ -11,6 +11,7 @@ from kd_keras.common import files
 from kd_keras.common.errors import UserError, did_you_mean
 from kd_keras.teachers import hub, packaged_e5, packaged_mpnet
 from kd_keras.teachers.config_file import check_config, label_names
+from kd_keras.teachers.hub import POOLING_FILE
 from kd_keras.teachers.settings import CLS, MEAN, POOLINGS, PROBE, TeacherSettings
 from kd_keras.teachers.tokenizer_files import BACKEND, TokenizerFiles, read_tokenizer
 from kd_keras.teachers.weight_files import files_of
@@ -20,7 +21,6 @@ from kd_keras.text.truncation import HEAD
 MANIFEST = "teacher.json"
 # A key of config.json, named as ModernBERT's. sentence-transformers has its own file.
 POOLING_KEY = "classifier_pooling"
-_POOLING = "1_Pooling/config.json"
 _MODES = {f"pooling_mode_{name}" for name in ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens",
                                              "weightedmean_tokens", "lasttoken")}  # fmt: skip
 
@@ -122,9 +122,9 @@ class Checkpoint:
         Our fine-tuning says it in ``config.json``, sentence-transformers in ``1_Pooling/config.json``.
         """
         said = self.config.get(POOLING_KEY)
-        if said is not None or not (self.path / _POOLING).is_file():
+        if said is not None or not (self.path / POOLING_FILE).is_file():
             return said if said in POOLINGS else CLS
-        modes = {name for name, on in files.read_json(self.path / _POOLING).items() if on is True}
+        modes = {name for name, on in files.read_json(self.path / POOLING_FILE).items() if on is True}
         return MEAN if modes & _MODES == {"pooling_mode_mean_tokens"} else CLS
 
     @property
@@ -227,7 +227,7 @@ def find_checkpoint(name: str, flag: str = "--teacher") -> Checkpoint:
         "tokenizer's files and model.safetensors."
         f"{'' if name in _WELL_KNOWN else did_you_mean(name, _WELL_KNOWN)}"
     )
-    return from_folder(name, hub.folder_of(name, advice), flag)
+    return from_folder(name, hub.folder_of(name, advice, flag), flag)
 
 
 def from_folder(name: str, path: Path, flag: str = "--teacher") -> Checkpoint:

@@ -24,7 +24,7 @@ from kd_keras.metrics.spread import NEAR, standard_error
 from kd_keras.tasks import Rows, TaskData, has_label, is_gold
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.encoded import Encoded
-from kd_keras.teachers.finished import link_folder
+from kd_keras.teachers.finished import link_folder, reads
 from kd_keras.teachers.heads import linear_of, logits_of, specs, tags_of, tensors, unread
 from kd_keras.teachers.lean import lean
 from kd_keras.teachers.losses import loss_of, moved
@@ -212,7 +212,7 @@ class FineTuner:
         link_folder(self._best, self.folder)
         manifest = files.read_json(self.folder / "teacher.json")
         done = {"key": self.key, "history": info["history"], "seconds": info["seconds"]}
-        files.write_json(self.folder / "teacher.json", manifest | done)
+        files.write_json(self.folder / "teacher.json", manifest | done | reads(self.data.task))
 
     def _update_function(self, targets: Targets):
         bert, optimizer, variables = self.teacher.bert, self.optimizer, self.variables

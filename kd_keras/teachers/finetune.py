@@ -18,7 +18,7 @@ from kd_keras.teachers import label_order
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.checkpoints import Checkpoint, from_folder
 from kd_keras.teachers.fine_tuner import FineTuner, start_from_probe
-from kd_keras.teachers.finished import finished, link_folder
+from kd_keras.teachers.finished import finished, link_folder, reads
 from kd_keras.teachers.heads import set_dropout
 from kd_keras.teachers.loading import MANY_LABELS, REGRESSION
 from kd_keras.teachers.losses import level, moved
@@ -129,7 +129,7 @@ def _made(
         over = thresholds(gold, logits) if probes else np.zeros(1)  # a finished classifier is not changed
         dev = score([task.metric], gold, less(logits, over))
         with moved(teacher, over):
-            teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0)
+            teacher.save(folder, name=checkpoint.name, key=key, dev=dev, history=[], seconds=0.0, **reads(task))
         return teacher
     if task.scale is not None and checkpoint.outputs(False) == task.num_outputs:
         level(teacher, teacher.encode(data.train.take(np.arange(min(_LEVELED, len(data.train))))))

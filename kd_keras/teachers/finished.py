@@ -6,7 +6,13 @@ from pathlib import Path
 
 from kd_keras.common import files
 from kd_keras.common.errors import UserError
+from kd_keras.tasks import Task
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, from_folder
+
+
+def reads(task: Task) -> dict[str, list[str]]:
+    """What teacher.json says of the texts: the columns of a pair. Nothing of single texts."""
+    return {"pair": task.columns.pair()} if task.is_pair else {}
 
 
 def finished(place: Path, key: dict) -> Checkpoint | None:

@@ -14,6 +14,8 @@ from kd_keras.teachers.weight_files import INDEX, shards_named
 from kd_keras.teachers.weights import WEIGHTS, weights_file
 
 _HUB = ("huggingface.co", 443)
+# What a sentence encoder says of its vector.
+POOLING_FILE = "1_Pooling/config.json"
 # A checkpoint has one of these.
 _VOCABULARY = ("vocab.txt", BACKEND)
 
@@ -35,7 +37,7 @@ def reachable(address: tuple[str, int], seconds: float = 3.0) -> bool:
     return bool(answer)
 
 
-def folder_of(name: str, advice: str) -> Path:
+def folder_of(name: str, advice: str, flag: str = "--teacher") -> Path:
     """The folder of the checkpoint called ``name``. UserError, with ``advice``, if the hub cannot be reached."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
@@ -45,24 +47,26 @@ def folder_of(name: str, advice: str) -> Path:
     )
     if not cached and not reachable(_HUB):
         raise UserError(
-            f"--teacher={name}: is not a folder here and not in the hub's local cache, and the hub cannot be reached. "
+            f"{flag}={name}: is not a folder here and not in the hub's local cache, and the hub cannot be reached. "
             f"{advice}"
         )
-    fetch = functools.partial(_download, hf_hub_download, name, local=cached)
+    fetch = functools.partial(_download, hf_hub_download, flag, name, local=cached)
     folder = fetch(("config.json",), optional=False)
-    for file in OPTIONAL:
+    for file in (*OPTIONAL, POOLING_FILE):
         fetch((file,), optional=True)
     fetch(_VOCABULARY, optional=False)
     fetch(WEIGHTS, optional=False)
     assert folder is not None
     index = folder / INDEX
     if index.is_file() and weights_file(folder) == index:
-        for shard in shards_named(index, f"--teacher={name}"):
-            fetch((shard,), optional=False)
+        for shard in shards_named(index, f"{flag}={name}"):  # a download may have ended between two of them
+            fetch((shard,), optional=False, local=isinstance(try_to_load_from_cache(name, shard), str))
     return folder
 
 
-def _download(fetch: Callable, repo: str, names: tuple[str, ...], optional: bool, local: bool) -> Path | None:
+def _download(
+    fetch: Callable, flag: str, repo: str, names: tuple[str, ...], optional: bool, local: bool
+) -> Path | None:
     last: Exception | None = None
     for file in names:
         try:
@@ -72,4 +76,4 @@ def _download(fetch: Callable, repo: str, names: tuple[str, ...], optional: bool
     if optional:
         return None
     reason = (str(last).strip() or type(last).__name__).splitlines()[0]
-    raise UserError(f"--teacher={repo}: {' or '.join(names)} cannot be downloaded from the hub ({reason})")
+    raise UserError(f"{flag}={repo}: {' or '.join(names)} cannot be downloaded from the hub ({reason})")

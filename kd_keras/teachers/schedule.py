@@ -47,11 +47,12 @@ def resolved(settings: TeacherSettings, checkpoint: Checkpoint, rows: int, outpu
             f"use --teacher_start={RANDOM}"
         )
     words = kind == "tagging"
+    as_it_is = settings.teacher_epochs == 0 and checkpoint.outputs(words) == outputs
     chosen = {
         "teacher_epochs": round(max(_LEAST_EPOCHS, updates / max(1, per_epoch)), 3),
         "teacher_learning_rate": next(rate for width, rate in _RATES if checkpoint.width <= width),
         "teacher_pooling": pooling,
-        "teacher_start": PROBE if can_probe and pooling == MEAN else RANDOM,
+        "teacher_start": PROBE if can_probe and pooling == MEAN and not as_it_is else RANDOM,
         "teacher_evals": 0 if by_hand else _EVALS,
         "teacher_patience": _PATIENCE if words and not by_hand else 0,
         "teacher_keep": BEST if words or by_hand else LAST,

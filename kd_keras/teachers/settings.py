@@ -131,7 +131,8 @@ class TeacherSettings(Checked):
         AUTO,
         "2: what the teachers say of the transfer text, and the training rows, teach one more teacher from "
         "--teacher's weights (Furlanello et al. 2018). The students learn from it, unless dev shows it to be worse; "
-        "auto: 2 for classes of your own file with at most 10,000 rows and --unlabeled_files, else 1.",
+        "auto: 2 for classes of your own file with at most 10,000 rows, and with --unlabeled_files or "
+        "--labels_per_class; else 1.",
         low=1,
         high=2,
         late=True,

@@ -96,8 +96,9 @@ class BackedTokenizer(Tokenizer):
         cls, sep = [self.index[CLS]], [self.index[SEP]]
         return cls, sep, sep
 
-    def like(self, max_length: int, truncation: str = HEAD) -> Self:
-        """A tokenizer with another length or truncation. It shares this one's backend."""
+    def like(self, max_length: int, truncation: str | None = None) -> Self:
+        """A tokenizer with another length, or truncation if one is given. It shares this one's backend."""
+        truncation = truncation or self.truncation
         ends(max_length, truncation)
         made = copy.copy(self)
         made.max_length, made.truncation = max_length, truncation

@@ -92,11 +92,11 @@ class WordPiece(BackedTokenizer):
     def extra_config(self) -> dict[str, Any]:
         return super().extra_config() | self.splitting()
 
-    def like(self, max_length: int, truncation: str = HEAD, vocab: Sequence[str] | None = None) -> WordPiece:
-        """This tokenizer with another length, truncation or vocabulary."""
+    def like(self, max_length: int, truncation: str | None = None, vocab: Sequence[str] | None = None) -> WordPiece:
+        """This tokenizer with another length, and with another truncation or vocabulary if they are given."""
         if vocab is None:
             return super().like(max_length, truncation)
-        return WordPiece(vocab, max_length, self.lowercase, truncation, **self.splitting())
+        return WordPiece(vocab, max_length, self.lowercase, truncation or self.truncation, **self.splitting())
 
     def pieces_of(self, text: str, begins: bool) -> list[int]:
         """The ids of a string, at the beginning of a word or inside one."""

@@ -33,6 +33,7 @@ from kd_keras.students.weights import student_weights
 from kd_keras.tasks import Rows
 from kd_keras.teachers.checkpoints import MANIFEST, Checkpoint, find_checkpoint, from_folder
 from kd_keras.teachers.settings import LabelSettings, TargetSettings
+from kd_keras.text.truncation import HEAD
 from kd_keras.timing import tagging
 
 if TYPE_CHECKING:
@@ -186,7 +187,8 @@ class RunTeacher:
         self.checkpoint = checkpoint
         self.length = length or int(made["key"]["max_length"])
         self.positions = checkpoint.positions
-        self.tokenizer = checkpoint.text.tokenizer(self.length)
+        truncation = (made or {}).get("key", {}).get("teacher_truncation", HEAD)
+        self.tokenizer = checkpoint.text.tokenizer(self.length, truncation)
 
 
 def run_teacher(run: FinishedRun) -> RunTeacher:

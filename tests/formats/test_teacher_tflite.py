@@ -124,6 +124,19 @@ def test_a_run_without_a_finished_teacher(run):
         run_teacher(FinishedRun(RunLayout(layout.benchmark), task))
 
 
+def test_a_teacher_of_the_ends_of_texts_is_timed_on_them(run):
+    """Else its score is of text that it never learned to read."""
+    layout, task, rows = run
+    manifest = layout.teacher / "teacher.json"
+    made = json.loads(manifest.read_text())
+    files.write_json(manifest, made | {"key": made["key"] | {"teacher_truncation": "tail"}})
+    tokenizer = run_teacher(FinishedRun(layout, task)).tokenizer
+    long = " ".join(rows.text[:9])
+    assert tokenizer.truncation == "tail"
+    ids = teacher_tflite.bert_inputs(tokenizer, [long], None, 8)["input_ids"][0]
+    assert ids[1:-1].tolist() == tokenizer.like(1 << 20).encode([long])[0][-6:].tolist()
+
+
 @pytest.mark.parametrize("rows", [0, 2, 3])
 def test_a_batch_is_refused(teacher, rows):
     """A resized file must not give one answer for all."""

@@ -10,6 +10,7 @@ from kd_keras.common.layout import RunLayout
 from kd_keras.runs.asked import run_of_teacher, texts_for
 from kd_keras.tasks import Columns, FileSettings, Task, words_of
 from kd_keras.tasks.tagging_sources import tagging
+from kd_keras.teachers.finished import reads
 
 PAIR = Task("toy", "pair", ("no", "yes"), columns=Columns(("question",), "answer"))
 SINGLE = Task("toy", "single", ("no", "yes"), columns=Columns(("title", "body")))
@@ -64,6 +65,21 @@ def test_of_a_tagging_the_key_of_the_words(made, tmp_path):
     (tmp_path / "new.jsonl").write_text('{"tokens_of": ["in", "Rome"], "text": "no"}\n')
     rows = texts_for(teacher, {"tagging": True, "labels": task.labels}, str(tmp_path / "new.jsonl"), (None, None), HOW)
     assert words_of(rows.text[0]) == ["in", "Rome"]
+
+
+def test_a_pair_teacher_of_no_run_reads_pairs(tmp_path):
+    """It must not label the first texts alone."""
+    (tmp_path / "new.csv").write_text(TABLE)
+    (tmp_path / "new.txt").write_text("who?\tme\n")
+    (tmp_path / "usual.csv").write_text("sentence1,sentence2\nwho?,me\n")
+    made = reads(PAIR)
+    for name in ("new.csv", "new.txt", "usual.csv"):
+        rows = texts_for(tmp_path / "teacher", made, str(tmp_path / name), (None, None), HOW)
+        assert (list(rows.text), list(rows.text_b)) == (["who?"], ["me"])
+    (tmp_path / "single.txt").write_text("who?\n")
+    with pytest.raises(UserError, match="expected two texts with a tab between"):
+        texts_for(tmp_path / "teacher", made, str(tmp_path / "single.txt"), (None, None), HOW)
+    assert reads(SINGLE) == {}
 
 
 def test_a_teacher_of_no_run_reads_the_usual_columns(tmp_path):

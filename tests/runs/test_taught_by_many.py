@@ -118,6 +118,16 @@ def test_the_student_learns_the_mean_of_three_teachers(make_job, tmp_path, work,
     assert by_itself.fingerprint() == teachers[1].fingerprint()
 
 
+def test_kept_signals_of_two_teachers_have_vectors_of_the_first_alone(make_job, tmp_path):
+    vectors = replace(LABEL, hidden="mean")
+    run(make_job(tmp_path / "run", teacher_seeds=2, label=vectors))
+    layout = RunLayout(tmp_path / "run")
+    again = make_job(tmp_path / "next", layout.root / "signals", vectors, teacher=str(layout.teacher), teacher_seeds=2)
+    check(again)
+    with pytest.raises(UserError, match="train has the teacher's vectors 'mean', but this run needs 'none'"):
+        check(make_job(tmp_path / "none", layout.root / "signals", teacher=str(layout.teacher), teacher_seeds=2))
+
+
 def test_one_teacher_is_what_it_always_was(make_job, tmp_path):
     job = make_job(tmp_path / "run")
     inputs = run(job)

@@ -220,6 +220,32 @@ def test_a_column_that_counts_is_no_word(tmp_path, name, capsys):
     assert read(path, word_column=1).rows.text == ["1 2", "1"]
 
 
+@pytest.mark.parametrize(
+    ("content", "tags", "note"),
+    [
+        (
+            "1\tBonn\tB-LOC\tO\n2\tFC\tB-PER\tB-LOC\n\n1\tis\tO\tO\n",
+            [["B-LOC", "B-PER"], ["O"]],
+            "from column 3 (--tag_column=4",
+        ),
+        (
+            "Bonn B-LOC I-LOC O\nFC B-PER I-LOC B-LOC\n\nis O O O\n",
+            [["B-LOC", "B-PER"], ["O"]],
+            "from column 2 (--tag_column=4",
+        ),
+        ("Bonn I-NP I-LOC\nFC I-NP I-PER\n\nis O O\n", [["B-LOC", "B-PER"], ["O"]], None),
+        ("Bonn X B-LOC\nFC B-LOC B-PER\n\nis O O\n", [["B-LOC", "B-PER"], ["O"]], None),
+    ],
+    ids=["nested", "two models", "chunks", "words"],
+)
+def test_of_several_columns_of_the_same_types_the_first_has_the_tags(tmp_path, content, tags, note):
+    found = read(write(tmp_path / "a.conll", content))
+    assert [t for _, t in seen(found.rows)] == tags
+    assert (note in " ".join(found.notes())) if note else "same types" not in " ".join(found.notes())
+    last = read(tmp_path / "a.conll", tag_column=content.split("\n")[0].replace("\t", " ").count(" ") + 1)
+    assert "same types" not in " ".join(last.notes())
+
+
 def test_ranges_of_a_short_conllu_are_no_words(tmp_path):
     lines = "# sent\n1-2\tzum\tO\n1\tzu\tO\n2\tdem\tO\n3\tRom\tB-LOC\n"
     assert read(write(tmp_path / "a.conllu", lines)).rows.text == ["zu dem Rom"]

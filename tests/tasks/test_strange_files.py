@@ -26,6 +26,7 @@ from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.label_names import doubtful, parse_labels
 from kd_keras.tasks.readers import LabelReader, Reading, read_table
 from kd_keras.tasks.tables import BadRows
+from kd_keras.tasks.tagging_sources import tagging
 
 COLUMNS = tasks.Columns()
 
@@ -476,6 +477,20 @@ def test_a_file_is_read_in_the_encoding_of_its_run(tmp_path, capsys, content, gi
         )
         is how
     )
+
+
+def test_a_taggings_columns_are_those_of_its_run(tmp_path, capsys):
+    run = FinishedRun(RunLayout(tmp_path), tagging("toy", ["LOC"], (), "made up"))
+    run.layout.flags.write_text("--word_column=2\n--tag_column=3\n")
+    lines = {"four.tsv": "7\tRome\tB-LOC\tO\n\n", "two.conll": "Rome B-LOC\n\n", "text.txt": "in Rome now\n"}
+    for name, content in lines.items():
+        (tmp_path / name).write_text(content)
+    took = {name: run.files_like(str(tmp_path / name), FileSettings(), gold=name == "four.tsv") for name in lines}
+    assert [(how.word_column, how.tag_column) for how in took.values()] == [(2, 3), (None, None), (None, None)]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "four.tsv: read with the run's own --word_column=2 --tag_column=3" in said
+    given = FileSettings(tag_column=4)
+    assert run.files_like(str(tmp_path / "four.tsv"), given, gold=True) is given
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,30 @@ def test_a_hub_that_refuses_is_quoted_in_one_line(monkeypatch, tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_a_hub_gives_the_pooling_and_what_a_killed_download_lacks(monkeypatch, tmp_path):
+    """The files of a sharded sentence encoder: all but the second shard are in the cache."""
+    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    asked: dict[str, bool] = {}
+
+    def fetch(repo, file, local_files_only):
+        asked[file] = local_files_only
+        if file == "model.safetensors":
+            raise OSError("not there")
+        return str(tmp_path / file)
+
+    there = {"config.json", "vocab.txt", "model.safetensors.index.json", "one.safetensors"}
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, file: file if file in there else None)
+    assert hub.folder_of("someone/some-bert", "", "--teacher_dir") == tmp_path
+    assert "1_Pooling/config.json" in asked
+    assert (asked["one.safetensors"], asked["two.safetensors"]) == (True, False)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, file: None)
+    monkeypatch.setattr(hub, "reachable", lambda address: False)
+    with pytest.raises(UserError, match=r"--teacher_dir=someone/some-bert: is not a folder"):
+        find_checkpoint("someone/some-bert", "--teacher_dir")
+
+
 def test_a_name_server_that_hangs_counts_as_no(monkeypatch):
     monkeypatch.setattr("socket.create_connection", lambda *args, **kwargs: Event().wait())
     assert reachable(("example.org", 443), seconds=0.1) is False

@@ -121,6 +121,16 @@ def test_a_new_classifier_is_said_and_needs_fine_tuning(folder, toy_data, tmp_pa
     assert "has no pooler; a new one is drawn" in said
 
 
+def test_a_finished_classifier_of_a_mean_is_kept_without_training(folder, toy_data):
+    """A probe of the new rows must not take the place of what the checkpoint has learned."""
+    change_config(folder, classifier_pooling="mean")
+    checkpoint = find_checkpoint(str(folder))
+    finished = TeacherSettings(teacher_epochs=0)
+    assert resolved(finished, checkpoint, 48, 2, "single").teacher_start == "random"
+    assert resolved(finished, checkpoint, 48, 3, "single").teacher_start == "probe", "of other classes it has none"
+    assert resolved(TeacherSettings(), checkpoint, 48, 2, "single").teacher_start == "probe"
+
+
 def test_a_probe_has_an_order_of_its_own(folder, toy_data):
     checkpoint, data = with_names(folder, ["pos", "neg"]), toy_data()
     probing = resolved(replace(AS_IT_IS, teacher_start="probe"), checkpoint, 48, 2, False)

@@ -13,6 +13,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,8 @@ def main(argv: list[str]) -> None:
     for path in unlabeled_files(more):
         check_output(FLAGS.output, "--output", {"--unlabeled_files": path})
     how = tasks.file_settings()
-    check_unlabeled(UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how))
+    text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
+    check_unlabeled(text)
     data = load_data(tasks, task)
     test = load_test(task, tasks.data_dir, tasks.on_bad_row) if more.wanted else None
     more = split_like(more, task, data.train)
@@ -84,7 +86,7 @@ def main(argv: list[str]) -> None:
         if more.wanted:
             known = [data.train, *([data.rest] if data.rest else [])]
             held_out = [data.dev, *data.extra.values(), *([test] if test else [])]
-            text = UnlabeledText(task, more, tasks.data_dir, tasks.on_bad_row, how)
+            text = replace(text, settings=more, train=data.train if task.is_pair else None)
             path = work / "unlabeled.parquet"
             sets.append(unlabeled(text, known, held_out, path, crew=text_crew(cluster)))
         _write(FLAGS.output, sets, data.train.ids)

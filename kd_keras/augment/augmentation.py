@@ -20,10 +20,9 @@ from kd_keras.augment.parts import Crew, Made, Parts, alone
 from kd_keras.augment.rules import Chances, Lexicon, Split, vary
 from kd_keras.augment.settings import RULES, AugmentSettings
 from kd_keras.augment.tagging import check_tagger, make_tagger
-from kd_keras.augment.transfer import SCHEMA, Transfer, found_or_made, parts_of, write
+from kd_keras.augment.transfer import SCHEMA, NothingNew, Transfer, found_or_made, parts_of, write
 from kd_keras.common import files
 from kd_keras.common.columns import DigestSet, batched_texts
-from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.common.seeds import rng
 from kd_keras.tasks import Rows, text_hashes
@@ -47,7 +46,8 @@ def augmented(
       crew: who makes the parts. It changes no byte.
 
     Raises:
-      UserError: the tagger is not installed, or the rules make nothing new.
+      UserError: the tagger is not installed.
+      NothingNew: the rules make none.
     """
     key = {"data": train.fingerprint(), **settings.key()}
     return found_or_made(path, key, train.label, lambda k: _augment(train, settings, path, k, crew), known)
@@ -78,7 +78,7 @@ def _augment(train: Rows, settings: AugmentSettings, path: Path, key: dict, crew
         draws = kept.counts["draws"]
         if not kept.count:
             shutil.rmtree(folder)
-            raise UserError(
+            raise NothingNew(
                 f"--augment={settings.augment}: none of {draws:,} draws made a text that train lacks; raise "
                 f"--n_iter={settings.n_iter} or the rules' chances"
             )

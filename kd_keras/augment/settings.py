@@ -16,6 +16,7 @@ WHOLE_TEXTS = ("ag_news", "dbpedia", "imdb")
 _ENOUGH = 12_000
 # The sentences of --unlabeled=auto. They take a minute or two of labeling.
 _GENERAL = 60_000
+_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class AugmentSettings(Checked):
     group = "text"
     augment: str = setting(
         AUTO,
-        "makes more text of the training text, by one of these rules or by all; auto: all for labels of your own "
-        "single texts if there is no unlabeled text, else none.",
+        "makes more text of the training text, by one of these rules or by all; auto: all for your own texts and "
+        "pairs if you name no unlabeled text, else none.",
         choices=(AUTO, "none", *RULES, "all"),
         main=True,
     )
@@ -98,15 +99,15 @@ class UnlabeledSettings(Checked):
     unlabeled: str = setting(
         AUTO,
         "adds unlabeled text: task is what the task knows of (sentences of the packaged IMDB reviews for "
-        "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb), general is any English, "
-        "sentences of the packaged IMDB reviews; auto: 60,000 of general for labels of your own single "
-        "texts if you name no text and the package is installed, else none.",
+        "rotten_tomatoes and sst2, the unsupervised part of aclImdb for imdb, new pairs of a pair task's own texts), "
+        "general is any English, sentences of the packaged IMDB reviews; auto, if you name no text: for your own "
+        "texts 60,000 of general if the package is installed, for your own pairs 20,000 of task, else none.",
         choices=(AUTO, "none", "task", "general"),
     )
     unlabeled_files: str | None = path_setting(
         None,
-        "your own unlabeled text: files with commas between, * allowed; one document or sentence a line, "
-        "or .csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.",
+        "your own unlabeled text: files with commas between, * allowed; one document, sentence or pair (with a tab "
+        "between) a line, or .csv, .tsv, .jsonl, or .conll for a tagging; packed files and pipes too.",
         kind="many",
         main=True,
     )
@@ -144,10 +145,12 @@ class UnlabeledSettings(Checked):
     def wanted(self) -> bool:
         return self.unlabeled not in (AUTO, "none") or bool(self.unlabeled_files)
 
-    def decided(self, automatic: bool) -> UnlabeledSettings:
-        """The settings with auto replaced; ``automatic`` says whether it may become general text."""
+    def decided(self, automatic: bool, pair: bool = False) -> UnlabeledSettings:
+        """The settings with auto replaced; ``automatic`` says whether it may become text, and of pairs which."""
         if self.unlabeled != AUTO or self.unlabeled_files or not automatic:
             return replace(self, unlabeled="none") if self.unlabeled == AUTO else self
+        if pair:
+            return replace(self, unlabeled="task", max_unlabeled=self.max_unlabeled or _PAIRS)
         return replace(
             self,
             unlabeled="general",

@@ -30,6 +30,10 @@ SCHEMA = pa.schema(
 )
 
 
+class NothingNew(UserError):
+    """No text is left of what was read or made."""
+
+
 @dataclass(frozen=True)
 class Transfer:
     """Text beyond the training rows.

@@ -6,8 +6,6 @@ Mukherjee & Hassan Awadallah 2019, "Distilling BERT into Simple Neural Networks 
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,39 +17,40 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kd_keras.augment.overlap import LONGEST, SHORTEST, Overlaps, plain
-from kd_keras.augment.parts import NO_ROW, Crew, Kept, Made, Parts, alone
+from kd_keras.augment.new_texts import NewTexts, Row, digests, texts_of
+from kd_keras.augment.overlap import LONGEST, SHORTEST
+from kd_keras.augment.pairs import NEAREST, read_pairs, recombined
+from kd_keras.augment.parts import Crew, Kept, Parts, alone
 from kd_keras.augment.sentences import sentences, sentences_of_words, spaced_sentences
 from kd_keras.augment.settings import UnlabeledSettings
-from kd_keras.augment.transfer import Transfer, found_or_made, parts_of, write
-from kd_keras.common import files
+from kd_keras.augment.transfer import NothingNew, Transfer, found_or_made, parts_of, write
+from kd_keras.common import files, packages
 from kd_keras.common.columns import DigestSet, batched, batched_texts
 from kd_keras.common.config import key_of
 from kd_keras.common.errors import UserError
 from kd_keras.common.progress import progress
 from kd_keras.common.reading import text_lines
 from kd_keras.tasks import Rows, Task
-from kd_keras.tasks.carve import normalised
 from kd_keras.tasks.cells import read_cell
 from kd_keras.tasks.dialect import format_of
 from kd_keras.tasks.file_settings import AS_NAMED, FileSettings
 from kd_keras.tasks.tables import SKIP_HINT, BadRows, check_column, open_table
 from kd_keras.tasks.tagged import TaggedFile
 from kd_keras.tasks.unlabeled import TaskText, general_documents, task_documents
-from kd_keras.text.words import split_words
 
 _DOCUMENTS, _LETTERS = 20_000, 2_000_000  # of a part
 # Training rows that are checked for being whole texts.
 _LOOKED_AT, _SEVERAL = 2_000, 0.1
 _READING = "reading unlabeled text"
-_FOUND = pa.schema({"number": pa.int64(), "text": pa.string()})
 
 
 def split_like(settings: UnlabeledSettings, task: Task, train: Rows) -> UnlabeledSettings:
     """Decides for a user's files by the training rows whether documents are split, unless a flag decides.
 
-    If a tenth of the rows have several sentences, rows are whole texts, and so are unlabeled texts.
+    If a tenth of the rows have several sentences, rows are whole texts, and so are unlabeled texts. Pairs are whole.
     """
+    if task.is_pair and settings.wanted:
+        return replace(settings, split_sentences=False)
     if task.name != "custom" or settings.split_sentences is not None or not settings.unlabeled_files:
         return settings
     some = train.text[:_LOOKED_AT]
@@ -86,6 +85,7 @@ class UnlabeledText:
       data_dir: folder of the task's own text.
       on_bad_row: for tables; "skip" counts bad rows and lists them in the notes.
       how: encoding, delimiter, quoting and format of the user's files.
+      train: a pair task's training rows, whose texts make new pairs.
     """
 
     task: Task
@@ -93,20 +93,24 @@ class UnlabeledText:
     data_dir: str | None = None
     on_bad_row: str = "stop"
     how: FileSettings = AS_NAMED
+    train: Rows | None = None
 
     def known(self) -> TaskText:
         """The text that is in no file of the user: the task's text, or general text."""
         general = self.settings.unlabeled == "general"
+        if self.task.is_pair:
+            about = f"new pairs of the training texts, {NEAREST} for each text"
+            return TaskText(about, recombined(self.train), lambda: about)
         return general_documents() if general else task_documents(self.task, self.data_dir)
 
 
-def documents(text: UnlabeledText, bad: BadRows) -> tuple[list[str], Iterator[str]]:
+def documents(text: UnlabeledText, bad: BadRows) -> tuple[list[str], Iterator[str | Row]]:
     """A description of the text, and its documents. ``bad`` is told of table rows without text.
 
-    For a tagging task the documents are sentences: words joined by one space.
+    For a tagging task the documents are sentences: words joined by one space. For a pair task they are pairs.
     """
     about: list[str] = []
-    parts: list[Iterable[str]] = []
+    parts: list[Iterable[str | Row]] = []
     settings = text.settings.for_task(text.task.name)
     if settings.unlabeled in ("task", "general"):
         own = text.known()
@@ -118,6 +122,8 @@ def documents(text: UnlabeledText, bad: BadRows) -> tuple[list[str], Iterator[st
         if text.task.is_tagging:
             file = TaggedFile(text.task.columns, files=text.how)
             parts.append(sentences_of_words(path, file, settings, bad))
+        elif text.task.is_pair:
+            parts.append(read_pairs(path, text.task, bad, text.how))
         else:
             parts.append(_read(path, settings.unlabeled_column, bad, text.how))
     return about, (d for part in parts for d in part)
@@ -136,11 +142,19 @@ def _read(path: Path, column: str, bad: BadRows, how: FileSettings) -> Iterator[
 
 def check_unlabeled(text: UnlabeledText) -> None:
     """Raises the UserError of :func:`read_unlabeled` for missing files or text. It reads no file to its end."""
-    wanted, task = text.settings.wanted, text.task
-    if wanted and task.is_pair:
-        raise UserError(f"--unlabeled…: task {task.name} reads pairs; unlabeled text is for single-sentence tasks")
+    task = text.task
+    if task.is_pair and text.settings.unlabeled_column != UnlabeledSettings.unlabeled_column:
+        raise UserError(
+            f"--unlabeled_column={text.settings.unlabeled_column}: task {task.name} reads pairs of two columns; "
+            "leave it out, and name them as in the training file"
+        )
+    if task.is_pair and text.settings.unlabeled == "general":
+        raise UserError(f"--unlabeled=general: task {task.name} reads pairs; --unlabeled=task makes some of its texts")
+    if task.is_pair and text.settings.unlabeled == "task":
+        packages.require(f"--unlabeled=task (task {task.name})", "teacher", "sklearn")
+        text = replace(text, settings=replace(text.settings, unlabeled="none"))  # it has no rows yet
     about, found = documents(text, BadRows(text.on_bad_row, SKIP_HINT))
-    if wanted and next(found, None) is None:
+    if text.settings.wanted and next(found, None) is None:
         raise UserError(f"unlabeled text ({', '.join(about)}): has no text; expected at least one line with text")
 
 
@@ -168,42 +182,48 @@ def read_unlabeled(
       crew: who makes the parts. It changes no byte.
 
     Raises:
-      UserError: no text is left, or a row is bad.
+      UserError: a row is bad.
+      NothingNew: no text is left.
     """
     settings, bad = text.settings.for_task(text.task.name), BadRows(text.on_bad_row, SKIP_HINT)
     about, found = documents(text, bad)
     held_out = list(held_out)
     seen = DigestSet()
     for rows in (*known, *held_out):
-        for some in batched(rows.text, 10_000):
-            seen.add(_digests(some, settings))
-    texts = [list(rows.text) for rows in held_out]
-    opens = partial(_Texts, settings, seen, texts, text.task.is_tagging)
+        for some in batched(texts_of(rows), 10_000):
+            seen.add(digests(some, settings))
+    texts = [list(side) for rows in held_out for side in (rows.text, rows.text_b) if side is not None]
+    opens = partial(NewTexts, settings, seen, texts, text.task.is_tagging)
     parts = Parts(parts_of(path))
     with files.disk_errors(path):
         parts.begin(key)
         with progress(None, _READING, "documents") as bar:
-            count = parts.fill(opens, batched_texts(found, _DOCUMENTS, _LETTERS), crew, bar.update)
+            count = parts.fill(opens, batched_texts(found, _DOCUMENTS, _LETTERS, _letters), crew, bar.update)
         kept = parts.sift(count, settings.max_unlabeled)
         counts = kept.counts
         if not kept.count:
             parts.remove()
-            raise UserError(
+            raise NothingNew(
                 f"unlabeled text ({', '.join(about)}): none of {counts['texts']:,} is left; {counts['length']:,} "
                 f"have fewer than --min_words={settings.min_words} or more than --max_words={settings.max_words} "
                 f"words, {counts['repeats']:,} are repeats, {counts['left out']:,} overlap with dev or test"
             )
+        what = "pairs" if text.task.is_pair else "sentences" if settings.split_sentences else "documents"
         notes = [
             f"unlabeled text: {', '.join(about)}: {counts['texts']:,} "
-            f"{'sentences' if settings.split_sentences else 'documents'}; left out: {counts['length']:,} shorter "
+            f"{what}; left out: {counts['length']:,} shorter "
             f"than {settings.min_words} or longer than {settings.max_words} words, {counts['repeats']:,} repeats "
             f"of each other or of train, dev or test, {counts['left out']:,} with {LONGEST} words in a row of dev "
             f"or test, or with a whole text of theirs from {SHORTEST} words on; {kept.count:,} of the "
             f"{kept.left:,} that are left are used",
             *bad.notes(),
         ]
-        write(path, key, notes, False, _columns(parts, kept))
+        write(path, key, notes, text.task.is_pair, _columns(parts, kept))
         parts.remove()
+
+
+def _letters(document: str | Row) -> int:
+    return len(document) if isinstance(document, str) else sum(map(len, document))
 
 
 def _columns(parts: Parts, kept: Kept) -> Iterator[dict]:
@@ -214,52 +234,11 @@ def _columns(parts: Parts, kept: Kept) -> Iterator[dict]:
         yield {
             "id": pc.binary_join_element_wise("unlabeled", numbers, "-"),
             "text": rows["text"],
-            "text_b": pa.nulls(len(rows), pa.string()),
+            "text_b": rows["text_b"],
             "source": np.full(len(rows), -1, np.int64),
             "rule": pa.repeat("unlabeled", len(rows)),
         }
         before += counts["texts"]
-
-
-def _digests(texts: Sequence[str], settings: UnlabeledSettings) -> np.ndarray:
-    """uint64[texts]: equal for texts that differ only in case, punctuation and space. They depend on the seed."""
-    seed = str(settings.unlabeled_seed).encode()[:64]
-    each = (hashlib.blake2b(normalised(plain(t)), digest_size=8, key=seed).digest() for t in texts)
-    return np.frombuffer(b"".join(each), "<u8")
-
-
-class _Texts:
-    """Makes a part of documents: their texts, each once, and none that is known."""
-
-    def __init__(self, settings: UnlabeledSettings, known: DigestSet, held_out: Sequence[Sequence[str]], tagging: bool):
-        self.settings, self._known, self._tagging = settings, known, tagging
-        self._overlaps = Overlaps(held_out)
-
-    def __call__(self, documents: Sequence[str]) -> Made:
-        s, counts = self.settings, Counter(texts=0, length=0, repeats=0)
-        numbers, texts = [], []
-        for document in documents:
-            for text in sentences(document) if s.split_sentences and not self._tagging else (document,):
-                counts["texts"] += 1
-                count = len(text.split())
-                if count < s.min_words and not text.isascii():  # Chinese, Japanese or Thai has no spaces
-                    count = len(split_words(text))
-                if s.min_words <= count <= s.max_words:
-                    numbers.append(counts["texts"])
-                    texts.append(text)
-                else:
-                    counts["length"] += 1
-        digests, first = np.unique(_digests(texts, s), return_index=True)
-        new = ~self._known.has(digests)
-        digests, first = digests[new], first[new]
-        counts["repeats"] += len(texts) - len(first)
-        order = np.sort(first)
-        overlap = self._overlaps([texts[i] for i in order.tolist()])
-        left = order[~overlap]
-        row = np.full(len(texts), NO_ROW)
-        row[left] = np.arange(len(left))
-        rows = {"number": [numbers[i] for i in left.tolist()], "text": [texts[i] for i in left.tolist()]}
-        return Made(pa.table(rows, schema=_FOUND), digests, row[first], counts)
 
 
 def unlabeled(

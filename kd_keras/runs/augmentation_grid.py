@@ -15,8 +15,9 @@ from kd_keras.distill.settings import BASELINE, DISTILLED
 from kd_keras.metrics import spread_cell
 from kd_keras.runs import grid_plots, plots, report
 from kd_keras.runs.grid_verdict import Cell, grid_verdict
-from kd_keras.runs.inputs import Inputs, prepare, transfer_sets
+from kd_keras.runs.inputs import Inputs, prepare
 from kd_keras.runs.job import Job, Run
+from kd_keras.runs.more_text import transfer_sets
 from kd_keras.runs.next_steps import for_report, for_screen
 from kd_keras.runs.plans import distilled, undistilled
 from kd_keras.runs.results import arm_scores, scored_splits, teacher_scores

@@ -53,16 +53,18 @@ class Job:
     files: FileSettings = AS_NAMED
     warm: WarmSettings = field(default_factory=WarmSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    automatic: bool = field(default=False, init=False)  # whether the text beyond the training rows is
 
     def __post_init__(self) -> None:
         """Sets what follows from the task, its rows, the checkpoint and another student."""
         given = self.job.teacher_signals is not None
         more = self.unlabeled.wanted or self.data.rest is not None or given
         recipe = decided(self.recipe, self.task, self.job.ablate, given)
-        single = not self.task.is_pair and not self.task.is_tagging
-        automatic = single and self.task.name == "custom" and not self.task.is_regression
+        pair = self.task.is_pair
+        automatic = self.task.name == "custom" and not self.task.is_tagging and (pair or not self.task.is_regression)
         automatic &= not more and self.job.ablate == "none" and self.augment.augment == AUTO
-        unlabeled = self.unlabeled.decided(automatic and recipe.alpha < 1 and has_imdb_reviews())
+        text = packages.installed("sklearn") if pair else has_imdb_reviews()
+        unlabeled = self.unlabeled.decided(automatic and recipe.alpha < 1 and text, pair)
         unlabeled = split_like(unlabeled, self.task, self.data.train)
         student = self.student
         if self.source is not None:
@@ -76,11 +78,12 @@ class Job:
         lent = self.lends and student.vocab_size is None and not given
         if unlabeled.unlabeled == "general" and lent and self._can_cut:
             student = replace(student, vocab_size=_GENERAL_VOCAB)
-        if automatic and self.augment.tagger == "hanta":
-            automatic = not packages.say_left_out("augmentation", "augment", "HanTa")
-        augment = self.augment.decided(len(self.data.train), automatic)
+        varied = automatic
+        if varied and self.augment.tagger == "hanta":
+            varied = not packages.say_left_out("augmentation", "augment", "HanTa")
+        augment = self.augment.decided(len(self.data.train), varied)
         found = {"recipe": recipe, "unlabeled": unlabeled, "student": student, "augment": augment}
-        for name, value in found.items():
+        for name, value in (found | {"automatic": automatic}).items():
             object.__setattr__(self, name, value)
         if given:  # there is no teacher to set; check refuses settings that are about one
             return
@@ -152,7 +155,8 @@ class Job:
     @property
     def unlabeled_text(self) -> UnlabeledText:
         """The unlabeled text of the flags, if there is any."""
-        return UnlabeledText(self.task, self.unlabeled, self.data_dir, self.on_bad_row, self.files)
+        train = self.data.train if self.task.is_pair else None
+        return UnlabeledText(self.task, self.unlabeled, self.data_dir, self.on_bad_row, self.files, train)
 
     def key(self) -> dict:
         """The settings that a run's results depend on. The number of seeds is left out."""

@@ -11,8 +11,9 @@ from kd_keras.common.team import is_chief
 from kd_keras.runs.augmentation_grid import run_augmentation_grid
 from kd_keras.runs.choice import choose
 from kd_keras.runs.given import given_set
-from kd_keras.runs.inputs import prepare, rest_set, transfer_sets, unlabeled_set
+from kd_keras.runs.inputs import prepare
 from kd_keras.runs.job import Run, begin
+from kd_keras.runs.more_text import more_text, rest_set
 from kd_keras.runs.plans import main_arms
 from kd_keras.runs.recipe_grid import run_recipe_grid
 from kd_keras.runs.report import write_report
@@ -32,10 +33,7 @@ def distil(run: Run) -> dict:
     say("\n".join([f"run folder: {layout.root}", f"data: {job.data.source}", *job.data.notes]))
     if job.job.ablate == "augmentation":
         return run_augmentation_grid(run)
-    sets = rest_set(job) | transfer_sets(run, [job.augment.augment])
-    if job.unlabeled.wanted:
-        sets["unlabeled"] = unlabeled_set(run)
-    sets |= given_set(run)
+    sets = rest_set(job) | more_text(run) | given_set(run)
     inputs = prepare(run, sets)
     if job.job.ablate in ("recipes", "transfer_sizes"):
         return run_recipe_grid(run, inputs)

@@ -67,8 +67,7 @@ def warnings(job: Job, chosen: Arm, metrics: dict) -> list[str]:
     if floor is not None and mine < floor:
         out.append(
             f"A linear model (TF-IDF) is better than the kept student: dev {task.metric} {100 * floor:.2f} against "
-            f"{100 * mine:.2f}. Give the student more text ({'--augment' if task.is_pair else '--unlabeled_files'}), a "
-            "better teacher or more --epochs."
+            f"{100 * mine:.2f}. Give the student more text (--unlabeled_files), a better teacher or more --epochs."
         )
     return out
 
@@ -80,10 +79,9 @@ def _cause(
     metric, more = job.task.metric, sum(len(s) for s in inputs.transfer.values())
     teacher = metrics["teacher"].get("dev", {}).get(metric, 1.0)  # given signals may lack dev
     longest = max(a.history["best_step"] / max(1, a.updates) for a in arms if a.kind == DISTILLED)
-    text = ["--augment=all"] if not more and not job.task.is_tagging else ["--unlabeled_files=FILE"]
-    if more and job.task.is_pair:  # no unlabeled text is of pairs
-        made = job.augment.augment != "none"
-        text = [f"--n_iter={2 * float(job.augment.n_iter):g}"] if made else ["--augment=all"]
+    text = ["--unlabeled_files=FILE"]
+    if not more and not job.task.is_tagging:
+        text = ["--augment=all", *(["--unlabeled=task"] if job.task.is_pair else [])]
     if job.given is not None:
         text = ["--teacher_signals=FILE,MORE"]
     rows = max(len(a.plan.data) for a in arms)
@@ -116,6 +114,8 @@ def _better_teacher(job: Job) -> list[str]:
     if job.checkpoint.fine_tuned_for(job.task.name, job.data.fingerprint):
         return ["--teacher=ANOTHER"]
     epochs = for_data(job.teacher, job.checkpoint, job.data).teacher_epochs
+    if not epochs:
+        return ["--teacher_epochs=auto"]
     rounds = ["--teacher_rounds=2"] if job.teacher.teacher_rounds == 2 else []
     return [f"--teacher_epochs={math.ceil(2 * float(epochs))}", *rounds]
 

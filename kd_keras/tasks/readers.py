@@ -224,7 +224,7 @@ def read_texts(
     if form is None:
         rows = _plain(path, pair, text_column, strings, files.encoding, clean)
     else:
-        bad, columns = BadRows(), _text_columns(path, text_column, text_b_column, own, replace(files, format=form))
+        bad, columns = BadRows(), text_columns(path, text_column, text_b_column, own, replace(files, format=form))
         how = Reading(empty_text=True, clean=clean, flags=True, form=form, files=files, strings=strings)
         rows = read_table(path, columns, None, bad, "row", how)
         for note in bad.notes():
@@ -248,7 +248,7 @@ def read_untagged(
     return found
 
 
-def _text_columns(
+def text_columns(
     path: PathLike, text_column: str | None, text_b_column: str | None, own: Columns, how: FileSettings
 ) -> Columns:
     """The columns to predict from: those that are named, or the task's, or aliases that the file has."""

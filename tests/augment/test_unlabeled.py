@@ -262,9 +262,6 @@ def test_found_again_for_the_same_files_only(settings, tmp_path, monkeypatch):
 
 
 def test_refusals(settings, tmp_path):
-    pair = Task("toy2", "pair", ("no", "yes"), columns=Columns(("a",), "b"))
-    with pytest.raises(UserError, match="reads pairs"):
-        check_unlabeled(UnlabeledText(pair, settings))
     with pytest.raises(UserError, match="--unlabeled=task: task toy has no unlabeled text"):
         check_unlabeled(UnlabeledText(TASK, UnlabeledSettings(unlabeled="task")))
     (tmp_path / "latin.txt").write_bytes(b"na\xefve\n")

@@ -43,6 +43,8 @@ def files(toy_sentences, tmp_path_factory, write_csv):
         write_csv(away / f"single-{split}.csv", a, la)
     known = rows_of(away / "single-dev.csv")[0]["text"]
     more = toy_sentences(40, 9)[0]
+    with open(away / "more-pairs.csv", "w", newline="") as f:
+        csv.writer(f).writerows([("b", "a"), *zip(more[:20], more[20:], strict=True)])
     (away / "more.txt").write_text("\n".join([*more, more[0].upper(), known, "good"]) + "\n")
     return away
 
@@ -55,7 +57,14 @@ def runs(files, bert_folder, run_verb):
     single = [f"--train_file={files}/single-train.csv", f"--dev_file={files}/single-dev.csv"]
     shared = ["--task=custom", f"--teacher={bert_folder}", *SMALL]
     cases = {
-        "pairs": [*pairs, "--label_column=same", "--augment=all", "--n_iter=3"],
+        "pairs": [
+            *pairs,
+            "--label_column=same",
+            "--augment=all",
+            "--n_iter=3",
+            "--unlabeled=task",
+            "--max_unlabeled=50",
+        ],
         "scores": [*pairs, "--label_column=score", "--regression", "--alpha=0.3"],
         "prices": [*pairs, "--label_column=price", "--regression", "--alpha=0.3"],
         "grid": [*single, "--ablate=augmentation", "--n_iter=2", "--seeds=2", "--recipe=joint"],
@@ -74,7 +83,14 @@ def runs(files, bert_folder, run_verb):
             "--recipe=hard",
             f"--confidence={SURE}",
         ],
-        "staged": [*pairs, "--label_column=same", "--recipe=staged_unfreeze", "--nobaseline", "--evals_per_epoch=9"],
+        "staged": [
+            *pairs,
+            f"--unlabeled_files={files}/more-pairs.csv",
+            "--label_column=same",
+            "--recipe=staged_unfreeze",
+            "--nobaseline",
+            "--evals_per_epoch=9",
+        ],
         "unlabelled": [*single, f"--unlabeled_files={files}/more.txt", "--nobaseline", "--max_unlabeled=30"],
     }
     got = run_verb("train", *([*shared, *c, f"--output_dir={files / n}"] for n, c in cases.items()), eager=True)
@@ -89,14 +105,19 @@ def metrics(folder):
 
 def test_a_pair_run_has_a_siamese_student_and_its_transfer_set(files, runs, run_verb):
     found = metrics(files / "pairs")
-    assert found["transfer_rows"]["all"] > 60 and set(found["student"]) >= {"dev", "spread"}
+    assert (
+        found["transfer_rows"]["all"] > 60
+        and found["transfer_rows"]["unlabeled"] == 50
+        and set(found["student"]) >= {"dev", "spread"}
+    )
     report = (files / "pairs" / "report.md").read_text()
     assert "siamese" in report and "The two students" in report and "test split" not in report
     alone = (files / "unlabelled" / "report.md").read_text()
     assert "The student learns" in alone and "two students" not in alone
     history = json.loads((files / "pairs" / "history.json").read_text())
     rows = {name: h["recipe"][0]["rows"] for name, h in history.items()}
-    assert rows["baseline-seed1"] == 64 and rows["distilled-seed1"] == 64 + found["transfer_rows"]["all"]
+    assert rows["baseline-seed1"] == 64 and rows["distilled-seed1"] == 64 + sum(found["transfer_rows"].values())
+    assert metrics(files / "staged")["transfer_rows"] == {"unlabeled": 20}
     steps = {h["epochs"][-1]["step"] for h in history.values()}
     assert len(steps) == 1, "both arms make as many updates"
     (made,) = steps

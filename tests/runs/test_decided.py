@@ -8,13 +8,17 @@ import pytest
 from jobs import STUDENT, job_of
 
 from kd_keras.augment.settings import AugmentSettings, UnlabeledSettings
+from kd_keras.augment.transfer import NothingNew
 from kd_keras.common import packages
 from kd_keras.common.errors import UserError
 from kd_keras.distill.settings import RecipeSettings
 from kd_keras.runs import job as of_job
 from kd_keras.runs.check import check
+from kd_keras.runs.job import Run
+from kd_keras.runs.more_text import more_text
 from kd_keras.runs.rounds import check_rounds
 from kd_keras.students.settings import StudentSettings
+from kd_keras.tasks import Columns, Task
 from kd_keras.teachers.bert import Teacher
 from kd_keras.teachers.settings import TeacherSettings
 
@@ -49,6 +53,43 @@ def test_labels_alone_have_no_unlabeled_text(own, tmp_path):
     (tmp_path / "more.txt").write_text("a film is good\n")
     with pytest.raises(UserError, match="--alpha=1: students learn from labels alone"):
         check(own(labels, unlabeled=UnlabeledSettings(unlabeled_files=str(tmp_path / "more.txt"))))
+
+
+@pytest.fixture
+def own_pairs(own, toy_rows):
+    """(settings) → the same of pairs, of which no new one can be made: all have one first text."""
+
+    def make(**more):
+        job = own(**more)
+        task = Task("custom", "pair", ("neg", "pos"), max_length=16, columns=Columns(("a",), "b"))
+        first = {name: replace(rows, text=["the film is"] * len(rows), text_b=rows.text)
+                 for name, rows in (("train", job.data.train), ("dev", job.data.dev))}  # fmt: skip
+        data = replace(job.data, task=task, **first)
+        fresh = {"unlabeled": UnlabeledSettings(), "augment": AugmentSettings(), "recipe": RecipeSettings()} | more
+        return replace(job, data=data, **fresh)
+
+    return make
+
+
+def test_own_pairs_have_new_pairs_and_scores_too(own_pairs, monkeypatch):
+    job = own_pairs()
+    assert (job.unlabeled.unlabeled, job.unlabeled.max_unlabeled, job.augment.augment) == ("task", 20_000, "all")
+    assert job.student == STUDENT and job.unlabeled.for_task("custom").max_words == 2500
+    there = packages.installed
+    monkeypatch.setattr(packages, "installed", lambda *modules: "sklearn" not in modules and there(*modules))
+    assert (own_pairs().unlabeled.unlabeled, own_pairs().augment.augment) == ("none", "all")
+    monkeypatch.setattr(packages, "installed", there)
+    regression = replace(own_pairs().data.task, kind="regression", labels=(), metric="pearson", metrics=("pearson",))
+    scored = replace(own_pairs(), data=replace(own_pairs().data, task=regression), unlabeled=UnlabeledSettings(),
+                     augment=AugmentSettings())  # fmt: skip
+    assert scored.unlabeled.unlabeled == "task"
+
+
+def test_text_by_itself_that_has_nothing_new_is_left_out(own_pairs, capsys):
+    made = more_text(Run.of(own_pairs()))
+    assert set(made) == {"all"} and "left out: unlabeled text (new pairs" in capsys.readouterr().err
+    with pytest.raises(NothingNew):
+        more_text(Run.of(own_pairs(unlabeled=UnlabeledSettings(unlabeled="task"))))
 
 
 def test_a_grid_and_text_by_hand_have_none_by_themselves(own):

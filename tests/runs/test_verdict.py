@@ -61,14 +61,11 @@ def test_the_likeliest_cause_comes_with_two_sets_of_flags(
 
 
 def test_advice_is_what_the_program_takes():
-    """No unlabeled text is of pairs, joint has no --alpha, and a finished teacher is not trained again."""
+    """Joint has no --alpha, and a finished teacher is not trained again."""
     metrics = {"teacher": {"dev": {"accuracy": 0.95}}, "student": {"dev": {"accuracy": 0.8}}}
     by_hand = SimpleNamespace(**vars(JOB) | {"recipe": SimpleNamespace(chosen=False, recipe="joint", alpha=0.0)})
     many = SimpleNamespace(transfer={"all": range(50_000)}, how=None)
     assert _cause(by_hand, many, [arm()], metrics, 0.9)[1][0] == ["--recipe=soft", "--alpha=0.5"]
-    pairs = SimpleNamespace(**vars(JOB) | {"task": SimpleNamespace(**vars(JOB.task) | {"is_pair": True})})
-    some = SimpleNamespace(transfer={"all": range(9)}, how=None)
-    assert _cause(pairs, some, [arm()], metrics, 0.9)[1][0] == ["--n_iter=40"]
     finished = SimpleNamespace(**vars(JOB) | {"checkpoint": SimpleNamespace(fine_tuned_for=lambda *data: True)})
     metrics["teacher"]["dev"]["accuracy"] = 0.8
     assert _cause(finished, many, [arm()], metrics, 0.9)[1][0] == ["--teacher=ANOTHER"]
@@ -81,12 +78,10 @@ def test_advice_does_not_repeat_what_was_done():
     )  # as auto chose for a teacher
     said, tries = _cause(JOB, many, [arm()], metrics, 0.9)
     assert said == "none that can be seen" and tries[0] == ["--unlabeled_files=FILE"]
-    rest = SimpleNamespace(**vars(JOB) | {
-        "task": SimpleNamespace(**vars(JOB.task) | {"is_pair": True}),
-        "augment": SimpleNamespace(n_iter=20, augment="none"),
-    })  # fmt: skip
-    some = SimpleNamespace(transfer={"rest": range(9)}, how=None)
-    assert _cause(rest, some, [arm()], metrics, 0.9)[1][0] == ["--augment=all"]
+    pairs = SimpleNamespace(**vars(JOB) | {"task": SimpleNamespace(**vars(JOB.task) | {"is_pair": True})})
+    none, some = (SimpleNamespace(transfer=sets, how=None) for sets in ({}, {"all": range(9)}))
+    assert _cause(pairs, none, [arm()], metrics, 0.9)[1][0] == ["--augment=all", "--unlabeled=task"]
+    assert _cause(pairs, some, [arm()], metrics, 0.9)[1][0] == ["--unlabeled_files=FILE"]
 
 
 def test_a_longer_teacher_keeps_its_rounds(monkeypatch):
@@ -96,6 +91,13 @@ def test_a_longer_teacher_keeps_its_rounds(monkeypatch):
     job = SimpleNamespace(**vars(JOB) | {"teacher": SimpleNamespace(teacher_rounds=2)})
     tries = _cause(job, SimpleNamespace(transfer={}, how=None), [arm()], metrics, 0.9)[1]
     assert tries[0] == ["--teacher_epochs=41", "--teacher_rounds=2"]
+
+
+def test_a_teacher_without_training_is_advised_some(monkeypatch):
+    monkeypatch.setattr("kd_keras.runs.verdict.for_data", lambda *_: SimpleNamespace(teacher_epochs=0.0))
+    metrics = {"teacher": {"dev": {"accuracy": 0.8}}, "student": {"dev": {"accuracy": 0.8}}}
+    tries = _cause(JOB, SimpleNamespace(transfer={}, how=None), [arm()], metrics, 0.9)[1]
+    assert tries[0] == ["--teacher_epochs=auto"]
 
 
 def test_less_than_dev_can_tell_is_no_difference():

@@ -61,7 +61,7 @@ class Job:
         more = self.unlabeled.wanted or self.data.rest is not None or given
         recipe = decided(self.recipe, self.task, self.job.ablate, given)
         pair = self.task.is_pair
-        automatic = self.task.name == "custom" and not self.task.is_tagging and (pair or not self.task.is_regression)
+        automatic = self.task.name == "custom" and not self.task.is_tagging
         automatic &= not more and self.job.ablate == "none" and self.augment.augment == AUTO
         text = packages.installed("sklearn") if pair else has_imdb_reviews()
         unlabeled = self.unlabeled.decided(automatic and recipe.alpha < 1 and text, pair)

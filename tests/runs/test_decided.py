@@ -45,6 +45,14 @@ def test_a_recipe_by_hand_has_the_text_that_auto_has(own, recipe):
     assert (job.unlabeled.unlabeled, job.augment.augment) == ("general", "all")
 
 
+def test_scores_have_the_text_that_labels_have(own):
+    job = own()
+    score = replace(job.data.task, kind="regression", labels=(), metric="pearson", metrics=("pearson",))
+    fresh = {"unlabeled": UnlabeledSettings(), "augment": AugmentSettings(), "recipe": RecipeSettings()}
+    job = replace(job, data=replace(job.data, task=score), **fresh)
+    assert (job.unlabeled.unlabeled, job.augment.augment, job.recipe.recipe) == ("general", "all", "soft")
+
+
 def test_labels_alone_have_no_unlabeled_text(own, tmp_path):
     labels = RecipeSettings(alpha=1.0)
     assert own(labels).unlabeled.unlabeled == "none" and own(labels).augment.augment == "all"

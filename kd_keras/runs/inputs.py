@@ -14,6 +14,7 @@ from kd_keras.common import files
 from kd_keras.common.progress import say
 from kd_keras.common.ragged import Ragged
 from kd_keras.distill.settings import RecipeSettings
+from kd_keras.runs.alike import about_pairs, are_drawn
 from kd_keras.runs.auto import mix
 from kd_keras.runs.finished import FinishedRun
 from kd_keras.runs.given import answered
@@ -94,6 +95,7 @@ def prepare(run: Run, sets: Mapping[str, Transfer]) -> Inputs:
         *found.notes,
         *mixed,
         *about_confidence(job.recipe, job.recipes, job.task, (found.signals[name].logits for name in ("train", *sets))),
+        *(about_pairs(job, found.signals["unlabeled"].logits) if "unlabeled" in sets and are_drawn(job) else []),
         *_about_windows(run, read),
         *([] if job.given is not None else [_about_reader(run, found.first)]),
         *_about_text(read.tokenizer, read.ids["dev"], job.source),

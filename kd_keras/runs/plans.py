@@ -16,6 +16,7 @@ from kd_keras.distill.objectives import BinaryLabels, HardLabels, HardScores
 from kd_keras.distill.recipes import Step, baseline, recipe
 from kd_keras.distill.settings import BASELINE, DISTILLED, NEED_HIDDEN, RecipeSettings
 from kd_keras.distill.stages import TrainingSet
+from kd_keras.runs.alike import alike, are_drawn
 from kd_keras.runs.given import answered
 from kd_keras.runs.inputs import Inputs
 from kd_keras.runs.job import Job
@@ -23,6 +24,9 @@ from kd_keras.students.inputs import join_ids, word_targets
 from kd_keras.tasks import is_gold
 from kd_keras.tasks.scale import standard
 from kd_keras.text.windows import PerPiece
+
+# The transfer set of unlabeled text.
+_NEW = "unlabeled"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ def training_set(
     if job.given is not None:  # a row without signal and label teaches nothing
         return data.take(np.flatnonzero(answered(y["teacher_logits"]) | is_gold(y["label"])))
     kept = _drawn(len(train), len(data), limit)
+    if _NEW in sets and are_drawn(job):
+        start = sum(len(inputs.signals[n].logits) for n in names[: names.index(_NEW)])
+        drawn = alike(train.label, inputs.signals[_NEW].logits)
+        kept = np.ones(len(data), bool) if kept is None else kept
+        kept[start : start + len(drawn)] &= drawn
     return data if kept is None else data.take(np.flatnonzero(kept))
 
 
@@ -184,6 +193,7 @@ def _about(job: Job, inputs: Inputs, sets: Sequence[str], limit: int | None = No
         "limit": limit,
         "teacher": inputs.signals["train"].manifest["teacher"],
         "embeddings": inputs.matrix_key,
+        **({"drawn": "by label"} if _NEW in sets and are_drawn(job) else {}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 
 import numpy as np
@@ -115,8 +116,9 @@ def test_a_pair_run_has_a_siamese_student_and_its_transfer_set(files, runs, run_
     alone = (files / "unlabelled" / "report.md").read_text()
     assert "The student learns" in alone and "two students" not in alone
     history = json.loads((files / "pairs" / "history.json").read_text())
+    drawn = int(re.search(r"new pairs: (\d+) of 50 are learned from", report)[1])
     rows = {name: h["recipe"][0]["rows"] for name, h in history.items()}
-    assert rows["baseline-seed1"] == 64 and rows["distilled-seed1"] == 64 + sum(found["transfer_rows"].values())
+    assert rows["baseline-seed1"] == 64 and rows["distilled-seed1"] == 64 + found["transfer_rows"]["all"] + drawn
     assert metrics(files / "staged")["transfer_rows"] == {"unlabeled": 20}
     steps = {h["epochs"][-1]["step"] for h in history.values()}
     assert len(steps) == 1, "both arms make as many updates"
